@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The part of the kernel that Rota's schedulers use, and no more: types with just the fields
+ * that are read, the enumerators by name, and the functions. The loader finds each of them in
+ * the type information of the running kernel (CO-RE), so offsets and values here don't matter
+ * and no generated header is needed. The list is also what the simulator has to provide.
+ */
+#pragma once
+
+#include <rota/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct cpumask;
+struct cgroup;
+
+struct sched_ext_entity {
+	u32 weight;
+	u64 slice;
+	u64 dsq_vtime;
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
+struct task_struct {
+	s32 pid;
+	s32 tgid;
+	char comm[16];
+	s32 nr_cpus_allowed;
+	struct sched_entity se;
+	struct sched_ext_entity scx;
+};
+
+enum scx_exit_kind {
+	SCX_EXIT_NONE,
+};
+
+struct scx_exit_info {
+	enum scx_exit_kind kind;
+	s64 exit_code;
+	const char *reason;
+	char *msg;
+	char *dump;
+};
+
+struct scx_init_task_args {
+	bool fork;
+};
+
+struct scx_exit_task_args {
+	bool cancelled;
+};
+
+/*
+ * The callbacks. The loader matches members by name, so a scheduler may name those it sets and
+ * the kernel's structure may have others.
+ */
+struct sched_ext_ops {
+	s32 (*select_cpu)(struct task_struct *p, s32 prev_cpu, u64 wake_flags);
+	void (*enqueue)(struct task_struct *p, u64 enq_flags);
+	void (*dequeue)(struct task_struct *p, u64 deq_flags);
+	void (*dispatch)(s32 cpu, struct task_struct *prev);
+	void (*tick)(struct task_struct *p);
+	void (*runnable)(struct task_struct *p, u64 enq_flags);
+	void (*running)(struct task_struct *p);
+	void (*stopping)(struct task_struct *p, bool runnable);
+	void (*quiescent)(struct task_struct *p, u64 deq_flags);
+	void (*set_weight)(struct task_struct *p, u32 weight);
+	void (*set_cpumask)(struct task_struct *p, const struct cpumask *cpumask);
+	void (*update_idle)(s32 cpu, bool idle);
+	s32 (*init_task)(struct task_struct *p, struct scx_init_task_args *args);
+	void (*exit_task)(struct task_struct *p, struct scx_exit_task_args *args);
+	void (*enable)(struct task_struct *p);
+	void (*disable)(struct task_struct *p);
+	void (*cpu_online)(s32 cpu);
+	void (*cpu_offline)(s32 cpu);
+	s32 (*init)(void);
+	void (*exit)(struct scx_exit_info *info);
+	u32 dispatch_max_batch;
+	u64 flags;
+	u32 timeout_ms;
+	u32 exit_dump_len;
+	u64 hotplug_seq;
+	char name[128];
+};
+
+#pragma clang attribute pop
+
+/* The kernel's numbers for these are fixed: they are part of what user space may rely on. */
+#define SCX_DSQ_GLOBAL   (1ULL << 63 | 1)
+#define SCX_DSQ_LOCAL    (1ULL << 63 | 2)
+#define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
+
+s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
+s32 scx_bpf_dsq_nr_queued(u64 dsq_id) __ksym;
+s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
+                           bool *is_idle) __ksym;
+void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
+void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
+void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 data__sz) __ksym;
+
+/* Kinds of map (kernel: enum bpf_map_type). */
+#define BPF_MAP_TYPE_ARRAY        2
+#define BPF_MAP_TYPE_PERCPU_ARRAY 6
+
+/* Helpers, by their numbers (kernel: include/uapi/linux/bpf.h). */
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
+static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *src) = (void *)115;
+
+/*
+ * Defines a callback with its arguments by name:
+ *
+ *	void BPF_STRUCT_OPS(mine_enqueue, struct task_struct *p, u64 enq_flags)
+ *
+ * The kernel passes them as an array of 64-bit words; the outer function takes them out of it.
+ * A callback that may sleep (init, init_task, exit) is a BPF_STRUCT_OPS_SLEEPABLE.
+ */
+#define BPF_STRUCT_OPS(name, args...)           __ROTA_OPS("struct_ops/" #name, name, ##args)
+#define BPF_STRUCT_OPS_SLEEPABLE(name, args...) __ROTA_OPS("struct_ops.s/" #name, name, ##args)
+
+#define __ROTA_OPS(section, name, args...)                                                         \
+	name(u64 *ctx);                                                                            \
+	static __always_inline typeof(name(0)) __body_##name(args);                                \
+	SEC(section) typeof(name(0)) name(u64 *ctx)                                                \
+	{                                                                                          \
+		_Pragma("clang diagnostic push")                                                   \
+		    _Pragma("clang diagnostic ignored \"-Wint-conversion\"") return __body_##name( \
+			__ROTA_WORDS(__ROTA_COUNT(args)));                                         \
+		_Pragma("clang diagnostic pop")                                                    \
+	}                                                                                          \
+	static __always_inline typeof(name(0)) __body_##name(args)
+
+#define __ROTA_COUNT(args...)                             __ROTA_SIXTH(0, ##args, 4, 3, 2, 1, 0)
+#define __ROTA_SIXTH(zero, one, two, three, four, n, ...) n
+#define __ROTA_WORDS(n)                                   __ROTA_PASTE(__ROTA_WORDS_, n)
+#define __ROTA_PASTE(a, b)                                __ROTA_PASTE2(a, b)
+#define __ROTA_PASTE2(a, b)                               a##b
+#define __ROTA_WORDS_0
+#define __ROTA_WORDS_1 (void *)ctx[0]
+#define __ROTA_WORDS_2 __ROTA_WORDS_1, (void *)ctx[1]
+#define __ROTA_WORDS_3 __ROTA_WORDS_2, (void *)ctx[2]
+#define __ROTA_WORDS_4 __ROTA_WORDS_3, (void *)ctx[3]
+
+/*
+ * Ends the scheduler: with an error, which the user is shown, or with an exit code of its own.
+ * The arguments are what the format names; numbers and pointers alike travel as 64-bit words.
+ */
+#define scx_bpf_error(fmt, args...)                                                                \
+	({                                                                                         \
+		__rota_format(fmt, ##args);                                                        \
+		scx_bpf_error_bstr(__fmt, __words, sizeof(__words));                               \
+	})
+#define scx_bpf_exit(code, fmt, args...)                                                           \
+	({                                                                                         \
+		__rota_format(fmt, ##args);                                                        \
+		scx_bpf_exit_bstr(code, __fmt, __words, sizeof(__words));                          \
+	})
+
+#define __rota_format(fmt, args...)                                                                \
+	static char __fmt[] = fmt;                                                                 \
+	_Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wint-conversion\"")  \
+	    u64 __words[] = {args};                                                                \
+	_Pragma("clang diagnostic pop")

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The user half of `simple`: the policy is all in BPF, so this only adds a figure that is worth
+//! more than its parts.
+
+use crate::half::{HalfError, UserHalf};
+use crate::plain::Plain;
+use rota_events::{Metric, MetricKind, Sample};
+use rota_object::{Object, World};
+use rota_programs::simple::SimpleStats;
+use zerocopy::FromBytes;
+
+struct Simple {
+    plain: Plain,
+    metrics: Vec<Metric>,
+    before: (u64, u64),
+}
+
+/// The half of `simple` with these settings.
+pub(crate) fn new(
+    object: &Object,
+    settings: &[(String, String)],
+) -> Result<Box<dyn UserHalf>, HalfError> {
+    let plain = Plain::new(object, settings)?;
+    let mut metrics = plain.metrics().to_vec();
+    let help = "of the tasks placed since the last sample, how many met an idle CPU";
+    metrics.push(Metric::new("direct_share", MetricKind::Gauge, "%", help));
+    Ok(Box::new(Simple { plain, metrics, before: (0, 0) }))
+}
+
+impl UserHalf for Simple {
+    fn configure(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
+        self.before = (0, 0);
+        self.plain.configure(world)
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    fn sample(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Sample, HalfError> {
+        let mut sample = self.plain.sample(now_ns, world)?;
+        let (mut direct, mut placed) = (0, 0);
+        for bytes in self.plain.per_cpu(world)? {
+            if let Ok((cpu, _)) = SimpleStats::read_from_prefix(&bytes) {
+                direct += cpu.direct;
+                placed += cpu.direct + cpu.queued;
+            }
+        }
+        let (new_direct, new_placed) = (direct - self.before.0, placed - self.before.1);
+        self.before = (direct, placed);
+        sample.values.push((100 * new_direct).checked_div(new_placed).unwrap_or(0));
+        Ok(sample)
+    }
+}
