@@ -1,4 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The one binary, `rota`.
+//! `rota`: writes, proves, watches and runs Linux CPU schedulers built on sched_ext.
+//!
+//! This is the only crate that prints and the only one that picks exit codes. Each verb is a
+//! module with its arguments (`Args`) and one function, `run`.
 
-fn main() {}
+mod args;
+mod choice;
+mod completions;
+mod doctor;
+mod exit;
+mod list;
+mod output;
+mod run;
+mod topology;
+mod verify;
+
+use crate::exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = match args::parse(std::env::args_os().collect()) {
+        Ok(command) => command,
+        Err(exit) => return exit.into(),
+    };
+    let result = match command {
+        args::Parsed::Run(args) => run::run(&args),
+        args::Parsed::List(args) => list::run(&args),
+        args::Parsed::Verify(args) => verify::run(&args),
+        args::Parsed::Doctor(args) => doctor::run(&args),
+        args::Parsed::Topology(args) => topology::run(&args),
+        args::Parsed::Completions(args) => completions::run(&args),
+    };
+    result.unwrap_or_else(|error| report(&error)).into()
+}
+
+/// One line for the error with its causes; a closed pipe is no error.
+fn report(error: &anyhow::Error) -> Exit {
+    if output::is_broken_pipe(error) {
+        return Exit::Done;
+    }
+    output::error(&format!("{error:#}"));
+    Exit::Unusable
+}

@@ -1,2 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The door to the live kernel.
+//!
+//! [`Live`] loads an object through libbpf and is the [`rota_object::World`] of a running system.
+//! [`Host`] reads what the kernel says about itself. This is the only crate that knows libbpf,
+//! and one of the few with `unsafe`; each such block says what it relies on.
+
+mod host;
+mod live;
+mod log;
+mod memory;
+mod refusal;
+mod rings;
+
+pub use host::{Host, SchedExt, now_ns};
+pub use live::Live;
+pub use log::{Verbosity, set_verbosity};
+pub use refusal::verifier_log;

@@ -70,6 +70,15 @@ pub struct StructOps {
     pub shown_name: String,
     /// Member and program of each callback that is set.
     pub callbacks: Vec<(String, String)>,
+    /// Name, offset and size in bytes of each member that is a number.
+    numbers: Vec<(String, usize, usize)>,
+}
+
+impl StructOps {
+    /// Offset and size, in bytes, of a member that is a number.
+    pub fn number(&self, member: &str) -> Option<(usize, usize)> {
+        self.numbers.iter().find(|(name, ..)| name == member).map(|&(_, at, len)| (at, len))
+    }
 }
 
 /// What an object file holds.
@@ -267,12 +276,16 @@ fn table(
         kernel_type: flavourless(btf.text(*tag)).to_owned(),
         shown_name: String::new(),
         callbacks: Vec::new(),
+        numbers: Vec::new(),
     };
     for member in members {
         let offset = base + u64::from(member.offset_bits / 8);
         let member_name = btf.text(member.name);
         if let Some(target) = targets.get(&offset) {
             ops.callbacks.push((member_name.to_owned(), target.clone()));
+        } else if let Type::Int { size, .. } = btf.resolve(member.ty).1 {
+            let at = (member.offset_bits / 8) as usize;
+            ops.numbers.push((member_name.to_owned(), at, *size as usize));
         } else if member_name == "name" {
             let tail = data.get(offset as usize..).unwrap_or(&[]);
             let text = &tail[..tail.len().min(btf.size_of(member.ty).unwrap_or(0) as usize)];

@@ -14,5 +14,5 @@ mod simple;
 
 pub use half::{HalfError, UserHalf, Wake};
 pub use plain::Plain;
-pub use registry::{Entry, SCHEDULERS, find};
+pub use registry::{Entry, NewHalf, SCHEDULERS, find};
 pub use session::{Choice, Session, SessionError};

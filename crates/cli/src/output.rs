@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Printing. A reader that goes away (`rota … | head`) ends a command quietly.
+
+use std::io::{self, ErrorKind, Write};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs: JSON, one object a line where there are several.
+    Json,
+}
+
+/// Prints to standard output, as it is.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints a line to standard output.
+pub(crate) fn line(line: &str) -> io::Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Says something beside the results, on standard error.
+pub(crate) fn note(line: &str) {
+    // There is nowhere left to say that standard error is closed.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// An error, on standard error.
+pub(crate) fn error(message: &str) {
+    note(&format!("rota: {message}"));
+}
+
+/// Whether the reader of our output went away.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
