@@ -1,4 +1,98 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One entry for development.
+//! One entry for development: `cargo xtask`.
+//!
+//! It needs nothing but cargo and git to start. Everything else that a command wants, it installs
+//! first (`install`), builds into a cache that outlives the clone (`workspace`), and runs in
+//! phases whose times it prints (`phases`). `tidy` holds the textual rules of the project.
 
-fn main() {}
+mod demo;
+mod format;
+mod install;
+mod output;
+mod phases;
+mod process;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::install::Purpose;
+use crate::output::say;
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask COMMAND: everything that one does while developing Rota.
+
+  demo                installs what is missing, builds, boots a real sched_ext kernel in a virtual
+                      machine and runs `rota run simple` there for ten seconds under load
+  test [PHASE...]     runs everything (or the named phases) and prints what took how long
+  ci                  what .ci/run calls: the same as test
+  bless [PHASE...]    runs the tests (phases unit and vm) and rewrites the expectation files;
+                      look at `git diff` afterwards
+  fmt                 formats all Rust and C
+  tidy                the textual rules alone; takes less than a second
+  vm [--kernel VERSION] [--smp SPEC] -- COMMAND
+                      builds, then runs COMMAND in a virtual machine, with `rota` on its path
+  vm update|kernels|fetch|...
+                      anything else that `rota-vm` knows; `vm -- sh -c 'ls /sys/kernel/sched_ext'`
+                      is a good start
+  install             installs what `test` needs, and nothing more
+
+Builds go to ${CARGO_TARGET_DIR}, else to ${ROTA_CACHE:-~/.cache/rota}/target.
+Exit codes: 0 done, 1 a check failed, 2 usage, or something that has to be there is not.
+";
+
+/// What a command comes to: done, or a check that said no.
+enum Outcome {
+    Done,
+    Failed,
+    /// The exit code of a program that was run on the user's behalf.
+    Code(u8),
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Ok(Outcome::Code(code)) => ExitCode::from(code),
+        Err(error) => {
+            output::complain(&format!("xtask: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<Outcome> {
+    let (command, rest) = match args.split_first() {
+        None => ("help", args),
+        Some((command, rest)) => (command.as_str(), rest),
+    };
+    match command {
+        "help" | "-h" | "--help" => {
+            say(&format!("{HELP}\nPhases of test, in order:\n{}", phases::list()));
+            Ok(Outcome::Done)
+        }
+        "test" | "ci" => phases::run(&Workspace::find()?, rest, phases::Mode::Check),
+        "bless" => phases::run(&Workspace::find()?, rest, phases::Mode::Bless),
+        "demo" => demo::run(&Workspace::find()?, rest),
+        "vm" => demo::vm(&Workspace::find()?, rest),
+        "fmt" => no_more(rest, command).and_then(|()| format::apply(&Workspace::find()?)),
+        "tidy" => no_more(rest, command).and_then(|()| tidy::run(&Workspace::find()?)),
+        "install" => no_more(rest, command).and_then(|()| {
+            install::ensure(Purpose::Test)?;
+            Ok(Outcome::Done)
+        }),
+        other => bail!("there is no command `{other}`; `cargo xtask --help` lists them"),
+    }
+}
+
+fn no_more(rest: &[String], command: &str) -> Result<()> {
+    match rest.first() {
+        None => Ok(()),
+        Some(extra) => bail!("`cargo xtask {command}` takes no argument, but got `{extra}`"),
+    }
+}

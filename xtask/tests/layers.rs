@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Dependencies point downward only, and what is heavy has one owner.
+//!
+//! The tables are the design (`docs`, "Layout"); a new edge is a change of the design and belongs
+//! here first.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// A package, its layer, and the packages of ours that it may use (build scripts included).
+/// Tests may use anything. Layer 9 is for what is not part of the product.
+const LAYERS: &[(&str, u32, &[&str])] = &[
+    ("rota-topology", 0, &[]),
+    ("rota-events", 0, &[]),
+    ("rota-workload", 0, &[]),
+    ("rota-object", 1, &["rota-events", "rota-topology"]),
+    ("rota-balance", 1, &["rota-topology"]),
+    ("rota-bytecode", 2, &["rota-object"]),
+    ("rota-programs", 2, &["rota-object"]),
+    ("rota-trace", 1, &["rota-events", "rota-workload"]),
+    (
+        "rota-sched",
+        3,
+        &["rota-object", "rota-programs", "rota-topology", "rota-balance", "rota-events"],
+    ),
+    ("rota-kernel", 3, &["rota-object", "rota-topology", "rota-events"]),
+    (
+        "rota-sim",
+        3,
+        &["rota-object", "rota-bytecode", "rota-topology", "rota-events", "rota-workload"],
+    ),
+    (
+        "rota-inspect",
+        4,
+        &[
+            "rota-kernel",
+            "rota-object",
+            "rota-programs",
+            "rota-topology",
+            "rota-events",
+            "rota-workload",
+        ],
+    ),
+    ("rota", 5, ALL),
+    ("rota-vmtest", 9, &[]),
+    ("xtask", 9, &[]),
+];
+
+/// What the binary may use: everything, the virtual machines included.
+const ALL: &[&str] = &[
+    "rota-topology",
+    "rota-events",
+    "rota-object",
+    "rota-workload",
+    "rota-balance",
+    "rota-bytecode",
+    "rota-programs",
+    "rota-trace",
+    "rota-sched",
+    "rota-kernel",
+    "rota-sim",
+    "rota-inspect",
+    "rota-vmtest",
+];
+
+/// The start of a dependency's name, and the one package that may use it.
+const OWNERS: &[(&str, &str)] = &[
+    ("cranelift", "rota-bytecode"),
+    ("libbpf", "rota-kernel"),
+    ("clang", "rota-programs"),
+    ("parquet", "rota-trace"),
+    ("arrow", "rota-trace"),
+];
+
+/// A dependency, of a package of ours on anything.
+type Edge<'a> = (&'a str, &'a str);
+
+/// What is wrong with these edges between these packages of ours.
+fn violations<'a>(packages: &BTreeSet<&'a str>, edges: &[Edge<'a>]) -> Vec<String> {
+    let row = |name: &str| LAYERS.iter().find(|(known, ..)| *known == name);
+    let mut found = Vec::new();
+    for package in packages {
+        if row(package).is_none() {
+            found.push(format!("{package} has no layer; add it to LAYERS"));
+        }
+    }
+    for (from, to) in edges {
+        let allowed = row(from).is_none_or(|(_, _, allowed)| allowed.contains(to));
+        if packages.contains(to) && !allowed {
+            found.push(format!("{from} → {to}: not an edge of the design"));
+        }
+        let owner = OWNERS.iter().find(|(start, _)| to.starts_with(start));
+        if let Some((start, owner)) = owner.filter(|(_, owner)| owner != from) {
+            found.push(format!("{from} → {to}: only {owner} may use {start}…"));
+        }
+    }
+    found
+}
+
+#[test]
+fn dependencies_point_downward() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let packages: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
+    assert!(packages.contains("rota") && packages.contains("xtask"), "{packages:?}");
+    let mut edges = Vec::new();
+    for package in &metadata.packages {
+        let kinds = [DependencyKind::Normal, DependencyKind::Build];
+        let used = package.dependencies.iter().filter(|used| kinds.contains(&used.kind));
+        edges.extend(used.map(|used| (package.name.as_str(), used.name.as_str())));
+    }
+    assert_eq!(violations(&packages, &edges), Vec::<String>::new());
+}
+
+#[test]
+fn the_table_itself_points_downward() {
+    let layer = |name: &str| LAYERS.iter().find(|row| row.0 == name).map(|row| row.1);
+    for (from, from_layer, allowed) in LAYERS {
+        for to in *allowed {
+            let to_layer = layer(to).unwrap_or_else(|| panic!("{to} has no row"));
+            // The harness stands beside the layers, and the binary starts it for `verify --vm`.
+            let downward = to_layer < *from_layer || *to == "rota-vmtest";
+            assert!(downward, "{from} ({from_layer}) → {to} ({to_layer})");
+        }
+    }
+}
+
+#[test]
+fn made_up_edges_are_caught() {
+    let packages = LAYERS.iter().map(|row| row.0).collect();
+    let check = |edge: Edge<'_>, expected: &[&str]| {
+        assert_eq!(violations(&packages, &[edge]), expected);
+    };
+    check(("rota-kernel", "rota-object"), &[]);
+    check(("rota", "rota-vmtest"), &[]);
+    check(("rota-object", "serde"), &[]);
+    // Upward, sideways, and past the harness.
+    check(("rota-object", "rota-sim"), &["rota-object → rota-sim: not an edge of the design"]);
+    check(("rota-kernel", "rota-sched"), &["rota-kernel → rota-sched: not an edge of the design"]);
+    check(("rota-inspect", "rota"), &["rota-inspect → rota: not an edge of the design"]);
+    check(("xtask", "rota-object"), &["xtask → rota-object: not an edge of the design"]);
+    // Downward, but not in the design.
+    check(
+        ("rota-sched", "rota-workload"),
+        &["rota-sched → rota-workload: not an edge of the design"],
+    );
+    check(("rota", "libbpf-rs"), &["rota → libbpf-rs: only rota-kernel may use libbpf…"]);
+}
+
+#[test]
+fn a_new_package_needs_a_layer() {
+    let packages = BTreeSet::from(["rota-news"]);
+    let expected = ["rota-news has no layer; add it to LAYERS"];
+    assert_eq!(violations(&packages, &[("rota-news", "serde")]), expected);
+}
