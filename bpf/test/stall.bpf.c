@@ -11,6 +11,12 @@ LICENSE_GPL;
 
 #define UNSERVED_DSQ 1
 
+/* Without this, the kernel would place a woken task on an idle CPU by itself. */
+s32 BPF_STRUCT_OPS(stall_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	return prev_cpu;
+}
+
 void BPF_STRUCT_OPS(stall_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	bool victim = p->comm[0] == 'v' && p->comm[1] == 'i' && p->comm[2] == 'c';
@@ -33,6 +39,6 @@ struct sched_ext_ops stall = {
     .enqueue = (void *)stall_enqueue,
     .init = (void *)stall_init,
     .exit = (void *)stall_exit,
-    .timeout_ms = 2000,
+    .timeout_ms = 5000,
     .name = "stall",
 };

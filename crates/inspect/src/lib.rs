@@ -1,2 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Verifier statistics and what a kernel allows.
+
+mod doctor;
+pub mod verify;
+
+pub use doctor::{
+    Candidate, Diagnosis, Extern, Facts, Finding, KernelBtf, KernelConfig, SchedExtFacts, Status,
+    TracingFacts, examine, why_not,
+};
+pub use verify::{Explanation, explain, rejection_text};

@@ -74,6 +74,12 @@ impl Host {
         self.proc.join(path).exists()
     }
 
+    /// The names in a folder below `/proc`; `None` if it can't be looked into.
+    pub fn proc_names(&self, dir: &str) -> Option<Vec<String>> {
+        let entries = fs::read_dir(self.proc.join(dir)).ok()?.flatten();
+        Some(entries.filter_map(|e| e.file_name().into_string().ok()).collect())
+    }
+
     /// The state of sched_ext; `None` if the kernel does not have it.
     pub fn sched_ext(&self) -> Option<SchedExt> {
         let state = self.sys_text("kernel/sched_ext/state")?;

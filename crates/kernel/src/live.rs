@@ -52,7 +52,8 @@ impl Live {
     /// [`EngineError::Refused`] if libbpf cannot read it, or the kernel can't be a host to any
     /// scheduler; [`EngineError::System`] if the machine's topology can't be read.
     pub fn open(bytes: &[u8], object: Object, host: Host) -> Result<Self, EngineError> {
-        if let Some(reason) = refusal::obvious(&host) {
+        // An object without a scheduler, such as a tracer, needs no sched_ext.
+        if let Some(reason) = refusal::obvious(&host).filter(|_| object.scheduler().is_some()) {
             return Err(EngineError::Refused(reason));
         }
         // Read before the topology, so that a change in between is noticed when attaching.

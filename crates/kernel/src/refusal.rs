@@ -52,16 +52,8 @@ pub(crate) fn obvious(host: &Host) -> Option<Refusal> {
     if host.sched_ext().is_none() {
         return Some(Refusal::NoSchedExt);
     }
-    let status = host.proc_text("self/status").unwrap_or_default();
-    (!may_load(&status)).then_some(Refusal::Permission)
-}
-
-/// Whether the effective capabilities in `/proc/self/status` allow to load a scheduler:
-/// CAP_SYS_ADMIN (21), or CAP_PERFMON (38) with CAP_BPF (39).
-fn may_load(status: &str) -> bool {
-    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
-    let bits = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(u64::MAX);
-    bits & 1 << 21 != 0 || (bits & 1 << 38 != 0 && bits & 1 << 39 != 0)
+    let lacks = host.capabilities().is_some_and(|c| !c.may_load());
+    lacks.then_some(Refusal::Permission)
 }
 
 /// libbpf's own words, without its prefix; the last line that names something is the reason.
@@ -85,13 +77,5 @@ mod tests {
         assert_eq!(program, "mine_enqueue");
         assert_eq!(log, "0: R1=ctx()\nR0 invalid mem access");
         assert_eq!(verifier_log("libbpf: nothing of the kind\n"), None);
-    }
-
-    #[test]
-    fn capabilities() {
-        assert!(may_load("CapEff:\t000001ffffffffff\n"));
-        assert!(may_load("CapEff:\t000000c000000000\n"));
-        assert!(!may_load("CapEff:\t0000008000000000\n"));
-        assert!(!may_load("CapEff:\t0000000000000000\n"));
     }
 }

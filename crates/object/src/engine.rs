@@ -94,7 +94,7 @@ fn refusal_text(refusal: &Refusal) -> String {
                            CONFIG_DEBUG_INFO_BTF), without which no scheduler can be loaded"
             .into(),
         Refusal::Permission => "no permission to load a scheduler: it takes root, or CAP_BPF with \
-                                CAP_PERFMON and CAP_SYS_ADMIN"
+                                CAP_PERFMON"
             .into(),
         Refusal::Busy(Some(name)) => format!("another scheduler is attached: {name}"),
         Refusal::Busy(None) => "another scheduler is attached".into(),

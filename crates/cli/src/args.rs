@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The command line. Flags for a scheduler's settings are made from the object that is named, so
+//! they exist once: in the object.
+
+use crate::exit::{self, Exit};
+use crate::{choice, completions, doctor, list, run, topology, verify};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rota_object::{Object, Setting, SettingKind};
+use std::ffi::OsString;
+
+#[derive(Parser)]
+#[command(name = "rota", version, about, after_long_help = exit::table())]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Load a scheduler into the running kernel, print statistics, leave cleanly
+    Run(run::Args),
+    /// List the schedulers
+    List(list::Args),
+    /// Ask the kernel's verifier about schedulers: verdicts, instructions, states, and regressions
+    Verify(verify::Args),
+    /// Say what this kernel and user allow, and what to do about the rest
+    Doctor(doctor::Args),
+    /// Show CPUs, cores, caches and nodes
+    Topology(topology::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// What to do, with all arguments.
+pub(crate) enum Parsed {
+    Run(run::Args),
+    List(list::Args),
+    Verify(verify::Args),
+    Doctor(doctor::Args),
+    Topology(topology::Args),
+    Completions(completions::Args),
+}
+
+/// The command with every flag that does not depend on a scheduler.
+pub(crate) fn command() -> Command {
+    Cli::command().mut_subcommand("run", |run| run.after_long_help(exit::table()))
+}
+
+/// Reads the command line; on a mistake, or for help, prints and returns the exit code.
+pub(crate) fn parse(line: Vec<OsString>) -> Result<Parsed, Exit> {
+    let objects = settings_source(&line);
+    let mut flags = Vec::new();
+    let mut command = command().mut_subcommand("run", |mut run| {
+        for (name, object) in &objects {
+            for setting in object.settings() {
+                if run.get_arguments().all(|a| a.get_long() != Some(&setting.flag)) {
+                    run = run.arg(flag(name, &setting));
+                    flags.push(setting.flag);
+                }
+            }
+        }
+        run
+    });
+    let parsed = command.try_get_matches_from_mut(line);
+    let parsed = parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m)));
+    match parsed {
+        Ok((cli, matches)) => Ok(with_settings(cli.verb, &matches, &flags)),
+        Err(error) => {
+            // Help that nobody reads to the end (a closed pipe) is no failure.
+            let _ = error.print();
+            Err(if error.use_stderr() { Exit::Unusable } else { Exit::Done })
+        }
+    }
+}
+
+/// The objects whose settings become flags of `run`: the one that is named, else all that Rota
+/// brings along, so that `rota run --help` explains every setting.
+fn settings_source(line: &[OsString]) -> Vec<(String, Object)> {
+    let words: Vec<_> = line.iter().skip(1).filter_map(|w| w.to_str()).collect();
+    if words.first() != Some(&"run") {
+        return Vec::new();
+    }
+    let named = words[1..].iter().filter(|w| !w.starts_with('-'));
+    if let Some(choice) = named.filter_map(|w| choice::resolve(w).ok()).next() {
+        return vec![(choice.name, choice.object)];
+    }
+    let all = rota_sched::SCHEDULERS.iter();
+    all.filter_map(|e| Some((e.name.to_owned(), Object::parse(e.object).ok()?))).collect()
+}
+
+fn flag(scheduler: &str, setting: &Setting) -> Arg {
+    let help = format!("{} [default: {}]", setting.help, setting.default);
+    let arg = Arg::new(setting.flag.clone())
+        .long(setting.flag.clone())
+        .help(help)
+        .help_heading(format!("Settings of {scheduler}"));
+    match setting.default.kind {
+        SettingKind::Bool => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_name("BOOL")
+            .default_missing_value("true"),
+        SettingKind::Duration => arg.value_name("DURATION"),
+        SettingKind::Bytes => arg.value_name("SIZE"),
+        SettingKind::Number => arg.value_name("NUMBER"),
+    }
+}
+
+fn with_settings(verb: Verb, matches: &ArgMatches, flags: &[String]) -> Parsed {
+    match verb {
+        Verb::Run(mut args) => {
+            if let Some(("run", matches)) = matches.subcommand() {
+                let given = |f: &String| Some((f.clone(), matches.get_one::<String>(f)?.clone()));
+                args.settings = flags.iter().filter_map(given).collect();
+            }
+            Parsed::Run(args)
+        }
+        Verb::List(args) => Parsed::List(args),
+        Verb::Verify(args) => Parsed::Verify(args),
+        Verb::Doctor(args) => Parsed::Doctor(args),
+        Verb::Topology(args) => Parsed::Topology(args),
+        Verb::Completions(args) => Parsed::Completions(args),
+    }
+}
+
+/// A duration argument, in nanoseconds.
+pub(crate) fn duration(text: &str) -> Result<u64, String> {
+    rota_object::parse_ns(text)
+}
+
+/// A `name=value` argument.
+pub(crate) fn name_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("'{text}' is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    fn settings(line: &str) -> Vec<(String, String)> {
+        match parse(words(line)) {
+            Ok(Parsed::Run(args)) => args.settings,
+            _ => panic!("{line}"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_flags() {
+        let given = settings("rota run simple --fifo --slice 5ms");
+        let expected = [("fifo", "true"), ("slice", "5ms")];
+        assert_eq!(given, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(settings("rota run --fifo=false simple")[0].1, "false");
+        assert!(settings("rota run simple").is_empty());
+    }
+
+    #[test]
+    fn mistakes() {
+        for line in ["rota run simple --slcie 5ms", "rota run", "rota", "rota run simple --for 5"] {
+            assert_eq!(parse(words(line)).err(), Some(Exit::Unusable), "{line}");
+        }
+        assert_eq!(parse(words("rota run --help")).err(), Some(Exit::Done));
+    }
+}

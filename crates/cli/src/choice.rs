@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Names of schedulers on the command line: `simple`, `simple:fifo,slice=5ms`, `FILE.bpf.o`.
+
+use anyhow::{Context, Result, bail};
+use rota_sched::{Choice, SCHEDULERS};
+use std::fs;
+use std::path::Path;
+
+/// The largest object that is read: a scheduler with a large arena image is some 20 MB.
+const OBJECT_BYTES_MAX: u64 = 256 << 20;
+
+/// Finds the scheduler and takes the settings of the short form.
+pub(crate) fn resolve(text: &str) -> Result<Choice> {
+    let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+    let mut choice = if SCHEDULERS.iter().any(|e| e.name == name) {
+        Choice::built_in(name)?
+    } else if name.contains(['/', '.']) || Path::new(name).exists() {
+        from_file(Path::new(name))?
+    } else {
+        Choice::built_in(name)?
+    };
+    for setting in settings.split(',').filter(|s| !s.is_empty()) {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
+        choice.settings.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(choice)
+}
+
+fn from_file(path: &Path) -> Result<Choice> {
+    let place = || path.display().to_string();
+    let about = fs::metadata(path).with_context(place)?;
+    if !about.is_file() {
+        bail!("{}: not a file; a scheduler is a compiled object, FILE.bpf.o", path.display());
+    }
+    if about.len() > OBJECT_BYTES_MAX {
+        bail!("{}: {} bytes, which no scheduler's object has", path.display(), about.len());
+    }
+    let bytes = fs::read(path).with_context(place)?;
+    Choice::from_bytes(bytes).with_context(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_form() {
+        let choice = resolve("simple:fifo,slice=5ms").unwrap();
+        let expected = [("fifo", "true"), ("slice", "5ms")];
+        assert_eq!(choice.settings, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert!(choice.half().is_ok());
+        assert!(resolve("simple:slice=5").unwrap().half().is_err());
+        assert!(resolve("simple:colour=red").unwrap().half().is_err());
+    }
+
+    #[test]
+    fn files_that_are_no_schedulers() {
+        let message = |text: &str| format!("{:#}", resolve(text).unwrap_err());
+        assert!(message("simpel").contains("there are: simple"));
+        assert!(message("/dev/null").contains("not a file"));
+        assert!(message("missing.bpf.o").contains("missing.bpf.o: No such file"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.bpf.o");
+        let mut bytes = rota_programs::simple::OBJECT.to_vec();
+        fs::write(&file, &bytes).unwrap();
+        assert_eq!(resolve(file.to_str().unwrap()).unwrap().name, "simple");
+        for (damage, word) in [(0, "not a usable ELF"), (18, "not for BPF"), (5, "big-endian")] {
+            let mut damaged = bytes.clone();
+            damaged[damage] = 2;
+            fs::write(&file, &damaged).unwrap();
+            assert!(message(file.to_str().unwrap()).contains(word), "{damage}");
+        }
+        bytes.truncate(bytes.len() / 2);
+        fs::write(&file, &bytes).unwrap();
+        assert!(message(file.to_str().unwrap()).contains("x.bpf.o: "));
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota run`: a scheduler on the running kernel, until somebody or something ends it.
+
+mod life;
+mod reload;
+mod report;
+mod server;
+mod signals;
+
+use crate::args::{duration, name_value};
+use crate::exit::Exit;
+use crate::output::{self, Format};
+use crate::run::life::{Ending, Life};
+use crate::run::reload::Reloads;
+use crate::run::server::Server;
+use crate::run::signals::Signals;
+use crate::{choice, doctor};
+use anyhow::{Context, Result};
+use rota_kernel::{Host, Verbosity, now_ns};
+use rota_object::{EngineError, ExitCause, Refusal};
+use rota_sched::{Choice, HalfError};
+use std::path::PathBuf;
+
+/// Arguments of `rota run`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    rota run simple\n  \
+    rota run simple --fifo --slice 5ms --for 1min\n  \
+    rota run simple:fifo,slice=5ms --stats 500ms --format json\n  \
+    rota run ./mine.bpf.o --set slice=10ms\n  \
+    curl --unix-socket /run/rota/simple.sock http://rota/metrics")]
+pub(crate) struct Args {
+    /// A scheduler of `rota list`, with settings if you like (simple:fifo), or a compiled object
+    #[arg(value_name = "SCHED|FILE.bpf.o")]
+    sched: String,
+    /// Set a setting by its name; the same as its own flag
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_value)]
+    set: Vec<(String, String)>,
+    /// How often to print statistics; 0s for never
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    stats: u64,
+    /// A table for people, or JSON lines
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// End by itself after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    run_for: Option<u64>,
+    /// End when a CPU comes or goes, instead of loading again
+    #[arg(long)]
+    no_reload: bool,
+    /// Stop loading again after this many times within --reload-within
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    reloads: usize,
+    /// The time in which --reloads are counted
+    #[arg(long, value_name = "DURATION", default_value = "1min", value_parser = duration)]
+    reload_within: u64,
+    /// The kernel's watchdog ends the scheduler if a task waits longer than this [default: the
+    /// scheduler's, else the kernel's 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    watchdog: Option<u64>,
+    /// Where to serve statistics [default: /run/rota/NAME.sock]
+    #[arg(long, value_name = "PATH", conflicts_with = "no_socket")]
+    socket: Option<PathBuf>,
+    /// Serve no statistics
+    #[arg(long)]
+    no_socket: bool,
+    /// Keep the kernel's debug dump here if the scheduler is ejected [default: beside the socket]
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
+    /// Show libbpf's log
+    #[arg(short, long)]
+    verbose: bool,
+    /// The settings that were given as flags of their own.
+    #[arg(skip)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// Runs the scheduler until it ends.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.verbose {
+        rota_kernel::set_verbosity(Verbosity::Verbose);
+    }
+    let mut choice = choice::resolve(&args.sched)?;
+    choice.settings.extend(args.set.iter().chain(&args.settings).cloned());
+    // Wrong settings are said before the kernel is asked for anything.
+    choice.half()?;
+    let signals = Signals::catch().context("catching signals")?;
+    let mut started_ns = None;
+    let mut server = None;
+    let mut reloads = Reloads::new(args.reloads, args.reload_within);
+    let ending = loop {
+        let ending = one_life(args, &choice, &signals, &mut server, &mut started_ns)?;
+        let Ending::Exit(info) = &ending else { break ending };
+        if info.cause() != ExitCause::Hotplug || args.no_reload {
+            break ending;
+        }
+        if !reloads.allow(now_ns()) {
+            report::ejected(&choice.name, info, args)?;
+            output::note(&format!(
+                "rota: reloaded {} times within {}; not again",
+                args.reloads,
+                rota_object::format_ns(args.reload_within)
+            ));
+            return Ok(Exit::GaveUp);
+        }
+        report::reloading(&choice.name, info, args.format)?;
+    };
+    match ending {
+        Ending::Asked(why) => {
+            let ran_ns = started_ns.map_or(0, |start| now_ns() - start);
+            report::asked(&choice.name, why, ran_ns, args.format)?;
+            Ok(Exit::Done)
+        }
+        Ending::Exit(info) => {
+            report::ejected(&choice.name, &info, args)?;
+            Ok(Exit::Ejected(info.cause()))
+        }
+    }
+}
+
+/// Loads, attaches and watches, once.
+fn one_life(
+    args: &Args,
+    choice: &Choice,
+    signals: &Signals,
+    server: &mut Option<Server>,
+    started_ns: &mut Option<u64>,
+) -> Result<Ending> {
+    let host = Host::default();
+    match Life::begin(choice, &host, args.watchdog) {
+        Ok(mut life) => {
+            if server.is_none() && !args.no_socket {
+                *server = Server::open(args.socket.as_deref(), &choice.name)?;
+            }
+            if started_ns.is_none() && args.format == Format::Table {
+                report::started(&choice.name, &host, server.as_ref())?;
+            }
+            let started_ns = *started_ns.get_or_insert_with(now_ns);
+            life.watch(args, signals, server.as_mut(), started_ns)
+        }
+        Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
+            Ok(Ending::Exit(*info))
+        }
+        Err(error) => Err(explained(&host, error)),
+    }
+}
+
+/// An error in the words that `rota doctor` uses.
+fn explained(host: &Host, error: HalfError) -> anyhow::Error {
+    match &error {
+        HalfError::Engine(EngineError::Refused(Refusal::Verifier { program, log })) => {
+            report::refused(program, log);
+        }
+        HalfError::Engine(EngineError::Refused(Refusal::Busy(_))) => {
+            return anyhow::anyhow!("{error}; only one can be in charge: end that one first");
+        }
+        HalfError::Engine(EngineError::Refused(_)) => {
+            if let Some(words) = doctor::in_short(host) {
+                return anyhow::anyhow!(words);
+            }
+        }
+        _ => {}
+    }
+    error.into()
+}

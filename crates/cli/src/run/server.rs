@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Statistics on a UNIX socket.
+//!
+//! A client sends a line and gets an answer: `stats` (a JSON line), `watch` (a JSON line now and
+//! with every printed sample), `describe` (what the numbers mean), `openmetrics`. An HTTP `GET`
+//! gets OpenMetrics text, so that a scraper can use the socket as it is. A client that sends
+//! nonsense gets a JSON line with `error`; one that doesn't read is dropped.
+
+use crate::output;
+use anyhow::{Context, Result};
+use rota_events::{Metric, Sample, describe, json_line, open_metrics};
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+const FOLDER: &str = "/run/rota";
+const CLIENTS_MAX: usize = 64;
+const REQUEST_BYTES_MAX: usize = 8192;
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a request is answered from.
+pub(crate) struct Status<'a> {
+    pub(crate) scheduler: &'a str,
+    pub(crate) metrics: &'a [Metric],
+    pub(crate) before: &'a Sample,
+    pub(crate) now: &'a Sample,
+}
+
+/// What a client wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    Stats,
+    Watch,
+    Describe,
+    OpenMetrics,
+    Http { found: bool },
+    Unknown(String),
+}
+
+impl Status<'_> {
+    /// The bytes of the answer.
+    pub(crate) fn answer(&self, request: &Request) -> String {
+        let metrics = || open_metrics(self.scheduler, self.metrics, self.now);
+        match request {
+            Request::Stats | Request::Watch => {
+                json_line(self.scheduler, self.metrics, self.before, self.now) + "\n"
+            }
+            Request::Describe => describe(self.scheduler, self.metrics) + "\n",
+            Request::OpenMetrics => metrics(),
+            Request::Http { found: true } => http("200 OK", OPEN_METRICS_TYPE, &metrics()),
+            Request::Http { found: false } => {
+                http("404 Not Found", "text/plain", "there is only GET /metrics\n")
+            }
+            Request::Unknown(text) => {
+                let error = format!(
+                    "unknown request '{text}'; there are: stats, watch, describe, openmetrics"
+                );
+                serde_json::json!({ "error": error }).to_string() + "\n"
+            }
+        }
+    }
+}
+
+fn http(status: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+}
+
+/// The socket and its clients.
+pub(crate) struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+    clients: Vec<Client>,
+}
+
+struct Client {
+    stream: UnixStream,
+    received: Vec<u8>,
+    watches: bool,
+}
+
+impl Server {
+    /// Opens the socket. Where it was not asked for by name and cannot be had, says so and does
+    /// without.
+    pub(crate) fn open(path: Option<&Path>, scheduler: &str) -> Result<Option<Self>> {
+        let default = Path::new(FOLDER).join(format!("{}.sock", file_name(scheduler)));
+        match (Self::bind(path.unwrap_or(&default)), path) {
+            (Ok(server), _) => Ok(Some(server)),
+            (Err(error), Some(path)) => Err(error).with_context(|| path.display().to_string()),
+            (Err(error), None) => {
+                output::note(&format!(
+                    "rota: statistics are not served: {}: {error}",
+                    default.display()
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    fn bind(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            fs::create_dir_all(folder)?;
+        }
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(io::Error::new(ErrorKind::AddrInUse, "somebody serves there")),
+            // A socket that nobody serves is what a killed process left behind.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path: path.to_owned(), clients: Vec::new() })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to wait for.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let clients = self.clients.iter().map(|c| c.stream.as_fd());
+        std::iter::once(self.listener.as_fd()).chain(clients)
+    }
+
+    /// Takes new clients and answers what they sent.
+    pub(crate) fn answer(&mut self, answer: &mut dyn FnMut(&Request) -> String) {
+        while self.clients.len() < CLIENTS_MAX {
+            let Ok((stream, _)) = self.listener.accept() else { break };
+            if stream.set_nonblocking(true).is_ok() {
+                self.clients.push(Client { stream, received: Vec::new(), watches: false });
+            }
+        }
+        self.clients.retain_mut(|client| client.attend(answer).is_ok());
+    }
+
+    /// Sends a line to everyone who watches.
+    pub(crate) fn publish(&mut self, line: &str) {
+        self.clients.retain_mut(|c| !c.watches || c.send(&format!("{line}\n")).is_ok());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already; a stale socket is also removed by the next run.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Client {
+    /// Reads what came and answers every whole request. An error drops the client.
+    fn attend(&mut self, answer: &mut dyn FnMut(&Request) -> String) -> io::Result<()> {
+        let mut buffer = [0; 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(n) => self.received.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+            if self.received.len() > REQUEST_BYTES_MAX {
+                return Err(ErrorKind::InvalidData.into());
+            }
+        }
+        while let Some(request) = take_request(&mut self.received) {
+            self.watches |= request == Request::Watch;
+            self.send(&answer(&request))?;
+            if matches!(request, Request::Http { .. }) {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, text: &str) -> io::Result<()> {
+        self.stream.write_all(text.as_bytes())
+    }
+}
+
+/// Takes the first whole request out of what was received.
+fn take_request(received: &mut Vec<u8>) -> Option<Request> {
+    let text = String::from_utf8_lossy(received).into_owned();
+    let (line, _) = text.split_once('\n')?;
+    if let Some(rest) = line.strip_prefix("GET ") {
+        let (head, _) = text.split_once("\r\n\r\n")?;
+        received.drain(..(head.len() + 4).min(received.len()));
+        return Some(Request::Http { found: rest.starts_with("/metrics") });
+    }
+    let end = received.iter().position(|&b| b == b'\n')?;
+    received.drain(..=end);
+    Some(match line.trim() {
+        "stats" => Request::Stats,
+        "watch" => Request::Watch,
+        "describe" => Request::Describe,
+        "openmetrics" => Request::OpenMetrics,
+        other => Request::Unknown(other.chars().take(80).collect()),
+    })
+}
+
+/// A scheduler's name as a file name.
+pub(crate) fn file_name(scheduler: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    scheduler.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rota_events::MetricKind;
+    use std::io::{BufRead, BufReader};
+
+    #[test]
+    fn requests_are_taken_one_by_one() {
+        let mut received =
+            b"stats\nwatch\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\nwhat\nsta".to_vec();
+        let mut taken = Vec::new();
+        while let Some(request) = take_request(&mut received) {
+            taken.push(request);
+        }
+        let http = Request::Http { found: true };
+        assert_eq!(taken, [Request::Stats, Request::Watch, http, Request::Unknown("what".into())]);
+        assert_eq!(received, b"sta");
+    }
+
+    #[test]
+    fn a_client_is_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sock");
+        let mut server = Server::bind(&path).unwrap();
+        assert!(Server::bind(&path).is_err(), "somebody serves there");
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"watch\nnonsense\n").unwrap();
+        let metrics = [Metric::new("queued", MetricKind::Counter, "tasks", "help")];
+        let sample = Sample { at_ns: 5, values: vec![7] };
+        let status =
+            Status { scheduler: "x", metrics: &metrics, before: &Sample::default(), now: &sample };
+        server.answer(&mut |request| status.answer(request));
+        server.publish("{\"again\":1}");
+        let lines: Vec<_> = BufReader::new(client).lines().take(3).map(Result::unwrap).collect();
+        assert!(lines[0].contains("\"queued\":7"), "{lines:?}");
+        assert!(lines[1].contains("unknown request 'nonsense'"), "{lines:?}");
+        assert_eq!(lines[2], "{\"again\":1}");
+        drop(server);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        assert!(Server::bind(&path).is_ok());
+    }
+}

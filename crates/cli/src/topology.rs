@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota topology`.
+
+use crate::exit::Exit;
+use crate::output::{self, Format};
+use anyhow::{Context, Result, bail};
+use rota_kernel::Host;
+use rota_topology::{MemoryTree, Spec, Topology};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `rota topology`.
+#[derive(clap::Args)]
+#[command(after_long_help = "A MACHINE is one of:\n  \
+    2s:4l:8c:2t    sockets, LLCs a socket, cores an LLC, threads a core; what is left out is 1\n  \
+    machine.json   a snapshot made with --save\n  \
+    DIRECTORY      a sysfs tree: /sys itself, or a copy\n  \
+    tree.txt       a sysfs tree as text, a line `path = value` for each file")]
+pub(crate) struct Args {
+    /// The machine to show; without it, this one
+    machine: Option<String>,
+    /// A tree for people, or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Keep a snapshot in this file, which everything that takes a machine reads
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+/// Shows or keeps a machine.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let topology = read(args.machine.as_deref())?;
+    if let Some(file) = &args.save {
+        save(file, &topology.to_json())?;
+    }
+    match args.format {
+        Format::Table if args.save.is_none() => output::text(&topology.tree())?,
+        Format::Table => {}
+        Format::Json => output::text(&topology.to_json())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The machine that the text names; what was odd about it is said on standard error.
+pub(crate) fn read(machine: Option<&str>) -> Result<Topology> {
+    let Some(machine) = machine else {
+        return from_sysfs(&Host::default(), "/sys");
+    };
+    let path = Path::new(machine);
+    if path.is_dir() {
+        return from_sysfs(&Host::new(path, "/proc"), machine);
+    }
+    if !path.exists() && !machine.contains(['/', '.']) {
+        let spec: Spec = machine.parse().with_context(|| format!("machine '{machine}'"))?;
+        return Ok(spec.topology());
+    }
+    let text = fs::read_to_string(path).with_context(|| machine.to_owned())?;
+    if text.trim_start().starts_with('{') {
+        return Topology::from_json(&text).with_context(|| machine.to_owned());
+    }
+    let tree = MemoryTree::from_text(&text).with_context(|| machine.to_owned())?;
+    from_sysfs(&tree, machine)
+}
+
+fn from_sysfs(tree: &dyn rota_topology::Tree, name: &str) -> Result<Topology> {
+    let reading = Topology::from_sysfs(tree).with_context(|| name.to_owned())?;
+    for warning in &reading.warnings {
+        output::note(&format!("rota: {name}: {warning}"));
+    }
+    Ok(reading.topology)
+}
+
+/// Writes beside the file first, so that a full disk leaves the old snapshot as it was.
+fn save(file: &Path, text: &str) -> Result<()> {
+    let Some(name) = file.file_name() else { bail!("{}: not a file name", file.display()) };
+    let mut beside = name.to_owned();
+    beside.push(".new");
+    let beside = file.with_file_name(beside);
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
+    if written.is_err() {
+        // What could not be written is not worth keeping.
+        let _ = fs::remove_file(&beside);
+    }
+    written.with_context(|| file.display().to_string())
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Saved results. In a name, `{kernel}` stands for the kernel's series, such as 7.3, so that one
+//! name serves all kernels.
+
+use anyhow::{Context, Result, bail};
+use rota_inspect::verify::{Baseline, Row, kernel_series, to_json, to_saved_csv};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const KERNEL: &str = "{kernel}";
+
+/// Reads the saved results for the kernels of these results.
+pub(crate) fn baseline(name: &str, rows: &[Row]) -> Result<Baseline> {
+    if !name.contains(KERNEL) {
+        return read(name);
+    }
+    let mut all = Baseline::default();
+    for series in all_series(rows) {
+        all = all.with(read(&name.replace(KERNEL, &series))?.of_kernel(&series));
+    }
+    Ok(all)
+}
+
+fn read(name: &str) -> Result<Baseline> {
+    let text = fs::read_to_string(name).with_context(|| name.to_owned())?;
+    Baseline::parse(&text).with_context(|| name.to_owned())
+}
+
+/// Saves results, replacing what the file held.
+pub(crate) fn save(name: &str, rows: &[Row]) -> Result<()> {
+    let series = all_series(rows);
+    if series.len() > 1 && !name.contains(KERNEL) && !name.ends_with(".json") {
+        bail!("{name}: results of several kernels need {KERNEL} in the name, as in {KERNEL}.csv");
+    }
+    if !name.contains(KERNEL) {
+        return write(name, rows);
+    }
+    for series in series {
+        let of_series = rows.iter().filter(|row| kernel_series(&row.kernel) == series);
+        write(&name.replace(KERNEL, &series), &of_series.cloned().collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+fn write(name: &str, rows: &[Row]) -> Result<()> {
+    let text = if name.ends_with(".json") { to_json(rows, None) } else { to_saved_csv(rows) };
+    if let Some(folder) = Path::new(name).parent() {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    fs::write(name, text).with_context(|| name.to_owned())
+}
+
+fn all_series(rows: &[Row]) -> BTreeSet<String> {
+    rows.iter().map(|row| kernel_series(&row.kernel)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rota_inspect::verify::{Figures, Verdict};
+
+    fn row(kernel: &str) -> Row {
+        Row {
+            kernel: kernel.into(),
+            object: "simple".into(),
+            program: "f".into(),
+            verdict: Verdict::Success,
+            figures: Figures::default(),
+            program_type: String::new(),
+            attach_type: String::new(),
+            rejection: None,
+        }
+    }
+
+    #[test]
+    fn one_name_for_all_kernels() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("new/{kernel}.csv").display().to_string();
+        let rows = [row("6.16.12"), row("7.3.4")];
+        save(&name, &rows).unwrap();
+        assert!(dir.path().join("new/6.16.csv").exists());
+        let baseline = super::baseline(&name, &rows).unwrap();
+        assert!(rows.iter().all(|row| baseline.of(row).is_some()));
+        let error = super::baseline(&name, &[row("7.9.1")]).unwrap_err();
+        assert!(format!("{error:#}").contains("new/7.9.csv: No such file"));
+        let plain = dir.path().join("x.csv").display().to_string();
+        assert!(save(&plain, &rows).is_err());
+        assert!(save(&plain, &rows[..1]).is_ok());
+    }
+}
