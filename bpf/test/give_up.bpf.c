@@ -31,7 +31,7 @@ void BPF_STRUCT_OPS(give_up_exit, struct scx_exit_info *info)
 
 SCHEDULER("test: gives up after some enqueues")
 struct sched_ext_ops give_up = {
-    .enqueue = (void *)give_up_enqueue,
-    .exit = (void *)give_up_exit,
-    .name = "give_up",
+	.enqueue = (void *)give_up_enqueue,
+	.exit = (void *)give_up_exit,
+	.name = "give_up",
 };

@@ -16,6 +16,6 @@ void BPF_STRUCT_OPS(reject_kfunc_enqueue, struct task_struct *p, u64 enq_flags)
 
 SCHEDULER("test: refused for a kernel function that this callback may not call")
 struct sched_ext_ops reject_kfunc = {
-    .enqueue = (void *)reject_kfunc_enqueue,
-    .name = "reject_kfunc",
+	.enqueue = (void *)reject_kfunc_enqueue,
+	.name = "reject_kfunc",
 };

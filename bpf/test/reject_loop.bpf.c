@@ -26,7 +26,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(reject_loop_init)
 
 SCHEDULER("test: refused for a loop without an end")
 struct sched_ext_ops reject_loop = {
-    .enqueue = (void *)reject_loop_enqueue,
-    .init = (void *)reject_loop_init,
-    .name = "reject_loop",
+	.enqueue = (void *)reject_loop_enqueue,
+	.init = (void *)reject_loop_init,
+	.name = "reject_loop",
 };

@@ -26,6 +26,6 @@ void BPF_STRUCT_OPS(reject_null_enqueue, struct task_struct *p, u64 enq_flags)
 
 SCHEDULER("test: refused for a missing NULL check")
 struct sched_ext_ops reject_null = {
-    .enqueue = (void *)reject_null_enqueue,
-    .name = "reject_null",
+	.enqueue = (void *)reject_null_enqueue,
+	.name = "reject_null",
 };

@@ -21,6 +21,6 @@ void BPF_STRUCT_OPS(reject_reference_enqueue, struct task_struct *p, u64 enq_fla
 
 SCHEDULER("test: refused for a reference that is not released")
 struct sched_ext_ops reject_reference = {
-    .enqueue = (void *)reject_reference_enqueue,
-    .name = "reject_reference",
+	.enqueue = (void *)reject_reference_enqueue,
+	.name = "reject_reference",
 };

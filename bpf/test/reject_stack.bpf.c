@@ -35,6 +35,6 @@ void BPF_STRUCT_OPS(reject_stack_enqueue, struct task_struct *p, u64 enq_flags)
 
 SCHEDULER("test: refused for too large a stack")
 struct sched_ext_ops reject_stack = {
-    .enqueue = (void *)reject_stack_enqueue,
-    .name = "reject_stack",
+	.enqueue = (void *)reject_stack_enqueue,
+	.name = "reject_stack",
 };

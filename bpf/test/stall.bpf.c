@@ -36,9 +36,10 @@ void BPF_STRUCT_OPS(stall_exit, struct scx_exit_info *info)
 
 SCHEDULER("test: never runs a task called victim")
 struct sched_ext_ops stall = {
-    .enqueue = (void *)stall_enqueue,
-    .init = (void *)stall_init,
-    .exit = (void *)stall_exit,
-    .timeout_ms = 5000,
-    .name = "stall",
+	.select_cpu = (void *)stall_select_cpu,
+	.enqueue = (void *)stall_enqueue,
+	.init = (void *)stall_init,
+	.exit = (void *)stall_exit,
+	.timeout_ms = 5000,
+	.name = "stall",
 };

@@ -62,10 +62,10 @@ static __always_inline bool scx_bpf_dsq_insert_vtime(struct task_struct *p, u64 
                                                      u64 vtime, u64 enq_flags)
 {
 	struct scx_bpf_dsq_insert_vtime_args args = {
-	    .dsq_id = dsq_id,
-	    .slice = slice,
-	    .vtime = vtime,
-	    .enq_flags = enq_flags,
+		.dsq_id = dsq_id,
+		.slice = slice,
+		.vtime = vtime,
+		.enq_flags = enq_flags,
 	};
 
 	if (ksym_exists(__scx_bpf_dsq_insert_vtime))

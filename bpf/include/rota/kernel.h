@@ -11,8 +11,9 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct cpumask;
-struct cgroup;
+struct cpumask {
+	unsigned long bits[1];
+};
 
 struct sched_ext_entity {
 	u32 weight;
@@ -126,12 +127,16 @@ static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *
 	static __always_inline typeof(name(0)) __body_##name(args);                                \
 	SEC(section) typeof(name(0)) name(u64 *ctx)                                                \
 	{                                                                                          \
-		_Pragma("clang diagnostic push")                                                   \
-		    _Pragma("clang diagnostic ignored \"-Wint-conversion\"") return __body_##name( \
-			__ROTA_WORDS(__ROTA_COUNT(args)));                                         \
-		_Pragma("clang diagnostic pop")                                                    \
+		__ROTA_WORDS_ARE_ANYTHING                                                          \
+		return __body_##name(__ROTA_WORDS(__ROTA_COUNT(args)));                            \
+		__ROTA_WORDS_END                                                                   \
 	}                                                                                          \
 	static __always_inline typeof(name(0)) __body_##name(args)
+
+/* Between these two, a 64-bit word may become a pointer or a number, as the callee has it. */
+#define __ROTA_WORDS_ARE_ANYTHING                                                                  \
+	_Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wint-conversion\"")
+#define __ROTA_WORDS_END _Pragma("clang diagnostic pop")
 
 #define __ROTA_COUNT(args...)                             __ROTA_SIXTH(0, ##args, 4, 3, 2, 1, 0)
 #define __ROTA_SIXTH(zero, one, two, three, four, n, ...) n
@@ -161,6 +166,6 @@ static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *
 
 #define __rota_format(fmt, args...)                                                                \
 	static char __fmt[] = fmt;                                                                 \
-	_Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wint-conversion\"")  \
-	    u64 __words[] = {args};                                                                \
-	_Pragma("clang diagnostic pop")
+	__ROTA_WORDS_ARE_ANYTHING                                                                  \
+	u64 __words[] = {args};                                                                    \
+	__ROTA_WORDS_END

@@ -136,13 +136,13 @@ void BPF_STRUCT_OPS(simple_exit, struct scx_exit_info *info)
 
 SCHEDULER("an idle CPU first, else one shared queue in order of weighted virtual time, or FIFO")
 struct sched_ext_ops simple = {
-    .select_cpu = (void *)simple_select_cpu,
-    .enqueue = (void *)simple_enqueue,
-    .dispatch = (void *)simple_dispatch,
-    .running = (void *)simple_running,
-    .stopping = (void *)simple_stopping,
-    .enable = (void *)simple_enable,
-    .init = (void *)simple_init,
-    .exit = (void *)simple_exit,
-    .name = "simple",
+	.select_cpu = (void *)simple_select_cpu,
+	.enqueue = (void *)simple_enqueue,
+	.dispatch = (void *)simple_dispatch,
+	.running = (void *)simple_running,
+	.stopping = (void *)simple_stopping,
+	.enable = (void *)simple_enable,
+	.init = (void *)simple_init,
+	.exit = (void *)simple_exit,
+	.name = "simple",
 };

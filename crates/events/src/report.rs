@@ -43,10 +43,12 @@ pub fn table_row(metrics: &[Metric], start_ns: u64, before: &Sample, now: &Sampl
     line
 }
 
-/// One JSON object on one line: totals since the start, and the increase since `before`.
+/// One JSON object on one line: totals since the start (of gauges, the level), and the increase of
+/// counters since `before`.
 pub fn json_line(scheduler: &str, metrics: &[Metric], before: &Sample, now: &Sample) -> String {
-    let members = |value: &dyn Fn(usize) -> u64| {
+    let members = |levels: bool, value: &dyn Fn(usize) -> u64| {
         let pairs = metrics.iter().enumerate();
+        let pairs = pairs.filter(|(_, m)| levels || m.kind == MetricKind::Counter);
         let pairs = pairs.map(|(i, m)| (m.name.clone(), value(i).into()));
         serde_json::Value::Object(pairs.collect())
     };
@@ -55,8 +57,8 @@ pub fn json_line(scheduler: &str, metrics: &[Metric], before: &Sample, now: &Sam
         "scheduler": scheduler,
         "time_ns": now.at_ns,
         "interval_ns": now.interval_ns(before),
-        "totals": members(&|i| now.values[i]),
-        "increase": members(&|i| now.increase(before, i)),
+        "totals": members(true, &|i| now.values[i]),
+        "increase": members(false, &|i| now.increase(before, i)),
     })
     .to_string()
 }
@@ -154,6 +156,10 @@ mod tests {
         assert_eq!(value["interval_ns"], 2_000_000_000u64);
         assert_eq!(value["totals"]["queued"], 30);
         assert_eq!(value["increase"]["queued"], 20);
+        assert_eq!(
+            (&value["totals"]["waiting"], value["increase"].get("waiting")),
+            (&1.into(), None)
+        );
     }
 
     #[test]

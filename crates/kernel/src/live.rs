@@ -7,8 +7,8 @@ use crate::memory::Shared;
 use crate::refusal;
 use crate::rings::Rings;
 use libbpf_rs::{
-    Link, Map, MapCore, MapFlags, MapMut, MapType, ObjectBuilder, OpenMapMut,
-    OpenObject, ProgramInput, ProgramMut,
+    Link, Map, MapCore, MapFlags, MapMut, MapType, ObjectBuilder, OpenMapMut, OpenObject,
+    ProgramInput, ProgramMut,
 };
 use rota_object::{
     CpuTime, Engine, EngineError, ExitInfo, ExitLayout, Global, Object, Refusal, World,
@@ -96,6 +96,19 @@ impl Live {
             Stage::Loaded(loaded) => Ok(loaded),
             _ => Err(phase(name, "it can be used only once the object is loaded")),
         }
+    }
+
+    /// What can be told about the end of a scheduler that records nothing: that it ended.
+    fn exit_unrecorded(&self) -> Option<ExitInfo> {
+        let state = self.host.sched_ext().map(|s| s.state);
+        (state.as_deref() == Some("disabled")).then(|| ExitInfo {
+            kind: 0,
+            code: 0,
+            cpu: None,
+            reason: "not recorded by the object (rota/exit.h would)".into(),
+            msg: "the kernel's log (dmesg) tells why".into(),
+            dump: String::new(),
+        })
     }
 
     fn map(&self, name: &str) -> Result<Map<'_>, EngineError> {
@@ -236,7 +249,7 @@ impl Engine for Live {
     }
 
     fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError> {
-        let layout = self.exit.as_ref().ok_or_else(|| missing("global", "rota_exit"))?;
+        let Some(layout) = self.exit.as_ref() else { return Ok(self.exit_unrecorded()) };
         let record = self.read_global(&layout.variable)?;
         if layout.decode(&record, &[]).is_none() {
             return Ok(None);

@@ -47,6 +47,6 @@ fn keep(level: PrintLevel, text: String) {
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
     if matches!(level, PrintLevel::Warn) {
-        kept().push_str(&text);
+        kept().extend([text]);
     }
 }

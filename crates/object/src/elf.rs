@@ -135,6 +135,10 @@ impl Object {
     }
 }
 
+/// Numbers of the ELF format: a machine, and a byte order.
+const EM_BPF: u16 = 247;
+const BIG_ENDIAN: u8 = 2;
+
 type File<'a> = object::read::elf::ElfFile64<'a, Endianness>;
 
 fn open(bytes: &[u8]) -> Result<File<'_>, ObjectError> {
@@ -142,15 +146,29 @@ fn open(bytes: &[u8]) -> Result<File<'_>, ObjectError> {
     if bytes.get(..4).is_some_and(|magic| magic != b"\x7fELF") {
         return Err(ObjectError::Elf("it does not start with the ELF magic".into()));
     }
+    // The byte order stands in byte 5, the machine in bytes 18 and 19, in that order.
+    if let Some(&[low, high]) = bytes.get(18..20) {
+        let big = bytes[5] == BIG_ENDIAN;
+        let machine = if big { [high, low] } else { [low, high] };
+        let machine = u16::from_le_bytes(machine);
+        if machine != EM_BPF {
+            return Err(ObjectError::Machine(machine_name(machine)));
+        }
+        if big {
+            return Err(ObjectError::BigEndian);
+        }
+    }
     let file = File::parse(bytes).map_err(elf)?;
-    let machine = file.elf_header().e_machine.get(file.endian());
-    if machine != object::elf::EM_BPF {
-        return Err(ObjectError::Machine(format!("{:?}", file.architecture())));
-    }
-    if file.endian() == Endianness::Big {
-        return Err(ObjectError::BigEndian);
-    }
     Ok(file)
+}
+
+fn machine_name(machine: u16) -> String {
+    match machine {
+        62 => "x86-64".into(),
+        183 => "Arm (aarch64)".into(),
+        243 => "RISC-V".into(),
+        other => format!("another machine (number {other})"),
+    }
 }
 
 fn section_data<'a>(file: &File<'a>, name: &str) -> Result<Option<&'a [u8]>, ObjectError> {

@@ -167,10 +167,11 @@ pub trait Engine {
     /// [`EngineError::System`].
     fn detach(&mut self) -> Result<(), EngineError>;
 
-    /// Why the scheduler ended; `None` while it is in charge.
+    /// Why the scheduler ended; `None` while it is in charge. An object that keeps no exit
+    /// information still ends, for the reason 0 and with words that say so.
     ///
     /// # Errors
-    /// [`EngineError::Missing`] if the object keeps no exit information.
+    /// [`EngineError::Phase`] before loading.
     fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError>;
 
     /// Runs a `syscall` program with a context, which it may change. Returns its result.

@@ -80,7 +80,7 @@ impl fmt::Display for Duration {
             return f.write_str("0s");
         }
         let (unit, factor) =
-            TIME.iter().find(|(_, factor)| self.0 % factor == 0).unwrap_or(&("ns", 1));
+            TIME.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)).unwrap_or(&("ns", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }
 }

@@ -55,13 +55,21 @@ impl Compiler {
     /// Compiles one translation unit into the folder and returns the object.
     ///
     /// The paths in it are relative to the source tree, so that two trees give the same bytes.
-    pub(crate) fn compile(&self, bpf: &Path, file: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    pub(crate) fn compile(
+        &self,
+        bpf: &Path,
+        file: &Path,
+        out: &Path,
+    ) -> Result<PathBuf, Box<dyn Error>> {
         let object = out.join(file.file_name().ok_or("no name")?).with_extension("o");
-        let prefix = format!("-ffile-prefix-map={}=bpf", bpf.display());
+        // Run from the root of the tree, clang can open every file by its shortened name, so the
+        // text of each line gets into the line information.
+        let tree = bpf.parent().ok_or("the folder bpf lies nowhere")?;
+        let prefix = format!("-ffile-prefix-map={}/=", tree.display());
         let status = Command::new(&self.program)
-            .current_dir(bpf)
+            .current_dir(tree)
             .args(FLAGS)
-            .args(["-Werror", &prefix, "-ffile-compilation-dir=bpf", "-I"])
+            .args(["-Werror", &prefix, "-ffile-compilation-dir=.", "-I"])
             .arg(bpf.join("include"))
             .arg("-c")
             .arg(file)

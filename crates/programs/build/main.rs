@@ -8,17 +8,18 @@ mod generate;
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let bpf = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../bpf").canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     for file in files_below(&bpf)? {
-        println!("cargo::rerun-if-changed={}", file.display());
+        tell("rerun-if-changed", file.display())?;
     }
-    println!("cargo::rerun-if-changed={}", bpf.join("sched").display());
-    println!("cargo::rerun-if-changed={}", bpf.join("test").display());
-    println!("cargo::rerun-if-env-changed={}", clang::VARIABLE);
+    tell("rerun-if-changed", bpf.join("sched").display())?;
+    tell("rerun-if-changed", bpf.join("test").display())?;
+    tell("rerun-if-env-changed", clang::VARIABLE)?;
 
     let compiler = clang::find()?;
     let mut source = String::new();
@@ -38,6 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     source += &generate::test_module(&tests);
     fs::write(out.join("objects.rs"), source)?;
     Ok(())
+}
+
+/// Tells cargo something.
+fn tell(key: &str, value: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout(), "cargo::{key}={value}")
 }
 
 /// A translation unit: `simple.bpf.c` is called `simple`.

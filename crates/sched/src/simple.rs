@@ -12,7 +12,6 @@ use zerocopy::FromBytes;
 struct Simple {
     plain: Plain,
     metrics: Vec<Metric>,
-    before: (u64, u64),
 }
 
 /// The half of `simple` with these settings.
@@ -22,14 +21,13 @@ pub(crate) fn new(
 ) -> Result<Box<dyn UserHalf>, HalfError> {
     let plain = Plain::new(object, settings)?;
     let mut metrics = plain.metrics().to_vec();
-    let help = "of the tasks placed since the last sample, how many met an idle CPU";
+    let help = "of all tasks placed so far, how many met an idle CPU";
     metrics.push(Metric::new("direct_share", MetricKind::Gauge, "%", help));
-    Ok(Box::new(Simple { plain, metrics, before: (0, 0) }))
+    Ok(Box::new(Simple { plain, metrics }))
 }
 
 impl UserHalf for Simple {
     fn configure(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
-        self.before = (0, 0);
         self.plain.configure(world)
     }
 
@@ -46,9 +44,7 @@ impl UserHalf for Simple {
                 placed += cpu.direct + cpu.queued;
             }
         }
-        let (new_direct, new_placed) = (direct - self.before.0, placed - self.before.1);
-        self.before = (direct, placed);
-        sample.values.push((100 * new_direct).checked_div(new_placed).unwrap_or(0));
+        sample.values.push((100 * direct).checked_div(placed).unwrap_or(0));
         Ok(sample)
     }
 }
