@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 /// What the demo runs inside the machine: load, a scheduler for ten seconds, no load. The loop is
 /// for hosts without stress-ng: pairs of processes that wake each other and spin.
 const DEMO: &str = "\
+cd /tmp
 load=
 if command -v stress-ng >/dev/null; then
     stress-ng --cpu 4 --switch 2 --pipe 2 --timeout 60 >/dev/null 2>&1 &

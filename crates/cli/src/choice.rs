@@ -64,11 +64,16 @@ mod tests {
         let mut bytes = rota_programs::simple::OBJECT.to_vec();
         fs::write(&file, &bytes).unwrap();
         assert_eq!(resolve(file.to_str().unwrap()).unwrap().name, "simple");
-        for (damage, word) in [(0, "not a usable ELF"), (18, "not for BPF"), (5, "big-endian")] {
+        let damages = [
+            (vec![(0, 2)], "not a usable ELF"),
+            (vec![(18, 62), (19, 0)], "compiled for x86-64, not for BPF"),
+            (vec![(5, 2), (18, 0), (19, 247)], "big-endian"),
+        ];
+        for (damage, word) in damages {
             let mut damaged = bytes.clone();
-            damaged[damage] = 2;
+            damage.iter().for_each(|&(at, byte): &(usize, u8)| damaged[at] = byte);
             fs::write(&file, &damaged).unwrap();
-            assert!(message(file.to_str().unwrap()).contains(word), "{damage}");
+            assert!(message(file.to_str().unwrap()).contains(word), "{damage:?}");
         }
         bytes.truncate(bytes.len() / 2);
         fs::write(&file, &bytes).unwrap();

@@ -41,5 +41,5 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 /// Why no scheduler can be loaded here and what to do about it, on one line, for other commands.
 pub(crate) fn in_short(host: &Host) -> Option<String> {
-    rota_inspect::why_not(host).map(|(sentence, hint)| format!("{sentence}; {hint}"))
+    rota_inspect::why_not(host).map(|(sentence, hint)| format!("{sentence}. {hint}"))
 }

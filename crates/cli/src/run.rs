@@ -56,7 +56,7 @@ pub(crate) struct Args {
     reload_within: u64,
     /// The kernel's watchdog ends the scheduler if a task waits longer than this [default: the
     /// scheduler's, else the kernel's 30s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = watchdog)]
     watchdog: Option<u64>,
     /// Where to serve statistics [default: /run/rota/NAME.sock]
     #[arg(long, value_name = "PATH", conflicts_with = "no_socket")]
@@ -73,6 +73,17 @@ pub(crate) struct Args {
     /// The settings that were given as flags of their own.
     #[arg(skip)]
     pub(crate) settings: Vec<(String, String)>,
+}
+
+/// The longest time that the kernel's watchdog takes.
+const WATCHDOG_NS_MAX: u64 = 30_000_000_000;
+
+/// A duration for the watchdog, in nanoseconds; the kernel counts it in milliseconds.
+fn watchdog(text: &str) -> Result<u64, String> {
+    match duration(text)? {
+        ns if (1_000_000..=WATCHDOG_NS_MAX).contains(&ns) => Ok(ns),
+        _ => Err(format!("'{text}' is not from 1ms to 30s, which is what the kernel takes")),
+    }
 }
 
 /// Runs the scheduler until it ends.
@@ -95,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             break ending;
         }
         if !reloads.allow(now_ns()) {
-            report::ejected(&choice.name, info, args)?;
+            report::ejected(&choice.name, info, Exit::GaveUp, args)?;
             output::note(&format!(
                 "rota: reloaded {} times within {}; not again",
                 args.reloads,
@@ -112,8 +123,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Ending::Exit(info) => {
-            report::ejected(&choice.name, &info, args)?;
-            Ok(Exit::Ejected(info.cause()))
+            let exit = Exit::Ejected(info.cause());
+            report::ejected(&choice.name, &info, exit, args)?;
+            Ok(exit)
         }
     }
 }

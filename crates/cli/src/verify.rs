@@ -26,16 +26,17 @@ enum Format {
     Json,
 }
 
-/// Arguments of `rota verify`.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:\n  \
+const EXAMPLES: &str = "Examples:\n  \
     rota verify                                     every scheduler, on this kernel\n  \
     rota verify simple:fifo ./mine.bpf.o            settings are part of what is verified\n  \
     rota verify --vm                                on every supported kernel, in VMs\n  \
     rota verify mine.bpf.o --vm 6.16 7.3 --format csv\n  \
     rota verify --vm --save 'verify/{kernel}.csv'   keep the results\n  \
-    rota verify --vm --baseline 'verify/{kernel}.csv' --max-insns +10%")]
-#[command(after_long_help = long_help())]
+    rota verify --vm --baseline 'verify/{kernel}.csv' --max-insns +10%";
+
+/// Arguments of `rota verify`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = long_help())]
 pub(crate) struct Args {
     /// Schedulers of `rota list`, with settings if you like (simple:fifo), or compiled objects
     /// [default: every scheduler]
@@ -74,7 +75,7 @@ pub(crate) struct Args {
 }
 
 fn long_help() -> String {
-    let mut text = String::from("Columns:\n");
+    let mut text = format!("{EXAMPLES}\n\nColumns:\n");
     for info in FIGURES {
         text += &format!("  {:<9} {}\n", info.header, info.help);
     }
@@ -98,6 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let subjects = names.iter().map(|name| Subject::resolve(name, &args.set));
     let subjects = subjects.collect::<Result<Vec<_>>>()?;
+    files::check(args.baseline.as_deref(), args.save.as_deref(), kernels.as_deref())?;
     let rows = match &kernels {
         Some(kernels) => vm::rows(kernels, &subjects)?,
         None => here(&subjects)?,

@@ -44,7 +44,7 @@ impl Life {
     ) -> Result<Self, HalfError> {
         let mut world = Live::open(&choice.bytes, choice.object.clone(), host.clone())?;
         if let Some(ns) = watchdog_ns {
-            world.set_ops_member("timeout_ms", (ns / 1_000_000).max(1))?;
+            world.set_ops_member("timeout_ms", ns / 1_000_000)?;
         }
         let mut session = Session::start(choice.half()?, now_ns(), &mut world)?;
         let before = session.sample(now_ns(), &mut world)?;
@@ -64,7 +64,7 @@ impl Life {
         let mut next_stats_ns = self.before.at_ns.saturating_add(args.stats);
         loop {
             let now = now_ns();
-            if let Some(info) = self.world.exit_info().ok().flatten() {
+            if let Some(info) = self.world.exit_info()? {
                 return Ok(Ending::Exit(info));
             }
             if let Some(signal) = signals.taken() {
@@ -106,6 +106,7 @@ impl Life {
         let json = json_line(&self.name, metrics, &self.before, &now);
         match format {
             Format::Json => output::line(&json)?,
+            Format::Table if metrics.is_empty() => {}
             Format::Table => {
                 if self.printed.is_multiple_of(HEADER_EVERY) {
                     output::line(&table_header(metrics))?;

@@ -59,7 +59,7 @@ pub(crate) fn reloading(name: &str, info: &ExitInfo, format: Format) -> Result<(
 }
 
 /// It was ejected: what happened, what the kernel said, what to do.
-pub(crate) fn ejected(name: &str, info: &ExitInfo, args: &Args) -> Result<()> {
+pub(crate) fn ejected(name: &str, info: &ExitInfo, exit: Exit, args: &Args) -> Result<()> {
     if args.format == Format::Json {
         let task = info.task().map(|(comm, pid)| serde_json::json!({ "comm": comm, "pid": pid }));
         return Ok(output::line(
@@ -67,7 +67,7 @@ pub(crate) fn ejected(name: &str, info: &ExitInfo, args: &Args) -> Result<()> {
                 "schema": SCHEMA, "scheduler": name, "cause": word(info.cause()),
                 "kind": info.kind, "code": info.code, "reason": info.reason, "msg": info.msg,
                 "task": task, "cpu": info.cpu, "dump": info.dump,
-                "exit_code": Exit::Ejected(info.cause()).code(),
+                "exit_code": exit.code(),
             })
             .to_string(),
         )?);

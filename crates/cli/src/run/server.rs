@@ -156,9 +156,11 @@ impl Client {
     /// Reads what came and answers every whole request. An error drops the client.
     fn attend(&mut self, answer: &mut dyn FnMut(&Request) -> String) -> io::Result<()> {
         let mut buffer = [0; 1024];
-        loop {
+        let mut open = true;
+        while open {
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                // It has said all it wants to say, but may still want to hear.
+                Ok(0) => open = false,
                 Ok(n) => self.received.extend_from_slice(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) => return Err(e),
@@ -174,7 +176,7 @@ impl Client {
                 return Err(ErrorKind::ConnectionAborted.into());
             }
         }
-        Ok(())
+        if open || self.watches { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
     fn send(&mut self, text: &str) -> io::Result<()> {
@@ -245,6 +247,13 @@ mod tests {
         assert!(lines[0].contains("\"queued\":7"), "{lines:?}");
         assert!(lines[1].contains("unknown request 'nonsense'"), "{lines:?}");
         assert_eq!(lines[2], "{\"again\":1}");
+        let mut brief = UnixStream::connect(&path).unwrap();
+        brief.write_all(b"stats\n").unwrap();
+        brief.shutdown(std::net::Shutdown::Write).unwrap();
+        server.answer(&mut |request| status.answer(request));
+        let mut all = String::new();
+        brief.read_to_string(&mut all).unwrap();
+        assert!(all.contains("\"queued\":7"), "who says no more is answered still: {all}");
         drop(server);
         assert!(!path.exists());
     }

@@ -10,6 +10,29 @@ use std::path::Path;
 
 const KERNEL: &str = "{kernel}";
 
+/// Says what is wrong with the names before anything takes time.
+pub(crate) fn check(
+    baseline: Option<&str>,
+    save: Option<&str>,
+    kernels: Option<&[String]>,
+) -> Result<()> {
+    if let Some(name) = baseline.filter(|name| !name.contains(KERNEL)) {
+        read(name)?;
+    }
+    let several = kernels.is_some_and(|kernels| kernels.len() > 1);
+    match save {
+        Some(name) if several => needs_kernel(name),
+        _ => Ok(()),
+    }
+}
+
+fn needs_kernel(name: &str) -> Result<()> {
+    if !name.contains(KERNEL) && !name.ends_with(".json") {
+        bail!("{name}: results of several kernels need {KERNEL} in the name, as in {KERNEL}.csv");
+    }
+    Ok(())
+}
+
 /// Reads the saved results for the kernels of these results.
 pub(crate) fn baseline(name: &str, rows: &[Row]) -> Result<Baseline> {
     if !name.contains(KERNEL) {
@@ -30,8 +53,8 @@ fn read(name: &str) -> Result<Baseline> {
 /// Saves results, replacing what the file held.
 pub(crate) fn save(name: &str, rows: &[Row]) -> Result<()> {
     let series = all_series(rows);
-    if series.len() > 1 && !name.contains(KERNEL) && !name.ends_with(".json") {
-        bail!("{name}: results of several kernels need {KERNEL} in the name, as in {KERNEL}.csv");
+    if series.len() > 1 {
+        needs_kernel(name)?;
     }
     if !name.contains(KERNEL) {
         return write(name, rows);
@@ -80,12 +103,18 @@ mod tests {
         let rows = [row("6.16.12"), row("7.3.4")];
         save(&name, &rows).unwrap();
         assert!(dir.path().join("new/6.16.csv").exists());
-        let baseline = super::baseline(&name, &rows).unwrap();
-        assert!(rows.iter().all(|row| baseline.of(row).is_some()));
-        let error = super::baseline(&name, &[row("7.9.1")]).unwrap_err();
+        let saved = baseline(&name, &rows).unwrap();
+        assert!(rows.iter().all(|row| saved.of(row).is_some()));
+        let error = baseline(&name, &[row("7.9.1")]).unwrap_err();
         assert!(format!("{error:#}").contains("new/7.9.csv: No such file"));
         let plain = dir.path().join("x.csv").display().to_string();
         assert!(save(&plain, &rows).is_err());
         assert!(save(&plain, &rows[..1]).is_ok());
+        let both = ["6.16".to_owned(), "7.3".to_owned()];
+        assert!(check(None, Some(&plain), Some(&both)).is_err());
+        assert!(check(Some(&name), Some(&name), Some(&both)).is_ok());
+        assert!(check(Some(&plain), Some(&plain), None).is_ok());
+        fs::write(&plain, "nonsense\n").unwrap();
+        assert!(check(Some(&plain), None, None).is_err());
     }
 }

@@ -44,7 +44,7 @@ fn capabilities(facts: &Facts) -> Finding {
     }
     if !held.may_load() {
         return Finding::missing(ID, found, "This user cannot load schedulers.")
-            .advise("Run as root, or give the program CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN.")
+            .advise("Run as root, or give the program CAP_BPF and CAP_PERFMON.")
             .block(words(Refusal::Permission));
     }
     if !held.has(Capability::SysAdmin) {

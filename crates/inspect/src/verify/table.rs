@@ -13,8 +13,8 @@ const COMPARED: [Figure; 2] = [Figure::Insns, Figure::States];
 /// kernel if wanted.
 pub fn table(rows: &[Row], comparison: Option<&Comparison>, with_kernel: bool) -> String {
     let mut lines = match comparison {
-        Some(comparison) => compared_lines(comparison, with_kernel),
-        None => plain_lines(rows, with_kernel),
+        Some(comparison) => compared_lines(comparison),
+        None => plain_lines(rows),
     };
     if !with_kernel {
         lines.iter_mut().for_each(|line| drop(line.remove(0)));
@@ -51,7 +51,7 @@ fn head() -> Vec<String> {
     ["kernel", "object", "program", "verdict"].map(str::to_owned).to_vec()
 }
 
-fn plain_lines(rows: &[Row], _: bool) -> Vec<Vec<String>> {
+fn plain_lines(rows: &[Row]) -> Vec<Vec<String>> {
     let mut lines = vec![head()];
     lines[0].extend(FIGURES.iter().map(|info| info.header.to_owned()));
     lines[0].push(String::new());
@@ -64,7 +64,7 @@ fn plain_lines(rows: &[Row], _: bool) -> Vec<Vec<String>> {
     lines
 }
 
-fn compared_lines(comparison: &Comparison, _: bool) -> Vec<Vec<String>> {
+fn compared_lines(comparison: &Comparison) -> Vec<Vec<String>> {
     let mut lines = vec![head()];
     for figure in COMPARED {
         let name = FIGURES[figure as usize].header;
