@@ -4,7 +4,7 @@
 //! A machine needs no disk image: the guest's root file system is the host's, read-only, over
 //! virtiofs, so whatever is installed on the host can run in the guest. Kernels are Debian's
 //! ([`Pins`]), fetched through a private apt and kept in a [`Cache`], or any file
-//! ([`Kernel::from_file`]). [`boot`] is for one command; [`Vm`] stays up and takes one command after
+//! ([`Kernel::from_file`]). [`boot()`] is for one command; [`Vm`] stays up and takes one command after
 //! the other, each in some hundredths of a second, against several seconds for a boot.
 //!
 //! ```no_run

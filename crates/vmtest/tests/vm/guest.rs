@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Machines for tests, and what tests do with them.
+
+use libtest_mimic::Failed;
+use rota_vmtest::{Cache, Kernel, Machine, Options, Output, Vm};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// No command of a test may take longer.
+const COMMAND_LIMIT: Duration = Duration::from_secs(240);
+
+/// One machine for each kernel and shape.
+#[derive(Default)]
+pub(crate) struct Pool {
+    machines: Mutex<BTreeMap<String, Arc<Mutex<Option<Guest>>>>>,
+}
+
+/// A running machine.
+pub(crate) struct Guest {
+    pub(crate) series: String,
+    pub(crate) cache: Cache,
+    vm: Vm,
+}
+
+impl Pool {
+    /// Runs a test on the machine of this kernel and shape, which it has for itself.
+    pub(crate) fn with(
+        &self,
+        kernel: &str,
+        smp: &str,
+        nodes: u32,
+        test: impl FnOnce(&mut Guest) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let key = format!("{kernel} {smp} {nodes}");
+        let slot = Arc::clone(lock(&self.machines).entry(key).or_default());
+        let mut guest = lock(&slot);
+        if guest.is_none() {
+            *guest = Some(Guest::boot(kernel, smp, nodes)?);
+        }
+        let result = guest.as_mut().map_or(Ok(()), test);
+        if result.is_err() {
+            // The next test gets a machine that this one has not spoiled.
+            *guest = None;
+        }
+        result
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guest {
+    fn boot(kernel: &str, smp: &str, nodes: u32) -> Result<Self, Failed> {
+        let cache = Cache::from_env()?;
+        let mut say = say;
+        let image = Kernel::select(kernel, &cache, &mut say)?;
+        let machine = Machine { nodes, ..Machine::shaped(smp)? };
+        let bin = rota_dir()?;
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+        let options = Options {
+            path_dirs: vec![bin.clone()],
+            visible: vec![bin, tree],
+            ..Options::default()
+        };
+        let vm = Vm::start(&cache, &machine, &image, &options, &mut say)?;
+        Ok(Self { series: kernel.to_owned(), cache, vm })
+    }
+
+    /// Runs a script, whatever its exit status.
+    pub(crate) fn run(&mut self, script: &str) -> Result<Output, Failed> {
+        Ok(self.vm.run(script, COMMAND_LIMIT)?)
+    }
+
+    /// Runs a script that is to exit with this status; its standard output.
+    pub(crate) fn expect(&mut self, status: i32, script: &str) -> Result<String, Failed> {
+        let output = self.run(script)?;
+        if output.status == status {
+            return Ok(output.stdout);
+        }
+        Err(format!(
+            "status {} instead of {status} from:\n{script}\nstdout:\n{}\nstderr:\n{}\nconsole:\n{}",
+            output.status, output.stdout, output.stderr, output.console
+        )
+        .into())
+    }
+
+    /// Puts a file where the guest sees it; its path there.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> Result<String, Failed> {
+        std::fs::write(self.vm.share().join(name), bytes)?;
+        Ok(format!("{}/{name}", rota_vmtest::GUEST_SHARE))
+    }
+
+    /// An empty folder that host and guest share: its path here, and its path there.
+    pub(crate) fn dir(&self, name: &str) -> Result<(PathBuf, String), Failed> {
+        let here = self.vm.share().join(name);
+        std::fs::create_dir_all(&here)?;
+        Ok((here, format!("{}/{name}", rota_vmtest::GUEST_SHARE)))
+    }
+
+    /// Fails if the kernel itself complained in its log.
+    pub(crate) fn kernel_is_well(&mut self) -> Result<(), Failed> {
+        let log = self.expect(0, "dmesg")?;
+        for word in ["BUG:", "WARNING:", "Oops", "soft lockup"] {
+            if let Some(line) = log.lines().find(|l| l.contains(word)) {
+                return Err(format!("the kernel complained: {line}").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says something that a passing test has to say too.
+pub(crate) fn say(text: &str) {
+    // There is nowhere left to say that standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The folder of the `rota` that belongs to this source tree, built if need be.
+fn rota_dir() -> Result<PathBuf, Failed> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build(&["--package", "rota"]));
+    built.clone().map_err(Failed::from)?;
+    target_dir()
+}
+
+/// Builds something with the cargo and the target folder of this test run.
+pub(crate) fn build(what: &[&str]) -> Result<(), String> {
+    let dir = target_dir().map_err(|e| format!("{e:?}"))?;
+    let target = dir.parent().ok_or("the test runs outside a target folder")?;
+    let output = Command::new(env!("CARGO"))
+        .arg("build")
+        .args(what)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .map_err(|e| format!("cargo: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("building {what:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// `…/target/debug`, from the place of this test.
+pub(crate) fn target_dir() -> Result<PathBuf, Failed> {
+    let exe = std::env::current_exe()?;
+    let dir = exe.ancestors().nth(2).ok_or("the test runs outside a target folder")?;
+    Ok(dir.to_owned())
+}
+
+/// Fails with this text unless it holds.
+pub(crate) fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(text().into()) }
+}
+
+/// Fails unless the text has every one of these in it.
+pub(crate) fn contains(text: &str, words: &[&str]) -> Result<(), Failed> {
+    let missing: Vec<_> = words.iter().filter(|w| !text.contains(**w)).collect();
+    ensure(missing.is_empty(), || format!("{missing:?} not in:\n{text}"))
+}

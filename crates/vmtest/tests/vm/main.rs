@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What needs a real kernel: `rota` in virtual machines, on every supported kernel.
+//!
+//! Tests share boots: one machine for each kernel and shape, started when the first test needs
+//! it. Emulation is single-threaded, since that decides between pass and fail. A machine that
+//! cannot boot fails the test that wanted it.
+//!
+//! A test is named `topic::name::kernel`; `cargo test -p rota-vmtest --test vm -- run::` runs
+//! some, `-- 7.3` those of one kernel.
+
+mod doctor;
+mod doors;
+mod eject;
+mod fair;
+mod guest;
+mod run;
+mod topology;
+mod tutorial;
+mod verify;
+
+use guest::{Guest, Pool};
+use libtest_mimic::{Arguments, Failed, Trial};
+use rota_vmtest::Pins;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// A test: it gets a machine that runs its kernel.
+type Test = fn(&mut Guest) -> Result<(), Failed>;
+
+/// Tests that run on every supported kernel, on four CPUs.
+const EVERY_KERNEL: &[(&str, Test)] = &[
+    ("run::survives_load", run::survives_load),
+    ("fair::weights_decide", fair::weights_decide),
+    ("run::serves_statistics", run::serves_statistics),
+    ("run::tells_the_service_manager", run::tells_the_service_manager),
+    ("run::json_lines", run::json_lines),
+    ("run::leaves_on_signals", run::leaves_on_signals),
+    ("run::sigkill_restores_the_default", run::sigkill_restores_the_default),
+    ("run::a_second_one_is_refused", run::a_second_one_is_refused),
+    ("run::fifo", run::fifo),
+    ("eject::stall", eject::stall),
+    ("eject::sysrq", eject::sysrq),
+    ("eject::error_of_its_own", eject::error_of_its_own),
+    ("eject::exit_of_its_own", eject::exit_of_its_own),
+    ("eject::without_a_record", eject::without_a_record),
+    ("eject::hotplug_reloads", eject::hotplug_reloads),
+    ("eject::hotplug_without_reload", eject::hotplug_without_reload),
+    ("eject::too_many_reloads", eject::too_many_reloads),
+    ("eject::taken_off_by_somebody", eject::taken_off_by_somebody),
+    ("run::bad_input", run::bad_input),
+    ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
+    ("verify::equals_veristat", verify::equals_veristat),
+    ("verify::holds_the_baseline", verify::holds_the_baseline),
+    ("verify::worse_fails_the_gate", verify::worse_fails_the_gate),
+    ("verify::explains_rejections", verify::explains_rejections),
+];
+
+/// Tests that run on the newest kernel only, with the shape that they want.
+const NEWEST: &[(&str, &str, u32, Test)] = &[
+    ("topology::flat", "4", 1, topology::agrees_with_lscpu),
+    ("topology::smt_and_sockets", "2s:2c:2t", 1, topology::agrees_with_lscpu),
+    ("topology::nodes", "8,sockets=4,cores=2", 2, topology::agrees_with_lscpu),
+    ("doors::every_door", "4", 1, doors::every_door),
+    ("tutorial::from_nothing_to_a_scheduler", "4", 1, tutorial::from_nothing_to_a_scheduler),
+];
+
+/// Kernels whose type information has broken kfunc prototypes.
+const BROKEN: &[&str] = &["7.1", "7.2"];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Two machines at a time: each keeps one core busy, and they have 2 GiB each.
+    arguments.test_threads.get_or_insert(2);
+    let pool = Arc::new(Pool::default());
+    let mut trials = Vec::new();
+    let mut add = |name: String, kernel: String, smp: &'static str, nodes: u32, test: Test| {
+        let pool = Arc::clone(&pool);
+        let run = move || pool.with(&kernel, smp, nodes, test);
+        trials.push(Trial::test(name, run));
+    };
+    for (name, test) in EVERY_KERNEL {
+        for pin in Pins::embedded().supported() {
+            add(format!("{name}::{}", pin.series), pin.series.clone(), "4", 1, *test);
+        }
+    }
+    let newest = Pins::embedded().newest().series.clone();
+    for (name, smp, nodes, test) in NEWEST {
+        add(format!("{name}::{newest}"), newest.clone(), smp, *nodes, *test);
+    }
+    for series in BROKEN {
+        let name = format!("doctor::broken_prototypes::{series}");
+        add(name, (*series).to_owned(), "4", 1, doctor::broken_prototypes);
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
