@@ -10,7 +10,7 @@ use std::io::Write;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let bytes = rota_programs::test::DOORS;
-    let mut world = Live::open(bytes, Object::parse(bytes)?, Host::default())?;
+    let mut world = Live::open(bytes, &Object::parse(bytes)?, &Host::default())?;
     before_loading(&mut world)?;
     world.load()?;
     globals_and_programs(&mut world)?;

@@ -6,24 +6,25 @@
 //! and one of the few with `unsafe`; each such block says what it relies on.
 
 mod capabilities;
+mod enums;
 mod holders;
 mod host;
 mod live;
 mod log;
 mod memory;
+mod plan;
 mod probe;
 mod refusal;
 mod rings;
 mod verify;
 mod verify_load;
-mod verify_plan;
 
 pub use capabilities::{Capabilities, Capability};
 pub use holders::{Holder, Holders, maps_of_kernel_type};
 pub use host::{Host, SchedExt, now_ns};
 pub use live::Live;
 pub use log::{Verbosity, set_verbosity};
+pub use plan::Plan;
 pub use probe::{BpfProbe, probe_bpf};
 pub use refusal::verifier_log;
 pub use verify::{Verification, VerifiedProgram, verify};
-pub use verify_plan::Plan;

@@ -4,11 +4,11 @@
 use crate::host::Host;
 use crate::log;
 use crate::memory::Shared;
+use crate::plan::Plan;
 use crate::refusal;
 use crate::rings::Rings;
 use libbpf_rs::{
-    Link, Map, MapCore, MapFlags, MapMut, MapType, ObjectBuilder, OpenMapMut, OpenObject,
-    ProgramInput, ProgramMut,
+    Link, Map, MapCore, MapFlags, MapMut, MapType, ObjectBuilder, ProgramInput, ProgramMut,
 };
 use rota_object::{
     CpuTime, Engine, EngineError, ExitInfo, ExitLayout, Global, Object, Refusal, World,
@@ -21,21 +21,14 @@ use std::collections::VecDeque;
 /// Dropping it takes the scheduler off; so does the end of the process, however it comes, because
 /// the kernel ties the scheduler to a file descriptor of this process.
 pub struct Live {
-    object: Object,
+    bytes: Vec<u8>,
     exit: Option<ExitLayout>,
-    stage: Stage,
+    /// What was asked for before loading, and the facts of the host.
+    plan: Plan,
+    loaded: Option<Loaded>,
     rings: Rings,
-    host: Host,
-    topology: Topology,
     hotplug_seq: u64,
     changed: VecDeque<(String, String)>,
-}
-
-enum Stage {
-    Open(OpenObject),
-    Loaded(Loaded),
-    /// Loading failed, and libbpf has consumed the object.
-    Failed,
 }
 
 struct Loaded {
@@ -46,34 +39,25 @@ struct Loaded {
 }
 
 impl Live {
-    /// Opens an object; nothing is loaded yet. `bytes` and `object` are the same file.
+    /// Takes an object; nothing is loaded yet. `bytes` and `object` are the same file.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] if libbpf cannot read it, or the kernel can't be a host to any
-    /// scheduler; [`EngineError::System`] if the machine's topology can't be read.
-    pub fn open(bytes: &[u8], object: Object, host: Host) -> Result<Self, EngineError> {
+    /// [`EngineError::Refused`] if the kernel can't be a host to any scheduler;
+    /// [`EngineError::System`] if the machine's topology can't be read.
+    pub fn open(bytes: &[u8], object: &Object, host: &Host) -> Result<Self, EngineError> {
         // An object without a scheduler, such as a tracer, needs no sched_ext.
-        if let Some(reason) = refusal::obvious(&host).filter(|_| object.scheduler().is_some()) {
+        if let Some(reason) = refusal::obvious(host).filter(|_| object.scheduler().is_some()) {
             return Err(EngineError::Refused(reason));
         }
-        // Read before the topology, so that a change in between is noticed when attaching.
-        let hotplug_seq = host.sched_ext().map_or(0, |s| s.hotplug_seq);
-        let topology = host.topology()?.topology;
-        let (opened, printed) = log::capture(|| ObjectBuilder::default().open_memory(bytes));
-        let opened =
-            opened.map_err(|e| EngineError::Refused(refusal::of_load(&host, &e, &printed)))?;
-        let exit = object.exit_layout();
-        let stage = Stage::Open(opened);
-        let changed = VecDeque::new();
         Ok(Self {
-            object,
-            exit,
-            stage,
+            bytes: bytes.to_vec(),
+            exit: object.exit_layout(),
+            // Read before the topology, so that a change in between is noticed when attaching.
+            hotplug_seq: host.sched_ext().map_or(0, |s| s.hotplug_seq),
+            plan: Plan::new(object, host)?,
+            loaded: None,
             rings: Rings::default(),
-            host,
-            topology,
-            hotplug_seq,
-            changed,
+            changed: VecDeque::new(),
         })
     }
 
@@ -84,23 +68,26 @@ impl Live {
 
     /// The object that this was opened from.
     pub fn object(&self) -> &Object {
-        &self.object
+        self.plan.object()
     }
 
     fn global(&self, name: &str) -> Result<&Global, EngineError> {
-        self.object.global(name).ok_or_else(|| missing("global", name))
+        self.object().global(name).ok_or_else(|| missing("global", name))
     }
 
     fn loaded(&self, name: &str) -> Result<&Loaded, EngineError> {
-        match &self.stage {
-            Stage::Loaded(loaded) => Ok(loaded),
-            _ => Err(phase(name, "it can be used only once the object is loaded")),
-        }
+        let early = || phase(name, "it can be used only once the object is loaded");
+        self.loaded.as_ref().ok_or_else(early)
+    }
+
+    /// The plan, as long as it can still be changed.
+    fn plan(&mut self, name: &str, late: &'static str) -> Result<&mut Plan, EngineError> {
+        if self.loaded.is_some() { Err(phase(name, late)) } else { Ok(&mut self.plan) }
     }
 
     /// What can be told about the end of a scheduler that records nothing: that it ended.
     fn exit_unrecorded(&self) -> Option<ExitInfo> {
-        let state = self.host.sched_ext().map(|s| s.state);
+        let state = self.plan.host().sched_ext().map(|s| s.state);
         (state.as_deref() == Some("disabled")).then(|| ExitInfo {
             kind: 0,
             code: 0,
@@ -135,24 +122,17 @@ impl Live {
 
 impl Engine for Live {
     fn write_global(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
-        let global = self.global(name)?.clone();
+        if self.loaded.is_none() {
+            return self.plan.write_global(name, bytes);
+        }
+        let global = self.global(name)?;
         if bytes.len() as u64 != global.size {
             return Err(size(name, bytes.len(), global.size as usize));
-        }
-        if let Stage::Open(open) = &mut self.stage {
-            let mut map = open_map(open, |n| n.ends_with(&global.section))
-                .ok_or_else(|| missing("section", &global.section))?;
-            let data =
-                map.initial_value_mut().ok_or_else(|| missing("section", &global.section))?;
-            let start = global.offset as usize;
-            let target = data.get_mut(start..start + bytes.len());
-            target.ok_or_else(|| size(name, bytes.len(), 0))?.copy_from_slice(bytes);
-            return Ok(());
         }
         if global.read_only {
             return Err(phase(name, "it is read-only data, which is fixed once loaded"));
         }
-        let done = self.section(&global)?.write(global.offset as usize, bytes);
+        let done = self.section(global)?.write(global.offset as usize, bytes);
         if done { Ok(()) } else { Err(size(name, bytes.len(), 0)) }
     }
 
@@ -167,43 +147,30 @@ impl Engine for Live {
     }
 
     fn set_ops_member(&mut self, member: &str, value: u64) -> Result<(), EngineError> {
-        let ops = self.object.scheduler().ok_or_else(|| missing("scheduler", member))?;
-        let (offset, len) = ops.number(member).ok_or_else(|| missing("member", member))?;
-        let bytes = value.to_le_bytes();
-        if bytes[len..].iter().any(|&b| b != 0) {
-            return Err(size(member, 8, len));
-        }
-        let name = ops.name.clone();
-        let Stage::Open(open) = &mut self.stage else {
-            return Err(phase(member, "it can be set only before the object is loaded"));
-        };
-        let mut map = open_map(open, |n| n == name).ok_or_else(|| missing("map", &name))?;
-        let data = map.initial_value_mut().ok_or_else(|| missing("map", &name))?;
-        let target = data.get_mut(offset..offset + len).ok_or_else(|| size(member, len, 0))?;
-        target.copy_from_slice(&bytes[..len]);
-        Ok(())
+        let late = "it can be set only before the object is loaded";
+        self.plan(member, late)?.set_ops_member(member, value)
     }
 
-    fn resize_map(&mut self, name: &str, entries: u32) -> Result<(), EngineError> {
-        let Stage::Open(open) = &mut self.stage else {
-            return Err(phase(name, "its size can be set only before the object is loaded"));
-        };
-        let mut map = open_map(open, |n| n == name).ok_or_else(|| missing("map", name))?;
-        map.set_max_entries(entries).map_err(|e| system(format!("resizing {name}"), &e))
+    fn resize_map(&mut self, map: &str, entries: u32) -> Result<(), EngineError> {
+        let late = "its size can be set only before the object is loaded";
+        self.plan(map, late)?.resize_map(map, entries)
     }
 
     fn load(&mut self) -> Result<(), EngineError> {
-        let sets_seq = self.object.scheduler().is_some_and(|o| o.number("hotplug_seq").is_some());
-        if sets_seq {
+        let ops = self.object().scheduler();
+        if ops.is_some_and(|o| o.number("hotplug_seq").is_some()) {
             self.set_ops_member("hotplug_seq", self.hotplug_seq)?;
         }
-        let Stage::Open(open) = std::mem::replace(&mut self.stage, Stage::Failed) else {
-            return Err(phase("the object", "it was loaded before"));
+        let plan = self.plan("the object", "it was loaded before")?.clone();
+        let refused = |e: &libbpf_rs::Error, printed: &str| {
+            EngineError::Refused(refusal::of_load(plan.host(), e, printed))
         };
+        let (open, printed) = log::capture(|| ObjectBuilder::default().open_memory(&self.bytes));
+        let mut open = open.map_err(|e| refused(&e, &printed))?;
+        plan.apply(&mut open)?;
         let (loaded, printed) = log::capture(|| open.load());
-        let object =
-            loaded.map_err(|e| EngineError::Refused(refusal::of_load(&self.host, &e, &printed)))?;
-        self.stage = Stage::Loaded(Loaded { scheduler: None, programs: Vec::new(), object });
+        let object = loaded.map_err(|e| refused(&e, &printed))?;
+        self.loaded = Some(Loaded { scheduler: None, programs: Vec::new(), object });
         Ok(())
     }
 
@@ -213,16 +180,16 @@ impl Engine for Live {
             let (attached, _) = log::capture(|| program.attach());
             attached.map_err(|e| system(format!("attaching {name}"), &e))?
         };
-        if let Stage::Loaded(loaded) = &mut self.stage {
+        if let Some(loaded) = &mut self.loaded {
             loaded.programs.push(link);
         }
         Ok(())
     }
 
     fn attach(&mut self) -> Result<(), EngineError> {
-        let name = self.object.scheduler().map(|o| o.name.clone());
+        let name = self.object().scheduler().map(|o| o.name.clone());
         let name = name.ok_or_else(|| missing("scheduler", "struct sched_ext_ops"))?;
-        let Stage::Loaded(loaded) = &mut self.stage else {
+        let Some(loaded) = &mut self.loaded else {
             return Err(phase(&name, "it can be attached only once the object is loaded"));
         };
         let found = loaded.object.maps_mut().find(|m: &MapMut<'_>| m.name() == name.as_str());
@@ -235,13 +202,17 @@ impl Engine for Live {
             }
             Err(error) => match self.exit_info() {
                 Ok(Some(info)) => Err(EngineError::Refused(Refusal::Exit(Box::new(info)))),
-                _ => Err(EngineError::Refused(refusal::of_attach(&self.host, &error, &printed))),
+                _ => Err(EngineError::Refused(refusal::of_attach(
+                    self.plan.host(),
+                    &error,
+                    &printed,
+                ))),
             },
         }
     }
 
     fn detach(&mut self) -> Result<(), EngineError> {
-        if let Stage::Loaded(loaded) = &mut self.stage {
+        if let Some(loaded) = &mut self.loaded {
             // Closing the link's last descriptor makes the kernel take the scheduler off.
             loaded.scheduler = None;
         }
@@ -331,9 +302,8 @@ impl Engine for Live {
     }
 
     fn ring_drain(&mut self, map: &str, each: &mut dyn FnMut(&[u8])) -> Result<u64, EngineError> {
-        let Stage::Loaded(loaded) = &self.stage else {
-            return Err(phase(map, "it can be used only once the object is loaded"));
-        };
+        let early = || phase(map, "it can be used only once the object is loaded");
+        let loaded = self.loaded.as_ref().ok_or_else(early)?;
         let found = loaded.object.maps().find(|m| m.name() == map);
         let found = found.ok_or_else(|| missing("map", map))?;
         let drained = self.rings.drain(map, &found, each);
@@ -341,9 +311,8 @@ impl Engine for Live {
     }
 
     fn ring_push(&mut self, map: &str, record: &[u8]) -> Result<(), EngineError> {
-        let Stage::Loaded(loaded) = &self.stage else {
-            return Err(phase(map, "it can be used only once the object is loaded"));
-        };
+        let early = || phase(map, "it can be used only once the object is loaded");
+        let loaded = self.loaded.as_ref().ok_or_else(early)?;
         let found = loaded.object.maps().find(|m| m.name() == map);
         let found = found.ok_or_else(|| missing("map", map))?;
         let pushed = self.rings.push(map, &found, record);
@@ -353,24 +322,20 @@ impl Engine for Live {
 
 impl World for Live {
     fn topology(&self) -> &Topology {
-        &self.topology
+        self.plan.topology()
     }
 
     fn hotplug_generation(&self) -> u64 {
-        self.host.sched_ext().map_or(0, |s| s.hotplug_seq)
+        self.plan.hotplug_generation()
     }
 
     fn cpu_times(&self) -> Result<Vec<CpuTime>, EngineError> {
-        self.host.cpu_times()
+        self.plan.cpu_times()
     }
 
     fn changed_settings(&mut self) -> Vec<(String, String)> {
         self.changed.drain(..).collect()
     }
-}
-
-fn open_map<'a>(open: &'a mut OpenObject, wanted: impl Fn(&str) -> bool) -> Option<OpenMapMut<'a>> {
-    open.maps_mut().find(|m| wanted(&m.name().to_string_lossy()))
 }
 
 fn program<'a>(loaded: &'a Loaded, name: &str) -> Result<ProgramMut<'a>, EngineError> {

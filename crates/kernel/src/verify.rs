@@ -8,9 +8,9 @@
 
 use crate::host::Host;
 use crate::log;
+use crate::plan::{self, Plan};
 use crate::refusal;
 use crate::verify_load::{self, Amount, Attempted};
-use crate::verify_plan::{self, Plan};
 use libbpf_rs::{ObjectBuilder, OpenObject};
 use rota_object::{EngineError, Object, Refusal, Type};
 use std::collections::BTreeMap;
@@ -161,7 +161,7 @@ fn leave_out(open: &mut OpenObject, object: &Object, wanted: impl Fn(&str) -> bo
         let unwanted = table.callbacks.iter().filter(|(_, program)| !wanted(program));
         for offset in unwanted.filter_map(|(member, _)| offset_of(object, &table.name, member)) {
             // A table without this member is one without the program.
-            let _ = verify_plan::write(open, |name| name == table.name, offset, &[0; 8]);
+            let _ = plan::write(open, |name| name == table.name, offset, &[0; 8]);
         }
     }
 }

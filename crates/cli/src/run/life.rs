@@ -42,7 +42,7 @@ impl Life {
         host: &Host,
         watchdog_ns: Option<u64>,
     ) -> Result<Self, HalfError> {
-        let mut world = Live::open(&choice.bytes, choice.object.clone(), host.clone())?;
+        let mut world = Live::open(&choice.bytes, &choice.object, host)?;
         if let Some(ns) = watchdog_ns {
             world.set_ops_member("timeout_ms", ns / 1_000_000)?;
         }

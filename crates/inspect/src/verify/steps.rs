@@ -90,10 +90,15 @@ fn kind(line: &str) -> Kind {
 fn cut(line: &str) -> String {
     // The loader's source comment has two blanks where the object carries no source text.
     let line = line.trim_end().replacen(";  @ ", "; @ ", 1);
-    if line.chars().count() <= WIDTH {
+    let length = line.chars().count();
+    if length <= WIDTH {
         return line;
     }
-    line.chars().take(WIDTH - 1).chain(['…']).collect()
+    // Of a source line, its place is what must stay.
+    let place = if kind(&line) == Kind::Source { line.rfind(" @ ") } else { None };
+    let place = place.map_or("", |at| &line[at..]);
+    let room = (WIDTH - 1).saturating_sub(place.chars().count());
+    line.chars().take(room).chain(['…']).chain(place.chars()).collect()
 }
 
 #[cfg(test)]
@@ -125,6 +130,13 @@ mod tests {
     fn without_steps_the_functions_are_shown() {
         let log = "combined stack size of 3 calls is 640. Too large\nstack depth 0+320+320\n";
         assert_eq!(last(log), ["stack depth 0+320+320"]);
+    }
+
+    #[test]
+    fn the_place_of_a_long_source_line_stays() {
+        let line = cut(&format!("; {} @ a.bpf.c:13", "x".repeat(200)));
+        assert!(line.ends_with("x… @ a.bpf.c:13"), "{line}");
+        assert_eq!(line.chars().count(), WIDTH);
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub(crate) fn weights_decide(guest: &mut Guest) -> Result<(), Failed> {
                  nice -n 0 sh -c \"$hog\" & pids=\"$pids $!\"
                  nice -n -5 sh -c \"$hog\" & pids=\"$pids $!\"
              done
-             sleep 5
+             sleep 3
              for p in $pids; do read -r ran rest </proc/$p/schedstat; echo $ran; done
-             sleep 30
+             sleep 20
              for p in $pids; do read -r ran rest </proc/$p/schedstat; echo $ran; done
              kill $pids; kill -INT $pid; wait $pid || { cat /tmp/out; exit 3; }",
         ),

@@ -69,8 +69,8 @@ const BROKEN: &[&str] = &["7.1", "7.2"];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Two machines at a time: each keeps one core busy, and they have 2 GiB each.
-    arguments.test_threads.get_or_insert(2);
+    // Three machines at a time: each keeps one core busy at most, and often waits.
+    arguments.test_threads.get_or_insert(3);
     let pool = Arc::new(Pool::default());
     let mut trials = Vec::new();
     let mut add = |name: String, kernel: String, smp: &'static str, nodes: u32, test: Test| {

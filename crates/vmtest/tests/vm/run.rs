@@ -183,6 +183,12 @@ pub(crate) fn bad_input(guest: &mut Guest) -> Result<(), Failed> {
         (&format!("rota run {cut}"), "cut.bpf.o: "),
         ("setpriv --reuid 65534 --clear-groups rota run simple", "no permission"),
         ("rota topology 2s:0c", "2s:0c"),
+        ("echo nonsense >/tmp/m.json; rota topology /tmp/m.json", "/tmp/m.json: "),
+        ("echo '{\"schema\": 1' >/tmp/m.json; rota topology /tmp/m.json", "/tmp/m.json: "),
+        (
+            "unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf; rota run simple'",
+            "no type information",
+        ),
     ];
     for (command, words) in cases {
         let output = guest.run(&format!("{command} 2>&1"))?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a user half does to an object before it is loaded, written down.
 //!
-//! A half configures a [`World`]. [`crate::Live`] does what it is told, once; a [`Plan`] keeps it,
-//! and repeats it on every copy of the object, since a rejected program takes the others of its
-//! copy with it.
+//! [`crate::Live`] carries a plan out once; to verify, it is repeated on every copy of the object,
+//! since a rejected program takes the others of its copy with it.
 
+use crate::enums;
 use crate::host::Host;
 use libbpf_rs::{OpenMapMut, OpenObject};
 use rota_object::{CpuTime, Engine, EngineError, ExitInfo, Global, Object, World};
@@ -23,7 +23,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// An empty plan for an object on this host.
+    /// A plan for an object on this host, in which only what every loader has to fill in is set.
     ///
     /// # Errors
     /// [`EngineError::System`] if the machine's topology can't be read.
@@ -32,7 +32,7 @@ impl Plan {
             object: object.clone(),
             host: host.clone(),
             topology: host.topology()?.topology,
-            globals: Vec::new(),
+            globals: enums::values(object, host),
             members: Vec::new(),
             entries: Vec::new(),
         })
