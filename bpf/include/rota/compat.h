@@ -11,11 +11,6 @@
 #include <rota/kernel.h>
 
 #define core_field_exists(field) __builtin_preserve_field_info(field, 2 /* BPF_FIELD_EXISTS */)
-#define core_type_exists(type)                                                                     \
-	__builtin_preserve_type_info(*(typeof(type) *)0, 0 /* BPF_TYPE_EXISTS */)
-#define core_enum_value(type, value)                                                               \
-	__builtin_preserve_enum_value(*(typeof(type) *)value, 1 /* BPF_ENUMVAL_VALUE */)
-
 /* The address of a weak symbol, kept away from the compiler, which would think it never zero. */
 #define ksym_exists(symbol)                                                                        \
 	({                                                                                         \
@@ -100,10 +95,11 @@ static __always_inline void scx_bpf_task_set_slice(struct task_struct *p, u64 sl
 /*
  * 7.1: scx_bpf_dsq_move_to_local() has a second form that takes enqueue flags. The first form
  * is in every supported kernel, so it is the one that is used.
+ * (860683763ebf "sched_ext: Add enq_flags to scx_bpf_dsq_move_to_local()")
  */
 bool scx_bpf_dsq_move_to_local(u64 dsq_id) __ksym;
 
-/* The exit information tells the CPU in newer kernels (seen in 7.3, absent in 7.0). */
+/* After 7.0, by 7.3: the exit information tells the CPU (its commit could not be found out). */
 struct scx_exit_info___cpu {
 	s32 exit_cpu;
 } __attribute__((preserve_access_index));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The part of the kernel that Rota's schedulers use, and no more: types with just the fields
- * that are read, the enumerators by name, and the functions. The loader finds each of them in
+ * The part of the kernel that Rota's schedulers use: types with just the fields that are read,
+ * the callbacks, and the functions. The loader finds each of them in
  * the type information of the running kernel (CO-RE), so offsets and values here don't matter
  * and no generated header is needed. The list is also what the simulator has to provide.
  */
@@ -16,6 +16,7 @@ struct cpumask {
 };
 
 struct sched_ext_entity {
+	u32 flags;
 	u32 weight;
 	u64 slice;
 	u64 dsq_vtime;
@@ -27,9 +28,7 @@ struct sched_entity {
 
 struct task_struct {
 	s32 pid;
-	s32 tgid;
 	char comm[16];
-	s32 nr_cpus_allowed;
 	struct sched_entity se;
 	struct sched_ext_entity scx;
 };
@@ -90,15 +89,16 @@ struct sched_ext_ops {
 #pragma clang attribute pop
 
 /* The kernel's numbers for these are fixed: they are part of what user space may rely on. */
-#define SCX_DSQ_GLOBAL   (1ULL << 63 | 1)
-#define SCX_DSQ_LOCAL    (1ULL << 63 | 2)
-#define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
+#define SCX_DSQ_GLOBAL (1ULL << 63 | 1)
+#define SCX_DSQ_LOCAL  (1ULL << 63 | 2)
+
+#define SCX_TASK_QUEUED (1 << 0) /* on a run queue: it wants to run */
+
+#define ENOMEM 12
 
 s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
-s32 scx_bpf_dsq_nr_queued(u64 dsq_id) __ksym;
 s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
                            bool *is_idle) __ksym;
-void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
 void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
 void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 data__sz) __ksym;
 

@@ -5,7 +5,7 @@
  * Follow a task through it:
  *
  * - It wakes up: simple_select_cpu() asks the kernel for an idle CPU. If there is one, the task
- *   goes straight to that CPU's local queue and runs at once; nothing below is called.
+ *   goes straight to that CPU's local queue and runs at once, without the next two steps.
  * - Otherwise simple_enqueue() puts it into the one shared queue (a DSQ), in order of its
  *   virtual time, or at the end if --fifo is set.
  * - A CPU that has nothing left to run calls simple_dispatch(), which moves the first task of
@@ -15,10 +15,14 @@
  *   of twice the weight ages half as fast, so it comes up twice as often.
  * - If its slice is used up and others wait, it is enqueued again; if nobody waits it goes on.
  *
- * Three things keep virtual time fair:
+ * Four things keep virtual time fair:
  *
  * - A sleeper's clock stands still. Let it keep all of that and it would hold off everyone else
  *   after a long sleep; so simple_enqueue() grants one slice of credit at most.
+ * - A light task ages fast: after 20 ms, one of weight 1 would be two seconds of virtual time
+ *   behind the others, which heavy hogs may take minutes to use up, and the kernel ejects a
+ *   scheduler that makes a task wait that long. So light tasks get shorter slices, and nobody's
+ *   debt counts for more than DEBT_NS_MAX.
  * - The time that counts is the time that the kernel charged, not what is missing from the
  *   slice: a yield sets the slice to zero, and the kernel may refill it while a task runs on.
  * - A task that comes from another class (or a fork) starts at the present virtual time, see
@@ -27,6 +31,7 @@
 #include <rota/compat.h>
 #include <rota/describe.h>
 #include <rota/exit.h>
+#include <rota/task_ctx.h>
 
 LICENSE_GPL;
 
@@ -35,6 +40,7 @@ SETTING(u64, slice_ns, 20000000, "how long a task may run before others get thei
 
 #define SHARED_DSQ     0
 #define DEFAULT_WEIGHT 100 /* of nice 0 */
+#define DEBT_NS_MAX    50000000
 
 struct SHARED simple_stats {
 	COUNTER(direct, "tasks", "woken onto an idle CPU, past the queue");
@@ -46,19 +52,23 @@ struct SHARED simple_stats {
 STATS(struct simple_stats);
 #define count(member, n) STAT_ADD(struct simple_stats, member, n)
 
-/* What the task that now runs on a CPU had been charged when it started. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} charged_at_start SEC(".maps");
+struct simple_task {
+	u64 charged_at_start_ns; /* what the task had run in all when it started to run */
+};
+TASK_CTX(struct simple_task);
 
 /*
  * The present: the largest virtual time of any task that has started to run. Two CPUs may write
  * it at once and the smaller value stay; the next task to start corrects that.
  */
 static u64 vtime_now;
+
+static u64 slice_of(const struct task_struct *p)
+{
+	u32 weight = p->scx.weight;
+
+	return weight < DEFAULT_WEIGHT ? slice_ns * weight / DEFAULT_WEIGHT + 1 : slice_ns;
+}
 
 s32 BPF_STRUCT_OPS(simple_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
@@ -67,7 +77,7 @@ s32 BPF_STRUCT_OPS(simple_select_cpu, struct task_struct *p, s32 prev_cpu, u64 w
 
 	if (is_idle) {
 		count(direct, 1);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(p), 0);
 	}
 	return cpu;
 }
@@ -86,37 +96,46 @@ void BPF_STRUCT_OPS(simple_enqueue, struct task_struct *p, u64 enq_flags)
 		count(capped, 1);
 		vtime = oldest;
 	}
-	scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, vtime, enq_flags);
+	if (time_before(vtime_now + DEBT_NS_MAX, vtime))
+		vtime = vtime_now + DEBT_NS_MAX;
+	scx_bpf_task_set_dsq_vtime(p, vtime);
+	scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_of(p), vtime, enq_flags);
 }
 
 void BPF_STRUCT_OPS(simple_dispatch, s32 cpu, struct task_struct *prev)
 {
 	if (scx_bpf_dsq_move_to_local(SHARED_DSQ))
 		count(moved, 1);
+	else if (prev && prev->scx.flags & SCX_TASK_QUEUED)
+		/* It runs on alone; without this, for a slice of the kernel's length. */
+		scx_bpf_task_set_slice(prev, slice_of(prev));
 }
 
 void BPF_STRUCT_OPS(simple_running, struct task_struct *p)
 {
-	u32 zero = 0;
-	u64 *charged = bpf_map_lookup_elem(&charged_at_start, &zero);
+	struct simple_task *task = task_ctx(p);
 
-	if (charged)
-		*charged = p->se.sum_exec_runtime;
+	if (task)
+		task->charged_at_start_ns = p->se.sum_exec_runtime;
 	if (time_before(vtime_now, p->scx.dsq_vtime))
 		vtime_now = p->scx.dsq_vtime;
 }
 
 void BPF_STRUCT_OPS(simple_stopping, struct task_struct *p, bool runnable)
 {
-	u32 zero = 0;
-	u64 *charged = bpf_map_lookup_elem(&charged_at_start, &zero);
+	struct simple_task *task = task_ctx(p);
 	u64 ran_ns;
 
-	if (!charged)
+	if (!task)
 		return;
-	ran_ns = p->se.sum_exec_runtime - *charged;
+	ran_ns = p->se.sum_exec_runtime - task->charged_at_start_ns;
 	count(ran_ns, ran_ns);
 	scx_bpf_task_set_dsq_vtime(p, p->scx.dsq_vtime + ran_ns * DEFAULT_WEIGHT / p->scx.weight);
+}
+
+s32 BPF_STRUCT_OPS(simple_init_task, struct task_struct *p, struct scx_init_task_args *args)
+{
+	return task_ctx_create(p) ? 0 : -ENOMEM;
 }
 
 void BPF_STRUCT_OPS(simple_enable, struct task_struct *p)
@@ -141,6 +160,7 @@ struct sched_ext_ops simple = {
 	.dispatch = (void *)simple_dispatch,
 	.running = (void *)simple_running,
 	.stopping = (void *)simple_stopping,
+	.init_task = (void *)simple_init_task,
 	.enable = (void *)simple_enable,
 	.init = (void *)simple_init,
 	.exit = (void *)simple_exit,

@@ -54,7 +54,7 @@ pub(crate) fn parse(line: Vec<OsString>) -> Result<Parsed, Exit> {
     let mut command = command().mut_subcommand("run", |mut run| {
         for (name, object) in &objects {
             for setting in object.settings() {
-                if run.get_arguments().all(|a| a.get_long() != Some(&setting.flag)) {
+                if may_be_flag(&run, &setting.flag) {
                     run = run.arg(flag(name, &setting));
                     flags.push(setting.flag);
                 }
@@ -81,17 +81,47 @@ fn settings_source(line: &[OsString]) -> Vec<(String, Object)> {
     if words.first() != Some(&"run") {
         return Vec::new();
     }
-    let named = words[1..].iter().filter(|w| !w.starts_with('-'));
-    if let Some(choice) = named.filter_map(|w| choice::resolve(w).ok()).next() {
+    let named = without_values(&words[1..]);
+    if let Some(choice) = named.into_iter().filter_map(|w| choice::resolve(w).ok()).next() {
         return vec![(choice.name, choice.object)];
     }
     let all = rota_sched::SCHEDULERS.iter();
     all.filter_map(|e| Some((e.name.to_owned(), Object::parse(e.object).ok()?))).collect()
 }
 
+/// The words that are neither options nor values of the options that `run` always has.
+fn without_values<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let run = Cli::command().find_subcommand("run").cloned().unwrap_or_default();
+    let takes_value = |word: &str| {
+        let arg = run.get_arguments().find(|a| a.get_long() == word.strip_prefix("--"));
+        arg.is_some_and(|a| a.get_action().takes_values())
+    };
+    let mut left = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if !word.starts_with('-') {
+            left.push(*word);
+        } else if takes_value(word) {
+            words.next();
+        }
+    }
+    left
+}
+
+/// Whether a setting can have a flag of its own; `--set` takes any.
+fn may_be_flag(run: &Command, name: &str) -> bool {
+    let free = |a: &Arg| a.get_long() != Some(name);
+    !name.is_empty() && !["help", "version"].contains(&name) && run.get_arguments().all(free)
+}
+
+/// What a setting's flag is called among clap's arguments: no argument of `run` has such a name.
+fn flag_id(flag: &str) -> String {
+    format!("setting {flag}")
+}
+
 fn flag(scheduler: &str, setting: &Setting) -> Arg {
     let help = format!("{} [default: {}]", setting.help, setting.default);
-    let arg = Arg::new(setting.flag.clone())
+    let arg = Arg::new(flag_id(&setting.flag))
         .long(setting.flag.clone())
         .help(help)
         .help_heading(format!("Settings of {scheduler}"));
@@ -111,7 +141,8 @@ fn with_settings(verb: Verb, matches: &ArgMatches, flags: &[String]) -> Parsed {
     match verb {
         Verb::Run(mut args) => {
             if let Some(("run", matches)) = matches.subcommand() {
-                let given = |f: &String| Some((f.clone(), matches.get_one::<String>(f)?.clone()));
+                let given =
+                    |f: &String| Some((f.clone(), matches.get_one::<String>(&flag_id(f))?.clone()));
                 args.settings = flags.iter().filter_map(given).collect();
             }
             Parsed::Run(args)
@@ -164,6 +195,8 @@ mod tests {
         assert_eq!(given, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
         assert_eq!(settings("rota run --fifo=false simple")[0].1, "false");
         assert!(settings("rota run simple").is_empty());
+        let line = ["--dump", "x.bpf.o", "--fifo", "simple", "--for=1s", "-v"];
+        assert_eq!(without_values(&line), ["simple"]);
     }
 
     #[test]

@@ -35,6 +35,11 @@ pub(crate) fn error(message: &str) {
     note(&format!("rota: {message}"));
 }
 
+/// What is printed last decides nothing: that nobody reads it any more is no error.
+pub(crate) fn if_anyone_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    printed.or_else(|error| if is_broken_pipe(&error) { Ok(()) } else { Err(error) })
+}
+
 /// Whether the reader of our output went away.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());

@@ -17,7 +17,7 @@ use crate::run::signals::Signals;
 use crate::{choice, doctor};
 use anyhow::{Context, Result};
 use rota_kernel::{Host, Verbosity, now_ns};
-use rota_object::{EngineError, ExitCause, Refusal};
+use rota_object::{EngineError, Refusal};
 use rota_sched::{Choice, HalfError};
 use std::path::PathBuf;
 
@@ -64,7 +64,8 @@ pub(crate) struct Args {
     /// Serve no statistics
     #[arg(long)]
     no_socket: bool,
-    /// Keep the kernel's debug dump here if the scheduler is ejected [default: beside the socket]
+    /// Keep the kernel's debug dump here if the scheduler is ejected [default: /run/rota/NAME.dump;
+    /// with --format json it is part of the report]
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     /// Show libbpf's log
@@ -102,11 +103,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let ending = loop {
         let ending = one_life(args, &choice, &signals, &mut server, &mut started_ns)?;
         let Ending::Exit(info) = &ending else { break ending };
-        if info.cause() != ExitCause::Hotplug || args.no_reload {
+        if !info.wants_restart() || args.no_reload {
             break ending;
         }
         if !reloads.allow(now_ns()) {
-            report::ejected(&choice.name, info, Exit::GaveUp, args)?;
+            let printed = report::ejected(&choice.name, info, Exit::GaveUp, args);
+            output::if_anyone_reads(printed)?;
             output::note(&format!(
                 "rota: reloaded {} times within {}; not again",
                 args.reloads,
@@ -124,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         Ending::Exit(info) => {
             let exit = Exit::Ejected(info.cause());
-            report::ejected(&choice.name, &info, exit, args)?;
+            output::if_anyone_reads(report::ejected(&choice.name, &info, exit, args))?;
             Ok(exit)
         }
     }

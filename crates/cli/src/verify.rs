@@ -109,6 +109,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let baseline = args.baseline.as_deref().map(|name| files::baseline(name, &rows)).transpose()?;
     let comparison = baseline.map(|b| results::compare(&rows, &b, &limits(args)));
+    if comparison.as_ref().is_some_and(|c| c.rows.iter().all(|row| row.saved.is_none())) {
+        let file = args.baseline.as_deref().unwrap_or_default();
+        bail!("{file}: no result of these objects in it, so nothing can be compared");
+    }
     print(args.format, &rows, comparison.as_ref(), kernels.is_some())?;
     if let Some(name) = &args.save {
         files::save(name, &rows)?;

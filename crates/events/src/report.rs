@@ -90,17 +90,33 @@ pub fn open_metrics(scheduler: &str, metrics: &[Metric], now: &Sample) -> String
             "%" => ("percent", value.to_string()),
             other => (other, value.to_string()),
         };
-        let name = format!("rota_{}_{unit}", metric.stem());
+        let name = if unit.is_empty() {
+            metric.stem().to_owned()
+        } else {
+            format!("{}_{unit}", metric.stem())
+        };
+        let name = metric_name(&name);
         let (kind, suffix) = match metric.kind {
             MetricKind::Counter => ("counter", "_total"),
             MetricKind::Gauge => ("gauge", ""),
         };
         let _ = writeln!(text, "# TYPE {name} {kind}");
-        let _ = writeln!(text, "# UNIT {name} {unit}");
+        if !unit.is_empty() {
+            let _ = writeln!(text, "# UNIT {name} {}", plain(unit));
+        }
         let _ = writeln!(text, "# HELP {name} {}", escape(&metric.help));
         let _ = writeln!(text, "{name}{suffix}{{scheduler=\"{}\"}} {value}", escape(scheduler));
     }
     text + "# EOF\n"
+}
+
+/// A name as OpenMetrics allows it.
+fn metric_name(name: &str) -> String {
+    format!("rota_{}", plain(name))
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 fn escape(text: &str) -> String {
@@ -160,6 +176,18 @@ mod tests {
             (&value["totals"]["waiting"], value["increase"].get("waiting")),
             (&1.into(), None)
         );
+    }
+
+    #[test]
+    fn odd_units_give_no_odd_names() {
+        let odd = [
+            Metric::new("wakes", MetricKind::Gauge, "tasks/s", ""),
+            Metric::new("level", MetricKind::Gauge, "", ""),
+        ];
+        let text = open_metrics("x", &odd, &Sample { at_ns: 0, values: vec![1, 2] });
+        assert!(text.contains("\nrota_wakes_tasks_s{scheduler=\"x\"} 1\n"), "{text}");
+        assert!(text.contains("\nrota_level{scheduler=\"x\"} 2\n"), "{text}");
+        assert!(!text.contains("# UNIT rota_level"), "{text}");
     }
 
     #[test]

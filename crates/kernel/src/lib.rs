@@ -26,5 +26,4 @@ pub use live::Live;
 pub use log::{Verbosity, set_verbosity};
 pub use plan::Plan;
 pub use probe::{BpfProbe, probe_bpf};
-pub use refusal::verifier_log;
 pub use verify::{Verification, VerifiedProgram, verify};

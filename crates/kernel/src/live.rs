@@ -15,6 +15,7 @@ use rota_object::{
 };
 use rota_topology::Topology;
 use std::collections::VecDeque;
+use std::sync::atomic::{Ordering, fence};
 
 /// One object and the running kernel.
 ///
@@ -85,8 +86,22 @@ impl Live {
         if self.loaded.is_some() { Err(phase(name, late)) } else { Ok(&mut self.plan) }
     }
 
-    /// What can be told about the end of a scheduler that records nothing: that it ended.
+    /// What the object's exit callback recorded.
+    fn exit_recorded(&self) -> Result<Option<ExitInfo>, EngineError> {
+        let Some(layout) = &self.exit else { return Ok(None) };
+        if layout.decode(&self.read_global(&layout.variable)?, &[]).is_none() {
+            return Ok(None);
+        }
+        // The kind is written last; only what is read once it was seen is whole.
+        fence(Ordering::Acquire);
+        let record = self.read_global(&layout.variable)?;
+        let dump = layout.dump.as_ref().map(|d| self.read_global(d)).transpose()?;
+        Ok(layout.decode(&record, &dump.unwrap_or_default()))
+    }
+
+    /// What can be told about the end of a scheduler that recorded nothing: that it ended.
     fn exit_unrecorded(&self) -> Option<ExitInfo> {
+        self.loaded.as_ref()?.scheduler.as_ref()?;
         let state = self.plan.host().sched_ext().map(|s| s.state);
         (state.as_deref() == Some("disabled")).then(|| ExitInfo {
             kind: 0,
@@ -200,7 +215,7 @@ impl Engine for Live {
                 loaded.scheduler = Some(link);
                 Ok(())
             }
-            Err(error) => match self.exit_info() {
+            Err(error) => match self.exit_recorded() {
                 Ok(Some(info)) => Err(EngineError::Refused(Refusal::Exit(Box::new(info)))),
                 _ => Err(EngineError::Refused(refusal::of_attach(
                     self.plan.host(),
@@ -220,13 +235,10 @@ impl Engine for Live {
     }
 
     fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError> {
-        let Some(layout) = self.exit.as_ref() else { return Ok(self.exit_unrecorded()) };
-        let record = self.read_global(&layout.variable)?;
-        if layout.decode(&record, &[]).is_none() {
-            return Ok(None);
-        }
-        let dump = layout.dump.as_ref().map(|d| self.read_global(d)).transpose()?;
-        Ok(layout.decode(&record, &dump.unwrap_or_default()))
+        // The state is read first: the kernel lets the object record the end, and only then calls
+        // itself disabled.
+        let unrecorded = self.exit_unrecorded();
+        Ok(self.exit_recorded()?.or(unrecorded))
     }
 
     fn run_program(&mut self, name: &str, context: &mut [u8]) -> Result<i32, EngineError> {

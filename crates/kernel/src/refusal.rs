@@ -8,7 +8,7 @@ const LOG_BEGIN: &str = "-- BEGIN PROG LOAD LOG --\n";
 const LOG_END: &str = "-- END PROG LOAD LOG --";
 
 /// The program and the verifier's log inside what libbpf printed about a failed load.
-pub fn verifier_log(printed: &str) -> Option<(String, String)> {
+fn verifier_log(printed: &str) -> Option<(String, String)> {
     let begin = printed.find(LOG_BEGIN)?;
     let line = printed[..begin].rsplit('\n').next()?;
     let program = line.split('\'').nth(1)?.to_owned();
@@ -21,11 +21,11 @@ pub fn verifier_log(printed: &str) -> Option<(String, String)> {
 
 /// Why loading failed.
 pub(crate) fn of_load(host: &Host, error: &libbpf_rs::Error, printed: &str) -> Refusal {
-    if let Some(obvious) = obvious(host) {
-        return obvious;
-    }
     if let Some((program, log)) = verifier_log(printed).filter(|(_, log)| !log.is_empty()) {
         return Refusal::Verifier { program, log };
+    }
+    if let Some(obvious) = obvious(host) {
+        return obvious;
     }
     if error.kind() == libbpf_rs::ErrorKind::PermissionDenied {
         return Refusal::Permission;

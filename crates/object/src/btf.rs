@@ -3,7 +3,7 @@
 //!
 //! The format is documented in the kernel's `Documentation/bpf/btf.rst`. A blob is a header, a
 //! list of types numbered from 1, and a table of strings. Everything that comes in is checked:
-//! a damaged blob is refused with the offset of the damage, never followed.
+//! a damaged blob is refused with the place of the damage, never followed.
 
 use crate::btf_decl::{Enumerator, Type};
 use thiserror::Error;
@@ -134,28 +134,6 @@ impl Btf {
             }
             _ => None,
         })
-    }
-
-    /// The value of an enumerator, whatever its enumeration.
-    pub fn find_enumerator(&self, enumeration: &str, wanted: &str) -> Option<i64> {
-        self.iter().find_map(|(_, t)| match t {
-            Type::Enum { name, values, .. } if self.text(*name) == enumeration => {
-                values.iter().find(|v| self.text(v.name) == wanted).map(|v| v.value)
-            }
-            _ => None,
-        })
-    }
-
-    /// Parameters of the function with this name, as (name, type).
-    pub fn find_func(&self, wanted: &str) -> Option<&[(u32, TypeId)]> {
-        let proto = self.iter().find_map(|(_, t)| match t {
-            Type::Func { name, proto, .. } if self.text(*name) == wanted => Some(*proto),
-            _ => None,
-        })?;
-        match self.get(proto) {
-            Type::FuncProto { params, .. } => Some(params),
-            _ => None,
-        }
     }
 
     /// Remarks (declaration tags) on a type: `(component, text)`, -1 for the type itself.

@@ -297,11 +297,11 @@ fn table(
         numbers: Vec::new(),
     };
     for member in members {
-        let offset = base + u64::from(member.offset_bits / 8);
+        let offset = base.checked_add(u64::from(member.offset_bits / 8))?;
         let member_name = btf.text(member.name);
         if let Some(target) = targets.get(&offset) {
             ops.callbacks.push((member_name.to_owned(), target.clone()));
-        } else if let Type::Int { size, .. } = btf.resolve(member.ty).1 {
+        } else if let Type::Int { size: size @ 1..=8, .. } = btf.resolve(member.ty).1 {
             let at = (member.offset_bits / 8) as usize;
             ops.numbers.push((member_name.to_owned(), at, *size as usize));
         } else if member_name == "name" {

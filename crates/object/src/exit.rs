@@ -60,8 +60,8 @@ impl ExitInfo {
     pub fn cause(&self) -> ExitCause {
         match self.kind {
             1 | 64 => ExitCause::Detached,
+            65 | 66 if self.has(REASON_HOTPLUG) => ExitCause::Hotplug,
             65 => ExitCause::Bpf,
-            66 if self.wants_restart() => ExitCause::Hotplug,
             66 => ExitCause::Kernel,
             67 => ExitCause::Sysrq,
             68 | 69 => ExitCause::Parent,
@@ -76,8 +76,11 @@ impl ExitInfo {
 
     /// Whether the kernel asks user space to load the scheduler again.
     pub fn wants_restart(&self) -> bool {
-        let code = self.code.cast_unsigned();
-        code & ACTION_RESTART != 0 || code & REASON_HOTPLUG != 0
+        matches!(self.kind, 65 | 66) && self.has(ACTION_RESTART)
+    }
+
+    fn has(&self, bit: u64) -> bool {
+        self.code.cast_unsigned() & bit != 0
     }
 
     /// The task named in the message, as `(comm, pid)`: the kernel writes `comm[pid]`.
@@ -208,6 +211,12 @@ mod tests {
     fn causes() {
         let restart = (ACTION_RESTART | REASON_HOTPLUG).cast_signed();
         assert_eq!(info(66, restart, "").cause(), ExitCause::Hotplug);
+        assert_eq!(info(65, restart, "").cause(), ExitCause::Hotplug, "by its own cpu_offline");
+        assert!(info(65, restart, "").wants_restart() && info(66, restart, "").wants_restart());
+        let other = info(66, ACTION_RESTART.cast_signed(), "");
+        assert!(other.wants_restart() && other.cause() == ExitCause::Kernel);
+        assert!(!info(66, REASON_HOTPLUG.cast_signed(), "").wants_restart());
+        assert!(!info(1024, restart, "").wants_restart());
         assert_eq!(info(66, 0, "").cause(), ExitCause::Kernel);
         assert_eq!(info(1026, 0, "").cause(), ExitCause::Stall);
         assert_eq!(info(4711, 0, "").cause(), ExitCause::Unknown);

@@ -137,7 +137,8 @@ impl Object {
         let help = self.remark_on(global, "setting:")?;
         let (kind, flag) = match (self.btf().resolve(global.ty).1, global.name.as_str()) {
             (Type::Int { boolean: true, .. }, name) => (SettingKind::Bool, name),
-            (Type::Int { .. }, name) => {
+            // A setting is a truth value or an unsigned number.
+            (Type::Int { signed: false, .. }, name) => {
                 match (name.strip_suffix("_ns"), name.strip_suffix("_bytes")) {
                     (Some(stem), _) => (SettingKind::Duration, stem),
                     (_, Some(stem)) => (SettingKind::Bytes, stem),

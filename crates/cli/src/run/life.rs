@@ -8,7 +8,7 @@ use crate::run::signals::Signals;
 use anyhow::{Context, Result};
 use rota_events::{Sample, json_line, table_header, table_row};
 use rota_kernel::{Host, Live, now_ns};
-use rota_object::{Engine, ExitInfo};
+use rota_object::{Engine, ExitCause, ExitInfo};
 use rota_sched::{Choice, HalfError, Session, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sd_notify::NotifyState;
@@ -97,7 +97,10 @@ impl Life {
     fn leave(&mut self, why: &'static str) -> Result<Ending> {
         notify(&[NotifyState::Stopping]);
         self.world.detach()?;
-        Ok(Ending::Asked(why))
+        // It may have been ejected at the very moment; then that is why it ended.
+        let ejected = |info: &ExitInfo| info.kind != 0 && info.cause() != ExitCause::Detached;
+        let info = self.world.exit_info()?.filter(ejected);
+        Ok(info.map_or(Ending::Asked(why), Ending::Exit))
     }
 
     fn print(&mut self, format: Format, start_ns: u64, server: Option<&mut Server>) -> Result<()> {

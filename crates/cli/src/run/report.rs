@@ -62,6 +62,9 @@ pub(crate) fn reloading(name: &str, info: &ExitInfo, format: Format) -> Result<(
 pub(crate) fn ejected(name: &str, info: &ExitInfo, exit: Exit, args: &Args) -> Result<()> {
     if args.format == Format::Json {
         let task = info.task().map(|(comm, pid)| serde_json::json!({ "comm": comm, "pid": pid }));
+        if args.dump.is_some() {
+            keep_dump(name, info, args.dump.as_deref());
+        }
         return Ok(output::line(
             &serde_json::json!({
                 "schema": SCHEMA, "scheduler": name, "cause": word(info.cause()),
@@ -88,7 +91,8 @@ pub(crate) fn ejected(name: &str, info: &ExitInfo, exit: Exit, args: &Args) -> R
         output::line(&format!("  CPU: {cpu}"))?;
     }
     output::line(&format!("  what to do: {}", advice(info.cause())))?;
-    keep_dump(name, info, args.dump.as_deref())
+    keep_dump(name, info, args.dump.as_deref());
+    Ok(())
 }
 
 /// A program was refused by the verifier: its last words, and a guess at the cause.
@@ -96,9 +100,9 @@ pub(crate) fn refused(program: &str, log: &str) {
     output::note(&rota_inspect::rejection_text(program, log));
 }
 
-fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) -> Result<()> {
+fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) {
     if info.dump.is_empty() {
-        return Ok(());
+        return;
     }
     let default = || PathBuf::from(DUMP_FOLDER).join(format!("{}.dump", file_name(name)));
     let path = file.map_or_else(default, Path::to_owned);
@@ -106,7 +110,7 @@ fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) -> Result<()> {
     match folder.and_then(|()| fs::write(&path, &info.dump)) {
         Ok(()) => {
             let lines = info.dump.lines().count();
-            output::line(&format!("  the kernel's dump: {} ({lines} lines)", path.display()))?;
+            output::note(&format!("  the kernel's dump: {} ({lines} lines)", path.display()));
         }
         // What the kernel said must not get lost because a file can't be written.
         Err(error) => {
@@ -114,7 +118,6 @@ fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) -> Result<()> {
             output::note(&info.dump);
         }
     }
-    Ok(())
 }
 
 /// One word for the cause, which scripts may rely on.
@@ -154,6 +157,7 @@ fn plain_words(info: &ExitInfo) -> String {
             format!("{task} was sent back to it again and again without running")
         }
         ExitCause::Rescue => "the kernel had to rescue tasks from it for too long".into(),
+        ExitCause::Unknown if info.kind == 0 => "it was taken off, and recorded no reason".into(),
         ExitCause::Unknown => {
             format!("the kernel gave a reason that rota doesn't know ({})", info.kind)
         }

@@ -12,6 +12,7 @@ use rota_events::{Metric, Sample, describe, json_line, open_metrics};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,8 @@ struct Client {
     stream: UnixStream,
     received: Vec<u8>,
     watches: bool,
+    /// It closed its sending side, and may still listen.
+    silent: bool,
 }
 
 impl Server {
@@ -106,11 +109,13 @@ impl Server {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             fs::create_dir_all(folder)?;
         }
-        match UnixStream::connect(path) {
-            Ok(_) => return Err(io::Error::new(ErrorKind::AddrInUse, "somebody serves there")),
-            // A socket that nobody serves is what a killed process left behind.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
-            Err(_) => {}
+        if fs::symlink_metadata(path).is_ok_and(|about| about.file_type().is_socket()) {
+            if UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(ErrorKind::AddrInUse, "somebody serves there"));
+            }
+            // A socket that nobody serves is what a killed process left behind. Anything else
+            // that has this name stays, and is in the way.
+            fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
         listener.set_nonblocking(true)?;
@@ -124,8 +129,10 @@ impl Server {
 
     /// What to wait for.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let clients = self.clients.iter().map(|c| c.stream.as_fd());
-        std::iter::once(self.listener.as_fd()).chain(clients)
+        // What is not read is not waited for, or waiting would end at once, again and again.
+        let speaking = self.clients.iter().filter(|c| !c.silent).map(|c| c.stream.as_fd());
+        let listener = (self.clients.len() < CLIENTS_MAX).then(|| self.listener.as_fd());
+        listener.into_iter().chain(speaking)
     }
 
     /// Takes new clients and answers what they sent.
@@ -133,7 +140,12 @@ impl Server {
         while self.clients.len() < CLIENTS_MAX {
             let Ok((stream, _)) = self.listener.accept() else { break };
             if stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client { stream, received: Vec::new(), watches: false });
+                self.clients.push(Client {
+                    stream,
+                    received: Vec::new(),
+                    watches: false,
+                    silent: false,
+                });
             }
         }
         self.clients.retain_mut(|client| client.attend(answer).is_ok());
@@ -156,11 +168,10 @@ impl Client {
     /// Reads what came and answers every whole request. An error drops the client.
     fn attend(&mut self, answer: &mut dyn FnMut(&Request) -> String) -> io::Result<()> {
         let mut buffer = [0; 1024];
-        let mut open = true;
-        while open {
+        while !self.silent {
             match self.stream.read(&mut buffer) {
                 // It has said all it wants to say, but may still want to hear.
-                Ok(0) => open = false,
+                Ok(0) => self.silent = true,
                 Ok(n) => self.received.extend_from_slice(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) => return Err(e),
@@ -176,7 +187,7 @@ impl Client {
                 return Err(ErrorKind::ConnectionAborted.into());
             }
         }
-        if open || self.watches { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        if !self.silent || self.watches { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
     fn send(&mut self, text: &str) -> io::Result<()> {
@@ -265,5 +276,14 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         assert!(Server::bind(&path).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious");
+        fs::write(&path, "text").unwrap();
+        assert!(Server::bind(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
     }
 }

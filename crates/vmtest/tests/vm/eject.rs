@@ -49,7 +49,8 @@ pub(crate) fn exit_of_its_own(guest: &mut Guest) -> Result<(), Failed> {
         10,
         &format!(
             "stress-ng --cpu 6 --timeout 20 >/dev/null 2>&1 &
-             rota run {object} --politely --after 20 --format json | tail -1; exit 10"
+             rota run {object} --politely --after 20 --format json >/tmp/out; s=$?
+             kill %1; tail -1 /tmp/out; exit $s"
         ),
     )?;
     let value: serde_json::Value = serde_json::from_str(text.trim())?;

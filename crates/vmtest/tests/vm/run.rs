@@ -158,16 +158,6 @@ pub(crate) fn a_second_one_is_refused(guest: &mut Guest) -> Result<(), Failed> {
     contains(&text, &["second 2", "another scheduler is attached: simple", "first 0"])
 }
 
-pub(crate) fn fifo(guest: &mut Guest) -> Result<(), Failed> {
-    let text = guest.expect(
-        0,
-        "stress-ng --cpu 8 --timeout 5 >/dev/null 2>&1 &
-         rota run simple:fifo,slice=5ms --for 3s --format json | tail -2 | head -1; wait",
-    )?;
-    let value: serde_json::Value = serde_json::from_str(text.trim())?;
-    ensure(value["totals"]["capped"] == 0, || format!("FIFO cuts no credit: {text}"))
-}
-
 pub(crate) fn bad_input(guest: &mut Guest) -> Result<(), Failed> {
     let foreign = guest.put("foreign.bpf.o", &std::fs::read(std::env::current_exe()?)?)?;
     let simple = rota_programs::simple::OBJECT;
