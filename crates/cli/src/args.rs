@@ -16,8 +16,9 @@ struct Cli {
     verb: Verb,
 }
 
+/// What to do, with all arguments.
 #[derive(Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// Load a scheduler into the running kernel, print statistics, leave cleanly
     Run(run::Args),
     /// List the schedulers
@@ -32,23 +33,16 @@ enum Verb {
     Completions(completions::Args),
 }
 
-/// What to do, with all arguments.
-pub(crate) enum Parsed {
-    Run(run::Args),
-    List(list::Args),
-    Verify(verify::Args),
-    Doctor(doctor::Args),
-    Topology(topology::Args),
-    Completions(completions::Args),
-}
-
 /// The command with every flag that does not depend on a scheduler.
 pub(crate) fn command() -> Command {
-    Cli::command().mut_subcommand("run", |run| run.after_long_help(exit::table()))
+    Cli::command().mut_subcommand("run", |run| {
+        let examples = run.get_after_help().map(ToString::to_string).unwrap_or_default();
+        run.after_long_help(format!("{examples}\n\n{}", exit::table()))
+    })
 }
 
 /// Reads the command line; on a mistake, or for help, prints and returns the exit code.
-pub(crate) fn parse(line: Vec<OsString>) -> Result<Parsed, Exit> {
+pub(crate) fn parse(line: Vec<OsString>) -> Result<Verb, Exit> {
     let objects = settings_source(&line);
     let mut flags = Vec::new();
     let mut command = command().mut_subcommand("run", |mut run| {
@@ -137,22 +131,13 @@ fn flag(scheduler: &str, setting: &Setting) -> Arg {
     }
 }
 
-fn with_settings(verb: Verb, matches: &ArgMatches, flags: &[String]) -> Parsed {
-    match verb {
-        Verb::Run(mut args) => {
-            if let Some(("run", matches)) = matches.subcommand() {
-                let given =
-                    |f: &String| Some((f.clone(), matches.get_one::<String>(&flag_id(f))?.clone()));
-                args.settings = flags.iter().filter_map(given).collect();
-            }
-            Parsed::Run(args)
-        }
-        Verb::List(args) => Parsed::List(args),
-        Verb::Verify(args) => Parsed::Verify(args),
-        Verb::Doctor(args) => Parsed::Doctor(args),
-        Verb::Topology(args) => Parsed::Topology(args),
-        Verb::Completions(args) => Parsed::Completions(args),
+/// Adds the settings that were given as flags.
+fn with_settings(mut verb: Verb, matches: &ArgMatches, flags: &[String]) -> Verb {
+    if let (Verb::Run(args), Some((_, matches))) = (&mut verb, matches.subcommand()) {
+        let given = |f: &String| Some((f.clone(), matches.get_one::<String>(&flag_id(f))?.clone()));
+        args.settings = flags.iter().filter_map(given).collect();
     }
+    verb
 }
 
 /// A duration argument, in nanoseconds.
@@ -178,7 +163,7 @@ mod tests {
 
     fn settings(line: &str) -> Vec<(String, String)> {
         match parse(words(line)) {
-            Ok(Parsed::Run(args)) => args.settings,
+            Ok(Verb::Run(args)) => args.settings,
             _ => panic!("{line}"),
         }
     }

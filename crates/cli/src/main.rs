@@ -15,6 +15,7 @@ mod run;
 mod topology;
 mod verify;
 
+use crate::args::Verb;
 use crate::exit::Exit;
 use std::process::ExitCode;
 
@@ -24,12 +25,12 @@ fn main() -> ExitCode {
         Err(exit) => return exit.into(),
     };
     let result = match command {
-        args::Parsed::Run(args) => run::run(&args),
-        args::Parsed::List(args) => list::run(&args),
-        args::Parsed::Verify(args) => verify::run(&args),
-        args::Parsed::Doctor(args) => doctor::run(&args),
-        args::Parsed::Topology(args) => topology::run(&args),
-        args::Parsed::Completions(args) => completions::run(&args),
+        Verb::Run(args) => run::run(&args),
+        Verb::List(args) => list::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Topology(args) => topology::run(&args),
+        Verb::Completions(args) => completions::run(&args),
     };
     result.unwrap_or_else(|error| report(&error)).into()
 }

@@ -49,6 +49,7 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("eject::hotplug_without_reload", eject::hotplug_without_reload),
     ("eject::too_many_reloads", eject::too_many_reloads),
     ("eject::taken_off_by_somebody", eject::taken_off_by_somebody),
+    ("run::two_capabilities_suffice", run::two_capabilities_suffice),
     ("run::bad_input", run::bad_input),
     ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
     ("verify::equals_veristat", verify::equals_veristat),

@@ -158,6 +158,14 @@ pub(crate) fn a_second_one_is_refused(guest: &mut Guest) -> Result<(), Failed> {
     contains(&text, &["second 2", "another scheduler is attached: simple", "first 0"])
 }
 
+/// A user who may do no more than load BPF programs and look at the kernel.
+pub(crate) fn two_capabilities_suffice(guest: &mut Guest) -> Result<(), Failed> {
+    let user = "setpriv --reuid 65534 --clear-groups --inh-caps +bpf,+perfmon \
+                --ambient-caps +bpf,+perfmon";
+    let text = guest.expect(0, &format!("{user} rota run simple --for 2s 2>&1"))?;
+    contains(&text, &["simple schedules 4 CPUs", "was taken off"])
+}
+
 pub(crate) fn bad_input(guest: &mut Guest) -> Result<(), Failed> {
     let foreign = guest.put("foreign.bpf.o", &std::fs::read(std::env::current_exe()?)?)?;
     let simple = rota_programs::simple::OBJECT;
