@@ -31,9 +31,6 @@ type Test = fn(&mut Guest) -> Result<(), Failed>;
 const EVERY_KERNEL: &[(&str, Test)] = &[
     ("run::survives_load", run::survives_load),
     ("fair::weights_decide", fair::weights_decide),
-    ("fair::the_lightest_is_served", fair::the_lightest_is_served),
-    ("fair::changes_from_outside", fair::changes_from_outside),
-    ("fair::fifo_ignores_weights", fair::fifo_ignores_weights),
     ("run::serves_statistics", run::serves_statistics),
     ("run::tells_the_service_manager", run::tells_the_service_manager),
     ("run::json_lines", run::json_lines),
@@ -56,6 +53,14 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("verify::holds_the_baseline", verify::holds_the_baseline),
     ("verify::worse_fails_the_gate", verify::worse_fails_the_gate),
     ("verify::explains_rejections", verify::explains_rejections),
+];
+
+/// Tests that run on the oldest and on the newest kernel, on four CPUs: they take long, and what
+/// they are about does not change in between.
+const BOTH_ENDS: &[(&str, Test)] = &[
+    ("fair::the_lightest_is_served", fair::the_lightest_is_served),
+    ("fair::changes_from_outside", fair::changes_from_outside),
+    ("fair::fifo_ignores_weights", fair::fifo_ignores_weights),
 ];
 
 /// Tests that run on the newest kernel only, with the shape that they want.
@@ -87,6 +92,12 @@ fn main() -> ExitCode {
         }
     }
     let newest = Pins::embedded().newest().series.clone();
+    let oldest = Pins::embedded().supported().next().map_or(newest.clone(), |p| p.series.clone());
+    for (name, test) in BOTH_ENDS {
+        for series in [&oldest, &newest] {
+            add(format!("{name}::{series}"), series.clone(), "4", 1, *test);
+        }
+    }
     for (name, smp, nodes, test) in NEWEST {
         add(format!("{name}::{newest}"), newest.clone(), smp, *nodes, *test);
     }
