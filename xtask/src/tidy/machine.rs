@@ -30,7 +30,8 @@ const COMMON: &[&str] = &[
 ];
 const HOME: &str = concat!("/ho", "me/");
 const ROOT_HOME: &str = concat!("/ro", "ot/");
-const PUBLIC_REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// Where the index of Rust's own package registry lies, as lock files have it.
+const PUBLIC_REGISTRY: &str = "registry+https://github.com/rust-lang/";
 /// What only private registries and mirrors have in their addresses or settings.
 const PRIVATE_HOSTS: &[&str] = &[
     concat!("://", "10."),
@@ -62,7 +63,8 @@ impl Machine {
         let is_lock = source.file_name() == "Cargo.lock";
         for (number, line) in source.lines() {
             if is_lock && line.starts_with("source = ") && !line.contains(PUBLIC_REGISTRY) {
-                let what = "a dependency from elsewhere than crates.io, take a published version";
+                let what =
+                    "a dependency that Rust's own registry does not have, take a published version";
                 problems.push(source.problem(number, what));
             }
             if !source.is_written() {
