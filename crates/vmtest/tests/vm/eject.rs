@@ -33,12 +33,13 @@ pub(crate) fn sysrq(guest: &mut Guest) -> Result<(), Failed> {
     contains(&text, &["simple ended: somebody pressed SysRq-S", "kind 67", "disabled"])
 }
 
+/// Work for more CPUs than there are, once the scheduler had time to come.
+const SOON_BUSY: &str = "(sleep 2; exec stress-ng --cpu 6 --timeout 4) >/dev/null 2>&1 &";
+
 pub(crate) fn error_of_its_own(guest: &mut Guest) -> Result<(), Failed> {
     let object = guest.put("give_up.bpf.o", rota_programs::test::GIVE_UP)?;
-    let text = guest.expect(
-        14,
-        &format!("stress-ng --cpu 6 --timeout 20 >/dev/null 2>&1 & rota run {object} 2>&1; s=$?; kill %1; exit $s"),
-    )?;
+    let text =
+        guest.expect(14, &format!("{SOON_BUSY} rota run {object} 2>&1; s=$?; wait; exit $s"))?;
     contains(&text, &["give_up ended: it reported an error of its own", "kind 1025"])?;
     contains(&text, &["gave up at task", "task: "])
 }
@@ -48,9 +49,8 @@ pub(crate) fn exit_of_its_own(guest: &mut Guest) -> Result<(), Failed> {
     let text = guest.expect(
         10,
         &format!(
-            "stress-ng --cpu 6 --timeout 20 >/dev/null 2>&1 &
-             rota run {object} --politely --after 20 --format json >/tmp/out; s=$?
-             kill %1; tail -1 /tmp/out; exit $s"
+            "{SOON_BUSY} rota run {object} --politely --after 20 --format json >/tmp/out; s=$?
+             wait; tail -1 /tmp/out; exit $s"
         ),
     )?;
     let value: serde_json::Value = serde_json::from_str(text.trim())?;

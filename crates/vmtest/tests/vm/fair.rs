@@ -14,7 +14,7 @@ const TOLERANCE: f64 = 0.10;
 const SPREAD: f64 = 0.35;
 
 pub(crate) fn weights_decide(guest: &mut Guest) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, "simple", 8, 20, "")?;
+    let (light, heavy) = hogs(guest, "simple", 8, 12, "")?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
     within(guest, "nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }

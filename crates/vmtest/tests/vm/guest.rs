@@ -8,15 +8,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// No command of a test may take longer.
 const COMMAND_LIMIT: Duration = Duration::from_secs(240);
+
+/// How many of the longest tests are told.
+const LONGEST: usize = 30;
 
 /// One machine for each kernel and shape.
 #[derive(Default)]
 pub(crate) struct Pool {
     machines: Mutex<BTreeMap<String, Arc<Mutex<Option<Guest>>>>>,
+    took: Mutex<Vec<(Duration, String)>>,
 }
 
 /// A running machine.
@@ -30,6 +34,7 @@ impl Pool {
     /// Runs a test on the machine of this kernel and shape, which it has for itself.
     pub(crate) fn with(
         &self,
+        name: &str,
         kernel: &str,
         smp: &str,
         nodes: u32,
@@ -41,12 +46,25 @@ impl Pool {
         if guest.is_none() {
             *guest = Some(Guest::boot(kernel, smp, nodes)?);
         }
+        let start = Instant::now();
         let result = guest.as_mut().map_or(Ok(()), test);
+        lock(&self.took).push((start.elapsed(), name.to_owned()));
         if result.is_err() {
             // The next test gets a machine that this one has not spoiled.
             *guest = None;
         }
         result
+    }
+
+    /// Says which tests took longest, so that a slow suite shows where to trim it.
+    pub(crate) fn tell_the_longest(&self) {
+        let mut took = std::mem::take(&mut *lock(&self.took));
+        took.sort_by(|a, b| b.cmp(a));
+        let total: Duration = took.iter().map(|(time, _)| *time).sum();
+        say(&format!("{:.0} s in machines; longest:", total.as_secs_f64()));
+        for (time, name) in took.iter().take(LONGEST) {
+            say(&format!("{:7.1} s  {name}", time.as_secs_f64()));
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn survives_load(guest: &mut Guest) -> Result<(), Failed> {
              up simple
              stress-ng --cpu 4 --switch 2 --fork 2 --pipe 2 --timeout 30 >/tmp/stress 2>&1 & load=$!
              n=0; while kill -0 $load 2>/dev/null; do
-                 hackbench -g 2 -l 100 >/dev/null || exit 1; n=$((n + 1))
+                 hackbench -g 1 -l 100 >/dev/null || exit 1; n=$((n + 1))
              done
              wait $load || { cat /tmp/stress; exit 3; }
              [ $n -gt 0 ] || { echo no hackbench; exit 4; }
