@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `demo` and `vm`: both build the two programs and start a virtual machine.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail};
 
 use crate::Outcome;
 use crate::install::{self, Purpose};
 use crate::output::say;
-use crate::process::{build, cargo};
+use crate::process::{build, cargo, rota_vm as rota_vm_program};
 use crate::workspace::Workspace;
 
 /// What the demo runs inside the machine: load, a scheduler for ten seconds, no load. The loop is
@@ -38,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
         bail!("`cargo xtask demo` takes no argument, but got `{extra}`");
     }
     say("== demo: a scheduler on a real kernel");
-    let machine = ["--kernel", "7.3", "--smp", "4", "--timeout", "180", "--", "sh", "-c", DEMO];
+    let machine = ["--smp", "4", "--timeout", "180", "--", "sh", "-c", DEMO];
     run_in_machine(workspace, &machine)
 }
 
@@ -75,7 +73,7 @@ fn rota_vm(workspace: &Workspace, packages: &[&str], args: &[&str]) -> Result<Ou
     if !build(&mut cargo)?.ok {
         return Ok(Outcome::Failed);
     }
-    let mut command = Command::new(workspace.programs().join("rota-vm"));
+    let mut command = rota_vm_program(workspace);
     let status = command.args(args).status().context("cannot start rota-vm")?;
     match status.code() {
         Some(0) => Ok(Outcome::Done),

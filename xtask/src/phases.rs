@@ -5,7 +5,7 @@
 //! what can't build is not tried.
 
 use std::fmt::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -14,7 +14,7 @@ use crate::Outcome;
 use crate::format;
 use crate::install::{self, Purpose};
 use crate::output::{complain, say};
-use crate::process::{Built, build, cargo, succeeds};
+use crate::process::{Built, build, cargo, rota_vm, succeeds};
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -184,7 +184,7 @@ fn kernels(workspace: &Workspace) -> Result<Built> {
     if !programs.ok {
         return Ok(programs);
     }
-    let mut fetch = Command::new(workspace.programs().join("rota-vm"));
+    let mut fetch = rota_vm(workspace);
     let ok = succeeds(fetch.arg("fetch").stdin(Stdio::null()))?;
     Ok(Built { ok, ..programs })
 }

@@ -16,12 +16,22 @@ pub(crate) struct Built {
     pub(crate) crates: usize,
 }
 
+/// Tells what we start where the cache is: it may run in another folder.
+const CACHE: &str = "ROTA_CACHE";
+
 /// The cargo that started us, set up to build into the shared target folder.
 pub(crate) fn cargo(workspace: &Workspace) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(&workspace.root);
-    command.env("CARGO_TARGET_DIR", &workspace.target);
+    command.env("CARGO_TARGET_DIR", &workspace.target).env(CACHE, &workspace.cache);
+    command
+}
+
+/// The program that boots virtual machines, once it is built.
+pub(crate) fn rota_vm(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.programs().join("rota-vm"));
+    command.env(CACHE, &workspace.cache);
     command
 }
 

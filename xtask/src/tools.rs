@@ -105,6 +105,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         pacman: "perf",
         for_demo: false,
     },
+    Tool {
+        programs: &["zstd"],
+        instead: &[],
+        what_for: "unpacks kernels, which then boot faster",
+        apt: &["zstd"],
+        dnf: "zstd",
+        pacman: "zstd",
+        for_demo: true,
+    },
     util_linux(
         &["setpriv"],
         "starts the programs of a virtual machine; tests drop privileges",

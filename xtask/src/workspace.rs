@@ -26,6 +26,8 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Where cargo puts what it builds.
     pub(crate) target: PathBuf,
+    /// Where everything is kept that should survive a fresh clone.
+    pub(crate) cache: PathBuf,
 }
 
 /// The right to use the target folder; it ends when this is dropped.
@@ -41,11 +43,12 @@ impl Workspace {
         let start = from_cargo.unwrap_or_else(|| here.clone());
         let root = start.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());
         let Some(root) = root else { bail!("{} is not in a Rota work tree", start.display()) };
+        let cache = cache()?;
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(folder) if !folder.is_empty() => here.join(folder),
-            _ => cache()?.join("target"),
+            _ => cache.join("target"),
         };
-        Ok(Self { root: root.canonicalize()?, target })
+        Ok(Self { root: root.canonicalize()?, target, cache })
     }
 
     /// The folder that holds the programs that cargo builds.

@@ -9,6 +9,8 @@ use std::process::Command;
 /// Names the compiler to use.
 pub(crate) const VARIABLE: &str = "ROTA_CLANG";
 const OLDEST: u32 = 16;
+/// The last one looked for by its number.
+const NEWEST_TRIED: u32 = 30;
 
 /// The flags of every object. They stand in the book too, for objects built by hand.
 const FLAGS: [&str; 8] =
@@ -30,12 +32,12 @@ pub(crate) fn find() -> Result<Compiler, Box<dyn Error>> {
             None => Err(format!("{VARIABLE}={program} can't be run").into()),
         };
     }
-    let candidates =
-        ["clang-19", "clang", "clang-21", "clang-20", "clang-18", "clang-17", "clang-16"];
-    candidates
-        .iter()
+    let by_number = (OLDEST..=NEWEST_TRIED).rev().map(|v| format!("clang-{v}"));
+    ["clang-19".to_owned(), "clang".to_owned()]
+        .into_iter()
+        .chain(by_number)
         .find(|p| major_version(p).is_some_and(|v| v >= OLDEST))
-        .map(|p| Compiler { program: (*p).to_owned() })
+        .map(|program| Compiler { program })
         .ok_or_else(|| {
             format!(
                 "no clang {OLDEST} or later found; install it (`cargo xtask demo` does on Debian), or name it in {VARIABLE}"

@@ -14,13 +14,13 @@ const TOLERANCE: f64 = 0.10;
 const SPREAD: f64 = 0.35;
 
 pub(crate) fn weights_decide(guest: &mut Guest) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, "simple", 8, 12, "")?;
+    let (light, heavy) = hogs(guest, "simple", 8, 8, "")?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
     within(guest, "nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
 
 pub(crate) fn fifo_ignores_weights(guest: &mut Guest) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, "simple:fifo", 4, 10, "")?;
+    let (light, heavy) = hogs(guest, "simple:fifo", 4, 8, "")?;
     let off = mean(&heavy) / mean(&light) - 1.0;
     within(guest, "fifo, nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
@@ -30,7 +30,7 @@ pub(crate) fn fifo_ignores_weights(guest: &mut Guest) -> Result<(), Failed> {
 pub(crate) fn changes_from_outside(guest: &mut Guest) -> Result<(), Failed> {
     let change = "for nice in 7 0 3 0; do renice -n $nice -p $pids; done >/dev/null
                   renice -n -5 -p $heavy >/dev/null";
-    let (light, heavy) = hogs(guest, "simple", 4, 12, change)?;
+    let (light, heavy) = hogs(guest, "simple", 4, 8, change)?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
     within(guest, "after changes, nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
