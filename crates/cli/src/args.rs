@@ -118,6 +118,7 @@ fn flag(scheduler: &str, setting: &Setting) -> Arg {
     let arg = Arg::new(flag_id(&setting.flag))
         .long(setting.flag.clone())
         .help(help)
+        .overrides_with(flag_id(&setting.flag))
         .help_heading(format!("Settings of {scheduler}"));
     match setting.default.kind {
         SettingKind::Bool => arg
@@ -180,6 +181,7 @@ mod tests {
         assert_eq!(given, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
         assert_eq!(settings("rota run --fifo=false simple")[0].1, "false");
         assert!(settings("rota run simple").is_empty());
+        assert_eq!(settings("rota run simple --slice 1ms --slice 2ms")[0].1, "2ms");
         let line = ["--dump", "x.bpf.o", "--fifo", "simple", "--for=1s", "-v"];
         assert_eq!(without_values(&line), ["simple"]);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Names of schedulers on the command line: `simple`, `simple:fifo,slice=5ms`, `FILE.bpf.o`.
 
+use crate::file;
 use anyhow::{Context, Result, bail};
 use rota_sched::{Choice, SCHEDULERS};
 use std::fs;
@@ -19,24 +20,31 @@ pub(crate) fn resolve(text: &str) -> Result<Choice> {
     } else {
         Choice::built_in(name)?
     };
-    for setting in settings.split(',').filter(|s| !s.is_empty()) {
-        let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
-        choice.settings.push((name.to_owned(), value.to_owned()));
-    }
+    choice.settings = short_form(settings);
     Ok(choice)
 }
 
+/// The settings of the short form: `fifo,slice=5ms`.
+pub(crate) fn short_form(text: &str) -> Vec<(String, String)> {
+    let settings = text.split(',').filter(|setting| !setting.is_empty());
+    let pair = |setting: &str| {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
+        (name.to_owned(), value.to_owned())
+    };
+    settings.map(pair).collect()
+}
+
 fn from_file(path: &Path) -> Result<Choice> {
-    let place = || path.display().to_string();
-    let about = fs::metadata(path).with_context(place)?;
+    Choice::from_bytes(object_bytes(path)?).with_context(|| path.display().to_string())
+}
+
+/// The bytes of an object file.
+pub(crate) fn object_bytes(path: &Path) -> Result<Vec<u8>> {
+    let about = fs::metadata(path).with_context(|| path.display().to_string())?;
     if !about.is_file() {
         bail!("{}: not a file; a scheduler is a compiled object, FILE.bpf.o", path.display());
     }
-    if about.len() > OBJECT_BYTES_MAX {
-        bail!("{}: {} bytes, which no scheduler's object has", path.display(), about.len());
-    }
-    let bytes = fs::read(path).with_context(place)?;
-    Choice::from_bytes(bytes).with_context(place)
+    file::read(path, OBJECT_BYTES_MAX)
 }
 
 #[cfg(test)]

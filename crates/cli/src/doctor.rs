@@ -2,11 +2,12 @@
 //! `rota doctor`.
 
 use crate::exit::Exit;
+use crate::file;
 use crate::output::{self, Format};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rota_inspect::{Facts, KernelConfig, examine};
 use rota_kernel::Host;
-use std::fs;
+use rota_object::Refusal;
 use std::path::PathBuf;
 
 /// Columns of the table.
@@ -28,18 +29,25 @@ pub(crate) struct Args {
 /// Looks at this machine and says what it allows.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let config = args.kernel_config.as_ref().map(|path| {
-        let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+        let text = file::read_text(path)?;
         anyhow::Ok(KernelConfig::parse(path.display().to_string(), &text))
     });
     let diagnosis = examine(&Facts::collect(&Host::default(), config.transpose()?));
-    match args.format {
-        Format::Table => output::text(&diagnosis.to_table(WIDTH))?,
-        Format::Json => output::line(&serde_json::to_string_pretty(&diagnosis)?)?,
-    }
+    let text = match args.format {
+        Format::Table => diagnosis.to_table(WIDTH),
+        Format::Json => serde_json::to_string_pretty(&diagnosis)? + "\n",
+    };
+    output::if_anyone_reads(output::text(&text).map_err(Into::into))?;
     Ok(if diagnosis.can_run { Exit::Done } else { Exit::Negative })
 }
 
-/// Why no scheduler can be loaded here and what to do about it, on one line, for other commands.
-pub(crate) fn in_short(host: &Host) -> Option<String> {
-    rota_inspect::why_not(host).map(|(sentence, hint)| format!("{sentence}. {hint}"))
+/// Why the machine refuses a scheduler and what to do about it, on one line, for other commands.
+pub(crate) fn explained(host: &Host, refusal: &Refusal) -> Option<String> {
+    let short = rota_inspect::why_not(host).map(|(sentence, hint)| format!("{sentence}. {hint}"));
+    match refusal {
+        Refusal::NoSchedExt | Refusal::NoBtf | Refusal::Permission => short,
+        // What stands in the way of all schedulers may stand in the way of this one.
+        Refusal::Other(words) => short.map(|short| format!("{words}; {short}")),
+        Refusal::Busy(_) | Refusal::Verifier { .. } | Refusal::Exit(_) => None,
+    }
 }

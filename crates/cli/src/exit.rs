@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// It did what was asked; also after Ctrl-C or the end of `--for`.
     Done,
-    /// It came to a negative result, or could read its input only in part.
+    /// It came to a negative result.
     Negative,
     /// It was called wrongly, or its input or environment is unusable.
     Unusable,
@@ -60,8 +60,8 @@ impl From<Exit> for ExitCode {
 /// The table, as `--help` shows it.
 pub(crate) fn table() -> String {
     let mut text = String::from(
-        "Exit codes:\n   0  done (Ctrl-C, SIGTERM and the end of --for included)\n   \
-         1  a negative result, or input that is only partly readable\n   \
+        "Exit codes:\n   0  done (Ctrl-C, SIGTERM, SIGHUP and the end of --for included)\n   \
+         1  a negative result\n   \
          2  wrong usage, or unusable input or environment\n",
     );
     for (_, code, meaning) in CAUSES {

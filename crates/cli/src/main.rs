@@ -9,6 +9,7 @@ mod choice;
 mod completions;
 mod doctor;
 mod exit;
+mod file;
 mod list;
 mod output;
 mod run;

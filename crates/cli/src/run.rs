@@ -98,7 +98,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     choice.half()?;
     let signals = Signals::catch().context("catching signals")?;
     let mut started_ns = None;
-    let mut server = None;
+    // A place that was asked for by name is had before anything is attached.
+    let mut server = match &args.socket {
+        Some(path) => Server::open(Some(path), &choice.name)?,
+        None => None,
+    };
     let mut reloads = Reloads::new(args.reloads, args.reload_within);
     let ending = loop {
         let ending = one_life(args, &choice, &signals, &mut server, &mut started_ns)?;
@@ -144,7 +148,7 @@ fn one_life(
     match Life::begin(choice, &host, args.watchdog) {
         Ok(mut life) => {
             if server.is_none() && !args.no_socket {
-                *server = Server::open(args.socket.as_deref(), &choice.name)?;
+                *server = Server::open(None, &choice.name)?;
             }
             if started_ns.is_none() && args.format == Format::Table {
                 report::started(&choice.name, &host, server.as_ref())?;
@@ -168,8 +172,8 @@ fn explained(host: &Host, error: HalfError) -> anyhow::Error {
         HalfError::Engine(EngineError::Refused(Refusal::Busy(_))) => {
             return anyhow::anyhow!("{error}; only one can be in charge: end that one first");
         }
-        HalfError::Engine(EngineError::Refused(_)) => {
-            if let Some(words) = doctor::in_short(host) {
+        HalfError::Engine(EngineError::Refused(refusal)) => {
+            if let Some(words) = doctor::explained(host, refusal) {
                 return anyhow::anyhow!(words);
             }
         }

@@ -2,17 +2,18 @@
 //! `rota topology`.
 
 use crate::exit::Exit;
+use crate::file;
 use crate::output::{self, Format};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rota_kernel::Host;
 use rota_topology::{MemoryTree, Spec, Topology};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `rota topology`.
 #[derive(clap::Args)]
 #[command(after_long_help = "A MACHINE is one of:\n  \
     2s:4l:8c:2t    sockets, LLCs a socket, cores an LLC, threads a core; what is left out is 1\n  \
+    2n:16c         NUMA nodes a socket come between sockets (s) and LLCs (l)\n  \
     machine.json   a snapshot made with --save\n  \
     DIRECTORY      a sysfs tree: /sys itself, or a copy\n  \
     tree.txt       a sysfs tree as text, a line `path = value` for each file")]
@@ -30,8 +31,8 @@ pub(crate) struct Args {
 /// Shows or keeps a machine.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let topology = read(args.machine.as_deref())?;
-    if let Some(file) = &args.save {
-        save(file, &topology.to_json())?;
+    if let Some(path) = &args.save {
+        file::save(path, &topology.to_json())?;
     }
     match args.format {
         Format::Table if args.save.is_none() => output::text(&topology.tree())?,
@@ -54,7 +55,7 @@ pub(crate) fn read(machine: Option<&str>) -> Result<Topology> {
         let spec: Spec = machine.parse().with_context(|| format!("machine '{machine}'"))?;
         return Ok(spec.topology());
     }
-    let text = fs::read_to_string(path).with_context(|| machine.to_owned())?;
+    let text = file::read_text(path)?;
     if text.trim_start().starts_with('{') {
         return Topology::from_json(&text).with_context(|| machine.to_owned());
     }
@@ -68,18 +69,4 @@ fn from_sysfs(tree: &dyn rota_topology::Tree, name: &str) -> Result<Topology> {
         output::note(&format!("rota: {name}: {warning}"));
     }
     Ok(reading.topology)
-}
-
-/// Writes beside the file first, so that a full disk leaves the old snapshot as it was.
-fn save(file: &Path, text: &str) -> Result<()> {
-    let Some(name) = file.file_name() else { bail!("{}: not a file name", file.display()) };
-    let mut beside = name.to_owned();
-    beside.push(".new");
-    let beside = file.with_file_name(beside);
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
-    if written.is_err() {
-        // What could not be written is not worth keeping.
-        let _ = fs::remove_file(&beside);
-    }
-    written.with_context(|| file.display().to_string())
 }

@@ -67,7 +67,7 @@ pub(crate) struct Args {
     save: Option<String>,
     /// Verify in virtual machines with these kernels (a series, a version, or the path of an
     /// image) [without any: all supported kernels]
-    #[arg(long, value_name = "VERSION", num_args = 0.., value_delimiter = ',')]
+    #[arg(long, value_name = "VERSION", num_args = 0..)]
     vm: Option<Vec<String>>,
     /// Show libbpf's log
     #[arg(short, long)]
@@ -113,10 +113,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let file = args.baseline.as_deref().unwrap_or_default();
         bail!("{file}: no result of these objects in it, so nothing can be compared");
     }
-    print(args.format, &rows, comparison.as_ref(), kernels.is_some())?;
     if let Some(name) = &args.save {
         files::save(name, &rows)?;
     }
+    let printed = print(args.format, &rows, comparison.as_ref(), kernels.is_some());
+    output::if_anyone_reads(printed)?;
     let bad = match &comparison {
         Some(comparison) => comparison.regressions() > 0,
         None => rows.iter().any(|row| row.rejection.is_some()),
@@ -146,8 +147,11 @@ fn here(subjects: &[Subject]) -> Result<Vec<Row>> {
 
 /// An error in the words that `rota doctor` uses.
 fn explained(host: &Host, subject: &Subject, error: EngineError) -> anyhow::Error {
-    let short = matches!(error, EngineError::Refused(_)) && subject.is_scheduler();
-    match doctor::in_short(host).filter(|_| short) {
+    let words = match &error {
+        EngineError::Refused(refusal) if subject.is_scheduler() => doctor::explained(host, refusal),
+        _ => None,
+    };
+    match words {
         Some(words) => anyhow::anyhow!(words),
         None => anyhow::Error::from(error).context(subject.label.clone()),
     }

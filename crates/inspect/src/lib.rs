@@ -2,6 +2,7 @@
 //! Verifier statistics and what a kernel allows.
 
 mod doctor;
+mod text;
 pub mod verify;
 
 pub use doctor::{

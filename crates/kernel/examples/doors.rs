@@ -4,7 +4,7 @@
 //! run it.
 
 use rota_kernel::{Host, Live, now_ns};
-use rota_object::{Engine, EngineError, Object, World};
+use rota_object::{Engine, EngineError, Object, Setup, World};
 use std::error::Error;
 use std::io::Write;
 

@@ -11,11 +11,15 @@ use libbpf_rs::{
     Link, Map, MapCore, MapFlags, MapMut, MapType, ObjectBuilder, ProgramInput, ProgramMut,
 };
 use rota_object::{
-    CpuTime, Engine, EngineError, ExitInfo, ExitLayout, Global, Object, Refusal, World,
+    CpuTime, Engine, EngineError, ExitInfo, ExitLayout, Global, Object, Refusal, Setup, World,
 };
 use rota_topology::Topology;
 use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
+
+/// `BPF_F_SEGV_ON_FAULT`: user space gets a signal instead of a fresh page (kernel:
+/// `include/uapi/linux/bpf.h`).
+const SEGV_ON_FAULT: u32 = 1 << 17;
 
 /// One object and the running kernel.
 ///
@@ -129,13 +133,20 @@ impl Live {
 
     fn arena(&self, name: &str) -> Result<Shared, EngineError> {
         let map = self.map(name)?;
+        let about = map.info().map_err(|e| system(format!("asking about {name}"), &e))?;
+        if about.info.map_flags & SEGV_ON_FAULT != 0 {
+            return Err(phase(
+                name,
+                "this arena kills who touches a page that it did not allocate",
+            ));
+        }
         let len = map.max_entries() as usize * rustix::param::page_size();
         let shared = (map.map_type() == MapType::Arena).then(|| Shared::of(&map, len)).flatten();
         shared.ok_or_else(|| missing("arena", name))
     }
 }
 
-impl Engine for Live {
+impl Setup for Live {
     fn write_global(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
         if self.loaded.is_none() {
             return self.plan.write_global(name, bytes);
@@ -152,6 +163,9 @@ impl Engine for Live {
     }
 
     fn read_global(&self, name: &str) -> Result<Vec<u8>, EngineError> {
+        if self.loaded.is_none() {
+            return self.plan.read_global(name);
+        }
         let global = self.global(name)?;
         let mut bytes = vec![0; global.size as usize];
         if self.section(global)?.read(global.offset as usize, &mut bytes) {
@@ -171,6 +185,16 @@ impl Engine for Live {
         self.plan(map, late)?.resize_map(map, entries)
     }
 
+    fn topology(&self) -> &Topology {
+        self.plan.topology()
+    }
+
+    fn hotplug_generation(&self) -> u64 {
+        self.plan.hotplug_generation()
+    }
+}
+
+impl Engine for Live {
     fn load(&mut self) -> Result<(), EngineError> {
         let ops = self.object().scheduler();
         if ops.is_some_and(|o| o.number("hotplug_seq").is_some()) {
@@ -211,18 +235,21 @@ impl Engine for Live {
         let mut map = found.ok_or_else(|| missing("map", &name))?;
         let (link, printed) = log::capture(|| map.attach_struct_ops());
         match link {
-            Ok(link) => {
-                loaded.scheduler = Some(link);
-                Ok(())
-            }
-            Err(error) => match self.exit_recorded() {
-                Ok(Some(info)) => Err(EngineError::Refused(Refusal::Exit(Box::new(info)))),
-                _ => Err(EngineError::Refused(refusal::of_attach(
-                    self.plan.host(),
-                    &error,
-                    &printed,
-                ))),
+            // A callback that fails while the scheduler is enabled does not fail the link: the
+            // kernel lets the scheduler end.
+            Ok(link) => match self.exit_recorded()? {
+                Some(info) => Err(EngineError::Refused(Refusal::Exit(Box::new(info)))),
+                None => {
+                    if let Some(loaded) = &mut self.loaded {
+                        loaded.scheduler = Some(link);
+                    }
+                    Ok(())
+                }
             },
+            Err(error) => Err(EngineError::Refused(match self.exit_recorded() {
+                Ok(Some(info)) => Refusal::Exit(Box::new(info)),
+                _ => refusal::of_attach(self.plan.host(), &error, &printed),
+            })),
         }
     }
 
@@ -333,16 +360,8 @@ impl Engine for Live {
 }
 
 impl World for Live {
-    fn topology(&self) -> &Topology {
-        self.plan.topology()
-    }
-
-    fn hotplug_generation(&self) -> u64 {
-        self.plan.hotplug_generation()
-    }
-
     fn cpu_times(&self) -> Result<Vec<CpuTime>, EngineError> {
-        self.plan.cpu_times()
+        self.plan.host().cpu_times()
     }
 
     fn changed_settings(&mut self) -> Vec<(String, String)> {

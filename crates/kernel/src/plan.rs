@@ -7,7 +7,7 @@
 use crate::enums;
 use crate::host::Host;
 use libbpf_rs::{OpenMapMut, OpenObject};
-use rota_object::{CpuTime, Engine, EngineError, ExitInfo, Global, Object, World};
+use rota_object::{EngineError, Global, Object, Setup};
 use rota_topology::Topology;
 
 /// What to do to an object before it is loaded.
@@ -86,7 +86,7 @@ fn find<'a>(open: &'a mut OpenObject, wanted: impl Fn(&str) -> bool) -> Option<O
     open.maps_mut().find(|m| wanted(&m.name().to_string_lossy()))
 }
 
-impl Engine for Plan {
+impl Setup for Plan {
     fn write_global(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
         let global = self.object.global(name).ok_or_else(|| missing("global", name))?;
         if bytes.len() as u64 != global.size {
@@ -121,82 +121,12 @@ impl Engine for Plan {
         Ok(())
     }
 
-    fn load(&mut self) -> Result<(), EngineError> {
-        Err(never_loaded("the object"))
-    }
-
-    fn attach_program(&mut self, name: &str) -> Result<(), EngineError> {
-        Err(never_loaded(name))
-    }
-
-    fn attach(&mut self) -> Result<(), EngineError> {
-        Err(never_loaded("the scheduler"))
-    }
-
-    fn detach(&mut self) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError> {
-        Ok(None)
-    }
-
-    fn run_program(&mut self, name: &str, _: &mut [u8]) -> Result<i32, EngineError> {
-        Err(never_loaded(name))
-    }
-
-    fn map_lookup(&self, map: &str, _: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn map_lookup_percpu(&self, map: &str, _: &[u8]) -> Result<Option<Vec<Vec<u8>>>, EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn map_update(&mut self, map: &str, _: &[u8], _: &[u8]) -> Result<(), EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn map_delete(&mut self, map: &str, _: &[u8]) -> Result<bool, EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn map_next_key(&self, map: &str, _: Option<&[u8]>) -> Result<Option<Vec<u8>>, EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn arena_read(&self, map: &str, _: u64, _: &mut [u8]) -> Result<(), EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn arena_write(&mut self, map: &str, _: u64, _: &[u8]) -> Result<(), EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn ring_drain(&mut self, map: &str, _: &mut dyn FnMut(&[u8])) -> Result<u64, EngineError> {
-        Err(never_loaded(map))
-    }
-
-    fn ring_push(&mut self, map: &str, _: &[u8]) -> Result<(), EngineError> {
-        Err(never_loaded(map))
-    }
-}
-
-impl World for Plan {
     fn topology(&self) -> &Topology {
         &self.topology
     }
 
     fn hotplug_generation(&self) -> u64 {
         self.host.sched_ext().map_or(0, |s| s.hotplug_seq)
-    }
-
-    fn cpu_times(&self) -> Result<Vec<CpuTime>, EngineError> {
-        self.host.cpu_times()
-    }
-
-    fn changed_settings(&mut self) -> Vec<(String, String)> {
-        Vec::new()
     }
 }
 
@@ -206,9 +136,4 @@ fn missing(what: &'static str, name: &str) -> EngineError {
 
 fn size(name: &str, given: usize, expected: usize) -> EngineError {
     EngineError::Size { name: name.to_owned(), given, expected }
-}
-
-fn never_loaded(name: &str) -> EngineError {
-    let problem = "it is only verified here, so there is nothing loaded to use";
-    EngineError::Phase { name: name.to_owned(), problem }
 }

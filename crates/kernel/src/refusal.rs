@@ -30,7 +30,7 @@ pub(crate) fn of_load(host: &Host, error: &libbpf_rs::Error, printed: &str) -> R
     if error.kind() == libbpf_rs::ErrorKind::PermissionDenied {
         return Refusal::Permission;
     }
-    Refusal::Other(words(error, printed))
+    Refusal::Other(told(error, printed))
 }
 
 /// Why attaching failed.
@@ -38,10 +38,10 @@ pub(crate) fn of_attach(host: &Host, error: &libbpf_rs::Error, printed: &str) ->
     let attached = host.sched_ext().and_then(|s| s.scheduler);
     // Writing over an attached scheduler is refused with EBUSY, whose kind libbpf-rs has no
     // name for.
-    if attached.is_some() || error.to_string().contains("busy") {
+    if attached.is_some() || format!("{error:#}").contains("busy") {
         return Refusal::Busy(attached);
     }
-    obvious(host).unwrap_or_else(|| Refusal::Other(words(error, printed)))
+    obvious(host).unwrap_or_else(|| Refusal::Other(told(error, printed)))
 }
 
 /// What makes any attempt futile.
@@ -56,11 +56,17 @@ pub(crate) fn obvious(host: &Host) -> Option<Refusal> {
     lacks.then_some(Refusal::Permission)
 }
 
+/// What libbpf printed, or else its error.
+fn told(error: &libbpf_rs::Error, printed: &str) -> String {
+    let printed = words(printed);
+    if printed.is_empty() { format!("{error:#}") } else { printed }
+}
+
 /// libbpf's own words, without its prefix; the last line that names something is the reason.
-fn words(error: &libbpf_rs::Error, printed: &str) -> String {
+pub(crate) fn words(printed: &str) -> String {
     let lines = printed.lines().filter_map(|l| l.strip_prefix("libbpf: "));
     let telling: Vec<_> = lines.filter(|l| !l.starts_with("failed to load object")).collect();
-    if telling.is_empty() { format!("{error:#}") } else { telling.join("; ") }
+    telling.join("; ")
 }
 
 #[cfg(test)]

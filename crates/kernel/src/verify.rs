@@ -20,8 +20,6 @@ use std::collections::BTreeMap;
 pub struct Verification {
     /// The programs that a run would load, in the order of the object.
     pub programs: Vec<VerifiedProgram>,
-    /// Programs that a run would not load.
-    pub skipped: Vec<String>,
     /// Why the object as a whole can't be loaded on this kernel, in the loader's words: a function
     /// or a member that the kernel does not have. Then no program is accepted.
     pub refused: Option<String>,
@@ -75,7 +73,7 @@ pub fn verify(bytes: &[u8], plan: &Plan) -> Result<Verification, EngineError> {
                 rejected.insert(name, (program.clone(), attempt.printed.clone()));
             }
             None => {
-                let words = words(&attempt.printed);
+                let words = refusal::words(&attempt.printed);
                 break (attempt, Some(words));
             }
         }
@@ -84,12 +82,10 @@ pub fn verify(bytes: &[u8], plan: &Plan) -> Result<Verification, EngineError> {
     for program in last.programs {
         if let Some((program, printed)) = rejected.remove(&program.name) {
             let steps = subject.steps(&program.name)?;
-            let steps = if steps.is_empty() { words(&printed) } else { steps };
+            let steps = if steps.is_empty() { refusal::words(&printed) } else { steps };
             result.programs.push(subject.verified(program, steps));
         } else if program.wanted {
             result.programs.push(subject.verified(program, String::new()));
-        } else {
-            result.skipped.push(program.name);
         }
     }
     Ok(result)
@@ -194,15 +190,8 @@ fn forbidden(printed: &str) -> bool {
     printed.contains("-EPERM")
 }
 
-/// libbpf's own words, without its prefix and without the line that only says that it failed.
-fn words(printed: &str) -> String {
-    let lines = printed.lines().filter_map(|l| l.strip_prefix("libbpf: "));
-    let telling: Vec<_> = lines.filter(|l| !l.starts_with("failed to load object")).collect();
-    telling.join("; ")
-}
-
 fn other(printed: &str) -> EngineError {
-    EngineError::Refused(Refusal::Other(words(printed)))
+    EngineError::Refused(Refusal::Other(refusal::words(printed)))
 }
 
 #[cfg(test)]
@@ -214,7 +203,7 @@ mod tests {
         let printed = "libbpf: prog 'a': BPF program load failed: -EINVAL\n\
                        libbpf: prog 'a': failed to load: -EINVAL\nlibbpf: failed to load object\n";
         assert_eq!(culprit(printed), Some("a"));
-        assert!(words(printed).ends_with("'a': failed to load: -EINVAL"));
+        assert!(refusal::words(printed).ends_with("'a': failed to load: -EINVAL"));
         assert_eq!(culprit("libbpf: extern (func ksym) 'f': not found in kernel BTF\n"), None);
     }
 }

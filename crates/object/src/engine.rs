@@ -5,9 +5,10 @@
 //! says when it wants to be called again. It never blocks, reads no clock and opens no file, so
 //! the same code runs on a live kernel and inside the simulator.
 //!
-//! The order of calls is: read-only data and members of the callback table are set, [`load`],
-//! auxiliary programs are attached, [`attach`]; from then on maps, globals, rings and `syscall`
-//! programs are used until [`detach`] or an exit.
+//! The order of calls is: read-only data and members of the callback table are set ([`Setup`],
+//! which is all that there is where an object is only verified), [`load`], auxiliary programs are
+//! attached, [`attach`]; from then on maps, globals, rings and `syscall` programs are used until
+//! [`detach`] or an exit.
 //!
 //! [`load`]: Engine::load
 //! [`attach`]: Engine::attach
@@ -117,8 +118,8 @@ pub struct CpuTime {
     pub idle_ns: u64,
 }
 
-/// One loaded object on one machine.
-pub trait Engine {
+/// An object and the machine that it is meant for: what can be done before it is loaded.
+pub trait Setup {
     /// Sets a global variable. One in read-only data can be set before loading only.
     ///
     /// # Errors
@@ -143,6 +144,15 @@ pub trait Engine {
     /// [`EngineError::Missing`] or [`EngineError::Phase`].
     fn resize_map(&mut self, map: &str, entries: u32) -> Result<(), EngineError>;
 
+    /// CPUs, caches and nodes, as of the present hotplug generation.
+    fn topology(&self) -> &Topology;
+
+    /// A number that changes whenever a CPU comes or goes.
+    fn hotplug_generation(&self) -> u64;
+}
+
+/// One object on one machine, from being loaded to being taken off.
+pub trait Engine: Setup {
     /// Verifies and loads all programs. Nothing is scheduled yet.
     ///
     /// # Errors
@@ -239,12 +249,6 @@ pub trait Engine {
 
 /// An [`Engine`] with the facts of the machine that it runs on.
 pub trait World: Engine {
-    /// CPUs, caches and nodes, as of the present hotplug generation.
-    fn topology(&self) -> &Topology;
-
-    /// A number that changes whenever a CPU comes or goes.
-    fn hotplug_generation(&self) -> u64;
-
     /// What each online CPU spent so far.
     ///
     /// # Errors

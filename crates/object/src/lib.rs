@@ -6,7 +6,7 @@
 //! * [`Btf`] reads type information, of an object or of a whole kernel.
 //! * [`Setting`] and [`StatsLayout`] are what an object says about itself: its settings and its
 //!   statistics, declared once, in C, as BTF declaration tags.
-//! * [`Engine`] and [`World`] are the machine as a user half sees it. The live kernel implements
+//! * [`Setup`], [`Engine`] and [`World`] are the machine as a user half sees it. The live kernel implements
 //!   them, and so does the simulator; a user half cannot tell which one it runs in.
 //!
 //! Nothing here reads a file, a clock or the environment.
@@ -23,7 +23,7 @@ mod tags;
 pub use btf::{Btf, BtfError, Member, TypeId};
 pub use btf_decl::{Enumerator, Type};
 pub use elf::{Global, Object, ObjectError, Program, StructOps};
-pub use engine::{CpuTime, Engine, EngineError, Refusal, World};
+pub use engine::{CpuTime, Engine, EngineError, Refusal, Setup, World};
 pub use exit::{ExitCause, ExitInfo, ExitLayout};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use settings::{Setting, SettingError, SettingKind, SettingValue};

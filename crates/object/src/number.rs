@@ -37,7 +37,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 fn scaled(text: &str, units: &[(&str, u64)], expected: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    if number.is_empty() || number == "." {
+    if number.is_empty() || number == "." || number.matches('.').count() > 1 {
         return Err(format!("'{text}' is no number with a unit; expected {expected}"));
     }
     let Some(&(_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
@@ -55,7 +55,8 @@ fn scaled(text: &str, units: &[(&str, u64)], expected: &str) -> Result<u64, Stri
     let mut total = parse(whole)?.checked_mul(factor).ok_or_else(too_large)?;
     if !fraction.is_empty() {
         let scale = 10u128.checked_pow(fraction.len() as u32).ok_or_else(too_large)?;
-        let part = fraction.parse::<u128>().map_err(|_| too_large())? * u128::from(factor);
+        let digits = fraction.parse::<u128>().map_err(|_| too_large())?;
+        let part = digits.checked_mul(u128::from(factor)).ok_or_else(too_large)?;
         if part % scale != 0 {
             return Err(format!("'{text}' is finer than one unit can be; expected {expected}"));
         }
@@ -108,6 +109,8 @@ mod tests {
         check("1.2.3s", None);
         check("99999999999999999999s", None);
         check("18446744073709551615h", None);
+        check("1.999999999999999999999999999999s", None);
+        check("1.999999999999999999999999999999999999999s", None);
         check("0.0000000000000000000000000000000000000000000001s", None);
         check("", None);
     }

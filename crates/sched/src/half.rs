@@ -2,7 +2,7 @@
 //! What a world calls.
 
 use rota_events::{Metric, Sample};
-use rota_object::{EngineError, SettingError, World};
+use rota_object::{EngineError, SettingError, Setup, World};
 use thiserror::Error;
 
 /// When a user half wants to be called again.
@@ -31,7 +31,7 @@ pub trait UserHalf {
     ///
     /// # Errors
     /// [`HalfError`].
-    fn configure(&mut self, world: &mut dyn World) -> Result<(), HalfError>;
+    fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError>;
 
     /// Called once, when the scheduler is attached.
     ///

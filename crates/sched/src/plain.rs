@@ -3,7 +3,7 @@
 
 use crate::half::{HalfError, UserHalf};
 use rota_events::{Metric, Sample};
-use rota_object::{Object, World};
+use rota_object::{Object, Setup, World};
 
 /// Puts settings into read-only data and takes statistics out of the map `stats`.
 ///
@@ -42,9 +42,9 @@ impl Plain {
 }
 
 impl UserHalf for Plain {
-    fn configure(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
+    fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError> {
         for (variable, bytes) in &self.settings {
-            world.write_global(variable, bytes)?;
+            setup.write_global(variable, bytes)?;
         }
         Ok(())
     }

@@ -27,3 +27,16 @@ pub const SCHEDULERS: &[Entry] =
 pub fn find(name: &str) -> Option<&'static Entry> {
     SCHEDULERS.iter().find(|e| e.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_compiled_scheduler_has_its_line() {
+        let compiled: Vec<_> = rota_programs::ALL.iter().map(|(name, _)| *name).collect();
+        let mut registered: Vec<_> = SCHEDULERS.iter().map(|e| e.name).collect();
+        registered.sort_unstable();
+        assert_eq!(registered, compiled);
+    }
+}

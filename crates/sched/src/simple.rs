@@ -5,7 +5,7 @@
 use crate::half::{HalfError, UserHalf};
 use crate::plain::Plain;
 use rota_events::{Metric, MetricKind, Sample};
-use rota_object::{Object, World};
+use rota_object::{Object, Setup, World};
 use rota_programs::simple::SimpleStats;
 use zerocopy::FromBytes;
 
@@ -27,8 +27,8 @@ pub(crate) fn new(
 }
 
 impl UserHalf for Simple {
-    fn configure(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
-        self.plain.configure(world)
+    fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError> {
+        self.plain.configure(setup)
     }
 
     fn metrics(&self) -> &[Metric] {

@@ -8,7 +8,7 @@ use crate::run::signals::Signals;
 use anyhow::{Context, Result};
 use rota_events::{Sample, json_line, table_header, table_row};
 use rota_kernel::{Host, Live, now_ns};
-use rota_object::{Engine, ExitCause, ExitInfo};
+use rota_object::{Engine, ExitCause, ExitInfo, Setup};
 use rota_sched::{Choice, HalfError, Session, Wake};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sd_notify::NotifyState;
@@ -76,7 +76,9 @@ impl Life {
             self.session.step(now, &mut self.world)?;
             if args.stats > 0 && now >= next_stats_ns {
                 self.print(args.format, started_ns, server.as_deref_mut())?;
-                next_stats_ns = (next_stats_ns + args.stats).max(now);
+                // Who is late skips what was missed, rather than printing it in a burst.
+                let missed = (now - next_stats_ns) / args.stats;
+                next_stats_ns = next_stats_ns.saturating_add(args.stats * (missed + 1));
                 notify(&[NotifyState::Watchdog]);
             }
             if let Some(server) = server.as_deref_mut() {

@@ -41,7 +41,7 @@ pub(crate) fn asked(name: &str, why: &str, ran_ns: u64, format: Format) -> Resul
     Ok(())
 }
 
-/// It ended because a CPU came or went, and is loaded again.
+/// It ended in a way that asks for another start, as when a CPU comes or goes.
 pub(crate) fn reloading(name: &str, info: &ExitInfo, format: Format) -> Result<()> {
     match format {
         Format::Table => {
@@ -49,7 +49,7 @@ pub(crate) fn reloading(name: &str, info: &ExitInfo, format: Format) -> Result<(
         }
         Format::Json => output::line(
             &serde_json::json!({
-                "schema": SCHEMA, "scheduler": name, "cause": "hotplug", "reloads": true,
+                "schema": SCHEMA, "scheduler": name, "cause": word(info.cause()), "reloads": true,
                 "reason": info.reason, "msg": info.msg,
             })
             .to_string(),
@@ -60,10 +60,15 @@ pub(crate) fn reloading(name: &str, info: &ExitInfo, format: Format) -> Result<(
 
 /// It was ejected: what happened, what the kernel said, what to do.
 pub(crate) fn ejected(name: &str, info: &ExitInfo, exit: Exit, args: &Args) -> Result<()> {
+    let kept = if args.format == Format::Table || args.dump.is_some() {
+        keep_dump(name, info, args.dump.as_deref())
+    } else {
+        None
+    };
     if args.format == Format::Json {
         let task = info.task().map(|(comm, pid)| serde_json::json!({ "comm": comm, "pid": pid }));
-        if args.dump.is_some() {
-            keep_dump(name, info, args.dump.as_deref());
+        if let Some(kept) = kept {
+            output::note(&kept);
         }
         return Ok(output::line(
             &serde_json::json!({
@@ -90,8 +95,10 @@ pub(crate) fn ejected(name: &str, info: &ExitInfo, exit: Exit, args: &Args) -> R
     if let Some(cpu) = info.cpu {
         output::line(&format!("  CPU: {cpu}"))?;
     }
-    output::line(&format!("  what to do: {}", advice(info.cause())))?;
-    keep_dump(name, info, args.dump.as_deref());
+    output::line(&format!("  what to do: {}", advice(info.cause(), exit)))?;
+    if let Some(kept) = kept {
+        output::note(&kept);
+    }
     Ok(())
 }
 
@@ -100,24 +107,24 @@ pub(crate) fn refused(program: &str, log: &str) {
     output::note(&rota_inspect::rejection_text(program, log));
 }
 
-fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) {
+/// Keeps the kernel's dump, if there is one; the words that say where.
+fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) -> Option<String> {
     if info.dump.is_empty() {
-        return;
+        return None;
     }
     let default = || PathBuf::from(DUMP_FOLDER).join(format!("{}.dump", file_name(name)));
     let path = file.map_or_else(default, Path::to_owned);
     let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-    match folder.and_then(|()| fs::write(&path, &info.dump)) {
+    let path_shown = path.display();
+    Some(match folder.and_then(|()| fs::write(&path, &info.dump)) {
         Ok(()) => {
-            let lines = info.dump.lines().count();
-            output::note(&format!("  the kernel's dump: {} ({lines} lines)", path.display()));
+            format!("  the kernel's dump: {path_shown} ({} lines)", info.dump.lines().count())
         }
         // What the kernel said must not get lost because a file can't be written.
         Err(error) => {
-            output::note(&format!("rota: {}: {error}; the kernel's dump follows", path.display()));
-            output::note(&info.dump);
+            format!("rota: {path_shown}: {error}; the kernel's dump follows\n{}", info.dump)
         }
-    }
+    })
 }
 
 /// One word for the cause, which scripts may rely on.
@@ -164,8 +171,11 @@ fn plain_words(info: &ExitInfo) -> String {
     }
 }
 
-fn advice(cause: ExitCause) -> &'static str {
+fn advice(cause: ExitCause, exit: Exit) -> &'static str {
     match cause {
+        _ if exit == Exit::GaveUp => {
+            "find out what keeps ending it; --reloads and --reload-within say how often is too often"
+        }
         ExitCause::Detached => "see who else loads schedulers (rota doctor names the owner)",
         ExitCause::Bpf => "the code and the message are the scheduler's own",
         ExitCause::Kernel | ExitCause::Unknown => "see the kernel's message and its log (dmesg)",

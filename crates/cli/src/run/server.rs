@@ -9,6 +9,7 @@
 use crate::output;
 use anyhow::{Context, Result};
 use rota_events::{Metric, Sample, describe, json_line, open_metrics};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -187,12 +188,21 @@ impl Client {
                 return Err(ErrorKind::ConnectionAborted.into());
             }
         }
-        if !self.silent || self.watches { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        // Who has closed both ways is noticed here, not only when there is something to send.
+        let listens = self.watches && !hung_up(&self.stream);
+        if !self.silent || listens { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
     fn send(&mut self, text: &str) -> io::Result<()> {
         self.stream.write_all(text.as_bytes())
     }
+}
+
+/// Whether the other end of a connection is closed.
+fn hung_up(stream: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
 }
 
 /// Takes the first whole request out of what was received.
@@ -202,7 +212,8 @@ fn take_request(received: &mut Vec<u8>) -> Option<Request> {
     if let Some(rest) = line.strip_prefix("GET ") {
         let (head, _) = text.split_once("\r\n\r\n")?;
         received.drain(..(head.len() + 4).min(received.len()));
-        return Some(Request::Http { found: rest.starts_with("/metrics") });
+        let path = rest.split([' ', '?', '\r']).next().unwrap_or_default();
+        return Some(Request::Http { found: path == "/metrics" });
     }
     let end = received.iter().position(|&b| b == b'\n')?;
     received.drain(..=end);
@@ -230,13 +241,16 @@ mod tests {
     #[test]
     fn requests_are_taken_one_by_one() {
         let mut received =
-            b"stats\nwatch\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\nwhat\nsta".to_vec();
+            b"stats\nwatch\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /metricsfoo HTTP/1.1\r\n\r\nwhat\nsta"
+                .to_vec();
         let mut taken = Vec::new();
         while let Some(request) = take_request(&mut received) {
             taken.push(request);
         }
         let http = Request::Http { found: true };
-        assert_eq!(taken, [Request::Stats, Request::Watch, http, Request::Unknown("what".into())]);
+        let other = Request::Http { found: false };
+        let unknown = Request::Unknown("what".into());
+        assert_eq!(taken, [Request::Stats, Request::Watch, http, other, unknown]);
         assert_eq!(received, b"sta");
     }
 
@@ -258,6 +272,10 @@ mod tests {
         assert!(lines[0].contains("\"queued\":7"), "{lines:?}");
         assert!(lines[1].contains("unknown request 'nonsense'"), "{lines:?}");
         assert_eq!(lines[2], "{\"again\":1}");
+        drop(UnixStream::connect(&path).and_then(|mut c| c.write_all(b"watch\n")));
+        server.answer(&mut |request| status.answer(request));
+        server.answer(&mut |request| status.answer(request));
+        assert!(server.clients.is_empty(), "who hung up is let go");
         let mut brief = UnixStream::connect(&path).unwrap();
         brief.write_all(b"stats\n").unwrap();
         brief.shutdown(std::net::Shutdown::Write).unwrap();

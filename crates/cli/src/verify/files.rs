@@ -2,10 +2,10 @@
 //! Saved results. In a name, `{kernel}` stands for the kernel's series, such as 7.3, so that one
 //! name serves all kernels.
 
+use crate::file;
 use anyhow::{Context, Result, bail};
 use rota_inspect::verify::{Baseline, Row, kernel_series, to_json, to_saved_csv};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 const KERNEL: &str = "{kernel}";
@@ -46,7 +46,7 @@ pub(crate) fn baseline(name: &str, rows: &[Row]) -> Result<Baseline> {
 }
 
 fn read(name: &str) -> Result<Baseline> {
-    let text = fs::read_to_string(name).with_context(|| name.to_owned())?;
+    let text = file::read_text(Path::new(name))?;
     Baseline::parse(&text).with_context(|| name.to_owned())
 }
 
@@ -68,10 +68,7 @@ pub(crate) fn save(name: &str, rows: &[Row]) -> Result<()> {
 
 fn write(name: &str, rows: &[Row]) -> Result<()> {
     let text = if name.ends_with(".json") { to_json(rows, None) } else { to_saved_csv(rows) };
-    if let Some(folder) = Path::new(name).parent() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    fs::write(name, text).with_context(|| name.to_owned())
+    file::save(Path::new(name), &text)
 }
 
 fn all_series(rows: &[Row]) -> BTreeSet<String> {
@@ -114,7 +111,7 @@ mod tests {
         assert!(check(None, Some(&plain), Some(&both)).is_err());
         assert!(check(Some(&name), Some(&name), Some(&both)).is_ok());
         assert!(check(Some(&plain), Some(&plain), None).is_ok());
-        fs::write(&plain, "nonsense\n").unwrap();
+        std::fs::write(&plain, "nonsense\n").unwrap();
         assert!(check(Some(&plain), None, None).is_err());
     }
 }

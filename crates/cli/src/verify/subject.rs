@@ -4,7 +4,7 @@
 use crate::choice;
 use anyhow::{Context, Result};
 use rota_inspect::verify::object_name;
-use rota_object::{Engine, Object};
+use rota_object::{Object, Setup};
 use rota_sched::{Choice, SessionError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,9 +34,9 @@ impl Subject {
         let (mut settings, kind) = match choice::resolve(text) {
             Ok(choice) => (choice.settings.clone(), Kind::Scheduler(Box::new(choice))),
             Err(error) if is_no_scheduler(&error) => {
-                let bytes = fs::read(name).with_context(|| name.to_owned())?;
+                let bytes = choice::object_bytes(Path::new(name))?;
                 let object = Object::parse(&bytes).with_context(|| name.to_owned())?;
-                (short_form(short), Kind::Other(bytes, Box::new(object)))
+                (choice::short_form(short), Kind::Other(bytes, Box::new(object)))
             }
             Err(error) => return Err(error),
         };
@@ -96,15 +96,6 @@ impl Subject {
 
 fn is_no_scheduler(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(SessionError::NoScheduler))
-}
-
-fn short_form(text: &str) -> Vec<(String, String)> {
-    let settings = text.split(',').filter(|setting| !setting.is_empty());
-    let pair = |setting: &str| {
-        let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
-        (name.to_owned(), value.to_owned())
-    };
-    settings.map(pair).collect()
 }
 
 fn label(name: &str, settings: &[(String, String)]) -> String {

@@ -16,8 +16,11 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// `--vm simple` names none. `None` is the running kernel.
 pub(crate) fn kernels(values: Option<&[String]>) -> (Option<Vec<String>>, Vec<&str>) {
     let Some(values) = values else { return (None, Vec::new()) };
-    let (kernels, objects): (Vec<_>, Vec<_>) = values.iter().partition(|value| is_kernel(value));
-    let mut kernels: Vec<String> = kernels.into_iter().cloned().collect();
+    // A comma separates versions, and settings of an object.
+    let (kernels, objects): (Vec<_>, Vec<_>) =
+        values.iter().partition(|value| value.split(',').all(is_kernel));
+    let mut kernels: Vec<String> =
+        kernels.into_iter().flat_map(|value| value.split(',')).map(str::to_owned).collect();
     if kernels.is_empty() {
         kernels = Pins::embedded().supported().map(|pin| pin.series.clone()).collect();
     }
@@ -87,6 +90,12 @@ mod tests {
             assert_eq!(found, objects, "{values:?}");
         };
         check(&["7.3", "6.16.12"], &["7.3", "6.16.12"], &[]);
+        check(&["7.3,6.16"], &["7.3", "6.16"], &[]);
+        check(
+            &["simple:fifo,slice=5ms"],
+            &["6.16", "6.18", "7.0", "7.3"],
+            &["simple:fifo,slice=5ms"],
+        );
         check(&["./vmlinuz", "simple"], &["./vmlinuz"], &["simple"]);
         let all = ["6.16", "6.18", "7.0", "7.3"];
         check(&[], &all, &[]);

@@ -2,7 +2,7 @@
 //! A diagnosis as text for people.
 
 use super::{Diagnosis, Finding, Status};
-use std::fmt::Write;
+use crate::text;
 
 const STATUS_WIDTH: usize = 8;
 /// Lines are never made narrower than this.
@@ -16,7 +16,7 @@ impl Diagnosis {
     pub fn to_table(&self, width: usize) -> String {
         let width = width.max(WIDTH_MIN);
         let mut text = String::new();
-        push(&mut text, ("", 0), &self.verdict, width);
+        text::push(&mut text, ("", 0), &self.verdict, width);
         text.push('\n');
         let names = self.findings.iter().map(|f| f.id.len()).max().unwrap_or(0);
         for finding in &self.findings {
@@ -42,36 +42,15 @@ fn push_finding(text: &mut String, finding: &Finding, names: usize, width: usize
     let name = finding.id.replace('_', " ");
     let head = format!("{:STATUS_WIDTH$} {name:names$}  ", finding.status.word());
     let indent = head.len();
-    push(text, (&head, indent), &finding.found, width);
+    text::push(text, (&head, indent), &finding.found, width);
     if finding.status == Status::Ok {
         return;
     }
     let below = " ".repeat(indent);
-    push(text, (&below, indent), &finding.means, width);
+    text::push(text, (&below, indent), &finding.means, width);
     if let Some(advice) = &finding.advice {
-        push(text, (&format!("{below}-> "), indent + 3), advice, width);
+        text::push(text, (&format!("{below}-> "), indent + 3), advice, width);
     }
-}
-
-/// Appends words in lines of at most `width` columns: the first starts with a text, the others
-/// are indented.
-fn push(text: &mut String, (head, indent): (&str, usize), words: &str, width: usize) {
-    let mut line = head.to_owned();
-    let mut empty = true;
-    for word in words.split_ascii_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > width {
-            let _ = writeln!(text, "{line}");
-            line = " ".repeat(indent);
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    text.push_str(line.trim_end());
-    text.push('\n');
 }
 
 #[cfg(test)]

@@ -128,10 +128,12 @@ pub(crate) fn text(name: &str, message: &str, cause: Option<Cause>, steps: &[Str
     let mut text = format!("{name} was rejected: {message}\n");
     match cause {
         Some(cause) => {
-            text += &wrap("likely cause:", cause.means());
-            text += &wrap("what to do:", cause.advice());
+            push(&mut text, "likely cause:", cause.means());
+            push(&mut text, "what to do:", cause.advice());
         }
-        None => text += &wrap("likely cause:", "none that Rota knows; see the verifier's words"),
+        None => {
+            push(&mut text, "likely cause:", "none that Rota knows; see the verifier's words");
+        }
     }
     if !steps.is_empty() {
         text += "  the verifier's last steps:\n";
@@ -142,27 +144,12 @@ pub(crate) fn text(name: &str, message: &str, cause: Option<Cause>, steps: &[Str
     text
 }
 
-/// A label and a text beside it.
-fn wrap(label: &str, text: &str) -> String {
-    const TEXT: usize = 16;
+/// Appends a label and a text beside it.
+fn push(text: &mut String, label: &str, words: &str) {
+    const INDENT: usize = 16;
     const WIDTH: usize = 100;
-    let mut out = format!("  {label:<0$}", TEXT - 2);
-    let mut column = TEXT;
-    for word in text.split(' ') {
-        let len = word.chars().count();
-        if column > TEXT {
-            if column + 1 + len > WIDTH {
-                let _ = write!(out, "\n{:TEXT$}", "");
-                column = TEXT;
-            } else {
-                out.push(' ');
-                column += 1;
-            }
-        }
-        out += word;
-        column += len;
-    }
-    out + "\n"
+    let head = format!("  {label:<0$}", INDENT - 2);
+    crate::text::push(text, (&head, INDENT), words, WIDTH);
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ pub(crate) mod tests {
         let words = "extern (func ksym) 'f': not found in kernel or module BTFs";
         let programs = vec![program("any", false, "")];
         let refused = Some(words.to_owned());
-        let found = rows("7.3.4", "x", &Verification { programs, refused, skipped: vec![] });
+        let found = rows("7.3.4", "x", &Verification { programs, refused });
         let rejection = found[0].rejection.as_ref().unwrap();
         assert!(rejection.whole_object);
         assert_eq!(rejection.cause, Some(Cause::MissingFunction));
