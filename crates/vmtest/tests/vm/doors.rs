@@ -6,7 +6,7 @@ use crate::guest::{Guest, build, contains, target_dir};
 use libtest_mimic::Failed;
 
 pub(crate) fn every_door(guest: &mut Guest) -> Result<(), Failed> {
-    build(&["--package", "rota-kernel", "--example", "doors"])?;
+    build(&["--workspace", "--example", "doors"])?;
     let program = target_dir()?.join("examples/doors");
     contains(&guest.expect(0, &program.display().to_string())?, &["every door is open"])
 }
