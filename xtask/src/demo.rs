@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `demo` and `vm`: both build the two programs and start a virtual machine.
 
+use std::os::unix::fs::MetadataExt;
+
 use anyhow::{Context, Result, bail};
 
 use crate::Outcome;
@@ -37,17 +39,21 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
     }
     say("== demo: a scheduler on a real kernel");
     let machine = ["--smp", "4", "--timeout", "180", "--", "sh", "-c", DEMO];
-    run_in_machine(workspace, &machine)
+    let outcome = run_in_machine(workspace, &machine)?;
+    let rota = workspace.programs().join("rota");
+    say(&format!("\nrota is {}; next: docs/first-scheduler.md", rota.display()));
+    Ok(outcome)
 }
 
 /// `vm update` and such go to `rota-vm` as they are; anything else is a run.
 pub(crate) fn vm(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        [] => rota_vm(workspace, &["rota-vmtest"], &["--help"]),
-        ["-h" | "--help"] => rota_vm(workspace, &["rota-vmtest"], &["run", args[0]]),
+        [] => rota_vm(workspace, &["--help"]),
+        ["-h" | "--help"] => rota_vm(workspace, &["run", args[0]]),
         ["run", rest @ ..] => run_in_machine(workspace, rest),
-        [word, ..] if !word.starts_with('-') => rota_vm(workspace, &["rota-vmtest"], &args),
+        ["rota", ..] => bail!("put `--` before the command: cargo xtask vm -- {}", args.join(" ")),
+        [word, ..] if !word.starts_with('-') => rota_vm(workspace, &args),
         rest => run_in_machine(workspace, rest),
     }
 }
@@ -58,18 +64,21 @@ fn run_in_machine(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
     let programs = programs.to_str().context("the target folder's name is not UTF-8")?;
     let mut all = vec!["run", "--bin-dir", programs];
     all.extend(args);
-    rota_vm(workspace, &["rota", "rota-vmtest"], &all)
+    if std::fs::metadata("/proc/self")?.uid() != 0 {
+        bail!(
+            "a virtual machine needs root, since it shares the files of its host; try\n  \
+             sudo -E env \"PATH=$PATH\" cargo xtask …"
+        );
+    }
+    rota_vm(workspace, &all)
 }
 
-/// Builds the programs of `packages`, and runs `rota-vm`.
-fn rota_vm(workspace: &Workspace, packages: &[&str], args: &[&str]) -> Result<Outcome> {
+/// Builds both programs, and runs `rota-vm`.
+fn rota_vm(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
     install::ensure(Purpose::Demo)?;
     let _lock = workspace.lock_target()?;
     let mut cargo = cargo(workspace);
-    cargo.args(["build", "--bins"]);
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
+    cargo.args(["build", "--bins", "--package", "rota", "--package", "rota-vmtest"]);
     if !build(&mut cargo)?.ok {
         return Ok(Outcome::Failed);
     }

@@ -3,7 +3,9 @@
 //! they exist once: in the object.
 
 use crate::exit::{self, Exit};
+use crate::output;
 use crate::{choice, completions, doctor, list, run, topology, verify};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rota_object::{Object, Setting, SettingKind};
 use std::ffi::OsString;
@@ -42,8 +44,8 @@ pub(crate) fn command() -> Command {
 }
 
 /// Reads the command line; on a mistake, or for help, prints and returns the exit code.
-pub(crate) fn parse(line: Vec<OsString>) -> Result<Verb, Exit> {
-    let objects = settings_source(&line);
+pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
+    let objects = settings_source(line);
     let mut flags = Vec::new();
     let mut command = command().mut_subcommand("run", |mut run| {
         for (name, object) in &objects {
@@ -61,11 +63,36 @@ pub(crate) fn parse(line: Vec<OsString>) -> Result<Verb, Exit> {
     match parsed {
         Ok((cli, matches)) => Ok(with_settings(cli.verb, &matches, &flags)),
         Err(error) => {
+            if let Some(words) = plainer(line, &error) {
+                output::error(&words);
+                return Err(Exit::Unusable);
+            }
             // Help that nobody reads to the end (a closed pipe) is no failure.
             let _ = error.print();
             Err(if error.use_stderr() { Exit::Unusable } else { Exit::Done })
         }
     }
+}
+
+/// Better words for a flag that is none, where the scheduler is to blame: its file can't be used,
+/// or it has no such setting. Where clap knows a similar flag, its own words are better.
+fn plainer(line: &[OsString], error: &clap::Error) -> Option<String> {
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) if error.kind() == ErrorKind::UnknownArgument => flag,
+        _ => return None,
+    };
+    let words: Vec<_> = line.iter().skip(1).filter_map(|w| w.to_str()).collect();
+    let sched = *without_values(words.strip_prefix(&["run"])?).first()?;
+    let choice = match choice::resolve(sched) {
+        Ok(choice) => choice,
+        Err(problem) => return Some(format!("{problem:#}")),
+    };
+    if error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    let settings: Vec<_> = choice.object.settings().into_iter().map(|s| s.flag).collect();
+    let settings = if settings.is_empty() { "none".to_owned() } else { settings.join(", ") };
+    Some(format!("{} has no setting '{flag}'; its settings: {settings}", choice.name))
 }
 
 /// The objects whose settings become flags of `run`: the one that is named, else all that Rota
@@ -163,7 +190,7 @@ mod tests {
     }
 
     fn settings(line: &str) -> Vec<(String, String)> {
-        match parse(words(line)) {
+        match parse(&words(line)) {
             Ok(Verb::Run(args)) => args.settings,
             _ => panic!("{line}"),
         }
@@ -187,10 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_is_not_to_blame_for_its_scheduler() {
+        let words_of = |text: &str| {
+            let line = words(text);
+            plainer(&line, &Cli::command().try_get_matches_from(&line).unwrap_err())
+        };
+        let missing = words_of("rota run x/missing.bpf.o --boost 2ms").unwrap();
+        assert!(missing.contains("x/missing.bpf.o: No such file"), "{missing}");
+        let none = words_of("rota run simple --boost 2ms").unwrap();
+        assert_eq!(none, "simple has no setting '--boost'; its settings: fifo, slice");
+        assert_eq!(words_of("rota run simple --stast 2s"), None, "clap knows what was meant");
+    }
+
+    #[test]
     fn mistakes() {
         for line in ["rota run simple --slcie 5ms", "rota run", "rota", "rota run simple --for 5"] {
-            assert_eq!(parse(words(line)).err(), Some(Exit::Unusable), "{line}");
+            assert_eq!(parse(&words(line)).err(), Some(Exit::Unusable), "{line}");
         }
-        assert_eq!(parse(words("rota run --help")).err(), Some(Exit::Done));
+        assert_eq!(parse(&words("rota run --help")).err(), Some(Exit::Done));
     }
 }

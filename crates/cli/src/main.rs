@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let command = match args::parse(std::env::args_os().collect()) {
+    let command = match args::parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(command) => command,
         Err(exit) => return exit.into(),
     };

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use rota_kernel::{Host, Verbosity, now_ns};
 use rota_object::{EngineError, Refusal};
 use rota_sched::{Choice, HalfError};
+use std::fs::File;
 use std::path::PathBuf;
 
 /// Arguments of `rota run`.
@@ -31,19 +32,19 @@ use std::path::PathBuf;
     curl --unix-socket /run/rota/simple.sock http://rota/metrics")]
 pub(crate) struct Args {
     /// A scheduler of `rota list`, with settings if you like (simple:fifo), or a compiled object
-    #[arg(value_name = "SCHED|FILE.bpf.o")]
+    #[arg(value_name = "SCHED|FILE.bpf.o", value_hint = clap::ValueHint::FilePath)]
     sched: String,
     /// Set a setting by its name; the same as its own flag
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_value)]
     set: Vec<(String, String)>,
     /// How often to print statistics; 0s for never
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, allow_hyphen_values = true)]
     stats: u64,
     /// A table for people, or JSON lines
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
     /// End by itself after this time
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     run_for: Option<u64>,
     /// End when a CPU comes or goes, instead of loading again
     #[arg(long)]
@@ -52,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 5)]
     reloads: usize,
     /// The time in which --reloads are counted
-    #[arg(long, value_name = "DURATION", default_value = "1min", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1min", value_parser = duration, allow_hyphen_values = true)]
     reload_within: u64,
     /// The kernel's watchdog ends the scheduler if a task waits longer than this [default: the
     /// scheduler's, else the kernel's 30s]
@@ -98,7 +99,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     choice.half()?;
     let signals = Signals::catch().context("catching signals")?;
     let mut started_ns = None;
-    // A place that was asked for by name is had before anything is attached.
+    // Places that were asked for by name are had before anything is attached.
+    if let Some(path) = &args.dump {
+        let opened = File::options().append(true).create(true).open(path);
+        opened.with_context(|| path.display().to_string())?;
+    }
     let mut server = match &args.socket {
         Some(path) => Server::open(Some(path), &choice.name)?,
         None => None,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
     tree.txt       a sysfs tree as text, a line `path = value` for each file")]
 pub(crate) struct Args {
     /// The machine to show; without it, this one
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     machine: Option<String>,
     /// A tree for people, or JSON
     #[arg(long, value_enum, default_value = "table")]

@@ -31,8 +31,8 @@ const EXAMPLES: &str = "Examples:\n  \
     rota verify simple:fifo ./mine.bpf.o            settings are part of what is verified\n  \
     rota verify --vm                                on every supported kernel, in VMs\n  \
     rota verify mine.bpf.o --vm 6.16 7.3 --format csv\n  \
-    rota verify --vm --save 'verify/{kernel}.csv'   keep the results\n  \
-    rota verify --vm --baseline 'verify/{kernel}.csv' --max-insns +10%";
+    rota verify --vm --save 'base/{kernel}.csv'   keep the results\n  \
+    rota verify --vm --baseline 'base/{kernel}.csv' --max-insns +10%";
 
 /// Arguments of `rota verify`.
 #[derive(clap::Args)]
@@ -40,7 +40,7 @@ const EXAMPLES: &str = "Examples:\n  \
 pub(crate) struct Args {
     /// Schedulers of `rota list`, with settings if you like (simple:fifo), or compiled objects
     /// [default: every scheduler]
-    #[arg(value_name = "SCHED|FILE.bpf.o")]
+    #[arg(value_name = "SCHED|FILE.bpf.o", value_hint = clap::ValueHint::FilePath)]
     objects: Vec<String>,
     /// Set a setting by its name, for all of them
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_value)]

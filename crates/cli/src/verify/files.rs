@@ -16,8 +16,15 @@ pub(crate) fn check(
     save: Option<&str>,
     kernels: Option<&[String]>,
 ) -> Result<()> {
-    if let Some(name) = baseline.filter(|name| !name.contains(KERNEL)) {
-        read(name)?;
+    match (baseline, kernels) {
+        (Some(name), Some(kernels)) if name.contains(KERNEL) => {
+            // The path of an image does not tell the series.
+            for kernel in kernels.iter().filter(|kernel| !kernel.contains('/')) {
+                read(&name.replace(KERNEL, &kernel_series(kernel)))?;
+            }
+        }
+        (Some(name), _) if !name.contains(KERNEL) => _ = read(name)?,
+        _ => {}
     }
     let several = kernels.is_some_and(|kernels| kernels.len() > 1);
     match save {
@@ -46,7 +53,8 @@ pub(crate) fn baseline(name: &str, rows: &[Row]) -> Result<Baseline> {
 }
 
 fn read(name: &str) -> Result<Baseline> {
-    let text = file::read_text(Path::new(name))?;
+    let hint = || format!("no saved result to compare with; --save '{name}' keeps one");
+    let text = file::read_text(Path::new(name)).with_context(hint)?;
     Baseline::parse(&text).with_context(|| name.to_owned())
 }
 
@@ -110,6 +118,8 @@ mod tests {
         let both = ["6.16".to_owned(), "7.3".to_owned()];
         assert!(check(None, Some(&plain), Some(&both)).is_err());
         assert!(check(Some(&name), Some(&name), Some(&both)).is_ok());
+        let more = ["7.3".to_owned(), "7.9".to_owned()];
+        assert!(check(Some(&name), None, Some(&more)).is_err(), "before any machine is booted");
         assert!(check(Some(&plain), Some(&plain), None).is_ok());
         std::fs::write(&plain, "nonsense\n").unwrap();
         assert!(check(Some(&plain), None, None).is_err());

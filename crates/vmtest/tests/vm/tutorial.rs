@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tutorial, executed: every `sh` block of `docs/first-scheduler.md` in turn, in a copy of
 //! `bpf/` in an empty folder. What a line gives to `cargo xtask vm --` runs in the guest. A `text`
-//! block after it lists words that the output has, in this order, `…` being anything; a `c` block stands in the file.
+//! block after it lists words that the output has, in this order, `…` being anything; a `c` block
+//! stands in the file.
 
 use crate::guest::{Guest, ensure};
 use libtest_mimic::Failed;
@@ -24,7 +25,7 @@ pub(crate) fn from_nothing_to_a_scheduler(guest: &mut Guest) -> Result<(), Faile
                 for line in block.lines() {
                     steps += 1;
                     output += &match line.strip_prefix(IN_VM) {
-                        Some(command) => guest.expect(0, &in_guest(&dir.1, command))?,
+                        Some(command) => in_guest(guest, &dir.1, command)?,
                         None => host(&dir.0, line)?,
                     };
                 }
@@ -42,10 +43,18 @@ pub(crate) fn from_nothing_to_a_scheduler(guest: &mut Guest) -> Result<(), Faile
     ensure(steps >= 8, || format!("only {steps} commands found in the tutorial"))
 }
 
-/// A command as `cargo xtask vm` runs it: one argument is a script, several are words.
-fn in_guest(dir: &str, command: &str) -> String {
-    let script = command.strip_prefix('\'').and_then(|c| c.strip_suffix('\''));
-    format!("cd {dir} && {}", script.map_or(command.to_owned(), |s| format!("{{ {s}; }}")))
+/// Runs a command as `cargo xtask vm` does: one argument is a script, several are words, and the
+/// folder cannot be written to. A scheduler that runs is to have something to do.
+fn in_guest(guest: &mut Guest, dir: &str, command: &str) -> Result<String, Failed> {
+    let script = command.strip_prefix('\'').and_then(|c| c.strip_suffix('\'')).unwrap_or(command);
+    let read_only = format!("mount --bind {dir} {dir} && mount -o remount,bind,ro {dir}");
+    let script =
+        format!("unshare -m sh -s <<'EOF'\n{read_only} && cd {dir} || exit\n{script}\nEOF");
+    let output = guest.expect(0, &script)?;
+    let busy_cpus = |line: &str| line.split_whitespace().last().and_then(|n| n.parse().ok());
+    let idle = !output.lines().filter_map(busy_cpus).any(|cpus: f64| cpus > 1.0);
+    ensure(!command.contains("rota run") || !idle, || format!("nothing to do:\n{output}"))?;
+    Ok(output)
 }
 
 fn host(dir: &PathBuf, line: &str) -> Result<String, Failed> {
