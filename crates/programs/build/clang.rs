@@ -13,8 +13,17 @@ const OLDEST: u32 = 16;
 const NEWEST_TRIED: u32 = 30;
 
 /// The flags of every object. They stand in the book too, for objects built by hand.
-const FLAGS: [&str; 8] =
-    ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"];
+const FLAGS: [&str; 7] =
+    ["-target", "bpf", "-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter"];
+
+/// Which instructions may be used.
+#[derive(Clone, Copy)]
+pub(crate) enum InsnSet {
+    /// What every supported kernel takes on every machine: for schedulers.
+    V3,
+    /// All there are: for tests of the instructions.
+    V4,
+}
 
 pub(crate) struct Compiler {
     program: String,
@@ -62,6 +71,7 @@ impl Compiler {
         bpf: &Path,
         file: &Path,
         out: &Path,
+        set: InsnSet,
     ) -> Result<PathBuf, Box<dyn Error>> {
         let object = out.join(file.file_name().ok_or("no name")?).with_extension("o");
         // Run from the root of the tree, clang can open every file by its shortened name, so the
@@ -71,6 +81,10 @@ impl Compiler {
         let status = Command::new(&self.program)
             .current_dir(tree)
             .args(FLAGS)
+            .arg(match set {
+                InsnSet::V3 => "-mcpu=v3",
+                InsnSet::V4 => "-mcpu=v4",
+            })
             .args(["-Werror", &prefix, "-ffile-compilation-dir=.", "-I"])
             .arg(bpf.join("include"))
             .arg("-c")

@@ -28,19 +28,24 @@ pub(crate) fn bytes(constant: &str, object: &Path) -> String {
 
 /// The list of all schedulers.
 pub(crate) fn list(names: &[String]) -> String {
-    let mut text = String::from(
-        "/// Every scheduler's name and object.\npub static ALL: &[(&str, &[u8])] = &[\n",
-    );
-    for name in names {
-        let _ = writeln!(text, "    ({name:?}, {name}::OBJECT),");
+    let entries = names.iter().map(|name| (name.clone(), format!("{name}::OBJECT")));
+    table("ALL", "Every scheduler's name and object.", entries)
+}
+
+fn table(name: &str, doc: &str, entries: impl Iterator<Item = (String, String)>) -> String {
+    let mut text = format!("/// {doc}\npub static {name}: &[(&str, &[u8])] = &[\n");
+    for (name, object) in entries {
+        let _ = writeln!(text, "    ({name:?}, {object}),");
     }
     text + "];\n"
 }
 
 /// The module of the test objects.
-pub(crate) fn test_module(constants: &str) -> String {
+pub(crate) fn test_module(constants: &str, cases: &[String]) -> String {
+    let entries = cases.iter().map(|name| (name.clone(), name.to_uppercase()));
+    let cases = table("CASES", "Objects whose programs say what they must return.", entries);
     format!(
-        "/// Objects for tests: small, and many of them wrong on purpose.\npub mod test {{\n{constants}}}\n"
+        "/// Objects for tests: small, and many of them wrong on purpose.\npub mod test {{\n{constants}{cases}}}\n"
     )
 }
 

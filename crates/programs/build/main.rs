@@ -5,6 +5,7 @@
 mod clang;
 mod generate;
 
+use crate::clang::InsnSet;
 use std::env;
 use std::error::Error;
 use std::fs;
@@ -26,17 +27,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut names = Vec::new();
     for file in sources(&bpf.join("sched"))? {
         let unit = Unit::new(&file)?;
-        let object = compiler.compile(&bpf, &file, &out)?;
+        let object = compiler.compile(&bpf, &file, &out, InsnSet::V3)?;
         source += &generate::scheduler(&unit.name, &object)?;
         names.push(unit.name);
     }
     source += &generate::list(&names);
     let mut tests = String::new();
+    let mut cases = Vec::new();
     for file in sources(&bpf.join("test"))? {
-        let object = compiler.compile(&bpf, &file, &out)?;
-        tests += &generate::bytes(&Unit::new(&file)?.name.to_uppercase(), &object);
+        let name = Unit::new(&file)?.name;
+        let is_case = file.parent().is_some_and(|folder| folder.ends_with("case"));
+        let set = if is_case { InsnSet::V4 } else { InsnSet::V3 };
+        let object = compiler.compile(&bpf, &file, &out, set)?;
+        tests += &generate::bytes(&name.to_uppercase(), &object);
+        if is_case {
+            cases.push(name);
+        }
     }
-    source += &generate::test_module(&tests);
+    source += &generate::test_module(&tests, &cases);
     fs::write(out.join("objects.rs"), source)?;
     Ok(())
 }

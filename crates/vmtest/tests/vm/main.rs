@@ -9,8 +9,8 @@
 //! some, `-- 7.3` those of one kernel.
 
 mod doctor;
-mod doors;
 mod eject;
+mod examples;
 mod fair;
 mod guest;
 mod run;
@@ -45,6 +45,7 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("eject::taken_off_by_somebody", eject::taken_off_by_somebody),
     ("run::two_capabilities_suffice", run::two_capabilities_suffice),
     ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
+    ("examples::every_case", examples::every_case),
     ("verify::equals_veristat", verify::equals_veristat),
     ("verify::holds_the_baseline", verify::holds_the_baseline),
     ("verify::worse_fails_the_gate", verify::worse_fails_the_gate),
@@ -64,7 +65,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("topology::flat", "4", 1, topology::agrees_with_lscpu),
     ("topology::smt_and_sockets", "2s:2c:2t", 1, topology::agrees_with_lscpu),
     ("topology::nodes", "8,sockets=4,cores=2", 2, topology::agrees_with_lscpu),
-    ("doors::every_door", "4", 1, doors::every_door),
+    ("examples::every_door", "4", 1, examples::every_door),
     ("tutorial::from_nothing_to_a_scheduler", "4", 1, tutorial::from_nothing_to_a_scheduler),
 ];
 
