@@ -201,7 +201,7 @@ fn is_data(section: &str) -> bool {
 fn read_globals(file: &File<'_>, btf: &Btf) -> Result<BTreeMap<String, Global>, ObjectError> {
     let mut types = BTreeMap::new();
     for (id, ty) in btf.iter() {
-        if let Type::Var { name, target } = ty {
+        if let Type::Var { name, target, .. } = ty {
             types.insert(btf.text(*name), (id, *target));
         }
     }
@@ -285,7 +285,7 @@ fn table(
     targets: &BTreeMap<u64, String>,
 ) -> Option<StructOps> {
     let var = btf.iter().find_map(|(_, t)| match t {
-        Type::Var { name: n, target } if btf.text(*n) == name => Some(*target),
+        Type::Var { name: n, target, .. } if btf.text(*n) == name => Some(*target),
         _ => None,
     })?;
     let Type::Struct { name: tag, members, .. } = btf.resolve(var).1 else { return None };

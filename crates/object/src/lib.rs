@@ -13,17 +13,26 @@
 
 mod btf;
 mod btf_decl;
+mod btf_ext;
+mod btf_read;
+mod btf_write;
+mod configuration;
 mod elf;
 mod engine;
 mod exit;
 mod image;
 pub mod insn;
+mod kernel_types;
+mod minimise;
+mod name;
 mod number;
+mod relocate;
 mod settings;
 mod tags;
 
 pub use btf::{Btf, BtfError, Member, TypeId};
-pub use btf_decl::{Enumerator, Type};
+pub use btf_decl::{Enumerator, Modifier, Type};
+pub use configuration::Configuration;
 pub use elf::{Global, Object, ObjectError, Program, StructOps};
 pub use engine::{CpuTime, Engine, EngineError, Refusal, World};
 pub use exit::{ExitCause, ExitInfo, ExitLayout};
@@ -32,6 +41,8 @@ pub use image::{
     Variable, VariableId,
 };
 pub use insn::Insn;
+pub use kernel_types::{KernelTypes, KernelTypesError};
+pub use minimise::{Distance, minimise};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use settings::{Setting, SettingError, SettingKind, SettingValue};
 pub use tags::StatsLayout;
