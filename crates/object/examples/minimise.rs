@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writes the types and the configuration of one kernel into a folder, as `cargo xtask btf` wants
-//! them: `minimise NAME VMLINUX CONFIG FOLDER`.
+//! them: `minimise VERSION VMLINUX CONFIG FOLDER`.
 
 use rota_object::{Configuration, Distance, KernelTypes, minimise};
 use std::error::Error;
@@ -12,14 +12,18 @@ const DISTANCE: Distance = Distance(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [name, vmlinux, config, folder] = words.as_slice() else {
-        return Err("usage: minimise NAME VMLINUX CONFIG FOLDER".into());
+    let [version, vmlinux, config, folder] = words.as_slice() else {
+        return Err("usage: minimise VERSION VMLINUX CONFIG FOLDER".into());
     };
-    let whole = KernelTypes::from_bytes(name, &fs::read(vmlinux)?)?;
+    let whole = KernelTypes::from_bytes(version, &fs::read(vmlinux)?)?;
+    let [major, minor, patch] = whole.configuration().version;
+    let name = format!("{major}.{minor}");
     let folder = Path::new(folder);
     let small = minimise(whole.btf(), DISTANCE).to_bytes();
     fs::write(folder.join(format!("{name}.btf")), &small)?;
-    let configuration = Configuration::parse(&fs::read_to_string(config)?);
+    // The file may be that of a kernel nearby, where none of its own was published.
+    let mut configuration = Configuration::parse(&fs::read_to_string(config)?);
+    configuration.version = [major, minor, patch];
     fs::write(folder.join(format!("{name}.config")), configuration.to_text())?;
     Ok(())
 }

@@ -255,7 +255,7 @@ mod tests {
                 builder.add(ty);
             }
             let btf = builder.finish();
-            prop_assert_eq!(Btf::parse(&btf.to_bytes()).as_ref(), Ok(&btf));
+            prop_assert_eq!(Btf::parse(&btf.to_bytes()), Ok(btf));
         }
     }
 }

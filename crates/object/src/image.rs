@@ -89,7 +89,8 @@ pub struct Kfunc {
     pub func: Option<TypeId>,
 }
 
-/// A kernel variable, or a value of the kernel's configuration, that the object reads.
+/// A kernel variable that the object reads. Values of the kernel's configuration are in the map
+/// `.kconfig`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// Its name.
@@ -124,8 +125,12 @@ pub struct MapDef {
     pub key_type: Option<TypeId>,
     /// Type of a value in the object's type information.
     pub value_type: Option<TypeId>,
-    /// What it holds at first: the bytes of a data section, or of an arena's globals.
+    /// What it holds at first: the bytes of a data section, or of an arena's globals. What is not
+    /// given here is zero, as is all of `.bss`.
     pub initial: Vec<u8>,
+    /// Where these bytes start in the map's memory; not zero only in an arena, of which the
+    /// variables take the last pages.
+    pub initial_at: u64,
     /// Whether programs can only read it.
     pub read_only: bool,
     /// Whether it is a data section.
@@ -134,6 +139,24 @@ pub struct MapDef {
     pub inner: Option<Box<MapDef>>,
     /// Maps that a map of maps holds at first, by index.
     pub slots: Vec<(u32, MapId)>,
+}
+
+impl MapDef {
+    /// The map that holds values of the kernel's configuration.
+    pub(crate) fn configuration(bytes: Vec<u8>) -> Self {
+        Self {
+            name: ".kconfig".into(),
+            kind: 2,
+            key_size: 4,
+            value_size: bytes.len() as u32,
+            max_entries: 1,
+            flags: 1 << 7,
+            initial: bytes,
+            read_only: true,
+            data: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// A program, with the function that it starts in.

@@ -9,7 +9,7 @@ use crate::image::SourceLine;
 use crate::insn::{INSN_BYTES, Insn};
 use object::{
     Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind,
-    SymbolIndex, SymbolKind,
+    SymbolKind,
 };
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const TEXT_MAX: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A symbol that the object does not define.
-    Extern(SymbolIndex),
+    Extern(usize),
     /// A place in a section.
     Place(SectionIndex, u64),
 }
@@ -111,7 +111,7 @@ impl Codes {
                 let insn = offset / INSN_BYTES as u64;
                 let Some(found) = self.at(section.index(), insn) else { continue };
                 let target = match symbol.section_index() {
-                    None if symbol.is_undefined() => Target::Extern(index),
+                    None if symbol.is_undefined() => Target::Extern(index.0),
                     None => return Err(damaged("a relocation for a symbol without a section")),
                     Some(place) => Target::Place(place, symbol.address()),
                 };

@@ -181,6 +181,13 @@ impl<'a> Relocator<'a> {
             }
             fitting.push(candidate);
         }
+        if fitting.is_empty() && self.kernel.leaves_out(name_of(self.local, self.local.get(ty))) {
+            return Err(format!(
+                "{subject} may exist, but the types that Rota keeps of {} leave it out; link against \
+                 all types of the kernel (/sys/kernel/btf/vmlinux)",
+                self.kernel.shown_name()
+            ));
+        }
         if !fitting.is_empty() {
             self.candidates.insert(ty, fitting);
         }
