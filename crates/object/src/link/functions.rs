@@ -32,7 +32,8 @@ impl Linker<'_> {
             if matches!(target, Some(Target::Extern(_))) {
                 continue;
             }
-            if let Some((section, place)) = named_place(code, at, *insn, target) {
+            let wide = insn.is_wide() && target.is_some_and(|t| self.is_code(*t));
+            if let Some((section, place)) = named_place(code, at, *insn, target, wide) {
                 let callee = place.and_then(|place| {
                     let callee = self.codes.at(section, place)?;
                     let starts = u64::from(self.codes.all.get(callee)?.start) == place;
@@ -42,6 +43,12 @@ impl Linker<'_> {
             }
         }
         found
+    }
+
+    /// Whether a wide load takes the address of a function.
+    fn is_code(&self, target: Target) -> bool {
+        let Target::Place(section, _) = target else { return false };
+        self.codes.all.binary_search_by_key(&section.0, |c| c.section.0).is_ok()
     }
 
     /// One function of the image.
@@ -141,6 +148,7 @@ fn named_place(
     at: u32,
     insn: Insn,
     target: Option<&Target>,
+    address: bool,
 ) -> Option<(object::SectionIndex, Option<u64>)> {
     let bytes = INSN_BYTES as u64;
     if insn.class() == class::JMP && insn.code == CALL && insn.src == pseudo::CALL {
@@ -157,7 +165,7 @@ fn named_place(
             }
         });
     }
-    if insn.is_wide() && insn.src == pseudo::FUNCTION {
+    if address {
         return Some(match target {
             Some(Target::Place(section, value)) => {
                 let place = value.checked_add_signed(i64::from(insn.imm));
