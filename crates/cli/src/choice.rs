@@ -27,6 +27,22 @@ pub(crate) fn resolve(text: &str) -> Result<Choice> {
 }
 
 fn from_file(path: &Path) -> Result<Choice> {
+    Choice::from_bytes(read(path)?).with_context(|| path.display().to_string())
+}
+
+/// Name and bytes of a scheduler, or of any compiled object in a file.
+pub(crate) fn bytes(text: &str) -> Result<(String, Vec<u8>)> {
+    match rota_sched::find(text) {
+        Some(entry) => Ok((text.to_owned(), entry.object.to_vec())),
+        None if text.contains(['/', '.']) || Path::new(text).exists() => {
+            Ok((text.to_owned(), read(Path::new(text))?))
+        }
+        // The error lists the schedulers.
+        None => Choice::built_in(text).map(|c| (c.name, c.bytes)).map_err(Into::into),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
     let place = || path.display().to_string();
     let about = fs::metadata(path).with_context(place)?;
     if !about.is_file() {
@@ -35,8 +51,7 @@ fn from_file(path: &Path) -> Result<Choice> {
     if about.len() > OBJECT_BYTES_MAX {
         bail!("{}: {} bytes, which no scheduler's object has", path.display(), about.len());
     }
-    let bytes = fs::read(path).with_context(place)?;
-    Choice::from_bytes(bytes).with_context(place)
+    fs::read(path).with_context(place)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod completions;
 mod doctor;
 mod exit;
 mod list;
+mod object;
 mod output;
 mod run;
 mod topology;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Verb::List(args) => list::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Object(args) => object::run(&args),
         Verb::Topology(args) => topology::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

@@ -6,9 +6,11 @@ mod error;
 mod externs;
 mod functions;
 mod maps;
+mod needs;
 mod table;
 
 pub use error::{LinkError, LinkErrors, Problem};
+pub use needs::{Needs, Part, Taken};
 
 use crate::btf::Btf;
 use crate::btf_ext::{BtfExt, CoreRelo};

@@ -8,6 +8,9 @@ mod patch;
 mod spec;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use patch::patch;
 
 use crate::btf::{Btf, TypeId};
@@ -87,13 +90,6 @@ pub(crate) struct Answer {
     pub(crate) fixed_width: bool,
 }
 
-/// Something that an object asks about a kernel, and whether the kernel has it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Asked {
-    pub(crate) subject: String,
-    pub(crate) question: Question,
-}
-
 /// Answers the relocations of one object for one kernel.
 pub(crate) struct Relocator<'a> {
     local: &'a Btf,
@@ -108,12 +104,12 @@ impl<'a> Relocator<'a> {
         Self { local, kernel, candidates: BTreeMap::new() }
     }
 
-    /// What a relocation asks, in words.
-    pub(crate) fn asked(&self, relo: &CoreRelo) -> Option<Asked> {
+    /// What a relocation asks about, in words.
+    pub(crate) fn asked(&self, relo: &CoreRelo) -> Option<String> {
         let question = Question::from_number(relo.kind)?;
         let access = self.local.text(relo.access);
         let spec = Spec::parse(self.local, relo.ty, access, question.subject()).ok()?;
-        Some(Asked { subject: self.subject(&spec, question), question })
+        Some(self.subject(&spec, question))
     }
 
     fn subject(&self, spec: &Spec, question: Question) -> String {
