@@ -64,11 +64,8 @@ impl BtfExt {
         let [header, func_at, func_len, line_at, line_len] =
             reader.words("the header").map_err(short)?;
         // The third part came later than the first two.
-        let [relo_at, relo_len] = if header >= 32 {
-            reader.words("the header").map_err(short)?
-        } else {
-            [0, 0]
-        };
+        let [relo_at, relo_len] =
+            if header >= 32 { reader.words("the header").map_err(short)? } else { [0, 0] };
         let part = |at: u32, len: u32, what| {
             let from = u64::from(header) + u64::from(at);
             let range = from as usize..(from + u64::from(len)) as usize;

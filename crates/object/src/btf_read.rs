@@ -61,7 +61,10 @@ impl Reader<'_> {
         Ok(u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
     }
 
-    pub(crate) fn words<const N: usize>(&mut self, what: &'static str) -> Result<[u32; N], BtfError> {
+    pub(crate) fn words<const N: usize>(
+        &mut self,
+        what: &'static str,
+    ) -> Result<[u32; N], BtfError> {
         let mut out = [0; N];
         for word in &mut out {
             *word = self.u32(what)?;

@@ -191,15 +191,14 @@ mod tests {
                 }
             ),
             id().prop_map(Type::Ptr),
-            (id(), id(), any::<u32>())
-                .prop_map(|(element, index, len)| Type::Array { element, index, len }),
-            (name(), any::<u32>(), any::<bool>(), members)
-                .prop_map(|(name, size, union, members)| Type::Struct {
-                    name,
-                    size,
-                    union,
-                    members
-                }),
+            (id(), id(), any::<u32>()).prop_map(|(element, index, len)| Type::Array {
+                element,
+                index,
+                len
+            }),
+            (name(), any::<u32>(), any::<bool>(), members).prop_map(
+                |(name, size, union, members)| Type::Struct { name, size, union, members }
+            ),
             (name(), any::<bool>(), narrow).prop_map(|(name, signed, values)| Type::Enum {
                 name,
                 size: 4,
@@ -218,17 +217,26 @@ mod tests {
                 size: 8,
                 signed,
                 wide: true,
-                values: values.into_iter().map(|(name, value)| Enumerator { name, value }).collect()
+                values: values
+                    .into_iter()
+                    .map(|(name, value)| Enumerator { name, value })
+                    .collect()
             }),
             (name(), any::<bool>()).prop_map(|(name, union)| Type::Forward { name, union }),
             (name(), id()).prop_map(|(name, target)| Type::Typedef { name, target }),
             (modifier, id()).prop_map(|(kind, target)| Type::Modifier { kind, target }),
-            (name(), id(), 0u32..3)
-                .prop_map(|(name, proto, linkage)| Type::Func { name, proto, linkage }),
+            (name(), id(), 0u32..3).prop_map(|(name, proto, linkage)| Type::Func {
+                name,
+                proto,
+                linkage
+            }),
             (id(), prop::collection::vec((name(), id()), 0..4))
                 .prop_map(|(ret, params)| Type::FuncProto { ret, params }),
-            (name(), id(), 0u32..3)
-                .prop_map(|(name, target, linkage)| Type::Var { name, target, linkage }),
+            (name(), id(), 0u32..3).prop_map(|(name, target, linkage)| Type::Var {
+                name,
+                target,
+                linkage
+            }),
             (name(), any::<u32>(), prop::collection::vec((id(), any::<u32>(), any::<u32>()), 0..4))
                 .prop_map(|(name, size, vars)| Type::DataSec { name, size, vars }),
             (name(), 0u32..17).prop_map(|(name, size)| Type::Float { name, size }),

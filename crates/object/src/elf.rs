@@ -186,7 +186,10 @@ fn machine_name(machine: u16) -> String {
     }
 }
 
-pub(crate) fn section_data<'a>(file: &File<'a>, name: &str) -> Result<Option<&'a [u8]>, ObjectError> {
+pub(crate) fn section_data<'a>(
+    file: &File<'a>,
+    name: &str,
+) -> Result<Option<&'a [u8]>, ObjectError> {
     match file.section_by_name(name) {
         None => Ok(None),
         Some(s) => s.data().map(Some).map_err(|e| ObjectError::Elf(e.to_string())),

@@ -22,7 +22,9 @@ pub enum KernelTypesError {
     #[error("{0}")]
     Btf(#[from] BtfError),
     /// An ELF file without type information.
-    #[error("an ELF file without type information (.BTF); a vmlinux has it if built with CONFIG_DEBUG_INFO_BTF")]
+    #[error(
+        "an ELF file without type information (.BTF); a vmlinux has it if built with CONFIG_DEBUG_INFO_BTF"
+    )]
     NoBtf,
     /// An ELF file that cannot be read.
     #[error("not a usable ELF file ({0})")]

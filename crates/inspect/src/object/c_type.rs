@@ -86,11 +86,7 @@ fn number(bytes: &[u8], signed: bool) -> i128 {
     }
     let number = u64::from_le_bytes(whole);
     let unused = 64 - 8 * bytes.len().clamp(1, 8) as u32;
-    if signed {
-        i128::from((number << unused).cast_signed() >> unused)
-    } else {
-        i128::from(number)
-    }
+    if signed { i128::from((number << unused).cast_signed() >> unused) } else { i128::from(number) }
 }
 
 /// Text up to its end, if it is one.

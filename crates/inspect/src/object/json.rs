@@ -11,9 +11,10 @@ pub const SCHEMA: &str = "rota-object/1";
 /// The description of an object, ending in a line break.
 pub fn to_json(found: &Description) -> String {
     let tables = found.tables.iter().map(|table| {
-        let callbacks = table.callbacks.iter().map(|(member, program)| {
-            json!({ "member": member, "program": program })
-        });
+        let callbacks = table
+            .callbacks
+            .iter()
+            .map(|(member, program)| json!({ "member": member, "program": program }));
         json!({
             "name": table.name,
             "kernel_type": table.kernel_type,

@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn what_a_kernel_lacks_is_named_with_its_line() {
         let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
-        let empty = Btf::parse(&[0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+        let empty = Btf::parse(&[
+            0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,
+        ]);
         let nothing = KernelTypes::new("6.1", empty.unwrap());
         let found = describe("simple", &object, &[nothing]).unwrap();
         let missing = &found.kernels[0].missing;

@@ -54,9 +54,8 @@ pub(crate) struct Codes {
 impl Codes {
     /// The function that an instruction of a section belongs to.
     pub(crate) fn at(&self, section: SectionIndex, insn: u64) -> Option<usize> {
-        let after = self.all.partition_point(|c| {
-            (c.section.0, u64::from(c.start)) <= (section.0, insn)
-        });
+        let after =
+            self.all.partition_point(|c| (c.section.0, u64::from(c.start)) <= (section.0, insn));
         let found = after.checked_sub(1)?;
         let code = self.all.get(found)?;
         let inside = insn < u64::from(code.start) + code.insns.len() as u64;

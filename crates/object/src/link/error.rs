@@ -72,7 +72,10 @@ impl fmt::Display for LinkError {
                 write!(f, "the type information of {kernel} has no symbol {symbol}")
             }
             Problem::Untyped => {
-                write!(f, "{symbol} is undefined and has no type; declare it as __ksym or __kconfig")
+                write!(
+                    f,
+                    "{symbol} is undefined and has no type; declare it as __ksym or __kconfig"
+                )
             }
             Problem::NoConfig => write!(f, "{kernel} was built without {symbol}"),
             Problem::ConfigValue(value) => {
@@ -84,9 +87,9 @@ impl fmt::Display for LinkError {
             Problem::NoMember(member) => {
                 write!(f, "{symbol} sets the member {member}, which {kernel} does not have")
             }
-            Problem::Member(text)
-            | Problem::Relocation(text)
-            | Problem::Object(text) => write!(f, "{symbol}: {text}"),
+            Problem::Member(text) | Problem::Relocation(text) | Problem::Object(text) => {
+                write!(f, "{symbol}: {text}")
+            }
         }
     }
 }

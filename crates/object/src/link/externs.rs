@@ -221,13 +221,15 @@ fn number(value: u64, config: Config) -> Result<Vec<u8>, Problem> {
     let fits = match config.form {
         Form::Bool => value <= 1,
         Form::Number { .. } | Form::Char if bits >= 64 => true,
-        Form::Number { signed: true } => {
-            value.wrapping_add(1 << (bits - 1)) < 1 << bits
-        }
+        Form::Number { signed: true } => value.wrapping_add(1 << (bits - 1)) < 1 << bits,
         Form::Number { .. } | Form::Char => value >> bits == 0,
         _ => false,
     };
-    if fits { Ok(value.to_le_bytes().to_vec()) } else { Err(Problem::ConfigValue(value.to_string())) }
+    if fits {
+        Ok(value.to_le_bytes().to_vec())
+    } else {
+        Err(Problem::ConfigValue(value.to_string()))
+    }
 }
 
 /// Finds a function of the kernel; none if a weak one is missing or of another prototype.

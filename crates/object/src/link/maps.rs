@@ -124,7 +124,8 @@ impl Maps {
         let slot = start.and_then(|start| offset.checked_sub(start)).filter(|at| at % 8 == 0);
         let slot = slot.ok_or_else(|| damaged("an initial value that is no slot"))? / 8;
         let place = symbol.section_index().map(|s| self.definition(s, symbol.address()));
-        let inner = place.flatten().ok_or_else(|| damaged("a slot with something else than a map"))?;
+        let inner =
+            place.flatten().ok_or_else(|| damaged("a slot with something else than a map"))?;
         if let Some(map) = self.all.get_mut(map.0 as usize) {
             map.slots.push((slot as u32, inner));
         }
@@ -204,7 +205,8 @@ fn section_type(btf: &Btf, wanted: &str) -> (Option<TypeId>, bool) {
         _ => None,
     });
     let Some((id, vars)) = found else { return (None, false) };
-    let shown = |v: &(TypeId, u32, u32)| matches!(btf.get(v.0), Type::Var { linkage, .. } if *linkage != 0);
+    let shown =
+        |v: &(TypeId, u32, u32)| matches!(btf.get(v.0), Type::Var { linkage, .. } if *linkage != 0);
     (Some(id), vars.iter().any(shown))
 }
 
@@ -225,7 +227,8 @@ fn definition(btf: &Btf, name: &str, members: &[Member], inner: bool) -> Result<
             "value_size" => set_size(&mut map.value_size, number()?, field)?,
             "key" | "value" => {
                 let Type::Ptr(ty) = btf.get(member.ty) else { return Err(unfit()) };
-                let size = btf.size_of(*ty).and_then(|s| u32::try_from(s).ok()).ok_or_else(unfit)?;
+                let size =
+                    btf.size_of(*ty).and_then(|s| u32::try_from(s).ok()).ok_or_else(unfit)?;
                 if field == "key" {
                     set_size(&mut map.key_size, size, field)?;
                     map.key_type = Some(*ty);

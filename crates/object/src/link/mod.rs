@@ -165,12 +165,11 @@ impl<'a> Linker<'a> {
                         Resolved::Kfunc(KfuncId(self.image.kfuncs.len() as u32 - 1))
                     })
                 }
-                ExternKind::Variable(ty) => {
-                    externs::variable(wanted, ty, self.btf, self.kernel).map(|variable| {
+                ExternKind::Variable(ty) => externs::variable(wanted, ty, self.btf, self.kernel)
+                    .map(|variable| {
                         self.image.variables.push(variable);
                         Resolved::Variable(VariableId(self.image.variables.len() as u32 - 1))
-                    })
-                }
+                    }),
             };
             match resolved {
                 Ok(resolved) => drop(self.resolved.insert(wanted.symbol, resolved)),

@@ -32,7 +32,11 @@ impl RawTable {
 }
 
 /// Reads all tables of the file.
-pub(crate) fn read(file: &File<'_>, btf: &Btf, codes: &Codes) -> Result<Vec<RawTable>, ObjectError> {
+pub(crate) fn read(
+    file: &File<'_>,
+    btf: &Btf,
+    codes: &Codes,
+) -> Result<Vec<RawTable>, ObjectError> {
     let elf = |e: object::Error| ObjectError::Elf(e.to_string());
     let mut tables = Vec::new();
     for section in file.sections() {
@@ -46,7 +50,8 @@ pub(crate) fn read(file: &File<'_>, btf: &Btf, codes: &Codes) -> Result<Vec<RawT
         for (offset, relocation) in section.relocations() {
             let RelocationTarget::Symbol(index) = relocation.target() else { continue };
             let symbol = file.symbol_by_index(index).map_err(elf)?;
-            let place = symbol.section_index().filter(|_| symbol.address() % INSN_BYTES as u64 == 0);
+            let place =
+                symbol.section_index().filter(|_| symbol.address() % INSN_BYTES as u64 == 0);
             let found = place.and_then(|s| codes.at(s, symbol.address() / INSN_BYTES as u64));
             let found = found.ok_or_else(|| {
                 ObjectError::Damaged(format!("{name} refers to something that is no function"))
@@ -107,11 +112,8 @@ pub(crate) fn fit(
     let kernel_type = essential(name_of(local, ours)).to_owned();
     let found = kernel.structure(&kernel_type).map(|id| kernel.btf().get(id));
     let known = kernel.structure(&format!("bpf_struct_ops_{kernel_type}")).is_some();
-    let (
-        Some(Type::Struct { members: theirs, size, .. }),
-        Type::Struct { members, .. },
-        true,
-    ) = (found, ours, known)
+    let (Some(Type::Struct { members: theirs, size, .. }), Type::Struct { members, .. }, true) =
+        (found, ours, known)
     else {
         return Err(vec![Problem::NoTable]);
     };

@@ -193,10 +193,7 @@ impl<'a> Pair<'a> {
                     }
                     return self.members_match(a, b, level);
                 }
-                (
-                    Type::Int { size: x, signed: xs, .. },
-                    Type::Int { size: y, signed: ys, .. },
-                ) => {
+                (Type::Int { size: x, signed: xs, .. }, Type::Int { size: y, signed: ys, .. }) => {
                     return Ok(x == y && xs == ys);
                 }
                 (Type::Ptr(x), Type::Ptr(y)) => {
@@ -233,10 +230,8 @@ impl<'a> Pair<'a> {
     }
 
     fn enums_match(&self, local: &Type, kernel: &Type) -> bool {
-        let (
-            Type::Enum { size: x, values: local, .. },
-            Type::Enum { size: y, values: kernel, .. },
-        ) = (local, kernel)
+        let (Type::Enum { size: x, values: local, .. }, Type::Enum { size: y, values: kernel, .. }) =
+            (local, kernel)
         else {
             return false;
         };

@@ -43,9 +43,8 @@ pub(crate) fn patch(
             if before.checked && found != before.number {
                 return unexpected(found);
             }
-            let off = i16::try_from(value).map_err(|_| {
-                format!("the offset {value} is too large for an instruction")
-            })?;
+            let off = i16::try_from(value)
+                .map_err(|_| format!("the offset {value} is too large for an instruction"))?;
             if answer.fixed_width {
                 poison(insns, at);
                 return Ok(Some(format!(
@@ -54,16 +53,21 @@ pub(crate) fn patch(
                 )));
             }
             let insn = Insn { off, ..insn };
-            if before.width == after.width { insn } else { resized(insn, before.width, after.width)? }
+            if before.width == after.width {
+                insn
+            } else {
+                resized(insn, before.width, after.width)?
+            }
         }
         class::LD if insn.code == WIDE_LOAD => {
             let upper = *insns.get(at + 1).ok_or(outside)?;
-            let plain = insn.src == 0 && insn.off == 0 && Insn { imm: 0, ..upper } == Insn::default();
+            let plain =
+                insn.src == 0 && insn.off == 0 && Insn { imm: 0, ..upper } == Insn::default();
             if !plain {
                 return Err("the load of a 64-bit value has an unexpected form".into());
             }
-            let found = u64::from(insn.imm.cast_unsigned())
-                | u64::from(upper.imm.cast_unsigned()) << 32;
+            let found =
+                u64::from(insn.imm.cast_unsigned()) | u64::from(upper.imm.cast_unsigned()) << 32;
             if before.checked && found != before.number {
                 return unexpected(found);
             }
@@ -72,7 +76,9 @@ pub(crate) fn patch(
             }
             Insn { imm: value as i32, ..insn }
         }
-        _ => return Err(format!("an instruction with code {:#04x} cannot be relocated", insn.code)),
+        _ => {
+            return Err(format!("an instruction with code {:#04x} cannot be relocated", insn.code));
+        }
     };
     if let Some(place) = insns.get_mut(at) {
         *place = patched;

@@ -74,7 +74,8 @@ impl Spec {
         if subject == Subject::Type {
             return if access == "0" { Ok(spec) } else { Err(wrong()) };
         }
-        let indices: Result<Vec<i32>, _> = access.split(':').take(DEPTH + 1).map(str::parse).collect();
+        let indices: Result<Vec<i32>, _> =
+            access.split(':').take(DEPTH + 1).map(str::parse).collect();
         let indices = indices.map_err(|_| wrong())?;
         if indices.len() > DEPTH {
             return Err(wrong());
@@ -213,12 +214,7 @@ impl Search<'_> {
 
     /// Looks for a member by its name, also in members without one, and goes to it. What is found
     /// first has to be compatible.
-    fn member(
-        &mut self,
-        step: &Step,
-        name: &str,
-        ty: TypeId,
-    ) -> Result<Option<TypeId>, String> {
+    fn member(&mut self, step: &Step, name: &str, ty: TypeId) -> Result<Option<TypeId>, String> {
         match self.look(step, name, ty)? {
             Looked::Found(ty) => Ok(Some(ty)),
             Looked::Incompatible | Looked::Missing => Ok(None),
