@@ -64,7 +64,7 @@ fn run_in_machine(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
 }
 
 /// Builds the programs of `packages`, and runs `rota-vm`.
-fn rota_vm(workspace: &Workspace, packages: &[&str], args: &[&str]) -> Result<Outcome> {
+pub(crate) fn rota_vm(workspace: &Workspace, packages: &[&str], args: &[&str]) -> Result<Outcome> {
     install::ensure(Purpose::Demo)?;
     let _lock = workspace.lock_target()?;
     let mut cargo = cargo(workspace);
