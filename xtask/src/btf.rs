@@ -31,7 +31,15 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
             bail!("{} holds no unpacked kernel {series} (package zstd)", kernel.display());
         }
         let mut minimise = cargo(workspace);
-        minimise.args(["run", "--quiet", "--package", "rota-object", "--example", "minimise", "--"]);
+        minimise.args([
+            "run",
+            "--quiet",
+            "--package",
+            "rota-object",
+            "--example",
+            "minimise",
+            "--",
+        ]);
         minimise.arg(version).args([kernel.join("vmlinux"), kernel.join("config")]);
         minimise.arg(workspace.root.join("data/btf"));
         if !build(&mut minimise)?.ok {

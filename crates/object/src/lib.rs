@@ -31,6 +31,8 @@ mod number;
 mod relocate;
 mod settings;
 mod tags;
+#[cfg(test)]
+mod types_for_tests;
 
 pub use btf::{Btf, BtfError, Member, TypeId};
 pub use btf_decl::{Enumerator, Modifier, Type};

@@ -95,7 +95,8 @@ fn declarations(btf: &Btf) -> (BTreeMap<&str, (TypeId, TypeId)>, BTreeMap<TypeId
     (declared, sections)
 }
 
-fn kind(btf: &Btf, ty: TypeId, section: &str) -> Option<ExternKind> {
+/// What a declaration of this type in a section takes; `None` if no loader knows it.
+pub(crate) fn kind(btf: &Btf, ty: TypeId, section: &str) -> Option<ExternKind> {
     let (resolved, found) = btf.resolve(ty);
     match (section, found) {
         (".ksyms", Type::FuncProto { .. }) => Some(ExternKind::Function(resolved)),

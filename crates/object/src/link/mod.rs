@@ -8,6 +8,8 @@ mod functions;
 mod maps;
 mod needs;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use error::{LinkError, LinkErrors, Problem};
 pub use needs::{Needs, Part, Taken};

@@ -26,6 +26,12 @@ pub(crate) struct RawTable {
 }
 
 impl RawTable {
+    /// A table of one structure, without callbacks.
+    #[cfg(test)]
+    pub(crate) fn for_tests(ty: TypeId, bytes: Vec<u8>) -> Self {
+        Self { name: "table".into(), ty, bytes, functions: BTreeMap::new(), made: true }
+    }
+
     pub(crate) fn functions(&self) -> impl Iterator<Item = usize> {
         self.functions.values().copied()
     }

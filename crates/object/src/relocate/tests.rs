@@ -2,70 +2,13 @@
 //! Each kind of relocation on small types made by hand. That real objects come out as libbpf
 //! makes them is a test of the crate `kernel`.
 
-use crate::btf::{Btf, Member, TypeId};
-use crate::btf_decl::{Enumerator, Type};
+use crate::btf::{Btf, TypeId};
+use crate::btf_decl::Type;
 use crate::btf_ext::CoreRelo;
-use crate::btf_write::BtfBuilder;
 use crate::insn::Insn;
 use crate::kernel_types::KernelTypes;
 use crate::relocate::{Answer, Relocator, patch};
-
-/// Types in the making, with what all of them need. Type 1 is `int`, 2 is `u64`.
-struct Types(BtfBuilder);
-
-const INT: TypeId = TypeId(1);
-const U64: TypeId = TypeId(2);
-
-impl Types {
-    fn new() -> Self {
-        let mut types = Self(BtfBuilder::new());
-        types.int("int", 4, true);
-        types.int("u64", 8, false);
-        types
-    }
-
-    fn int(&mut self, name: &str, size: u32, signed: bool) -> TypeId {
-        let name = self.0.name(name);
-        let bits = (size * 8) as u8;
-        let (offset, character, boolean) = (0, false, false);
-        self.0.add(Type::Int { name, size, bits, offset, signed, character, boolean })
-    }
-
-    /// A structure; members are name, type, offset in bits and width in bits.
-    fn structure(&mut self, name: &str, size: u32, members: &[(&str, TypeId, u32, u8)]) -> TypeId {
-        let name = self.0.name(name);
-        let members = members
-            .iter()
-            .map(|&(name, ty, offset_bits, width_bits)| Member {
-                name: self.0.name(name),
-                ty,
-                offset_bits,
-                width_bits,
-            })
-            .collect();
-        self.0.add(Type::Struct { name, size, union: false, members })
-    }
-
-    fn enumeration(&mut self, name: &str, values: &[(&str, i64)]) -> TypeId {
-        let name = self.0.name(name);
-        let values =
-            values.iter().map(|&(n, value)| Enumerator { name: self.0.name(n), value }).collect();
-        self.0.add(Type::Enum { name, size: 4, signed: false, wide: false, values })
-    }
-
-    fn array(&mut self, element: TypeId, len: u32) -> TypeId {
-        self.0.add(Type::Array { element, index: INT, len })
-    }
-
-    fn typedef(&mut self, name: &str, target: TypeId) -> TypeId {
-        let name = self.0.name(name);
-        self.0.add(Type::Typedef { name, target })
-    }
-
-    fn kernel(self) -> KernelTypes {
-        KernelTypes::new("7.3", self.0.finish())
-    }
-}
+use crate::types_for_tests::{INT, Types, U64};
 
 /// A relocation on a type of an object.
 struct Asking {
