@@ -74,7 +74,7 @@ fn run_in_machine(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
 }
 
 /// Builds both programs, and runs `rota-vm`.
-fn rota_vm(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
+pub(crate) fn rota_vm(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
     install::ensure(Purpose::Demo)?;
     let _lock = workspace.lock_target()?;
     let mut cargo = cargo(workspace);

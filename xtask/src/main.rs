@@ -5,6 +5,7 @@
 //! first (`install`), builds into a cache that outlives the clone (`workspace`), and runs in
 //! phases whose times it prints (`phases`). `tidy` holds the textual rules of the project.
 
+mod btf;
 mod demo;
 mod format;
 mod install;
@@ -32,6 +33,7 @@ cargo xtask COMMAND: everything that one does while developing Rota.
   ci                  what .ci/run calls: the same as test
   bless [PHASE...]    runs the tests (phases unit and vm) and rewrites the expectation files;
                       look at `git diff` afterwards
+  btf                 rewrites data/btf, the types of the supported kernels, from the pinned kernels
   fmt                 formats all Rust and C
   tidy                the textual rules alone; takes less than a second
   vm [--kernel VERSION] [--smp SPEC] -- COMMAND
@@ -80,6 +82,7 @@ fn run(args: &[String]) -> Result<Outcome> {
         "bless" => phases::run(&Workspace::find()?, rest, phases::Mode::Bless),
         "demo" => demo::run(&Workspace::find()?, rest),
         "vm" => demo::vm(&Workspace::find()?, rest),
+        "btf" => no_more(rest, command).and_then(|()| btf::run(&Workspace::find()?)),
         "fmt" => no_more(rest, command).and_then(|()| format::apply(&Workspace::find()?)),
         "tidy" => no_more(rest, command).and_then(|()| tidy::run(&Workspace::find()?)),
         "install" => no_more(rest, command).and_then(|()| {

@@ -97,7 +97,7 @@ impl Workspace {
 }
 
 /// Where everything is kept that should survive a fresh clone.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("ROTA_CACHE").filter(|folder| !folder.is_empty()) {
         return std::path::absolute(folder).context("ROTA_CACHE is no usable path");
     }

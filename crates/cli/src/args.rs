@@ -3,8 +3,7 @@
 //! they exist once: in the object.
 
 use crate::exit::{self, Exit};
-use crate::output;
-use crate::{choice, completions, doctor, list, run, topology, verify};
+use crate::{choice, completions, doctor, list, object, output, run, topology, verify};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rota_object::{Object, Setting, SettingKind};
@@ -29,6 +28,8 @@ pub(crate) enum Verb {
     Verify(verify::Args),
     /// Say what this kernel and user allow, and what to do about the rest
     Doctor(doctor::Args),
+    /// Show what a compiled scheduler is made of, what it needs, and which kernels have that
+    Object(object::Args),
     /// Show CPUs, cores, caches and nodes
     Topology(topology::Args),
     /// Print a completion script for a shell

@@ -47,6 +47,18 @@ pub(crate) fn object_bytes(path: &Path) -> Result<Vec<u8>> {
     file::read(path, OBJECT_BYTES_MAX)
 }
 
+/// Name and bytes of a scheduler, or of any compiled object in a file.
+pub(crate) fn bytes(text: &str) -> Result<(String, Vec<u8>)> {
+    match rota_sched::find(text) {
+        Some(entry) => Ok((text.to_owned(), entry.object.to_vec())),
+        None if text.contains(['/', '.']) || Path::new(text).exists() => {
+            Ok((text.to_owned(), object_bytes(Path::new(text))?))
+        }
+        // The error lists the schedulers.
+        None => Choice::built_in(text).map(|c| (c.name, c.bytes)).map_err(Into::into),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

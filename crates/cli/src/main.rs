@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 mod file;
 mod list;
+mod object;
 mod output;
 mod run;
 mod topology;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Verb::List(args) => list::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Object(args) => object::run(&args),
         Verb::Topology(args) => topology::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

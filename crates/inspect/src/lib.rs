@@ -2,6 +2,7 @@
 //! Verifier statistics and what a kernel allows.
 
 mod doctor;
+pub mod object;
 mod text;
 pub mod verify;
 

@@ -6,7 +6,6 @@
 //! and one of the few with `unsafe`; each such block says what it relies on.
 
 mod capabilities;
-mod enums;
 mod holders;
 mod host;
 mod live;

@@ -4,11 +4,10 @@
 //! [`crate::Live`] carries a plan out once; to verify, it is repeated on every copy of the object,
 //! since a rejected program takes the others of its copy with it.
 
-use crate::enums;
 use crate::host::Host;
 use libbpf_rs::{OpenMapMut, OpenObject};
-use rota_object::{EngineError, Global, Object, Setup};
-use rota_topology::Topology;
+use rota_object::{Btf, EngineError, Global, Object, Setup};
+use rota_topology::{Topology, Tree};
 
 /// What to do to an object before it is loaded.
 #[derive(Debug, Clone)]
@@ -32,7 +31,7 @@ impl Plan {
             object: object.clone(),
             host: host.clone(),
             topology: host.topology()?.topology,
-            globals: enums::values(object, host),
+            globals: enumerators(object, host),
             members: Vec::new(),
             entries: Vec::new(),
         })
@@ -128,6 +127,16 @@ impl Setup for Plan {
     fn hotplug_generation(&self) -> u64 {
         self.host.sched_ext().map_or(0, |s| s.hotplug_seq)
     }
+}
+
+/// The variables that take values of the kernel's enumerators. Its types are only read if there are
+/// any.
+fn enumerators(object: &Object, host: &Host) -> Vec<(Global, Vec<u8>)> {
+    if !object.takes_enumerators() {
+        return Vec::new();
+    }
+    let blob = host.read("kernel/btf/vmlinux").unwrap_or_default();
+    Btf::parse(&blob).map_or_else(|_| Vec::new(), |btf| object.enumerator_values(&btf))
 }
 
 fn missing(what: &'static str, name: &str) -> EngineError {

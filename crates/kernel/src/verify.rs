@@ -166,7 +166,7 @@ fn leave_out(open: &mut OpenObject, object: &Object, wanted: impl Fn(&str) -> bo
 fn offset_of(object: &Object, table: &str, member: &str) -> Option<usize> {
     let btf = object.btf();
     let variable = btf.iter().find_map(|(_, ty)| match ty {
-        Type::Var { name, target } if btf.text(*name) == table => Some(*target),
+        Type::Var { name, target, .. } if btf.text(*name) == table => Some(*target),
         _ => None,
     })?;
     let Type::Struct { members, .. } = btf.resolve(variable).1 else { return None };

@@ -12,6 +12,24 @@ pub struct Enumerator {
     pub value: i64,
 }
 
+/// What [`Type::Modifier`] adds to a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modifier {
+    /// `volatile`.
+    Volatile,
+    /// `const`.
+    Const,
+    /// `restrict`.
+    Restrict,
+    /// A type tag.
+    Tag {
+        /// The tag.
+        text: u32,
+        /// Whether it is any attribute, as it stands in C.
+        attribute: bool,
+    },
+}
+
 /// One BTF type. Names are offsets into the string table; see [`crate::Btf::text`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Type {
@@ -25,8 +43,12 @@ pub enum Type {
         size: u32,
         /// Number of bits that count.
         bits: u8,
+        /// Offset of these bits; only compilers of old give another than zero.
+        offset: u8,
         /// Whether it has a sign.
         signed: bool,
+        /// Whether it is a character.
+        character: bool,
         /// Whether it is a `bool`.
         boolean: bool,
     },
@@ -36,6 +58,8 @@ pub enum Type {
     Array {
         /// Type of an element.
         element: TypeId,
+        /// Type of an index.
+        index: TypeId,
         /// Number of elements.
         len: u32,
     },
@@ -58,6 +82,8 @@ pub enum Type {
         size: u32,
         /// Whether values have a sign.
         signed: bool,
+        /// Whether it is of the kind whose values have 64 bits.
+        wide: bool,
         /// Its values in order.
         values: Vec<Enumerator>,
     },
@@ -76,7 +102,12 @@ pub enum Type {
         target: TypeId,
     },
     /// `volatile`, `const` or `restrict`, or a type tag: nothing that changes the layout.
-    Modifier(TypeId),
+    Modifier {
+        /// What it adds.
+        kind: Modifier,
+        /// The type that it is added to.
+        target: TypeId,
+    },
     /// A function.
     Func {
         /// Its name.
@@ -99,11 +130,15 @@ pub enum Type {
         name: u32,
         /// Its type.
         target: TypeId,
+        /// Its linkage: 0 static, 1 global, 2 extern.
+        linkage: u32,
     },
     /// An ELF section with the variables in it.
     DataSec {
         /// Name of the section.
         name: u32,
+        /// Size in bytes. A compiler leaves it zero.
+        size: u32,
         /// Type, offset and size of each variable. A compiler leaves the offsets zero.
         vars: Vec<(TypeId, u32, u32)>,
     },
@@ -122,5 +157,7 @@ pub enum Type {
         target: TypeId,
         /// The member or parameter it is attached to; -1 for the whole.
         component: i32,
+        /// Whether it is any attribute, as it stands in C.
+        attribute: bool,
     },
 }

@@ -3,8 +3,10 @@
 
 use crate::btf::{Btf, BtfError, TypeId};
 use crate::btf_decl::Type;
+use crate::name::essential;
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a file is no object that Rota can use.
@@ -27,6 +29,12 @@ pub enum ObjectError {
     /// The `.BTF` section is damaged.
     #[error("damaged type information: {0}")]
     Btf(#[from] BtfError),
+    /// The `.BTF.ext` section is damaged.
+    #[error("damaged information on instructions (.BTF.ext): {0}")]
+    BtfExt(String),
+    /// Something in it does not fit together.
+    #[error("damaged object: {0}")]
+    Damaged(String),
 }
 
 /// A global variable.
@@ -84,6 +92,8 @@ impl StructOps {
 /// What an object file holds.
 #[derive(Debug, Clone)]
 pub struct Object {
+    /// The file, from which instructions and maps are read when the object is linked.
+    bytes: Arc<[u8]>,
     btf: Btf,
     programs: Vec<Program>,
     struct_ops: Vec<StructOps>,
@@ -101,7 +111,12 @@ impl Object {
         let btf = Btf::parse(blob)?;
         let globals = read_globals(&file, &btf)?;
         let struct_ops = read_struct_ops(&file, &btf)?;
-        Ok(Self { programs: read_programs(&file), struct_ops, globals, btf })
+        let (bytes, programs) = (Arc::from(bytes), read_programs(&file));
+        Ok(Self { bytes, programs, struct_ops, globals, btf })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Its type information.
@@ -139,9 +154,9 @@ impl Object {
 const EM_BPF: u16 = 247;
 const BIG_ENDIAN: u8 = 2;
 
-type File<'a> = object::read::elf::ElfFile64<'a, Endianness>;
+pub(crate) type File<'a> = object::read::elf::ElfFile64<'a, Endianness>;
 
-fn open(bytes: &[u8]) -> Result<File<'_>, ObjectError> {
+pub(crate) fn open(bytes: &[u8]) -> Result<File<'_>, ObjectError> {
     let elf = |e: object::read::Error| ObjectError::Elf(e.to_string());
     if bytes.get(..4).is_some_and(|magic| magic != b"\x7fELF") {
         return Err(ObjectError::Elf("it does not start with the ELF magic".into()));
@@ -171,7 +186,10 @@ fn machine_name(machine: u16) -> String {
     }
 }
 
-fn section_data<'a>(file: &File<'a>, name: &str) -> Result<Option<&'a [u8]>, ObjectError> {
+pub(crate) fn section_data<'a>(
+    file: &File<'a>,
+    name: &str,
+) -> Result<Option<&'a [u8]>, ObjectError> {
     match file.section_by_name(name) {
         None => Ok(None),
         Some(s) => s.data().map(Some).map_err(|e| ObjectError::Elf(e.to_string())),
@@ -190,7 +208,7 @@ fn read_programs(file: &File<'_>) -> Vec<Program> {
     file.symbols().filter_map(|s| function(&s)).collect()
 }
 
-fn is_data(section: &str) -> bool {
+pub(crate) fn is_data(section: &str) -> bool {
     [".rodata", ".data", ".bss"].iter().any(|kind| {
         section == *kind || section.strip_prefix(kind).is_some_and(|r| r.starts_with('.'))
     })
@@ -201,7 +219,7 @@ fn is_data(section: &str) -> bool {
 fn read_globals(file: &File<'_>, btf: &Btf) -> Result<BTreeMap<String, Global>, ObjectError> {
     let mut types = BTreeMap::new();
     for (id, ty) in btf.iter() {
-        if let Type::Var { name, target } = ty {
+        if let Type::Var { name, target, .. } = ty {
             types.insert(btf.text(*name), (id, *target));
         }
     }
@@ -285,13 +303,13 @@ fn table(
     targets: &BTreeMap<u64, String>,
 ) -> Option<StructOps> {
     let var = btf.iter().find_map(|(_, t)| match t {
-        Type::Var { name: n, target } if btf.text(*n) == name => Some(*target),
+        Type::Var { name: n, target, .. } if btf.text(*n) == name => Some(*target),
         _ => None,
     })?;
     let Type::Struct { name: tag, members, .. } = btf.resolve(var).1 else { return None };
     let mut ops = StructOps {
         name: name.to_owned(),
-        kernel_type: flavourless(btf.text(*tag)).to_owned(),
+        kernel_type: essential(btf.text(*tag)).to_owned(),
         shown_name: String::new(),
         callbacks: Vec::new(),
         numbers: Vec::new(),
@@ -312,12 +330,4 @@ fn table(
         }
     }
     Some(ops)
-}
-
-/// A type name without its flavour: what follows the last triple underscore is the author's.
-fn flavourless(name: &str) -> &str {
-    match name.rfind("___") {
-        Some(at) if at > 0 => &name[..at],
-        _ => name,
-    }
 }

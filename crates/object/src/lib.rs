@@ -13,18 +13,41 @@
 
 mod btf;
 mod btf_decl;
+mod btf_ext;
+mod btf_read;
+mod btf_write;
+mod configuration;
 mod elf;
 mod engine;
+mod enumerators;
 mod exit;
+mod image;
+pub mod insn;
+mod kernel_types;
+mod link;
+mod minimise;
+mod name;
 mod number;
+mod relocate;
 mod settings;
 mod tags;
+#[cfg(test)]
+mod types_for_tests;
 
 pub use btf::{Btf, BtfError, Member, TypeId};
-pub use btf_decl::{Enumerator, Type};
+pub use btf_decl::{Enumerator, Modifier, Type};
+pub use configuration::Configuration;
 pub use elf::{Global, Object, ObjectError, Program, StructOps};
 pub use engine::{CpuTime, Engine, EngineError, Refusal, Setup, World};
 pub use exit::{ExitCause, ExitInfo, ExitLayout};
+pub use image::{
+    Entry, Function, FunctionId, Image, Kfunc, KfuncId, MapDef, MapId, Operand, SourceLine, Table,
+    Variable, VariableId,
+};
+pub use insn::Insn;
+pub use kernel_types::{KernelTypes, KernelTypesError};
+pub use link::{LinkError, LinkErrors, Needs, Part, Problem, Taken};
+pub use minimise::{Distance, minimise};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use settings::{Setting, SettingError, SettingKind, SettingValue};
 pub use tags::StatsLayout;

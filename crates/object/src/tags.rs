@@ -37,7 +37,7 @@ impl Object {
     pub fn stats(&self) -> Option<StatsLayout> {
         let btf = self.btf();
         let definition = btf.iter().find_map(|(_, t)| match t {
-            Type::Var { name, target } if btf.text(*name) == STATS_MAP => Some(*target),
+            Type::Var { name, target, .. } if btf.text(*name) == STATS_MAP => Some(*target),
             _ => None,
         })?;
         let Type::Struct { members, .. } = btf.resolve(definition).1 else { return None };

@@ -100,7 +100,7 @@ fn rust_type(btf: &Btf, id: TypeId) -> Option<String> {
         Type::Int { size, signed, .. } => {
             Some(format!("{}{}", if *signed { 'i' } else { 'u' }, size.checked_mul(8)?))
         }
-        Type::Array { element, len } => Some(format!("[{}; {len}]", rust_type(btf, *element)?)),
+        Type::Array { element, len, .. } => Some(format!("[{}; {len}]", rust_type(btf, *element)?)),
         _ => None,
     }
 }

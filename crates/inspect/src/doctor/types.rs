@@ -289,7 +289,7 @@ impl Match {
 /// The functions in the section `.ksyms` of an object's type information.
 fn externs(btf: &Btf, weak: &BTreeSet<String>) -> Vec<Extern> {
     let sections = btf.iter().filter_map(|(_, ty)| match ty {
-        Type::DataSec { name, vars } if btf.text(*name) == ".ksyms" => Some(vars),
+        Type::DataSec { name, vars, .. } if btf.text(*name) == ".ksyms" => Some(vars),
         _ => None,
     });
     let functions = sections.flatten().filter_map(|&(id, ..)| match btf.get(id) {

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Makes a kernel's type information small enough to bring along: what schedulers name is kept
+//! whole, what that only points to is kept to a certain distance, of the rest the name.
+
+use crate::btf::{Btf, TypeId, references};
+use crate::btf_decl::{Enumerator, Modifier, Type};
+use crate::btf_write::BtfBuilder;
+use crate::kernel_types::LEFT_OUT;
+use crate::relocate::compat::name_of;
+use std::collections::BTreeMap;
+
+/// Structures that schedulers read, by the start of their name.
+const STRUCTURES: [&str; 31] = [
+    "bpf_",
+    "cfs_",
+    "cgroup",
+    "cpufreq_",
+    "cpumask",
+    "cred",
+    "css_",
+    "dl_",
+    "em_",
+    "kernel_cpustat",
+    "kernfs_node",
+    "mempolicy",
+    "mm_struct",
+    "nsproxy",
+    "numa_group",
+    "pcpu_hot",
+    "pid",
+    "psi_",
+    "pt_regs",
+    "rcu_",
+    "root_domain",
+    "rq",
+    "rt_",
+    "sched_",
+    "scx_",
+    "signal_struct",
+    "task_",
+    "thread_",
+    "tick_",
+    "uclamp_",
+    "user_namespace",
+];
+
+/// Enumerations are kept if one of their enumerators starts like this.
+const ENUMERATORS: [&str; 17] = [
+    "BPF_", "CGRP_", "CPUFREQ_", "CPUTIME_", "CPU_", "CSS_", "DEQUEUE_", "ENQUEUE_", "HK_TYPE_",
+    "NR_", "PIDTYPE_", "PSI_", "SCHED_", "SCX_", "SD_", "TASK_", "__SD_",
+];
+
+/// Typedefs by the start of their name: the tracepoints of the scheduler, with their arguments.
+const TYPEDEFS: [&str; 4] =
+    ["btf_trace_sched_", "btf_trace_cpu_", "btf_trace_cgroup_", "btf_trace_ipi_"];
+
+/// How far pointers are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Distance(pub u32);
+
+/// The types that a scheduler may name, with what they point to up to a distance.
+///
+/// Members, sizes and offsets of what is kept are the kernel's. Of a structure beyond the distance
+/// a declaration is left, with a remark that says so.
+pub fn minimise(btf: &Btf, distance: Distance) -> Btf {
+    let mut kept = Kept { btf, distances: BTreeMap::new() };
+    let mut tags: BTreeMap<TypeId, Vec<&Type>> = BTreeMap::new();
+    for (id, ty) in btf.iter() {
+        if let Type::DeclTag { text, target, .. } = ty {
+            tags.entry(*target).or_default().push(ty);
+            if btf.text(*text) == "bpf_kfunc" {
+                // What a function of the kernel takes is compared with what a program gives, so
+                // it has to be a structure, not a declaration.
+                kept.add(*target, 1);
+            }
+        } else if is_wanted(btf, ty) {
+            kept.add(id, distance.0);
+        }
+    }
+    let per_cpu = per_cpu(btf);
+    for (var, _, _) in &per_cpu {
+        kept.add(*var, 0);
+    }
+    let mut writer = Writer::new(btf, &kept.distances);
+    for (&id, &left) in &kept.distances {
+        let written = writer.id(id);
+        let ty = writer.rewritten(id, left);
+        writer.put(written, ty);
+    }
+    for (target, tags) in &tags {
+        if kept.distances.contains_key(target) {
+            tags.iter().for_each(|tag| writer.tag(tag));
+        }
+    }
+    writer.section(".data..percpu", &per_cpu);
+    writer.finish()
+}
+
+/// The variables that every CPU has its own of.
+fn per_cpu(btf: &Btf) -> Vec<(TypeId, u32, u32)> {
+    let sections = btf.iter().filter_map(|(_, ty)| match ty {
+        Type::DataSec { name, vars, .. } if btf.text(*name) == ".data..percpu" => Some(vars),
+        _ => None,
+    });
+    let wanted = |var: &&(TypeId, u32, u32)| {
+        let Type::Var { target, .. } = btf.get(var.0) else { return false };
+        // A structure with members would bring in all that it holds by value.
+        let (_, ty) = btf.resolve(*target);
+        !matches!(ty, Type::Struct { .. }) || is_wanted(btf, ty)
+    };
+    sections.flatten().filter(wanted).copied().collect()
+}
+
+fn is_wanted(btf: &Btf, ty: &Type) -> bool {
+    let starts = |name: &str, list: &[&str]| list.iter().any(|start| name.starts_with(start));
+    match ty {
+        Type::Struct { .. } => starts(name_of(btf, ty), &STRUCTURES),
+        Type::Enum { values, .. } => values.iter().any(|v| starts(btf.text(v.name), &ENUMERATORS)),
+        Type::Typedef { .. } => starts(name_of(btf, ty), &TYPEDEFS),
+        _ => false,
+    }
+}
+
+/// What is kept, with how far its pointers are followed; `None` for a mere declaration.
+struct Kept<'a> {
+    btf: &'a Btf,
+    distances: BTreeMap<TypeId, Option<u32>>,
+}
+
+impl Kept<'_> {
+    /// Keeps a type and everything that it needs.
+    fn add(&mut self, id: TypeId, distance: u32) {
+        let mut waiting = vec![(id, Some(distance))];
+        while let Some((id, left)) = waiting.pop() {
+            if id.0 == 0 || self.distances.get(&id).is_some_and(|known| *known >= left) {
+                continue;
+            }
+            self.distances.insert(id, left);
+            let ty = self.btf.get(id);
+            for target in references(ty) {
+                let below = match (ty, left) {
+                    (Type::Ptr(_), Some(left)) => self.behind(target, left),
+                    (_, Some(left)) => Some(left),
+                    // On the way to a declaration.
+                    (Type::Typedef { .. } | Type::Modifier { .. }, None) => None,
+                    (_, None) => break,
+                };
+                waiting.push((target, below));
+            }
+        }
+    }
+
+    /// How far to follow from what a pointer points to. Only structures count as a step, and only
+    /// those with a name can become a declaration.
+    fn behind(&self, target: TypeId, left: u32) -> Option<u32> {
+        let (_, ty) = self.btf.resolve(target);
+        match ty {
+            Type::Struct { .. } if left == 0 && !name_of(self.btf, ty).is_empty() => None,
+            Type::Struct { .. } => Some(left.saturating_sub(1)),
+            _ => Some(left),
+        }
+    }
+}
+
+/// Writes the kept types, with new numbers.
+struct Writer<'a> {
+    btf: &'a Btf,
+    out: BtfBuilder,
+    numbers: BTreeMap<TypeId, TypeId>,
+    types: BTreeMap<TypeId, Type>,
+    remarks: Vec<Type>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(btf: &'a Btf, kept: &BTreeMap<TypeId, Option<u32>>) -> Self {
+        let numbers = kept.keys().zip(1u32..).map(|(id, number)| (*id, TypeId(number))).collect();
+        let (types, remarks) = (BTreeMap::new(), Vec::new());
+        Self { btf, out: BtfBuilder::new(), numbers, types, remarks }
+    }
+
+    /// The new number of a type; what is not kept is no type at all.
+    fn id(&self, id: TypeId) -> TypeId {
+        self.numbers.get(&id).copied().unwrap_or(TypeId(0))
+    }
+
+    fn put(&mut self, number: TypeId, ty: Type) {
+        self.types.insert(number, ty);
+    }
+
+    fn name(&mut self, place: u32) -> u32 {
+        self.out.name(self.btf.text(place))
+    }
+
+    /// A type with the new numbers and names, or its declaration.
+    fn rewritten(&mut self, id: TypeId, left: Option<u32>) -> Type {
+        let ty = self.btf.get(id).clone();
+        match ty {
+            Type::Struct { name, union, .. } if left.is_none() => {
+                let (name, text) = (self.name(name), self.out.name(LEFT_OUT));
+                let target = self.id(id);
+                self.remarks.push(Type::DeclTag { text, target, component: -1, attribute: false });
+                Type::Forward { name, union }
+            }
+            other => self.renumbered(other),
+        }
+    }
+
+    fn renumbered(&mut self, ty: Type) -> Type {
+        match ty {
+            Type::Ptr(target) => Type::Ptr(self.id(target)),
+            Type::Array { element, index, len } => {
+                Type::Array { element: self.id(element), index: self.id(index), len }
+            }
+            Type::Struct { name, size, union, mut members } => {
+                for m in &mut members {
+                    (m.name, m.ty) = (self.name(m.name), self.id(m.ty));
+                }
+                Type::Struct { name: self.name(name), size, union, members }
+            }
+            Type::Enum { name, size, signed, wide, values } => {
+                let mut rename = |v: Enumerator| Enumerator { name: self.name(v.name), ..v };
+                let values = values.into_iter().map(&mut rename).collect();
+                Type::Enum { name: self.name(name), size, signed, wide, values }
+            }
+            Type::FuncProto { ret, mut params } => {
+                for (name, ty) in &mut params {
+                    (*name, *ty) = (self.name(*name), self.id(*ty));
+                }
+                Type::FuncProto { ret: self.id(ret), params }
+            }
+            Type::Modifier { kind, target } => {
+                let kind = match kind {
+                    Modifier::Tag { text, attribute } => {
+                        Modifier::Tag { text: self.name(text), attribute }
+                    }
+                    plain => plain,
+                };
+                Type::Modifier { kind, target: self.id(target) }
+            }
+            Type::DataSec { .. } => Type::Void,
+            named => self.renamed(named),
+        }
+    }
+
+    fn renamed(&mut self, ty: Type) -> Type {
+        match ty {
+            Type::Int { name, size, bits, offset, signed, character, boolean } => {
+                let name = self.name(name);
+                Type::Int { name, size, bits, offset, signed, character, boolean }
+            }
+            Type::Forward { name, union } => Type::Forward { name: self.name(name), union },
+            Type::Typedef { name, target } => {
+                Type::Typedef { name: self.name(name), target: self.id(target) }
+            }
+            Type::Func { name, proto, linkage } => {
+                Type::Func { name: self.name(name), proto: self.id(proto), linkage }
+            }
+            Type::Var { name, target, linkage } => {
+                Type::Var { name: self.name(name), target: self.id(target), linkage }
+            }
+            Type::Float { name, size } => Type::Float { name: self.name(name), size },
+            Type::DeclTag { text, target, component, attribute } => {
+                let (text, target) = (self.name(text), self.id(target));
+                Type::DeclTag { text, target, component, attribute }
+            }
+            other => other,
+        }
+    }
+
+    fn tag(&mut self, tag: &Type) {
+        let tag = self.renamed(tag.clone());
+        self.remarks.push(tag);
+    }
+
+    fn section(&mut self, name: &str, vars: &[(TypeId, u32, u32)]) {
+        let vars = vars.iter().map(|(id, at, size)| (self.id(*id), *at, *size)).collect();
+        let section = Type::DataSec { name: self.out.name(name), size: 0, vars };
+        self.remarks.push(section);
+    }
+
+    fn finish(mut self) -> Btf {
+        for ty in self.types.into_values().chain(self.remarks) {
+            self.out.add(ty);
+        }
+        self.out.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Made-up kernels: structures that hold each other, numbers and pointers. The first ones are
+    /// of the names that are kept.
+    fn any_kernel() -> impl Strategy<Value = Btf> {
+        let member = (0usize..12, 0u32..3, 0u32..1000);
+        let structures = prop::collection::vec(prop::collection::vec(member, 0..6), 1..12);
+        structures.prop_map(|structures| {
+            let mut out = BtfBuilder::new();
+            let int = out.name("int");
+            let int = out.add(Type::Int {
+                name: int,
+                size: 4,
+                bits: 32,
+                offset: 0,
+                signed: true,
+                character: false,
+                boolean: false,
+            });
+            let count = structures.len();
+            // Types 2, 4, … are structures, 3, 5, … pointers to them.
+            for (number, members) in structures.iter().enumerate() {
+                let name =
+                    if number % 3 == 0 { format!("scx_{number}") } else { format!("s{number}") };
+                let name = out.name(&name);
+                let members = members.iter().enumerate().map(|(i, (to, kind, at))| {
+                    let to = (to % count) as u32 * 2;
+                    let ty = match kind {
+                        0 => int,
+                        1 => TypeId(to + 3),
+                        _ => TypeId(to + 2),
+                    };
+                    let name = out.name(&format!("m{i}"));
+                    crate::btf::Member { name, ty, offset_bits: at * 8, width_bits: 0 }
+                });
+                let members = members.collect();
+                let ty = Type::Struct { name, size: number as u32, union: false, members };
+                let structure = out.add(ty);
+                out.add(Type::Ptr(structure));
+            }
+            out.finish()
+        })
+    }
+
+    /// Name, size and members of every structure: name, offset and size of each member.
+    type Shapes<'a> = BTreeMap<&'a str, (u32, Vec<(&'a str, u32, Option<u64>)>)>;
+
+    fn shapes(btf: &Btf) -> Shapes<'_> {
+        let shape = |(_, ty): (TypeId, &Type)| match ty {
+            Type::Struct { name, size, members, .. } => {
+                let member =
+                    |m: &crate::btf::Member| (btf.text(m.name), m.offset_bits, btf.size_of(m.ty));
+                // Borrowed from the table of names, not from the type.
+                Some((*name, *size, members.iter().map(member).collect::<Vec<_>>()))
+            }
+            _ => None,
+        };
+        btf.iter()
+            .filter_map(shape)
+            .map(|(n, size, members)| (btf.text(n), (size, members)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_remains_is_as_it_was(kernel in any_kernel(), distance in 0u32..4) {
+            let small = minimise(&kernel, Distance(distance));
+            prop_assert_eq!(Btf::parse(&small.to_bytes()), Ok(small.clone()));
+            let (all, kept) = (shapes(&kernel), shapes(&small));
+            for (name, shape) in &kept {
+                prop_assert_eq!(Some(shape), all.get(name), "{}", name);
+            }
+            for name in all.keys().filter(|name| name.starts_with("scx_")) {
+                prop_assert!(kept.contains_key(name), "{}", name);
+            }
+            let more = minimise(&kernel, Distance(distance + 1));
+            prop_assert!(shapes(&more).len() >= kept.len());
+        }
+    }
+}
