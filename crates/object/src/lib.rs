@@ -16,6 +16,8 @@ mod btf_decl;
 mod elf;
 mod engine;
 mod exit;
+mod image;
+pub mod insn;
 mod number;
 mod settings;
 mod tags;
@@ -25,6 +27,11 @@ pub use btf_decl::{Enumerator, Type};
 pub use elf::{Global, Object, ObjectError, Program, StructOps};
 pub use engine::{CpuTime, Engine, EngineError, Refusal, World};
 pub use exit::{ExitCause, ExitInfo, ExitLayout};
+pub use image::{
+    Entry, Function, FunctionId, Image, Kfunc, KfuncId, MapDef, MapId, Operand, SourceLine, Table,
+    Variable, VariableId,
+};
+pub use insn::Insn;
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use settings::{Setting, SettingError, SettingKind, SettingValue};
 pub use tags::StatsLayout;
