@@ -36,7 +36,15 @@ impl Translator<'_> {
         let at = self.address(access, insn);
         let flags = self.flags(insn);
         let value = self.source(src, ty(access.size));
-        self.builder.ins().store(flags, value, at, i32::from(access.off));
+        self.put_simulated(flags, value, at, access.off);
+    }
+
+    /// Stores, whatever memory is known to hold: the code generator leaves stores out that write
+    /// what is there already, or is soon overwritten, but those may trap as well. So it must not
+    /// know what was there before; a sequence point is no instruction in the end.
+    fn put_simulated(&mut self, flags: MemFlagsData, value: Value, at: Value, off: i16) {
+        self.builder.ins().sequence_point();
+        self.builder.ins().store(flags, value, at, i32::from(off));
     }
 
     pub(super) fn atomic(
@@ -49,8 +57,8 @@ impl Translator<'_> {
     ) {
         let at = self.address(access, insn);
         let flags = self.flags(insn);
-        let (ty, off) = (ty(access.size), i32::from(access.off));
-        let old = self.builder.ins().load(ty, flags, at, off);
+        let ty = ty(access.size);
+        let old = self.builder.ins().load(ty, flags, at, i32::from(access.off));
         let operand = self.get_as(src, ty);
         let new = match atomic {
             Atomic::Add => self.builder.ins().iadd(old, operand),
@@ -64,7 +72,7 @@ impl Translator<'_> {
                 self.builder.ins().select(equal, operand, old)
             }
         };
-        self.builder.ins().store(flags, new, at, off);
+        self.put_simulated(flags, new, at, access.off);
         match atomic {
             Atomic::CmpXchg => self.set_extended(0, old, ty),
             _ if fetch => self.set_extended(src, old, ty),
@@ -91,6 +99,6 @@ impl Translator<'_> {
     /// What the code generator may assume of an access: nothing; above all, that it may fault.
     fn flags(&mut self, insn: u32) -> MemFlagsData {
         let code = self.access_code(insn);
-        MemFlagsData::new().with_trap_code(Some(code)).with_alias_region(Some(self.simulated))
+        MemFlagsData::new().with_trap_code(Some(code))
     }
 }

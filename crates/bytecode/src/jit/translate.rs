@@ -8,8 +8,8 @@ use crate::op::{Cond, FRAME, MAY_GOTO, Op, POISON, Reg, Source, Wide};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{
-    AbiParam, AliasRegion, AliasRegionData, Block, FuncRef, InstBuilder, MemFlagsData, Signature,
-    SourceLoc, TrapCode, Type, Value,
+    AbiParam, Block, FuncRef, InstBuilder, MemFlagsData, Signature, SourceLoc, TrapCode, Type,
+    Value,
 };
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_jit::JITModule;
@@ -80,11 +80,6 @@ pub(super) fn translate(
     context.func.signature = signature(module, 7);
     let suspend = module.declare_func_in_func(imports.suspend, &mut context.func);
     let mut builder = FunctionBuilder::new(&mut context.func, frontend);
-    let mut alias = |user_id, name: &'static str| {
-        let data = AliasRegionData { user_id, description: name.into() };
-        builder.func.dfg.alias_regions.insert(data)
-    };
-    let (own, simulated) = (alias(0, "context"), alias(1, "simulated memory"));
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
@@ -107,8 +102,6 @@ pub(super) fn translate(
         context: params[0],
         base: params[0],
         frame: params[6],
-        own,
-        simulated,
         suspend,
         sites,
         accesses: Vec::new(),
@@ -139,8 +132,6 @@ pub(super) struct Translator<'a> {
     pub(super) base: Value,
     /// r10.
     frame: Value,
-    own: AliasRegion,
-    pub(super) simulated: AliasRegion,
     suspend: FuncRef,
     sites: &'a mut Vec<Site>,
     accesses: Vec<u32>,
@@ -227,14 +218,14 @@ impl Translator<'_> {
 
     /// Asks the context what is left of the budget.
     fn reload(&mut self) {
-        let flags = MemFlagsData::trusted().with_alias_region(Some(self.own));
+        let flags = MemFlagsData::trusted();
         let offset = offset_of!(Context, remaining) as i32;
         let remaining = self.builder.ins().load(I64, flags, self.context, offset);
         self.builder.def_var(self.remaining, remaining);
     }
 
     fn put(&mut self, offset: usize, value: Value) {
-        let flags = MemFlagsData::trusted().with_alias_region(Some(self.own));
+        let flags = MemFlagsData::trusted();
         self.builder.ins().store(flags, value, self.context, offset as i32);
     }
 
