@@ -308,7 +308,3 @@ fn call(insn: Insn, operand: Option<Operand>) -> Result<Op, Problem> {
         None => Err(Problem::Unlinked),
     }
 }
-
-#[cfg(test)]
-#[path = "decode_tests.rs"]
-mod tests;
