@@ -221,7 +221,7 @@ impl Interpreter {
     fn place_of(&self, access: Access) -> Result<i64, TrapKind> {
         let place = place_of(self.get(access.pointer)) + i64::from(access.off);
         let size = access.size.bytes() as u64;
-        if access.aligned && place as u64 % size != 0 {
+        if access.aligned && !(place as u64).is_multiple_of(size) {
             return Err(TrapKind::Misaligned { pointer: pointer_of(place), size });
         }
         Ok(place)

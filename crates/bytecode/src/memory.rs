@@ -292,7 +292,7 @@ pub(crate) fn pointer_of(place: i64) -> u64 {
 fn arena_pages(pointer: u64, size: u64) -> Result<Range<u64>, MemoryError> {
     let start = (pointer & MASK) / PAGE;
     let end = start + size.div_ceil(PAGE);
-    if size == 0 || pointer % PAGE != 0 || end > ARENA_PAGES.end {
+    if size == 0 || !pointer.is_multiple_of(PAGE) || end > ARENA_PAGES.end {
         return Err(MemoryError::Pointer(pointer));
     }
     Ok(start..end)

@@ -2,8 +2,10 @@
 //! Functions as machine code.
 
 mod arith;
+mod control;
 mod memory;
 mod translate;
+mod values;
 
 use crate::code::Body;
 use crate::fiber::{HOST_STACK, suspend};

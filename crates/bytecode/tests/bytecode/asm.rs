@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! An assembler: one function for each form of instruction.
-#![allow(dead_code)]
 
 use rota_object::{Function, Insn, Operand, SourceLine};
 use std::collections::BTreeMap;
