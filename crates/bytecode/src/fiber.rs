@@ -41,9 +41,10 @@ pub(crate) struct Context {
     pub(crate) arena_half: u64,
     /// The lowest r10 that a function can have.
     pub(crate) lowest_frame: u64,
-    /// What is left of the budget; negative when it is exceeded.
+    /// What is left of the budget; negative when it is exceeded. While code runs, a register of
+    /// the host has it.
     pub(crate) remaining: i64,
-    /// r1 to r5 of a call to the driver.
+    /// r1 to r5, at first and of a call to the driver.
     args: [u64; 5],
     yielder: *const Yielder<u64, Said>,
 }
@@ -67,8 +68,8 @@ pub(crate) enum Said {
     Fault,
 }
 
-/// A function, as machine code.
-type Native = extern "sysv64" fn(*mut Context, u64, u64, u64, u64, u64, u64) -> u64;
+/// The entrance to machine code: takes the address of a function, and its r10.
+type Entrance = extern "sysv64" fn(*mut Context, usize, u64) -> u64;
 
 /// Called by machine code, on the fiber's stack: says where it stands, and waits for the answer.
 pub(crate) extern "sysv64" fn suspend(context: *mut Context, site: u64, value: u64) -> u64 {
@@ -114,18 +115,17 @@ impl Fiber {
             arena_half: instance.arena_half(),
             lowest_frame: start.lowest_frame(),
             remaining: budget,
-            args: [0; 5],
+            args: start.args,
             yielder: ptr::null(),
         }));
-        let (args, frame) = (start.args, start.stack.end);
+        let (entrance, frame) = (compiled.entrance(), start.stack.end);
         let coroutine = Coroutine::with_stack(stack, move |yielder, _| {
             // SAFETY: the context lives until the fiber is dropped, and no reference to it does.
             unsafe { (*context).yielder = yielder };
-            // SAFETY: the address is that of a function that was compiled with this signature,
+            // SAFETY: the address is that of the entrance, which was compiled with this signature,
             // in code that the fiber's instance keeps.
-            let native = unsafe { std::mem::transmute::<usize, Native>(entry) };
-            let [a, b, c, d, e] = args;
-            Said::Return(native(context, a, b, c, d, e, frame))
+            let enter = unsafe { std::mem::transmute::<usize, Entrance>(entrance) };
+            Said::Return(enter(context, entry, frame))
         });
         let instance = Rc::clone(instance);
         let place = (function.0, 0);
@@ -156,7 +156,10 @@ impl Fiber {
                 Step::Return { value, insns }
             }
             Said::Fault => {
-                let (pc, address) = active.fault();
+                let (pc, address, remaining) = active.fault();
+                // SAFETY: the context lives as long as `self`; the fiber, which writes to it, has
+                // ended.
+                unsafe { (*self.context).remaining = remaining };
                 let place = compiled.access_at(pc);
                 let offset = (address as i64).wrapping_sub(memory.base() as i64);
                 self.fault(place.unwrap_or(self.place), offset)

@@ -20,8 +20,8 @@ pub(crate) struct Active {
     handler: CoroutineTrapHandler<Said>,
     code: Range<usize>,
     windows: Range<usize>,
-    /// Program counter and address of the fault.
-    fault: Cell<(usize, usize)>,
+    /// Program counter and address of the fault, and what was left of the budget.
+    fault: Cell<(usize, usize, i64)>,
 }
 
 impl Active {
@@ -31,11 +31,11 @@ impl Active {
         code: Range<usize>,
         windows: Range<usize>,
     ) -> Self {
-        Self { handler, code, windows, fault: Cell::new((0, 0)) }
+        Self { handler, code, windows, fault: Cell::new((0, 0, 0)) }
     }
 
-    /// Program counter and address of the fault that ended it.
-    pub(crate) fn fault(&self) -> (usize, usize) {
+    /// Program counter and address of the fault that ended it, and what was left of the budget.
+    pub(crate) fn fault(&self) -> (usize, usize, i64) {
         self.fault.get()
     }
 }
@@ -114,7 +114,8 @@ unsafe fn catch(info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool 
     {
         return false;
     }
-    active.fault.set((pc, address));
+    // r15 is the code generator's pinned register.
+    active.fault.set((pc, address, registers[libc::REG_R15 as usize]));
     // SAFETY: machine code was interrupted, on its fiber's stack. What it writes outside of it is
     // simulated memory and its context, which Rust reads through raw pointers only and after the
     // switch back; so it is as good as suspended. Its registers are set below.

@@ -6,6 +6,7 @@ use super::{Site, What};
 use crate::fiber::Context;
 use crate::op::{Cond, FRAME, POISON, Reg, Source};
 use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{Block, InstBuilder, TrapCode, Type, Value};
 use cranelift_jit::JITModule;
 use cranelift_module::Module;
@@ -13,7 +14,7 @@ use std::mem::offset_of;
 
 impl Translator<'_> {
     pub(super) fn over_budget(&mut self) -> Value {
-        let remaining = self.builder.use_var(self.remaining);
+        let remaining = self.builder.ins().get_pinned_reg(I64);
         let zero = self.number(0);
         self.builder.ins().icmp(IntCC::SignedLessThan, remaining, zero)
     }
@@ -71,7 +72,6 @@ impl Translator<'_> {
         let lowest = self.constant_of(offset_of!(Context, lowest_frame));
         let low = self.builder.ins().icmp(IntCC::UnsignedLessThan, frame, lowest);
         self.trap_if(low, What::StackOverflow, insn, None);
-        self.save();
         let callee = imports.functions[function as usize];
         let callee = module.declare_func_in_func(callee, self.builder.func);
         let mut args = vec![self.context];
@@ -80,7 +80,6 @@ impl Translator<'_> {
         let call = self.builder.ins().call(callee, &args);
         let value = self.builder.inst_results(call)[0];
         self.clobber(value);
-        self.reload();
     }
 
     pub(super) fn condition(&mut self, cond: Cond, dst: Reg, src: Source, ty: Type) -> Value {

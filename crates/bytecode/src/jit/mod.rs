@@ -3,6 +3,7 @@
 
 mod arith;
 mod control;
+mod entrance;
 mod memory;
 mod translate;
 mod values;
@@ -66,6 +67,7 @@ pub(crate) enum What {
 pub(crate) struct Compiled {
     /// Owns the memory of the code. Never used again until the end.
     module: Mutex<Option<JITModule>>,
+    entrance: usize,
     functions: Vec<Native>,
     sites: Vec<Site>,
     /// Where all the code lies, and maybe more.
@@ -98,7 +100,9 @@ impl Compiled {
             }
             module.clear_context(&mut context);
         }
+        let entrance = entrance::entrance(&mut module, &mut context, &mut frontend)?;
         module.finalize_definitions()?;
+        let entrance = module.get_finalized_function(entrance) as usize;
         let mut functions: Vec<Native> = Vec::with_capacity(bodies.len());
         for (id, accesses) in imports.functions.iter().zip(all_accesses) {
             let start = module.get_finalized_function(*id) as usize;
@@ -108,12 +112,17 @@ impl Compiled {
             |native: &Native| native.start + native.accesses.last().map_or(0, |a| a.0 as usize + 1);
         let start = functions.iter().map(|native| native.start).min().unwrap_or(0);
         let range = start..functions.iter().map(end).max().unwrap_or(0);
-        Ok(Self { module: Mutex::new(Some(module)), functions, sites, range })
+        Ok(Self { module: Mutex::new(Some(module)), entrance, functions, sites, range })
     }
 
     /// Where a function's machine code starts.
     pub(crate) fn entry(&self, function: u32) -> Option<usize> {
         self.functions.get(function as usize).map(|native| native.start)
+    }
+
+    /// Where the function is through which the code is entered.
+    pub(crate) fn entrance(&self) -> usize {
+        self.entrance
     }
 
     /// What the code says there.
@@ -155,6 +164,7 @@ fn module(bodies: &[Body]) -> Result<JITModule, CompileError> {
         ("use_colocated_libcalls", "false"),
         ("is_pic", "false"),
         ("unwind_info", "false"),
+        ("enable_pinned_reg", "true"),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
     ] {
         flags.set(name, value).map_err(|error| host(&error))?;

@@ -36,8 +36,8 @@ impl Imports {
     }
 }
 
-/// Takes `count` numbers and gives one. A function takes the context, r1 to r5, and r10.
-fn signature(module: &JITModule, count: usize) -> Signature {
+/// Takes `count` numbers and gives one. A function of the object takes the context, r1 to r5, and r10.
+pub(super) fn signature(module: &JITModule, count: usize) -> Signature {
     let mut signature = module.make_signature();
     signature.params = vec![AbiParam::new(I64); count];
     signature.returns = vec![AbiParam::new(I64)];
@@ -83,7 +83,7 @@ pub(super) fn translate(
     builder.switch_to_block(entry);
     let params = builder.block_params(entry).to_vec();
     let registers: [Variable; 10] = std::array::from_fn(|_| builder.declare_var(I64));
-    let (remaining, iterations) = (builder.declare_var(I64), builder.declare_var(I64));
+    let iterations = builder.declare_var(I64);
     let leaders = body.leaders();
     let mut blocks = Vec::with_capacity(leaders.len());
     for leader in &leaders {
@@ -95,7 +95,6 @@ pub(super) fn translate(
         leaders,
         blocks,
         registers,
-        remaining,
         iterations,
         context: params[0],
         base: params[0],
@@ -114,6 +113,9 @@ pub(super) fn translate(
 }
 
 /// The translation of one function.
+///
+/// What is left of the budget, when the current run of instructions is over, is in the pinned
+/// register: so it costs little to count down, and the handler of faults can read it.
 pub(super) struct Translator<'a> {
     body: &'a Body,
     pub(super) function: u32,
@@ -121,8 +123,6 @@ pub(super) struct Translator<'a> {
     /// The block of each instruction that a jump leads to.
     pub(super) blocks: Vec<Option<Block>>,
     pub(super) registers: [Variable; 10],
-    /// What is left of the budget when the current run of instructions is over.
-    pub(super) remaining: Variable,
     /// What `may_goto` counts down.
     pub(super) iterations: Variable,
     pub(super) context: Value,
@@ -149,7 +149,6 @@ impl Translator<'_> {
         self.base = self.constant_of(offset_of!(Context, base));
         let iterations = self.number(MAY_GOTO);
         self.builder.def_var(self.iterations, iterations);
-        self.reload();
         let over = self.over_budget();
         self.trap_if(over, What::Budget, 0, None);
     }
@@ -184,28 +183,13 @@ impl Translator<'_> {
         }
     }
 
-    /// Counts a run of instructions before it begins. An access in it may end the execution
-    /// without another word, so the context must know by then.
+    /// Counts a run of instructions before it begins.
     fn begin_run(&mut self, at: usize) {
         let count = self.body.run_from(at, &self.leaders);
-        let remaining = self.builder.use_var(self.remaining);
+        let remaining = self.builder.ins().get_pinned_reg(I64);
         let count = self.number(u64::from(count));
         let remaining = self.builder.ins().isub(remaining, count);
-        self.builder.def_var(self.remaining, remaining);
-        let accesses = self.body.ops[at..at + self.length(at)]
-            .iter()
-            .any(|op| matches!(op, Op::Load { .. } | Op::Store { .. } | Op::Atomic { .. }));
-        if accesses {
-            self.save();
-        }
-    }
-
-    /// Number of instructions, second halves included, in the run that begins here.
-    fn length(&self, at: usize) -> usize {
-        let ends = |i: &usize| {
-            self.body.ops[*i].leaves() || self.leaders.get(i + 1).copied().unwrap_or(true)
-        };
-        (at..self.body.ops.len()).find(ends).map_or(0, |end| end + 1 - at)
+        self.builder.ins().set_pinned_reg(remaining);
     }
 
     /// The trap code of this instruction's accesses.
@@ -265,7 +249,6 @@ impl Translator<'_> {
                 self.clobber(value);
             }
             Op::Exit => {
-                self.save();
                 let value = self.get(0);
                 self.builder.ins().return_(&[value]);
             }

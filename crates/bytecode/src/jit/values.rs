@@ -11,16 +11,8 @@ use std::mem::offset_of;
 impl Translator<'_> {
     /// Tells the context what is left of the budget.
     pub(super) fn save(&mut self) {
-        let remaining = self.builder.use_var(self.remaining);
+        let remaining = self.builder.ins().get_pinned_reg(I64);
         self.put(offset_of!(Context, remaining), remaining);
-    }
-
-    /// Asks the context what is left of the budget.
-    pub(super) fn reload(&mut self) {
-        let flags = MemFlagsData::trusted();
-        let offset = offset_of!(Context, remaining) as i32;
-        let remaining = self.builder.ins().load(I64, flags, self.context, offset);
-        self.builder.def_var(self.remaining, remaining);
     }
 
     pub(super) fn put(&mut self, offset: usize, value: Value) {
