@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Functions, checked: what an execution starts from.
+
+use crate::decode::{Problem, decode};
+use crate::jit::{CompileError, Compiled};
+use crate::op::Op;
+use crate::trap::Place;
+use rota_object::{Function, FunctionId, Operand, SourceLine};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Why a function is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct CodeError {
+    /// The instruction.
+    pub place: Place,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// The functions of an object. The same for every machine, and shared by them.
+pub struct Code {
+    pub(crate) functions: Vec<Body>,
+    operands: Vec<Operand>,
+    compiled: OnceLock<Compiled>,
+}
+
+/// A function.
+pub(crate) struct Body {
+    pub(crate) ops: Vec<Op>,
+    name: String,
+    lines: Vec<SourceLine>,
+    poisoned: BTreeMap<u32, String>,
+}
+
+impl Code {
+    /// Checks functions and takes them apart. They may be executed by the interpreter now.
+    pub fn new(functions: &[Function]) -> Result<Self, CodeError> {
+        let mut addresses = BTreeMap::new();
+        let mut operands = Vec::new();
+        let mut bodies = Vec::with_capacity(functions.len());
+        for function in functions {
+            let mut address = |operand| {
+                *addresses.entry(operand).or_insert_with(|| {
+                    operands.push(operand);
+                    operands.len() as u32 - 1
+                })
+            };
+            let ops = check(function, functions.len(), &mut address)?;
+            bodies.push(Body {
+                ops,
+                name: function.name.clone(),
+                lines: function.lines.clone(),
+                poisoned: function.poisoned.clone(),
+            });
+        }
+        Ok(Self { functions: bodies, operands, compiled: OnceLock::new() })
+    }
+
+    /// Everything whose address an instruction loads, once each: what an instance must tell the
+    /// addresses of, in this order.
+    pub fn operands(&self) -> &[Operand] {
+        &self.operands
+    }
+
+    /// Compiles the functions to machine code, unless that was done already.
+    pub fn compile(&self) -> Result<(), CompileError> {
+        if self.compiled.get().is_none() {
+            let compiled = Compiled::new(&self.functions)?;
+            // If another thread was faster, its code is as good.
+            let _ = self.compiled.set(compiled);
+        }
+        Ok(())
+    }
+
+    /// The machine code, if there is any.
+    pub(crate) fn compiled(&self) -> Option<&Compiled> {
+        self.compiled.get()
+    }
+
+    /// The name of an instruction's place.
+    pub(crate) fn place(&self, function: u32, insn: u32) -> Place {
+        match self.functions.get(function as usize) {
+            Some(body) => place(&body.name, &body.lines, insn),
+            None => place("", &[], insn),
+        }
+    }
+
+    /// Why an instruction is poisoned.
+    pub(crate) fn poison(&self, function: u32, insn: u32) -> String {
+        let body = self.functions.get(function as usize);
+        body.and_then(|body| body.poisoned.get(&insn)).cloned().unwrap_or_default()
+    }
+
+    /// Whether there is such a function.
+    pub(crate) fn has(&self, function: FunctionId) -> bool {
+        (function.0 as usize) < self.functions.len()
+    }
+}
+
+impl Body {
+    /// By instruction, whether a jump leads to it.
+    pub(crate) fn leaders(&self) -> Vec<bool> {
+        let mut leaders = vec![false; self.ops.len()];
+        for target in self.ops.iter().filter_map(|op| op.target()) {
+            if let Some(leader) = leaders.get_mut(target as usize) {
+                *leader = true;
+            }
+        }
+        leaders
+    }
+
+    /// Number of instructions from `at` to where control may leave or enter next.
+    pub(crate) fn run_from(&self, at: usize, leaders: &[bool]) -> u32 {
+        let mut count = 0;
+        for (i, op) in self.ops.iter().enumerate().skip(at) {
+            if i > at && leaders.get(i) == Some(&true) {
+                break;
+            }
+            count += u32::from(*op != Op::Second);
+            if op.leaves() {
+                break;
+            }
+        }
+        count
+    }
+}
+
+fn place(name: &str, lines: &[SourceLine], insn: u32) -> Place {
+    let after = lines.partition_point(|line| line.insn <= insn);
+    let line = after.checked_sub(1).and_then(|line| lines.get(line)).cloned();
+    Place { function: name.to_owned(), insn, line }
+}
+
+fn check(
+    function: &Function,
+    functions: usize,
+    address: &mut dyn FnMut(Operand) -> u32,
+) -> Result<Vec<Op>, CodeError> {
+    let error = |insn: usize, problem| CodeError {
+        place: place(&function.name, &function.lines, insn as u32),
+        problem,
+    };
+    let mut ops = Vec::with_capacity(function.insns.len());
+    while let Some(insn) = function.insns.get(ops.len()) {
+        let at = ops.len();
+        let operand = function.operands.get(&(at as u32)).copied();
+        let op = if function.poisoned.contains_key(&(at as u32)) {
+            Op::Poisoned
+        } else {
+            decode(&function.insns, at, operand, address).map_err(|problem| error(at, problem))?
+        };
+        ops.push(op);
+        if insn.is_wide() && at + 1 < function.insns.len() {
+            ops.push(Op::Second);
+        }
+    }
+    for (at, op) in ops.iter().enumerate() {
+        if let Some(target) = op.target()
+            && ops.get(target as usize).is_none_or(|op| *op == Op::Second)
+        {
+            return Err(error(at, Problem::Target(i64::from(target))));
+        }
+        if let Op::Call { function: callee } = op
+            && *callee as usize >= functions
+        {
+            let operand = Operand::Function(FunctionId(*callee));
+            return Err(error(at, Problem::Operand(operand)));
+        }
+    }
+    let last = ops.iter().rposition(|op| *op != Op::Second);
+    if !last.and_then(|last| ops.get(last)).is_some_and(|op| op.ends()) {
+        return Err(error(last.unwrap_or(0), Problem::NoEnd));
+    }
+    Ok(ops)
+}

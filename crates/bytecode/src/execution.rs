@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One call of a function, which stops whenever it needs something from its driver.
+
+use crate::fiber::Fiber;
+use crate::instance::Instance;
+use crate::interpreter::Interpreter;
+use crate::memory::KERNEL;
+use crate::op::{Callee, FRAME, FRAMES};
+use crate::trap::{Place, Trap};
+use rota_object::FunctionId;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// How code is executed. What can be observed is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As machine code; [`crate::Code::compile`] comes first.
+    Jit,
+    /// By the reference interpreter.
+    Interpreter,
+}
+
+/// What to execute.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The function.
+    pub function: FunctionId,
+    /// r1 to r5.
+    pub args: [u64; 5],
+    /// Pointers to the memory for the stack, of [`STACK_BYTES`] at most; r10 is the end.
+    pub stack: Range<u64>,
+    /// How many instructions may be executed: the next call or backward jump after that traps.
+    pub budget: u64,
+}
+
+/// How much stack an execution can use.
+pub const STACK_BYTES: u64 = FRAME * FRAMES;
+
+impl Start {
+    /// The lowest r10 that a function can have.
+    pub(crate) fn lowest_frame(&self) -> u64 {
+        let bottom = self.stack.start.max(self.stack.end.saturating_sub(STACK_BYTES));
+        bottom.saturating_add(FRAME)
+    }
+}
+
+/// Why an execution can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No such function.
+    #[error("the code has no function {}", .0.0)]
+    Function(FunctionId),
+    /// A stack that is too small for one function, or not in the kernel window.
+    #[error("{0:#x?} is no stack; it must lie in the kernel window and have {FRAME} bytes")]
+    Stack(Range<u64>),
+    /// The code was not compiled.
+    #[error("the code has no machine code; compile it first")]
+    NotCompiled,
+    /// The host has no memory for another stack.
+    #[error("the host gives no stack: {0}; raise the limit of address space or of mappings")]
+    Host(#[from] std::io::Error),
+}
+
+/// Where an execution stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It calls a helper or a kernel function, and wants r0.
+    Call {
+        /// Whom.
+        callee: Callee,
+        /// r1 to r5.
+        args: [u64; 5],
+        /// Instructions executed so far, the call included.
+        insns: u64,
+    },
+    /// It has returned.
+    Return {
+        /// r0.
+        value: u64,
+        /// Instructions executed.
+        insns: u64,
+    },
+    /// It did what it must not.
+    Trap(Trap),
+}
+
+/// A call of a function: started, resumed after each step, and dropped at any time.
+pub struct Execution {
+    instance: Rc<Instance>,
+    engine: Engine,
+    /// What it said last, if that was its last word.
+    ended: Option<Step>,
+    suspended: bool,
+}
+
+enum Engine {
+    Jit(Fiber),
+    Interpreter(Box<Interpreter>),
+}
+
+impl Execution {
+    /// Prepares a call; [`Execution::resume`] begins it.
+    pub fn start(mode: Mode, instance: &Rc<Instance>, start: &Start) -> Result<Self, StartError> {
+        if !instance.code().has(start.function) {
+            return Err(StartError::Function(start.function));
+        }
+        let Range { start: bottom, end: top } = start.stack;
+        if bottom < KERNEL || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
+            return Err(StartError::Stack(start.stack.clone()));
+        }
+        let engine = match mode {
+            Mode::Jit => Engine::Jit(Fiber::new(instance, start)?),
+            Mode::Interpreter => Engine::Interpreter(Box::new(Interpreter::new(start))),
+        };
+        Ok(Self { instance: Rc::clone(instance), engine, ended: None, suspended: false })
+    }
+
+    /// Executes until the next step. `value` is the r0 that the last [`Step::Call`] wants, and
+    /// means nothing at first. After [`Step::Return`] or [`Step::Trap`], says the same again.
+    pub fn resume(&mut self, value: u64) -> Step {
+        if let Some(step) = &self.ended {
+            return step.clone();
+        }
+        let step = match &mut self.engine {
+            Engine::Jit(fiber) => fiber.resume(value),
+            Engine::Interpreter(interpreter) => {
+                if self.suspended {
+                    interpreter.answer(value);
+                }
+                interpreter.run(&self.instance)
+            }
+        };
+        self.suspended = true;
+        if !matches!(step, Step::Call { .. }) {
+            self.ended = Some(step.clone());
+        }
+        step
+    }
+
+    /// The instruction that the execution stands at: after a [`Step::Call`], the call.
+    pub fn place(&self) -> Place {
+        let (function, insn) = match &self.engine {
+            Engine::Jit(fiber) => fiber.place(),
+            Engine::Interpreter(interpreter) => interpreter.place(),
+        };
+        self.instance.code().place(function, insn)
+    }
+}

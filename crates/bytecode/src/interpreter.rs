@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The reference interpreter: one instruction after the other, as the standard says.
+
+use crate::arith;
+use crate::execution::{Start, Step};
+use crate::instance::Instance;
+use crate::memory::{fault, place_of, pointer_of};
+use crate::op::{Access, Atomic, FRAME, MAY_GOTO, Op, POISON, Reg, Size, Source, Wide};
+use crate::trap::{Trap, TrapKind};
+use crate::windows::Windows;
+
+/// r0 to r10, and as many more as make a power of two.
+type Registers = [u64; 16];
+
+/// An execution's whole state.
+pub(crate) struct Interpreter {
+    registers: Registers,
+    /// The function and the next instruction.
+    function: u32,
+    at: u32,
+    /// How often `may_goto` goes on, in this call of the function.
+    iterations: u64,
+    callers: Vec<Caller>,
+    insns: u64,
+    budget: u64,
+    /// The lowest r10 that a function can have.
+    lowest_frame: u64,
+}
+
+/// What is kept of a function that called another.
+struct Caller {
+    /// r6 to r10.
+    kept: [u64; 5],
+    function: u32,
+    at: u32,
+    iterations: u64,
+}
+
+/// How an instruction ends, unless the next one follows.
+enum Flow {
+    Next,
+    Goto(u32),
+    Return,
+    Suspend(Step),
+    Trap(TrapKind),
+}
+
+impl Interpreter {
+    pub(crate) fn new(start: &Start) -> Self {
+        let mut registers = [POISON; 16];
+        registers[1..6].copy_from_slice(&start.args);
+        registers[10] = start.stack.end;
+        Self {
+            registers,
+            function: start.function.0,
+            at: 0,
+            iterations: MAY_GOTO,
+            callers: Vec::new(),
+            insns: 0,
+            budget: start.budget,
+            lowest_frame: start.lowest_frame(),
+        }
+    }
+
+    /// Number of the function and of the instruction that was executed last.
+    pub(crate) fn place(&self) -> (u32, u32) {
+        (self.function, self.at)
+    }
+
+    /// Takes r0 from whoever was called.
+    pub(crate) fn answer(&mut self, value: u64) {
+        self.clobber(value);
+        self.at += 1;
+    }
+
+    /// Executes until there is something to say.
+    pub(crate) fn run(&mut self, instance: &Instance) -> Step {
+        let windows = instance.memory().windows();
+        loop {
+            let body = &instance.code().functions[self.function as usize];
+            if let Some(step) = self.function(&body.ops, &windows, instance) {
+                return step;
+            }
+        }
+    }
+
+    /// Executes until another function is the active one, or there is something to say.
+    fn function(&mut self, ops: &[Op], windows: &Windows, instance: &Instance) -> Option<Step> {
+        while let Some(op) = ops.get(self.at as usize) {
+            self.insns += u64::from(*op != Op::Second);
+            let flow = match *op {
+                Op::Call { function } => match self.call(function) {
+                    Ok(()) => return None,
+                    Err(kind) => Flow::Trap(kind),
+                },
+                op => self.execute(op, windows, instance),
+            };
+            match flow {
+                Flow::Next => self.at += 1,
+                Flow::Goto(target) if target <= self.at && self.insns > self.budget => {
+                    return Some(self.trap(instance, TrapKind::Budget));
+                }
+                Flow::Goto(target) => self.at = target,
+                Flow::Return => return self.leave(),
+                Flow::Suspend(step) => return Some(step),
+                Flow::Trap(kind) => return Some(self.trap(instance, kind)),
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn execute(&mut self, op: Op, windows: &Windows, instance: &Instance) -> Flow {
+        match op {
+            Op::Alu { alu, wide: true, dst, src } => {
+                let result = arith::alu64(alu, self.get(dst), self.source(src));
+                self.set(dst, result);
+            }
+            Op::Alu { alu, wide: false, dst, src } => {
+                let result = arith::alu32(alu, self.get(dst) as u32, self.source(src) as u32);
+                self.set(dst, result);
+            }
+            Op::Branch { cond, wide, dst, src, target } => {
+                let (mut a, mut b) = (self.get(dst), self.source(src));
+                if !wide {
+                    (a, b) = (arith::sign_extend(a, 32), arith::sign_extend(b, 32));
+                }
+                if arith::holds(cond, a, b) {
+                    return Flow::Goto(target);
+                }
+            }
+            Op::Load { access, signed, dst } => match self.load(access, windows) {
+                Ok(value) if signed => {
+                    self.set(dst, arith::sign_extend(value, access.size.bytes() as u32 * 8));
+                }
+                Ok(value) => self.set(dst, value),
+                Err(kind) => return Flow::Trap(kind),
+            },
+            Op::Store { access, src } => {
+                let value = self.source(src);
+                if let Err(kind) = self.store(access, value, windows) {
+                    return Flow::Trap(kind);
+                }
+            }
+            Op::Jump { target } => return Flow::Goto(target),
+            Op::Wide { dst, value: Wide::Imm(value) } => self.set(dst, value),
+            Op::Wide { dst, value: Wide::Address(index) } => {
+                self.set(dst, instance.address(index));
+            }
+            Op::Second => {}
+            Op::Exit => return Flow::Return,
+            Op::Suspend { callee } => {
+                let mut args = [0; 5];
+                args.copy_from_slice(&self.registers[1..6]);
+                return Flow::Suspend(Step::Call { callee, args, insns: self.insns });
+            }
+            op => return self.execute_rare(op, windows, instance),
+        }
+        Flow::Next
+    }
+
+    fn execute_rare(&mut self, op: Op, windows: &Windows, instance: &Instance) -> Flow {
+        match op {
+            Op::Neg { wide, dst } => {
+                let value = self.get(dst).wrapping_neg();
+                self.set(dst, if wide { value } else { u64::from(value as u32) });
+            }
+            Op::SignExtend { wide, bits, dst, src } => {
+                let value = arith::sign_extend(self.get(src), bits);
+                self.set(dst, if wide { value } else { u64::from(value as u32) });
+            }
+            Op::Bytes { order, bits, dst } => {
+                let value = arith::bytes(order, bits, self.get(dst));
+                self.set(dst, value);
+            }
+            Op::CastKernel { dst, src } => self.set(dst, u64::from(self.get(src) as u32)),
+            Op::CastUser { dst, src } => {
+                let low = u64::from(self.get(src) as u32);
+                let user = if low == 0 { 0 } else { low | instance.arena_half() };
+                self.set(dst, user);
+            }
+            Op::Atomic { atomic, fetch, access, src } => {
+                if let Err(kind) = self.atomic(atomic, fetch, access, src, windows) {
+                    return Flow::Trap(kind);
+                }
+            }
+            Op::MayGoto { target } => {
+                let Some(left) = self.iterations.checked_sub(1) else {
+                    return Flow::Goto(target);
+                };
+                self.iterations = left;
+            }
+            _ => {
+                let words = instance.code().poison(self.function, self.at);
+                return Flow::Trap(TrapKind::Poisoned(words));
+            }
+        }
+        Flow::Next
+    }
+
+    #[inline]
+    fn get(&self, register: Reg) -> u64 {
+        self.registers[usize::from(register & 15)]
+    }
+
+    #[inline]
+    fn set(&mut self, register: Reg, value: u64) {
+        self.registers[usize::from(register & 15)] = value;
+    }
+
+    #[inline]
+    fn source(&self, source: Source) -> u64 {
+        match source {
+            Source::Reg(register) => self.get(register),
+            Source::Imm(value) => value as u64,
+        }
+    }
+
+    /// Where in the windows an access goes.
+    #[inline]
+    fn place_of(&self, access: Access) -> Result<i64, TrapKind> {
+        let place = place_of(self.get(access.pointer)) + i64::from(access.off);
+        let size = access.size.bytes() as u64;
+        if access.aligned && !(place as u64).is_multiple_of(size) {
+            return Err(TrapKind::Misaligned { pointer: pointer_of(place), size });
+        }
+        Ok(place)
+    }
+
+    #[inline]
+    fn load(&self, access: Access, windows: &Windows) -> Result<u64, TrapKind> {
+        let size = access.size.bytes();
+        let loaded = windows.load(self.place_of(access)?, size);
+        loaded.map_err(|at| TrapKind::Memory(fault(at, size as u64, false)))
+    }
+
+    #[inline]
+    fn store(&self, access: Access, value: u64, windows: &Windows) -> Result<(), TrapKind> {
+        let size = access.size.bytes();
+        let stored = windows.store(self.place_of(access)?, size, value);
+        stored.map_err(|at| TrapKind::Memory(fault(at, size as u64, true)))
+    }
+
+    fn atomic(
+        &mut self,
+        atomic: Atomic,
+        fetch: bool,
+        access: Access,
+        src: Reg,
+        windows: &Windows,
+    ) -> Result<(), TrapKind> {
+        let narrow = |value| if access.size == Size::W { u64::from(value as u32) } else { value };
+        // It needs memory that can be written, even where it would only read.
+        let old = self.load(access, windows).map_err(|kind| match kind {
+            TrapKind::Memory(fault) => TrapKind::Memory(crate::Fault { write: true, ..fault }),
+            kind => kind,
+        })?;
+        let new = arith::atomic(atomic, old, narrow(self.get(src)), narrow(self.get(0)));
+        self.store(access, new, windows)?;
+        match atomic {
+            Atomic::CmpXchg => self.set(0, old),
+            _ if fetch => self.set(src, old),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, function: u32) -> Result<(), TrapKind> {
+        let frame = self.registers[10].wrapping_sub(FRAME);
+        if frame < self.lowest_frame {
+            return Err(TrapKind::StackOverflow);
+        }
+        let mut kept = [0; 5];
+        kept.copy_from_slice(&self.registers[6..11]);
+        let iterations = self.iterations;
+        self.callers.push(Caller { kept, function: self.function, at: self.at, iterations });
+        self.registers[6..10].fill(POISON);
+        self.registers[0] = POISON;
+        self.registers[10] = frame;
+        (self.function, self.at, self.iterations) = (function, 0, MAY_GOTO);
+        if self.insns > self.budget { Err(TrapKind::Budget) } else { Ok(()) }
+    }
+
+    /// Goes back to the caller; or, out of the first function, says what it returns.
+    fn leave(&mut self) -> Option<Step> {
+        let value = self.registers[0];
+        let Some(caller) = self.callers.pop() else {
+            return Some(Step::Return { value, insns: self.insns });
+        };
+        self.registers[6..11].copy_from_slice(&caller.kept);
+        self.clobber(value);
+        (self.function, self.iterations) = (caller.function, caller.iterations);
+        self.at = caller.at + 1;
+        None
+    }
+
+    /// What registers hold after a call.
+    fn clobber(&mut self, value: u64) {
+        self.registers[0] = value;
+        self.registers[1..6].fill(POISON);
+    }
+
+    fn trap(&self, instance: &Instance, kind: TrapKind) -> Step {
+        let place = instance.code().place(self.function, self.at);
+        Step::Trap(Trap { kind, place, insns: self.insns })
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Two windows of host memory, each of 4 GiB, and which of their pages can be reached.
+//!
+//! The only code that touches simulated memory from Rust. It looks every page up first, so it
+//! never faults; compiled code, which looks nothing up, faults on the host's page protection,
+//! which says the same.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ops::Range;
+use std::ptr;
+
+/// Size of a page in bytes.
+pub(crate) const PAGE: u64 = 4096;
+/// Size of a window in bytes.
+pub(crate) const WINDOW: u64 = 1 << 32;
+/// Bits of a pointer that say where in the windows it points.
+pub(crate) const MASK: u64 = 2 * WINDOW - 1;
+/// What no access can cross, on each side: an offset of 15 bits and an access of 8 bytes.
+const GUARD: usize = 1 << 20;
+/// Bytes from the first guard to the last.
+const RESERVED: usize = 2 * WINDOW as usize + 2 * GUARD;
+
+/// May be read.
+pub(crate) const READ: u8 = 1;
+/// May be written.
+pub(crate) const WRITE: u8 = 2;
+
+/// The reserved memory and its page table. Places are counted from the start of the first window;
+/// a place in a guard is one that no page table knows.
+pub(crate) struct Windows {
+    base: *mut u8,
+    pages: Vec<u8>,
+}
+
+impl Windows {
+    /// Reserves the memory; no page can be reached.
+    pub(crate) fn reserve() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping, at a place that the kernel picks, overlaps nothing.
+        let start = unsafe { libc::mmap(ptr::null_mut(), RESERVED, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = start.cast::<u8>().wrapping_add(GUARD);
+        Ok(Self { base, pages: vec![0; (2 * WINDOW / PAGE) as usize] })
+    }
+
+    /// The host's address of place 0.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// Addresses of the host that belong to these windows, guards included.
+    pub(crate) fn host_range(&self) -> Range<usize> {
+        let start = self.base as usize - GUARD;
+        start..start + RESERVED
+    }
+
+    /// How a page can be reached.
+    pub(crate) fn page(&self, page: u64) -> u8 {
+        self.pages.get(page as usize).copied().unwrap_or(0)
+    }
+
+    /// Makes pages reachable as `access` says, keeping what they hold.
+    pub(crate) fn protect(&mut self, pages: Range<u64>, access: u8) -> io::Result<()> {
+        let Some(table) = self.pages.get_mut(pages.start as usize..pages.end as usize) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let protection = match access {
+            0 => libc::PROT_NONE,
+            READ => libc::PROT_READ,
+            _ => libc::PROT_READ | libc::PROT_WRITE,
+        };
+        let start = self.base.wrapping_add((pages.start * PAGE) as usize);
+        // SAFETY: the table has these pages, so they lie in the mapping that we own.
+        let done = unsafe { libc::mprotect(start.cast(), table.len() * PAGE as usize, protection) };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        table.fill(access);
+        Ok(())
+    }
+
+    /// Forgets what pages hold; they hold zeros when they are reachable again.
+    pub(crate) fn discard(&mut self, pages: Range<u64>) -> io::Result<()> {
+        let Some(table) = self.pages.get(pages.start as usize..pages.end as usize) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let start = self.base.wrapping_add((pages.start * PAGE) as usize);
+        let length = table.len() * PAGE as usize;
+        // SAFETY: the table has these pages, so they lie in the mapping that we own, and nobody
+        // holds a reference into it.
+        let done = unsafe { libc::madvise(start.cast(), length, libc::MADV_DONTNEED) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// The host's address of `length` bytes, all of which can be reached as `access` says; else
+    /// the place of the first that can't.
+    #[inline]
+    fn reach(&self, place: i64, length: usize, access: u8) -> Result<*mut u8, i64> {
+        let mut page = place >> PAGE.trailing_zeros();
+        let last = place.saturating_add(length as i64 - 1) >> PAGE.trailing_zeros();
+        while page <= last {
+            let has = usize::try_from(page).ok().and_then(|page| self.pages.get(page));
+            if has.is_none_or(|has| has & access == 0) {
+                return Err(place.max(page << PAGE.trailing_zeros()));
+            }
+            page += 1;
+        }
+        Ok(self.base.wrapping_offset(place as isize))
+    }
+
+    /// Reads a little-endian number of 1, 2, 4 or 8 bytes.
+    #[inline]
+    pub(crate) fn load(&self, place: i64, size: usize) -> Result<u64, i64> {
+        let at = self.reach(place, size, READ)?;
+        // SAFETY: `reach` says that these bytes of our mapping can be read. Anything may have
+        // written them before, and every value of these types is valid.
+        Ok(unsafe {
+            match size {
+                1 => u64::from(at.read()),
+                2 => u64::from(at.cast::<u16>().read_unaligned()),
+                4 => u64::from(at.cast::<u32>().read_unaligned()),
+                _ => at.cast::<u64>().read_unaligned(),
+            }
+        })
+    }
+
+    /// Writes the lowest 1, 2, 4 or 8 bytes of a number.
+    #[inline]
+    pub(crate) fn store(&self, place: i64, size: usize, value: u64) -> Result<(), i64> {
+        let at = self.reach(place, size, WRITE)?;
+        // SAFETY: `reach` says that these bytes of our mapping can be written. They are never
+        // borrowed, only copied in and out, and no other thread knows them.
+        unsafe {
+            match size {
+                1 => at.write(value as u8),
+                2 => at.cast::<u16>().write_unaligned(value as u16),
+                4 => at.cast::<u32>().write_unaligned(value as u32),
+                _ => at.cast::<u64>().write_unaligned(value),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies bytes out.
+    pub(crate) fn read(&self, place: i64, bytes: &mut [u8]) -> Result<(), i64> {
+        let at = self.reach(place, bytes.len(), READ)?;
+        // SAFETY: `reach` says that these bytes of our mapping can be read; `bytes`, a reference,
+        // is not among them, since nobody gets a reference into the mapping.
+        unsafe { ptr::copy_nonoverlapping(at, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Copies bytes in.
+    pub(crate) fn write(&self, place: i64, bytes: &[u8]) -> Result<(), i64> {
+        let at = self.reach(place, bytes.len(), WRITE)?;
+        // SAFETY: as in `read`, and `reach` says that they can be written.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+        Ok(())
+    }
+}
+
+impl Drop for Windows {
+    fn drop(&mut self) {
+        let start = self.base.wrapping_sub(GUARD);
+        // SAFETY: exactly the mapping that `reserve` made; nobody holds a reference into it.
+        unsafe { libc::munmap(start.cast(), RESERVED) };
+    }
+}

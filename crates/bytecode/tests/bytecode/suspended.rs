@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Many executions at once, standing still, interleaved, and dropped half-way.
+
+use crate::asm::*;
+use crate::machine::{BUDGET, MODES, Machine, compile};
+use rota_bytecode::{Execution, Memory, Mode, Protection, STACK_BYTES, Start, StartError, Step};
+use rota_object::{Function, FunctionId, Operand};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Adds up what its helper answers, four times, the third time one function deeper.
+fn adder() -> Vec<Function> {
+    let main = [
+        mov(6, 1),
+        helper(1),
+        alu(true, ADD, 6, 0),
+        helper(2),
+        alu(true, ADD, 6, 0),
+        mov(1, 6),
+        call(),
+        alu(true, ADD, 6, 0),
+        helper(4),
+        alu(true, ADD, 0, 6),
+        exit(),
+    ];
+    let deeper = [mov(6, 1), store(DW, 10, -8, 1), helper(3), load(DW, 1, 10, -8), exit()];
+    let operands = [(6, Operand::Function(FunctionId(1)))];
+    vec![naming(function("main", &main), &operands), function("deeper", &deeper)]
+}
+
+fn start(machine: &Machine, stack: u64, arg: u64) -> Start {
+    Start { stack: stack..stack + STACK_BYTES, ..machine.start([arg, 0, 0, 0, 0]) }
+}
+
+#[test]
+fn interleaved() {
+    const COUNT: u64 = 300;
+    let code = compile(&adder());
+    for mode in MODES {
+        let machine = Machine::new();
+        let instance = machine.instance(&code);
+        let stacks = machine.memory.alloc(COUNT * STACK_BYTES, 1, Protection::ReadWrite).unwrap();
+        let mut executions: Vec<Execution> = (0..COUNT)
+            .map(|i| {
+                let start = start(&machine, stacks + i * STACK_BYTES, i);
+                Execution::start(mode, &instance, &start).unwrap()
+            })
+            .collect();
+        for round in 0..4 {
+            for (i, execution) in (0..).zip(&mut executions) {
+                let value = if round == 0 { 0 } else { i * 10 + round };
+                let Step::Call { insns, .. } = execution.resume(value) else { panic!() };
+                assert_eq!(insns, [2, 4, 10, 14][round as usize]);
+            }
+        }
+        for (i, execution) in (0..).zip(&mut executions) {
+            let expected = i + (i * 10 + 1) + (i * 10 + 2) + (i * 10 + 3) + (i * 10 + 4);
+            let Step::Return { value, insns } = execution.resume(i * 10 + 4) else { panic!() };
+            assert_eq!((value, insns), (expected, 16));
+        }
+    }
+}
+
+#[test]
+fn dropped_half_way() {
+    let code = compile(&adder());
+    let machine = Machine::new();
+    let instance = machine.instance(&code);
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let mut before = 0;
+    for round in 0..2000 {
+        for mode in MODES {
+            let start = start(&machine, machine.stack, 1);
+            let mut execution = Execution::start(mode, &instance, &start).unwrap();
+            for _ in 0..round % 5 {
+                execution.resume(1);
+            }
+        }
+        if round == 1000 {
+            before = maps();
+        }
+    }
+    // Other tests of this process map something, too.
+    assert!(maps() < before + 500, "stacks are left behind: {before} mappings, now {}", maps());
+    assert_eq!(Rc::strong_count(&instance), 1);
+    assert_eq!(Arc::strong_count(&code), 2);
+}
+
+/// The memory and the code live as long as an execution of theirs.
+#[test]
+fn the_last_owner_is_an_execution() {
+    for mode in MODES {
+        let machine = Machine::new();
+        let start = start(&machine, machine.stack, 5);
+        let code = compile(&adder());
+        let mut execution = Execution::start(mode, &machine.instance(&code), &start).unwrap();
+        drop((machine, code));
+        for value in [0, 1, 2, 3] {
+            assert!(matches!(execution.resume(value), Step::Call { .. }));
+        }
+        assert_eq!(execution.resume(4), Step::Return { value: 15, insns: 16 });
+    }
+}
+
+/// A callback is another execution, started while its caller stands still.
+#[test]
+fn an_execution_inside_another() {
+    let code = compile(&adder());
+    for mode in MODES {
+        let machine = Machine::new();
+        let instance = machine.instance(&code);
+        let outer_start = start(&machine, machine.stack, 0);
+        let mut outer = Execution::start(mode, &instance, &outer_start).unwrap();
+        outer.resume(0);
+        assert_eq!((outer.place().function.as_str(), outer.place().insn), ("main", 1));
+        let stack = machine.memory.alloc(STACK_BYTES, 1, Protection::ReadWrite).unwrap();
+        let mut callback = Start { function: FunctionId(1), ..start(&machine, stack, 9) };
+        callback.budget = BUDGET;
+        let other = if mode == Mode::Jit { Mode::Interpreter } else { Mode::Jit };
+        let mut inner = Execution::start(other, &instance, &callback).unwrap();
+        assert!(matches!(inner.resume(0), Step::Call { .. }));
+        assert_eq!(inner.place().function, "deeper");
+        let Step::Return { value, .. } = inner.resume(8) else { panic!() };
+        assert!(matches!(outer.resume(value), Step::Call { .. }));
+    }
+}
+
+#[test]
+fn what_cannot_start() {
+    let code = Arc::new(rota_bytecode::Code::new(&adder()).unwrap());
+    let machine = Machine::new();
+    let instance = machine.instance(&code);
+    let good = start(&machine, machine.stack, 0);
+    let refused = |mode, start: &Start| Execution::start(mode, &instance, start).err().unwrap();
+    assert!(matches!(refused(Mode::Jit, &good), StartError::NotCompiled));
+    let bad = Start { function: FunctionId(2), ..good.clone() };
+    assert!(matches!(refused(Mode::Interpreter, &bad), StartError::Function(FunctionId(2))));
+    let top = machine.stack + 4096;
+    for stack in [top..top, top - 511..top, top..top - 512, 0..4096] {
+        let bad = Start { stack, ..good.clone() };
+        assert!(matches!(refused(Mode::Interpreter, &bad), StartError::Stack(_)));
+    }
+    let memory = Rc::new(Memory::new().unwrap());
+    assert!(rota_bytecode::Instance::new(code, memory, vec![1], 0).is_err());
+}
