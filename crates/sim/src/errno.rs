@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Error numbers, as programs get them (kernel: `include/uapi/asm-generic/errno-base.h`).
+
+/// What a kernel function refuses with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Errno {
+    /// No such entry.
+    NoEntry = 2,
+    /// The argument list is too long: here, a map is full.
+    TooBig = 7,
+    /// Try again.
+    Again = 11,
+    /// A bad address.
+    Fault = 14,
+    /// It exists already.
+    Exists = 17,
+    /// An invalid argument.
+    Invalid = 22,
+    /// Out of range.
+    Range = 34,
+}
+
+impl Errno {
+    /// The number as a function returns it.
+    pub(crate) fn value(self) -> u64 {
+        i64::from(-(self as i32)).cast_unsigned()
+    }
+}
+
+/// What a program gets for a result: 0, or the number of an error.
+pub(crate) fn status(result: Result<(), Errno>) -> u64 {
+    result.map_or_else(Errno::value, |()| 0)
+}

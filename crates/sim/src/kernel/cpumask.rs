@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! CPU masks (kernel: `kernel/bpf/cpumask.c`, `include/linux/cpumask.h`).
+//!
+//! A mask that a program owns lies in memory of its own, with a count of its owners behind it.
+
+use super::{Answer, value};
+use crate::machine::Machine;
+use rota_bytecode::{Fault, Protection};
+
+/// Words of a mask: the kernels here are built for 8,192 CPUs.
+const WORDS: u64 = 8192 / 64;
+const BYTES: u64 = WORDS * 8;
+
+/// A mask, cut to the CPUs that the machine has.
+fn load(machine: &Machine, mask: u64) -> Result<Vec<u64>, Fault> {
+    let cpus = u64::from(machine.shape.cpus);
+    (0..cpus.div_ceil(64))
+        .map(|i| {
+            let left = cpus - 64 * i;
+            let cut = if left < 64 { (1 << left) - 1 } else { u64::MAX };
+            Ok(machine.memory.read_u64(mask + 8 * i)? & cut)
+        })
+        .collect()
+}
+
+fn store(machine: &Machine, mask: u64, words: &[u64]) -> Result<(), Fault> {
+    for (i, word) in words.iter().enumerate() {
+        machine.memory.write_u64(mask + 8 * i as u64, *word)?;
+    }
+    Ok(())
+}
+
+/// The first CPU in a mask; past the last one if there is none.
+fn first_of(machine: &Machine, words: &[u64]) -> u64 {
+    let found = words.iter().enumerate().find(|(_, word)| **word != 0);
+    let cpu = found.map(|(i, word)| 64 * i as u64 + u64::from(word.trailing_zeros()));
+    cpu.unwrap_or(u64::from(machine.shape.cpus))
+}
+
+/// Two masks, word by word.
+fn both(
+    machine: &Machine,
+    one: u64,
+    two: u64,
+    join: fn(u64, u64) -> u64,
+) -> Result<Vec<u64>, Fault> {
+    let (one, two) = (load(machine, one)?, load(machine, two)?);
+    Ok(one.into_iter().zip(two).map(|(a, b)| join(a, b)).collect())
+}
+
+fn any_set(words: &[u64]) -> bool {
+    words.iter().any(|word| *word != 0)
+}
+
+pub(super) fn create(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
+    // A program handles not getting one.
+    let Ok(mask) = machine.memory.alloc(BYTES + 8, 8, Protection::ReadWrite) else {
+        return value(0);
+    };
+    machine.memory.write_u64(mask + BYTES, 1)?;
+    value(mask)
+}
+
+pub(super) fn acquire(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let owners = machine.memory.read_u64(mask + BYTES)?;
+    machine.memory.write_u64(mask + BYTES, owners + 1)?;
+    value(mask)
+}
+
+pub(super) fn release(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let owners = machine.memory.read_u64(mask + BYTES)?;
+    machine.memory.write_u64(mask + BYTES, owners.wrapping_sub(1))?;
+    if owners <= 1 {
+        let freed = machine.memory.free(mask);
+        freed.map_err(|_| Fault { pointer: mask, size: BYTES, write: true })?;
+    }
+    value(0)
+}
+
+pub(super) fn first(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(first_of(machine, &load(machine, mask)?))
+}
+
+pub(super) fn first_zero(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let clear: Vec<u64> = load(machine, mask)?.into_iter().map(|word| !word).collect();
+    value(first_of(machine, &clear).min(u64::from(machine.shape.cpus)))
+}
+
+pub(super) fn first_and(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(first_of(machine, &both(machine, one, two, |a, b| a & b)?))
+}
+
+/// Word and bit of a CPU, if the machine has it.
+fn place(machine: &Machine, cpu: u64, mask: u64) -> Option<(u64, u64)> {
+    let cpu = cpu & 0xffff_ffff;
+    (cpu < u64::from(machine.shape.cpus)).then(|| (mask + cpu / 64 * 8, 1 << (cpu % 64)))
+}
+
+/// Sets or clears a CPU; whether it was set. One that the machine does not have never is.
+fn change(machine: &Machine, cpu: u64, mask: u64, set: Option<bool>) -> Result<bool, Fault> {
+    let Some((at, bit)) = place(machine, cpu, mask) else { return Ok(false) };
+    let word = machine.memory.read_u64(at)?;
+    match set {
+        Some(true) => machine.memory.write_u64(at, word | bit)?,
+        Some(false) => machine.memory.write_u64(at, word & !bit)?,
+        None => {}
+    }
+    Ok(word & bit != 0)
+}
+
+pub(super) fn set_cpu(machine: &mut Machine, [cpu, mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    change(machine, cpu, mask, Some(true))?;
+    value(0)
+}
+
+pub(super) fn clear_cpu(machine: &mut Machine, [cpu, mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    change(machine, cpu, mask, Some(false))?;
+    value(0)
+}
+
+pub(super) fn test(machine: &mut Machine, [cpu, mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(change(machine, cpu, mask, None)?))
+}
+
+pub(super) fn test_and_set(
+    machine: &mut Machine,
+    [cpu, mask, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    value(u64::from(change(machine, cpu, mask, Some(true))?))
+}
+
+pub(super) fn test_and_clear(
+    machine: &mut Machine,
+    [cpu, mask, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    value(u64::from(change(machine, cpu, mask, Some(false))?))
+}
+
+pub(super) fn set_all(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let words = u64::from(machine.shape.cpus).div_ceil(64);
+    store(machine, mask, &vec![u64::MAX; words as usize])?;
+    let all = load(machine, mask)?;
+    store(machine, mask, &all)?;
+    value(0)
+}
+
+pub(super) fn clear(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    store(machine, mask, &vec![0; load(machine, mask)?.len()])?;
+    value(0)
+}
+
+pub(super) fn copy(machine: &mut Machine, [to, from, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    store(machine, to, &load(machine, from)?)?;
+    value(0)
+}
+
+/// Joins two masks into a third; whether that has a CPU.
+fn join(
+    machine: &Machine,
+    [to, one, two, ..]: [u64; 5],
+    how: fn(u64, u64) -> u64,
+) -> Result<Answer, Fault> {
+    let joined = both(machine, one, two, how)?;
+    store(machine, to, &joined)?;
+    value(u64::from(any_set(&joined)))
+}
+
+pub(super) fn and(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    join(machine, args, |a, b| a & b)
+}
+
+pub(super) fn or(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    join(machine, args, |a, b| a | b)
+}
+
+pub(super) fn xor(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    join(machine, args, |a, b| a ^ b)
+}
+
+pub(super) fn equal(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(!any_set(&both(machine, one, two, |a, b| a ^ b)?)))
+}
+
+pub(super) fn intersects(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(any_set(&both(machine, one, two, |a, b| a & b)?)))
+}
+
+/// Whether the second has all that the first has.
+pub(super) fn subset(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(!any_set(&both(machine, one, two, |a, b| a & !b)?)))
+}
+
+pub(super) fn empty(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(!any_set(&load(machine, mask)?)))
+}
+
+pub(super) fn full(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(count(&load(machine, mask)?) == machine.shape.cpus))
+}
+
+pub(super) fn weight(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(count(&load(machine, mask)?)))
+}
+
+fn count(words: &[u64]) -> u32 {
+    words.iter().map(|word| word.count_ones()).sum()
+}
+
+/// The kernel goes round the CPUs, each CPU where it was; here chance decides.
+fn one_of(machine: &mut Machine, words: &[u64]) -> u64 {
+    let count = u64::from(count(words));
+    if count == 0 {
+        return u64::from(machine.shape.cpus);
+    }
+    let skip = machine.random.next() % count;
+    let set = (0..u64::from(machine.shape.cpus))
+        .filter(|cpu| words[(cpu / 64) as usize] >> (cpu % 64) & 1 == 1);
+    set.skip(skip as usize).take(1).sum()
+}
+
+pub(super) fn any(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let words = load(machine, mask)?;
+    value(one_of(machine, &words))
+}
+
+pub(super) fn any_and(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let words = both(machine, one, two, |a, b| a & b)?;
+    value(one_of(machine, &words))
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Formatting (kernel: `bpf_bprintf_prepare()` in `kernel/bpf/helpers.c`, `lib/vsprintf.c`).
+
+use super::memory::text;
+use super::{Answer, value};
+use crate::errno::Errno;
+use crate::machine::Machine;
+use rota_bytecode::Fault;
+
+/// `bpf_snprintf(out, size, format, words, bytes)`: the length that the whole has, with the zero
+/// at its end.
+pub(super) fn snprintf(
+    machine: &mut Machine,
+    [out, size, format, words, len]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let format = text(machine, format)?;
+    let words = (0..len / 8).map(|i| machine.memory.read_u64(words + 8 * i));
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let Some(line) = print(machine, &format, &words)? else {
+        return value(Errno::Invalid.value());
+    };
+    let size = (size & 0xffff_ffff) as usize;
+    if size > 0 {
+        let mut bytes = line.clone().into_bytes();
+        bytes.truncate(size - 1);
+        bytes.push(0);
+        machine.memory.write(out, &bytes)?;
+    }
+    value(line.len() as u64 + 1)
+}
+
+/// The text, or `None` for a format that the kernel refuses.
+pub(super) fn print(
+    machine: &Machine,
+    format: &str,
+    words: &[u64],
+) -> Result<Option<String>, Fault> {
+    let mut out = String::new();
+    let mut words = words.iter();
+    let mut rest = format.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut spec = Spec::default();
+        while let Some(&c) = rest.peek() {
+            match c {
+                '-' => spec.left = true,
+                '0' if spec.width == 0 => spec.zeros = true,
+                '#' => spec.prefix = true,
+                '+' | ' ' => {}
+                '0'..='9' => spec.width = (spec.width * 10 + (c as usize - '0' as usize)).min(512),
+                'l' => spec.long = true,
+                _ => break,
+            }
+            rest.next();
+        }
+        let Some(kind) = rest.next() else { return Ok(None) };
+        if kind == '%' {
+            out.push('%');
+            continue;
+        }
+        let Some(&word) = words.next() else { return Ok(None) };
+        let number = if spec.long { word } else { word & 0xffff_ffff };
+        let plain = match kind {
+            'd' | 'i' if spec.long => word.cast_signed().to_string(),
+            'd' | 'i' => (word as i32).to_string(),
+            'u' => number.to_string(),
+            'x' if spec.prefix => format!("{number:#x}"),
+            'x' => format!("{number:x}"),
+            'X' => format!("{number:X}"),
+            'c' => char::from(word as u8).to_string(),
+            's' => text(machine, word)?,
+            'p' => {
+                // What follows says how to print the pointer; all forms are its value here.
+                while rest.peek().is_some_and(char::is_ascii_alphanumeric) {
+                    rest.next();
+                }
+                format!("{word:016x}")
+            }
+            _ => return Ok(None),
+        };
+        out += &spec.pad(&plain, kind != 's' && kind != 'c');
+    }
+    // Words that the format does not name are refused.
+    Ok(words.next().is_none().then_some(out))
+}
+
+/// What stands between the percent sign and the kind.
+#[derive(Default)]
+struct Spec {
+    left: bool,
+    zeros: bool,
+    prefix: bool,
+    long: bool,
+    width: usize,
+}
+
+impl Spec {
+    fn pad(&self, text: &str, is_number: bool) -> String {
+        let width = self.width;
+        match (self.left, self.zeros && is_number, text.strip_prefix('-')) {
+            (true, ..) => format!("{text:<width$}"),
+            (false, true, Some(digits)) => format!("-{digits:0>0$}", width.saturating_sub(1)),
+            (false, true, None) => format!("{text:0>width$}"),
+            (false, false, _) => format!("{text:>width$}"),
+        }
+    }
+}

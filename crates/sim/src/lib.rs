@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A simulated machine that runs linked objects: their memory, their maps, and what the kernel
+//! does for them.
+//!
+//! * [`Machine`] holds one object's instance: CPUs, a clock, maps, everything a program can reach.
+//! * [`Machine::run`] calls a function. Helpers and kernel functions are answered from two tables,
+//!   `kernel::HELPERS` and `kernel::KFUNCS`; what is in neither stops the run by name.
+//!
+//! The same object, machine and seed give the same results, whatever executes them.
+
+mod errno;
+mod kernel;
+mod machine;
+mod maps;
+mod random;
+mod run;
+
+pub use machine::{LoadError, Machine, Shape};
+pub use run::{Stop, StopKind};

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Maps. Their values lie in the machine's memory; keys and order are kept outside, where no
+//! program can spoil them.
+
+mod array;
+mod hash;
+mod queue;
+mod ring;
+
+use crate::errno::Errno;
+use crate::machine::LoadError;
+use array::Array;
+use hash::Hash;
+use queue::Queue;
+use ring::Ring;
+use rota_bytecode::{Memory, MemoryError, Protection};
+use rota_object::MapDef;
+
+/// Kinds of map (kernel: `enum bpf_map_type`).
+mod kind {
+    pub(super) const HASH: u32 = 1;
+    pub(super) const ARRAY: u32 = 2;
+    pub(super) const PERCPU_HASH: u32 = 5;
+    pub(super) const PERCPU_ARRAY: u32 = 6;
+    pub(super) const LRU_HASH: u32 = 9;
+    pub(super) const ARRAY_OF_MAPS: u32 = 12;
+    pub(super) const QUEUE: u32 = 22;
+    pub(super) const STACK: u32 = 23;
+    pub(super) const RINGBUF: u32 = 27;
+}
+
+/// A map.
+pub(crate) struct Map {
+    /// What programs know it by: memory of which nothing can be read or written.
+    pub(crate) address: u64,
+    /// Where its values start.
+    pub(crate) values: u64,
+    pub(crate) key_size: u32,
+    pub(crate) value_size: u32,
+    pub(crate) contents: Contents,
+}
+
+/// What a map holds.
+pub(crate) enum Contents {
+    Array(Array),
+    /// An array of addresses of maps.
+    Maps(Array),
+    Hash(Hash),
+    Queue(Queue),
+    Ring(Ring),
+}
+
+/// How an element is updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Update {
+    Any,
+    IfNew,
+    IfThere,
+}
+
+impl Update {
+    /// The lowest bits of a helper's flags; others are refused, but for that of spin locks.
+    pub(crate) fn from_flags(flags: u64) -> Result<Self, Errno> {
+        match flags {
+            0 => Ok(Self::Any),
+            1 => Ok(Self::IfNew),
+            2 => Ok(Self::IfThere),
+            _ => Err(Errno::Invalid),
+        }
+    }
+}
+
+/// Values of one map in memory: slots, each with a place for every CPU if they differ by CPU.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    start: u64,
+    stride: u64,
+    cpus: u64,
+    value_size: u32,
+}
+
+impl Slots {
+    fn new(memory: &Memory, map: &MapDef, count: u64, cpus: u64) -> Result<Self, MemoryError> {
+        let stride = u64::from(map.value_size).next_multiple_of(8).max(8);
+        let protection = if map.read_only { Protection::ReadOnly } else { Protection::ReadWrite };
+        let size = stride.saturating_mul(cpus).saturating_mul(count.max(1));
+        let start = memory.alloc(size, 8, Protection::ReadWrite)?;
+        if !map.initial.is_empty() {
+            let from = start + map.initial_at;
+            memory.write(from, &map.initial).map_err(|_| MemoryError::Pointer(from))?;
+        }
+        memory.protect(start, protection)?;
+        Ok(Self { start, stride, cpus, value_size: map.value_size })
+    }
+
+    /// The value in a slot, as a CPU sees it.
+    pub(crate) fn at(&self, slot: u64, cpu: u32) -> Option<u64> {
+        let cpu = if self.cpus == 1 { 0 } else { u64::from(cpu) };
+        let within = cpu < self.cpus;
+        within.then(|| self.start + self.stride * (slot * self.cpus + cpu))
+    }
+
+    /// Sets a value for a CPU, zeroing the others' if the slot is a new one.
+    fn set(&self, memory: &Memory, slot: u64, cpu: u32, value: &[u8], new: bool) {
+        let zero = vec![0; self.value_size as usize];
+        for other in 0..self.cpus as u32 {
+            if let (true, Some(at)) = (new, self.at(slot, other)) {
+                // The slots are the map's own, and can be written.
+                let _ = memory.write(at, &zero);
+            }
+        }
+        if let Some(at) = self.at(slot, cpu) {
+            let _ = memory.write(at, value);
+        }
+    }
+}
+
+impl Map {
+    /// A map as defined, on a machine with so many CPUs.
+    pub(crate) fn new(memory: &Memory, map: &MapDef, cpus: u32) -> Result<Self, LoadError> {
+        let entries = u64::from(map.max_entries);
+        let cpus = u64::from(cpus);
+        let slots = |count, cpus| Slots::new(memory, map, count, cpus);
+        let contents = match map.kind {
+            kind::ARRAY => Contents::Array(Array::new(slots(entries, 1)?, map.max_entries)),
+            kind::PERCPU_ARRAY => {
+                Contents::Array(Array::new(slots(entries, cpus)?, map.max_entries))
+            }
+            kind::ARRAY_OF_MAPS => {
+                let wide = MapDef { value_size: 8, ..map.clone() };
+                let slots = Slots::new(memory, &wide, entries, 1)?;
+                Contents::Maps(Array::new(slots, map.max_entries))
+            }
+            // A value is replaced by a new one before the old one is free.
+            kind::HASH => Contents::Hash(Hash::new(slots(entries + 1, 1)?, entries, false)),
+            kind::PERCPU_HASH => {
+                Contents::Hash(Hash::new(slots(entries + 1, cpus)?, entries, false))
+            }
+            kind::LRU_HASH => Contents::Hash(Hash::new(slots(entries + 1, 1)?, entries, true)),
+            kind::QUEUE => Contents::Queue(Queue::new(map.value_size, map.max_entries, false)),
+            kind::STACK => Contents::Queue(Queue::new(map.value_size, map.max_entries, true)),
+            kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
+            other => return Err(LoadError::Map(map.name.clone(), other)),
+        };
+        let address = memory.alloc(1, 8, Protection::ReadOnly)?;
+        let values = match &contents {
+            Contents::Array(a) | Contents::Maps(a) => a.slots.start,
+            Contents::Hash(h) => h.slots.start,
+            Contents::Queue(_) | Contents::Ring(_) => 0,
+        };
+        let (key_size, value_size) = (map.key_size, map.value_size);
+        Ok(Self { address, values, key_size, value_size, contents })
+    }
+
+    /// Puts a map into a map of maps.
+    pub(crate) fn set_inner(
+        &mut self,
+        memory: &Memory,
+        index: u32,
+        inner: u64,
+    ) -> Result<(), String> {
+        let Contents::Maps(array) = &self.contents else { return Err("it holds no maps".into()) };
+        let at = array.lookup(&index.to_le_bytes(), 0).ok_or("it has no such index")?;
+        memory.write_u64(at, inner).map_err(|fault| fault.to_string())
+    }
+
+    /// The value of a key, as a CPU sees it.
+    pub(crate) fn lookup(&mut self, memory: &Memory, key: &[u8], cpu: u32) -> Option<u64> {
+        match &mut self.contents {
+            Contents::Array(array) => array.lookup(key, cpu),
+            Contents::Maps(array) => {
+                memory.read_u64(array.lookup(key, cpu)?).ok().filter(|map| *map != 0)
+            }
+            Contents::Hash(hash) => hash.lookup(key, cpu),
+            Contents::Queue(_) | Contents::Ring(_) => None,
+        }
+    }
+
+    /// Sets the value of a key for a CPU.
+    pub(crate) fn update(
+        &mut self,
+        memory: &Memory,
+        (key, value): (&[u8], &[u8]),
+        cpu: u32,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        let how = Update::from_flags(flags)?;
+        match &mut self.contents {
+            Contents::Array(array) => array.update(memory, (key, value), cpu, how),
+            Contents::Hash(hash) => hash.update(memory, (key, value), cpu, how),
+            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) => Err(Errno::Invalid),
+        }
+    }
+
+    /// Removes a key.
+    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<(), Errno> {
+        match &mut self.contents {
+            Contents::Hash(hash) => hash.delete(key),
+            _ => Err(Errno::Invalid),
+        }
+    }
+
+    /// The element after the one with this key, or the first: its key, and its value as a CPU
+    /// sees it.
+    pub(crate) fn after(&self, key: Option<&[u8]>, cpu: u32) -> Option<(Vec<u8>, u64)> {
+        match &self.contents {
+            Contents::Array(array) => array.after(key, cpu),
+            Contents::Hash(hash) => hash.after(key, cpu),
+            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) => None,
+        }
+    }
+}

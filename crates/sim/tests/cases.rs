@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Every case of `bpf/test/case`, through both engines and linked against every supported kernel:
+//! the same answers as the kernel's own, which a test in the virtual machines asks for.
+
+use rota_bytecode::Mode;
+use rota_object::{KernelTypes, Object, Type};
+use rota_programs::test;
+use rota_sim::{Machine, Shape, StopKind};
+
+/// Objects that use what is not simulated yet. The test fails when one of them works, so that it
+/// is taken off the list.
+const NOT_YET: &[&str] = &["kfunc_arena", "kfunc_object", "kfunc_task"];
+
+#[test]
+fn every_case_returns_what_stands_beside_it() {
+    let mut right = 0;
+    for kernel in KernelTypes::builtin_names() {
+        let types = KernelTypes::builtin(kernel).unwrap();
+        for (name, bytes) in test::CASES {
+            let object = Object::parse(bytes).unwrap();
+            let image = object.link(&types).unwrap_or_else(|e| panic!("{name}: {e}"));
+            if NOT_YET.contains(name) {
+                assert!(unsimulated(&object, &image), "{name} works on {kernel}");
+                continue;
+            }
+            for mode in [Mode::Jit, Mode::Interpreter] {
+                let shape = Shape { mode, ..Shape::default() };
+                let mut machine =
+                    Machine::load(shape, &image).unwrap_or_else(|e| panic!("{name}: {e}"));
+                for (program, expected) in expectations(&object) {
+                    let entry = image.entries.iter().find(|e| e.name == program).unwrap();
+                    let found = machine.run(entry.function, [0; 5]);
+                    let found = found.unwrap_or_else(|e| panic!("{name}/{program}: {e}"));
+                    let place = format!("{name}/{program} by {mode:?} on {kernel}");
+                    assert_eq!(found as u32 as i32, expected, "{place}");
+                    right += 1;
+                }
+            }
+        }
+    }
+    assert!(right > 4 * 2 * 400, "only {right} cases ran");
+}
+
+/// Whether something is missing that the object needs: a kind of map, or a function.
+fn unsimulated(object: &Object, image: &rota_object::Image) -> bool {
+    let Ok(mut machine) = Machine::load(Shape::default(), image) else { return true };
+    expectations(object).iter().any(|(program, _)| {
+        let entry = image.entries.iter().find(|e| e.name == *program).unwrap();
+        let stop = machine.run(entry.function, [0; 5]).err();
+        stop.is_some_and(|stop| matches!(*stop.kind, StopKind::Unknown(_)))
+    })
+}
+
+/// The programs that say what they must return.
+fn expectations(object: &Object) -> Vec<(String, i32)> {
+    let btf = object.btf();
+    let mut found = Vec::new();
+    for (id, ty) in btf.iter() {
+        let Type::Func { name, .. } = ty else { continue };
+        let mut tags = btf.tags_of(id);
+        let number = tags.find_map(|(_, text)| text.strip_prefix("expect:")?.parse().ok());
+        found.extend(number.map(|n| (btf.text(*name).to_owned(), n)));
+    }
+    found
+}
