@@ -73,6 +73,8 @@ pub fn minimise(btf: &Btf, distance: Distance) -> Btf {
                 // it has to be a structure, not a declaration.
                 kept.add(*target, 1);
             }
+        } else if is_scx_function(btf, ty) {
+            kept.add(id, 1);
         } else if is_wanted(btf, ty) {
             kept.add(id, distance.0);
         }
@@ -109,6 +111,13 @@ fn per_cpu(btf: &Btf) -> Vec<(TypeId, u32, u32)> {
         !matches!(ty, Type::Struct { .. }) || is_wanted(btf, ty)
     };
     sections.flatten().filter(wanted).copied().collect()
+}
+
+/// A function of sched_ext. Some kernels lack the remark on old ones, by which functions that
+/// programs may call are known; loaders go by the name alone.
+fn is_scx_function(btf: &Btf, ty: &Type) -> bool {
+    let Type::Func { name, .. } = ty else { return false };
+    btf.text(*name).trim_start_matches('_').starts_with("scx_bpf_")
 }
 
 fn is_wanted(btf: &Btf, ty: &Type) -> bool {
