@@ -66,6 +66,7 @@ impl Object {
             LinkErrors(vec![LinkError { symbol, kernel: kernel.shown_name(), line: None, problem }])
         };
         let mut linker = Linker::read(self, kernel).map_err(damaged)?;
+        linker.check_programs();
         linker.resolve_externs();
         let tables = linker.fit_tables();
         let programs = linker.programs(wanted);
@@ -137,6 +138,17 @@ impl<'a> Linker<'a> {
         let line = place.and_then(|(code, insn)| self.codes.all.get(code)?.line_of(self.btf, insn));
         let kernel = self.kernel.shown_name();
         self.errors.push(LinkError { symbol: symbol.to_owned(), kernel, line, problem });
+    }
+
+    /// A program that other files cannot see is none to libbpf.
+    fn check_programs(&mut self) {
+        let hidden = |code: &&Code| code.section_name != ".text" && code.named && !code.global;
+        let hidden: Vec<String> =
+            self.codes.all.iter().filter(hidden).map(|code| code.name.clone()).collect();
+        for name in hidden {
+            let text = "a program cannot be static, only functions without a section can";
+            self.error(&name, None, Problem::Object(text.to_owned()));
+        }
     }
 
     /// Where a symbol is used first.
