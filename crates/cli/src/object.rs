@@ -68,3 +68,40 @@ fn from_file(file: &Path) -> Result<KernelTypes> {
     }
     Ok(KernelTypes::from_bytes(&file.display().to_string(), &fs::read(file)?)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The message that a command line ends with.
+    fn message(object: &str, kernel: &[&str], btf: &[&Path]) -> String {
+        let args = Args {
+            object: object.to_owned(),
+            kernel: kernel.iter().map(ToString::to_string).collect(),
+            btf: btf.iter().map(|file| file.to_path_buf()).collect(),
+            format: Format::Json,
+        };
+        format!("{:#}", run(&args).unwrap_err())
+    }
+
+    #[test]
+    fn bad_input_is_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.bpf.o");
+        fs::write(&file, b"\x7fELF").unwrap();
+        let name = file.to_str().unwrap();
+        for (found, words) in [
+            (message("simpel", &[], &[]), "there are: simple"),
+            (message("missing.bpf.o", &[], &[]), "missing.bpf.o: No such file"),
+            (message(name, &[], &[]), "not a usable ELF object"),
+            (message("simple", &["6.1"], &[]), "there are those of 6.16, 6.18, 7.0, 7.3"),
+            (message("simple", &[], &[&file]), "not a usable ELF file"),
+            (message("simple", &[], &[dir.path()]), "not a file with the types of a kernel"),
+        ] {
+            assert!(found.contains(words) && !found.contains('\n'), "{found}");
+        }
+        fs::write(&file, b"no types").unwrap();
+        let found = message("simple", &[], &[&file]);
+        assert!(found.contains("this is no BTF"), "{found}");
+    }
+}

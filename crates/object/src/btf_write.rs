@@ -157,11 +157,17 @@ mod tests {
     use crate::btf_decl::Enumerator;
     use proptest::prelude::*;
 
-    /// One type among `count` types, with names of a small table.
-    fn any_type(count: u32) -> impl Strategy<Value = Type> {
-        let id = || (0..count).prop_map(TypeId);
-        let name = || prop::sample::select(vec![0u32, 1, 4, 9]);
-        let member = (name(), id(), 0u32..1 << 24, prop_oneof![Just(0u8), 1u8..64]);
+    fn id(count: u32) -> impl Strategy<Value = TypeId> {
+        (0..count).prop_map(TypeId)
+    }
+
+    /// The place of a name in a small table.
+    fn name() -> impl Strategy<Value = u32> {
+        prop::sample::select(vec![0u32, 1, 4, 9])
+    }
+
+    fn any_struct(count: u32) -> impl Strategy<Value = Type> {
+        let member = (name(), id(count), 0u32..1 << 24, prop_oneof![Just(0u8), 1u8..64]);
         let member = member.prop_map(|(name, ty, offset_bits, width_bits)| Member {
             name,
             ty,
@@ -169,85 +175,82 @@ mod tests {
             width_bits,
         });
         let members = prop::collection::vec(member, 0..5);
-        let narrow = prop::collection::vec((name(), any::<i32>()), 0..4);
-        let wide = prop::collection::vec((name(), any::<i64>()), 0..4);
+        (name(), any::<u32>(), any::<bool>(), members)
+            .prop_map(|(name, size, union, members)| Type::Struct { name, size, union, members })
+    }
+
+    fn any_enum() -> impl Strategy<Value = Type> {
+        let values = prop::collection::vec((name(), any::<i64>()), 0..4);
+        (name(), any::<bool>(), any::<bool>(), values).prop_map(|(name, signed, wide, values)| {
+            // Only the wide kind has room for 64 bits.
+            let fit = |value: i64| match (wide, signed) {
+                (true, _) => value,
+                (false, true) => i64::from(value as i32),
+                (false, false) => i64::from(value as u32),
+            };
+            let value = |(name, value)| Enumerator { name, value: fit(value) };
+            let values = values.into_iter().map(value).collect();
+            Type::Enum { name, size: if wide { 8 } else { 4 }, signed, wide, values }
+        })
+    }
+
+    fn any_modifier() -> impl Strategy<Value = Modifier> {
         let tag = (name(), any::<bool>());
-        let modifier = prop_oneof![
+        prop_oneof![
             Just(Modifier::Volatile),
             Just(Modifier::Const),
             Just(Modifier::Restrict),
             tag.prop_map(|(text, attribute)| Modifier::Tag { text, attribute }),
-        ];
+        ]
+    }
+
+    fn any_number() -> impl Strategy<Value = Type> {
+        let rest = any::<(u8, u8, bool, bool, bool)>();
+        (name(), 0u32..17, rest).prop_map(|(name, size, rest)| {
+            let (bits, offset, signed, character, boolean) = rest;
+            Type::Int { name, size, bits, offset, signed, character, boolean }
+        })
+    }
+
+    /// One type among `count` types.
+    fn any_type(count: u32) -> impl Strategy<Value = Type> {
+        let id = || id(count);
+        let params = prop::collection::vec((name(), id()), 0..4);
+        let vars = prop::collection::vec((id(), any::<u32>(), any::<u32>()), 0..4);
+        let tag = (name(), id(), -1i32..4, any::<bool>());
         prop_oneof![
-            (name(), 0u32..17, any::<(u8, u8, bool, bool, bool)>()).prop_map(
-                |(name, size, (bits, offset, signed, character, boolean))| Type::Int {
-                    name,
-                    size,
-                    bits,
-                    offset,
-                    signed,
-                    character,
-                    boolean
-                }
-            ),
+            any_number(),
+            any_struct(count),
+            any_enum(),
             id().prop_map(Type::Ptr),
             (id(), id(), any::<u32>()).prop_map(|(element, index, len)| Type::Array {
                 element,
                 index,
                 len
             }),
-            (name(), any::<u32>(), any::<bool>(), members).prop_map(
-                |(name, size, union, members)| Type::Struct { name, size, union, members }
-            ),
-            (name(), any::<bool>(), narrow).prop_map(|(name, signed, values)| Type::Enum {
-                name,
-                size: 4,
-                signed,
-                wide: false,
-                values: values
-                    .into_iter()
-                    .map(|(name, v)| Enumerator {
-                        name,
-                        value: if signed { v.into() } else { v.cast_unsigned().into() }
-                    })
-                    .collect()
-            }),
-            (name(), any::<bool>(), wide).prop_map(|(name, signed, values)| Type::Enum {
-                name,
-                size: 8,
-                signed,
-                wide: true,
-                values: values
-                    .into_iter()
-                    .map(|(name, value)| Enumerator { name, value })
-                    .collect()
-            }),
             (name(), any::<bool>()).prop_map(|(name, union)| Type::Forward { name, union }),
             (name(), id()).prop_map(|(name, target)| Type::Typedef { name, target }),
-            (modifier, id()).prop_map(|(kind, target)| Type::Modifier { kind, target }),
+            (any_modifier(), id()).prop_map(|(kind, target)| Type::Modifier { kind, target }),
             (name(), id(), 0u32..3).prop_map(|(name, proto, linkage)| Type::Func {
                 name,
                 proto,
                 linkage
             }),
-            (id(), prop::collection::vec((name(), id()), 0..4))
-                .prop_map(|(ret, params)| Type::FuncProto { ret, params }),
+            (id(), params).prop_map(|(ret, params)| Type::FuncProto { ret, params }),
             (name(), id(), 0u32..3).prop_map(|(name, target, linkage)| Type::Var {
                 name,
                 target,
                 linkage
             }),
-            (name(), any::<u32>(), prop::collection::vec((id(), any::<u32>(), any::<u32>()), 0..4))
-                .prop_map(|(name, size, vars)| Type::DataSec { name, size, vars }),
+            (name(), any::<u32>(), vars).prop_map(|(name, size, vars)| Type::DataSec {
+                name,
+                size,
+                vars
+            }),
             (name(), 0u32..17).prop_map(|(name, size)| Type::Float { name, size }),
-            (name(), id(), -1i32..4, any::<bool>()).prop_map(
-                |(text, target, component, attribute)| Type::DeclTag {
-                    text,
-                    target,
-                    component,
-                    attribute
-                }
-            ),
+            tag.prop_map(|(text, target, component, attribute)| {
+                Type::DeclTag { text, target, component, attribute }
+            }),
         ]
     }
 

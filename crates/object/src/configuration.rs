@@ -23,10 +23,11 @@ impl Configuration {
                     let version = comment.split_whitespace().find_map(version);
                     found.version = version.unwrap_or_default();
                 }
-            } else if let Some((name, value)) = line.split_once('=') {
-                if name.starts_with("CONFIG_") && !value.is_empty() {
-                    found.values.insert(name.to_owned(), value.trim_end().to_owned());
-                }
+            } else if let Some((name, value)) = line.split_once('=')
+                && name.starts_with("CONFIG_")
+                && !value.is_empty()
+            {
+                found.values.insert(name.to_owned(), value.trim_end().to_owned());
             }
         }
         found

@@ -150,6 +150,9 @@ impl Object {
     }
 }
 
+/// How many bytes of `.bss` are written out, over all variables of an object.
+const ZEROS_MAX: u64 = 4 << 20;
+
 /// Numbers of the ELF format: a machine, and a byte order.
 const EM_BPF: u16 = 247;
 const BIG_ENDIAN: u8 = 2;
@@ -224,6 +227,7 @@ fn read_globals(file: &File<'_>, btf: &Btf) -> Result<BTreeMap<String, Global>, 
         }
     }
     let mut globals = BTreeMap::new();
+    let mut zeros = ZEROS_MAX;
     for symbol in file.symbols().filter(|s| s.kind() == SymbolKind::Data) {
         let Some(index) = symbol.section_index() else { continue };
         let elf = |e: object::read::Error| ObjectError::Elf(e.to_string());
@@ -231,7 +235,7 @@ fn read_globals(file: &File<'_>, btf: &Btf) -> Result<BTreeMap<String, Global>, 
         let (name, section_name) = (symbol.name().map_err(elf)?, section.name().map_err(elf)?);
         let Some(&(var, ty)) = types.get(name).filter(|_| is_data(section_name)) else { continue };
         let (offset, size) = (symbol.address(), symbol.size());
-        let initial = initial_bytes(&section, offset, size).ok_or_else(|| {
+        let initial = initial_bytes(&section, offset, size, &mut zeros).ok_or_else(|| {
             ObjectError::Elf(format!("variable {name} lies outside its section {section_name}"))
         })?;
         globals.insert(
@@ -251,16 +255,23 @@ fn read_globals(file: &File<'_>, btf: &Btf) -> Result<BTreeMap<String, Global>, 
     Ok(globals)
 }
 
-fn initial_bytes<'a>(section: &impl ObjectSection<'a>, offset: u64, size: u64) -> Option<Vec<u8>> {
+fn initial_bytes<'a>(
+    section: &impl ObjectSection<'a>,
+    offset: u64,
+    size: u64,
+    zeros: &mut u64,
+) -> Option<Vec<u8>> {
     let end = offset.checked_add(size)?;
     if end > section.size() {
         return None;
     }
     let data = section.data().ok()?;
     if data.is_empty() {
-        // .bss has a size but no bytes; what it may claim is bounded, so that a forged size
-        // does not become an allocation.
-        return Some(if size <= 1 << 20 { vec![0; size as usize] } else { Vec::new() });
+        // .bss has a size but no bytes; what it may claim is bounded, so that forged sizes do not
+        // become allocations.
+        let granted = if size <= *zeros { size } else { 0 };
+        *zeros -= granted;
+        return Some(vec![0; granted as usize]);
     }
     data.get(offset as usize..end as usize).map(<[u8]>::to_vec)
 }

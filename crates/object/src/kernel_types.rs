@@ -19,7 +19,7 @@ pub enum KernelTypesError {
         name: String,
     },
     /// The file is damaged, or something else.
-    #[error("{0}")]
+    #[error(transparent)]
     Btf(#[from] BtfError),
     /// An ELF file without type information.
     #[error(

@@ -8,8 +8,12 @@ use std::sync::LazyLock;
 
 static KERNEL: LazyLock<KernelTypes> = LazyLock::new(|| KernelTypes::builtin("7.3").unwrap());
 
-const OBJECTS: [&[u8]; 3] =
-    [rota_programs::simple::OBJECT, rota_programs::test::DOORS, rota_programs::test::CORE];
+const OBJECTS: [&[u8]; 4] = [
+    rota_programs::simple::OBJECT,
+    rota_programs::test::DOORS,
+    rota_programs::test::CORE,
+    rota_programs::test::ARENA,
+];
 
 fn link(bytes: &[u8]) -> Option<Image> {
     Object::parse(bytes).ok()?.link(&KERNEL).ok()
@@ -70,7 +74,7 @@ proptest! {
 
     #[test]
     fn bytes_changed_anywhere(
-        which in 0usize..3,
+        which in 0usize..4,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let mut damaged = OBJECTS[which].to_vec();

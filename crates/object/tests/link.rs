@@ -135,3 +135,63 @@ fn maps_and_globals() {
     let line = ask.line_of(ask.insns.len() as u32 - 1).unwrap();
     assert!(line.file.ends_with("doors.bpf.c") && line.line > 80, "{line:?}");
 }
+
+#[test]
+fn what_a_loader_puts_in_place() {
+    for (kernel, version, start) in [("6.18", [15, 18, 6, 0], 0), ("7.3", [4, 3, 7, 0], 3 * 4096)] {
+        let image = link(rota_programs::test::ARENA, kernel);
+        is_whole(&image);
+        let map = |name: &str| image.maps.iter().find(|m| m.name == name).unwrap();
+        let values: Vec<u8> = [3u64, 7].into_iter().flat_map(u64::to_le_bytes).collect();
+        assert_eq!((map("arena").initial.len(), map("arena").initial_at), (16, start));
+        let mut found: Vec<u8> = map("arena").initial.clone();
+        // The compiler chooses which variable comes first.
+        if found[0] == 7 {
+            found.rotate_left(8);
+        }
+        assert_eq!(found, values);
+        let slots: Vec<(u32, &str)> = map("outer")
+            .slots
+            .iter()
+            .map(|(slot, id)| (*slot, image.maps[id.0 as usize].name.as_str()))
+            .collect();
+        assert_eq!(slots, [(0, "first"), (2, "second")]);
+        let inner = map("outer").inner.as_ref().unwrap();
+        assert_eq!((inner.kind, inner.value_size, inner.max_entries), (2, 8, 2));
+        // By falling alignment: CONFIG_HZ, LINUX_KERNEL_VERSION, and one that no kernel has.
+        let config = &map(".kconfig").initial;
+        assert_eq!(config[..8], 250u64.to_le_bytes());
+        assert_eq!(config[8..12], version);
+        assert_eq!(config[12..], [0]);
+        assert_eq!((image.variables.len(), image.variables[0].var), (1, None));
+        let names: Vec<&str> = image.entries.iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(names, ["look"], "the other has a question mark");
+        let look = &image.functions[image.entries[0].function.0 as usize];
+        let inside = look.operands.values().filter_map(|o| match o {
+            Operand::MapValue(id, at) => Some((image.maps[id.0 as usize].name.as_str(), *at)),
+            _ => None,
+        });
+        let inside: BTreeSet<_> = inside.collect();
+        let expected = [
+            (".kconfig", 0),
+            (".kconfig", 8),
+            (".kconfig", 12),
+            ("arena", start),
+            ("arena", start + 8),
+        ];
+        assert_eq!(inside, expected.into_iter().collect());
+    }
+}
+
+#[test]
+fn programs_can_be_left_out() {
+    let kernel = KernelTypes::builtin("7.3").unwrap();
+    let object = Object::parse(rota_programs::test::DOORS).unwrap();
+    let image = object.link_programs(&kernel, &|p| p.section == "syscall").unwrap();
+    let names: Vec<&str> = image.entries.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["ask"]);
+    // Callbacks of a table always come along.
+    let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
+    let image = object.link_programs(&kernel, &|_| false).unwrap();
+    assert_eq!(image.entries.len(), image.tables[0].callbacks.len());
+}

@@ -20,31 +20,31 @@ pub fn table(found: &Description) -> String {
         };
         let title = format!("callbacks: {} ({}{shown})", table.name, table.kernel_type);
         let rows = table.callbacks.iter().map(|(m, p)| vec![m.clone(), p.clone()]);
-        section(&mut out, &title, rows.collect());
+        section(&mut out, &title, &rows.collect::<Vec<_>>());
     }
     let rows = found.needs.parts.iter().map(|part| {
         vec![part.name.clone(), part.section.clone(), format!("{} insns", part.instructions)]
     });
-    section(&mut out, "functions", rows.collect());
+    section(&mut out, "functions", &rows.collect::<Vec<_>>());
     let rows = found.needs.maps.iter().map(|map| {
         let kind = found.map_kinds.get(&map.kind).cloned().unwrap_or_default();
         let kind = if map.data { "data".to_owned() } else { kind };
         let sizes = format!("key {} B, value {} B", map.key_size, map.value_size);
         vec![map.name.clone(), kind, sizes, format!("{} entries", map.max_entries)]
     });
-    section(&mut out, "maps", rows.collect());
+    section(&mut out, "maps", &rows.collect::<Vec<_>>());
     let rows = found.globals.iter().map(|global| {
         let value = format!("= {}", global.value);
         vec![global.name.clone(), global.section.clone(), global.ty.clone(), value]
     });
-    section(&mut out, "globals", rows.collect());
-    section(&mut out, "kfuncs", taken(&found.needs.kfuncs));
-    section(&mut out, "kernel variables", taken(&found.needs.variables));
-    section(&mut out, "configuration", taken(&found.needs.config));
+    section(&mut out, "globals", &rows.collect::<Vec<_>>());
+    section(&mut out, "kfuncs", &taken(&found.needs.kfuncs));
+    section(&mut out, "kernel variables", &taken(&found.needs.variables));
+    section(&mut out, "configuration", &taken(&found.needs.config));
     let rows = found.helpers.iter().map(|(id, name)| vec![name.clone(), format!("helper {id}")]);
-    section(&mut out, "helpers", rows.collect());
+    section(&mut out, "helpers", &rows.collect::<Vec<_>>());
     let rows = found.needs.types.iter().map(|name| vec![name.clone()]);
-    section(&mut out, "kernel types (CO-RE)", rows.collect());
+    section(&mut out, "kernel types (CO-RE)", &rows.collect::<Vec<_>>());
     for fit in &found.kernels {
         kernel(&mut out, fit);
     }
@@ -67,7 +67,7 @@ fn taken(list: &[Taken]) -> Vec<Vec<String>> {
 }
 
 /// A title and rows, whose columns are as wide as their widest entry.
-fn section(out: &mut String, title: &str, rows: Vec<Vec<String>>) {
+fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
     if rows.is_empty() {
         return;
     }
@@ -75,7 +75,7 @@ fn section(out: &mut String, title: &str, rows: Vec<Vec<String>>) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|i| width(i).unwrap_or(0)).collect();
-    for row in &rows {
+    for row in rows {
         let mut text = String::from(" ");
         for (cell, width) in row.iter().zip(&widths) {
             // Writing to a string cannot fail.

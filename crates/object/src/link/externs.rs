@@ -77,8 +77,11 @@ pub(crate) fn read(file: &File<'_>, btf: &Btf) -> (Vec<Extern>, Vec<(String, Pro
     (found, problems)
 }
 
-/// Declared names with their types, and the section that each declaration is in.
-fn declarations(btf: &Btf) -> (BTreeMap<&str, (TypeId, TypeId)>, BTreeMap<TypeId, &str>) {
+/// Declarations by name, each with its type.
+type Declared<'a> = BTreeMap<&'a str, (TypeId, TypeId)>;
+
+/// All declarations, and the section that each is in.
+fn declarations(btf: &Btf) -> (Declared<'_>, BTreeMap<TypeId, &str>) {
     let (mut declared, mut sections) = (BTreeMap::new(), BTreeMap::new());
     for (id, ty) in btf.iter() {
         match ty {
@@ -127,11 +130,18 @@ fn form(btf: &Btf, ty: TypeId) -> Option<Form> {
     }
 }
 
-/// The bytes of `.kconfig` with the place of each value, and what is wrong with values.
-pub(crate) fn configure(
-    externs: &[Extern],
-    kernel: &KernelTypes,
-) -> (Vec<u8>, BTreeMap<usize, u64>, Vec<(String, Problem)>) {
+/// The section `.kconfig`, filled in.
+#[derive(Debug, Default)]
+pub(crate) struct Configured {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the value of each symbol is.
+    pub(crate) places: BTreeMap<usize, u64>,
+    /// What is wrong with values.
+    pub(crate) problems: Vec<(String, Problem)>,
+}
+
+/// Fills in the values of the configuration.
+pub(crate) fn configure(externs: &[Extern], kernel: &KernelTypes) -> Configured {
     let mut wanted: Vec<(&Extern, Config)> = externs
         .iter()
         .filter_map(|e| match e.kind {
@@ -141,7 +151,7 @@ pub(crate) fn configure(
         .collect();
     // As libbpf lays them out: by falling alignment, then by size and name.
     wanted.sort_by_key(|(e, c)| (u64::MAX - c.align, c.size, e.name.clone()));
-    let (mut bytes, mut places, mut problems) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let Configured { mut bytes, mut places, mut problems } = Configured::default();
     for (wanted, config) in wanted {
         let at = (bytes.len() as u64).next_multiple_of(config.align.max(1));
         places.insert(wanted.symbol, at);
@@ -152,7 +162,7 @@ pub(crate) fn configure(
             Err(problem) => problems.push((wanted.name.clone(), problem)),
         }
     }
-    (bytes, places, problems)
+    Configured { bytes, places, problems }
 }
 
 /// No value is longer; a made-up array may claim to be.

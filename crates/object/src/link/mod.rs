@@ -17,14 +17,15 @@ pub use needs::{Needs, Part, Taken};
 use crate::btf::Btf;
 use crate::btf_ext::{BtfExt, CoreRelo};
 use crate::elf::{File, Object, ObjectError, Program, open, section_data};
-use crate::image::{Entry, Function, FunctionId, Image, KfuncId, MapDef, MapId, Table, VariableId};
+use crate::image::{self, Function, FunctionId, Image, KfuncId, MapDef, MapId, Table, VariableId};
 use crate::insn::INSN_BYTES;
 use crate::kernel_types::KernelTypes;
 use crate::relocate::{Relocator, patch};
 use code::{Code, Codes, Target, section_index};
-use externs::{Extern, ExternKind};
+use externs::{Configured, Extern, ExternKind};
 use maps::Maps;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use table::{Fitted, RawTable};
 
 /// The first kernel on which libbpf puts an arena's variables at its end.
@@ -65,6 +66,7 @@ impl Object {
             LinkErrors(vec![LinkError { symbol, kernel: kernel.shown_name(), line: None, problem }])
         };
         let mut linker = Linker::read(self, kernel).map_err(damaged)?;
+        linker.check_programs();
         linker.resolve_externs();
         let tables = linker.fit_tables();
         let programs = linker.programs(wanted);
@@ -138,6 +140,17 @@ impl<'a> Linker<'a> {
         self.errors.push(LinkError { symbol: symbol.to_owned(), kernel, line, problem });
     }
 
+    /// A program that other files cannot see is none to libbpf.
+    fn check_programs(&mut self) {
+        let hidden = |code: &&Code| code.section_name != ".text" && code.named && !code.global;
+        let hidden: Vec<String> =
+            self.codes.all.iter().filter(hidden).map(|code| code.name.clone()).collect();
+        for name in hidden {
+            let text = "a program cannot be static, only functions without a section can";
+            self.error(&name, None, Problem::Object(text.to_owned()));
+        }
+    }
+
     /// Where a symbol is used first.
     fn first_use(&self, symbol: usize) -> Option<(usize, u32)> {
         self.codes.all.iter().enumerate().find_map(|(number, code)| {
@@ -148,7 +161,7 @@ impl<'a> Linker<'a> {
 
     fn resolve_externs(&mut self) {
         let externs = std::mem::take(&mut self.externs);
-        let (bytes, places, problems) = externs::configure(&externs, self.kernel);
+        let Configured { bytes, places, problems } = externs::configure(&externs, self.kernel);
         for (name, problem) in problems {
             let symbol = externs.iter().find(|e| e.name == name).map(|e| e.symbol);
             self.error(&name, symbol.and_then(|s| self.first_use(s)), problem);
@@ -256,10 +269,10 @@ impl<'a> Linker<'a> {
     fn image(&mut self, programs: &[usize], tables: Vec<(String, Fitted)>) -> Image {
         let mut numbers: BTreeMap<usize, FunctionId> = BTreeMap::new();
         let mut order = Vec::new();
-        let mut waiting: std::collections::VecDeque<usize> = programs.iter().copied().collect();
+        let mut waiting: VecDeque<usize> = programs.iter().copied().collect();
         while let Some(number) = waiting.pop_front() {
-            if !numbers.contains_key(&number) {
-                numbers.insert(number, FunctionId(order.len() as u32));
+            if let Entry::Vacant(free) = numbers.entry(number) {
+                free.insert(FunctionId(order.len() as u32));
                 order.push(number);
                 waiting.extend(self.callees(number).into_values().flatten());
             }
@@ -268,7 +281,7 @@ impl<'a> Linker<'a> {
         let entry = |number: &usize| {
             let code = self.codes.all.get(*number)?;
             let (name, section) = (code.name.clone(), code.section_name.clone());
-            Some(Entry { name, section, function: *numbers.get(number)? })
+            Some(image::Entry { name, section, function: *numbers.get(number)? })
         };
         let entries = programs.iter().filter_map(entry).collect();
         let table = |(name, fitted): (String, Fitted)| {

@@ -7,7 +7,7 @@ use crate::image::Variable;
 use crate::kernel_types::KernelTypes;
 use crate::link::code::Codes;
 use crate::link::error::Problem;
-use crate::link::externs::{self, Extern, ExternKind, kind};
+use crate::link::externs::{self, Configured, Extern, ExternKind, kind};
 use crate::link::table::{self, RawTable};
 use crate::types_for_tests::{INT, Types, U64};
 
@@ -82,7 +82,8 @@ fn config(name: &str, weak: bool, ty: &dyn Fn(&mut Types) -> TypeId) -> Result<V
     let mut types = Types::new();
     let ty = ty(&mut types);
     let kind = kind(&types.0.finish(), ty, ".kconfig").unwrap();
-    let (bytes, places, mut problems) = externs::configure(&[wanted(name, weak, kind)], &kernel);
+    let Configured { bytes, places, mut problems } =
+        externs::configure(&[wanted(name, weak, kind)], &kernel);
     assert_eq!(places[&0], 0);
     problems.pop().map_or(Ok(bytes), |(_, problem)| Err(problem))
 }
