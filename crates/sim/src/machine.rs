@@ -120,7 +120,8 @@ impl Machine {
             Operand::Variable(_) => 0,
         });
         let addresses = addresses.collect();
-        let instance = Rc::new(Instance::new(code, Rc::clone(&memory), addresses, 0)?);
+        let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);
+        let instance = Rc::new(Instance::new(code, Rc::clone(&memory), addresses, arena)?);
         let kfuncs = image.kfuncs.iter().map(|k| (k.name.clone(), kernel::kfunc(&k.name)));
         Ok(Self {
             random: Random::new(shape.seed),

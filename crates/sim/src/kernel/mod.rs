@@ -4,6 +4,7 @@
 //! Arguments are not trusted: no verifier has looked at the programs that run here. A pointer that
 //! can't be followed is a [`Fault`], which stops the run at the call.
 
+mod arena;
 mod cpumask;
 mod map;
 mod memory;
@@ -62,6 +63,8 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
 
 /// Every simulated kernel function: its name, what it does.
 const KFUNCS: &[(&str, KernelFunction)] = &[
+    ("bpf_arena_alloc_pages", arena::alloc_pages),
+    ("bpf_arena_free_pages", arena::free_pages),
     ("bpf_cpumask_acquire", cpumask::acquire),
     ("bpf_cpumask_and", cpumask::and),
     ("bpf_cpumask_any_and_distribute", cpumask::any_and),

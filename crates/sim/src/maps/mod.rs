@@ -2,6 +2,7 @@
 //! Maps. Their values lie in the machine's memory; keys and order are kept outside, where no
 //! program can spoil them.
 
+mod arena;
 mod array;
 mod hash;
 mod queue;
@@ -9,6 +10,7 @@ mod ring;
 
 use crate::errno::Errno;
 use crate::machine::LoadError;
+use arena::Arena;
 use array::Array;
 use hash::Hash;
 use queue::Queue;
@@ -27,6 +29,7 @@ mod kind {
     pub(super) const QUEUE: u32 = 22;
     pub(super) const STACK: u32 = 23;
     pub(super) const RINGBUF: u32 = 27;
+    pub(super) const ARENA: u32 = 33;
 }
 
 /// A map.
@@ -48,6 +51,7 @@ pub(crate) enum Contents {
     Hash(Hash),
     Queue(Queue),
     Ring(Ring),
+    Arena(Arena),
 }
 
 /// How an element is updated.
@@ -140,12 +144,14 @@ impl Map {
             kind::QUEUE => Contents::Queue(Queue::new(map.value_size, map.max_entries, false)),
             kind::STACK => Contents::Queue(Queue::new(map.value_size, map.max_entries, true)),
             kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
+            kind::ARENA => Contents::Arena(Arena::new(memory, map)?),
             other => return Err(LoadError::Map(map.name.clone(), other)),
         };
         let address = memory.alloc(1, 8, Protection::ReadOnly)?;
         let values = match &contents {
             Contents::Array(a) | Contents::Maps(a) => a.slots.start,
             Contents::Hash(h) => h.slots.start,
+            Contents::Arena(arena) => arena.base,
             Contents::Queue(_) | Contents::Ring(_) => 0,
         };
         let (key_size, value_size) = (map.key_size, map.value_size);
@@ -172,8 +178,13 @@ impl Map {
                 memory.read_u64(array.lookup(key, cpu)?).ok().filter(|map| *map != 0)
             }
             Contents::Hash(hash) => hash.lookup(key, cpu),
-            Contents::Queue(_) | Contents::Ring(_) => None,
+            Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => None,
         }
+    }
+
+    /// Where user space sees the arena, if the map is one.
+    pub(crate) fn arena_base(&self) -> Option<u64> {
+        matches!(self.contents, Contents::Arena(_)).then_some(self.values)
     }
 
     /// Sets the value of a key for a CPU.
@@ -188,7 +199,9 @@ impl Map {
         match &mut self.contents {
             Contents::Array(array) => array.update(memory, (key, value), cpu, how),
             Contents::Hash(hash) => hash.update(memory, (key, value), cpu, how),
-            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) => Err(Errno::Invalid),
+            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => {
+                Err(Errno::Invalid)
+            }
         }
     }
 
@@ -206,7 +219,7 @@ impl Map {
         match &self.contents {
             Contents::Array(array) => array.after(key, cpu),
             Contents::Hash(hash) => hash.after(key, cpu),
-            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) => None,
+            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => None,
         }
     }
 }
