@@ -42,6 +42,7 @@ enum Flow {
     Next,
     Goto(u32),
     Return,
+    Call(u32),
     Suspend(Callee),
     Trap(Bad),
 }
@@ -97,32 +98,36 @@ impl Interpreter {
 
     /// Executes until another function is the active one, or there is something to say.
     fn function(&mut self, ops: &[Op], windows: &Windows, instance: &Instance) -> Option<Step> {
-        while let Some(op) = ops.get(self.at as usize) {
-            self.insns += u64::from(*op != Op::Second);
-            let flow = match *op {
-                Op::Call { function } => match self.call(function) {
-                    Ok(()) => return None,
-                    Err(bad) => Flow::Trap(bad),
-                },
-                op => self.execute(op, windows, instance),
+        let (mut at, mut insns) = (self.at, self.insns);
+        let end = loop {
+            let Some(op) = ops.get(at as usize) else {
+                break Flow::Return;
             };
-            match flow {
-                Flow::Next => self.at += 1,
-                Flow::Goto(target) if target <= self.at && self.insns > self.budget => {
-                    return Some(self.trap(instance, Bad::Budget));
+            insns += u64::from(!matches!(op, Op::Second));
+            match self.execute(op, windows, instance) {
+                Flow::Next => at += 1,
+                Flow::Goto(target) if target <= at && insns > self.budget => {
+                    break Flow::Trap(Bad::Budget);
                 }
-                Flow::Goto(target) => self.at = target,
-                Flow::Return => return self.leave(),
-                Flow::Suspend(callee) => return Some(self.suspend(callee)),
-                Flow::Trap(bad) => return Some(self.trap(instance, bad)),
+                Flow::Goto(target) => at = target,
+                end => break end,
             }
+        };
+        (self.at, self.insns) = (at, insns);
+        match end {
+            Flow::Call(function) => {
+                let called = self.call(function);
+                called.err().map(|bad| self.trap(instance, bad))
+            }
+            Flow::Suspend(callee) => Some(self.suspend(callee)),
+            Flow::Trap(bad) => Some(self.trap(instance, bad)),
+            Flow::Return | Flow::Next | Flow::Goto(_) => self.leave(),
         }
-        None
     }
 
     #[inline(always)]
-    fn execute(&mut self, op: Op, windows: &Windows, instance: &Instance) -> Flow {
-        match op {
+    fn execute(&mut self, op: &Op, windows: &Windows, instance: &Instance) -> Flow {
+        match *op {
             Op::Alu { alu, wide: true, dst, src } => {
                 let result = arith::alu64(alu, self.get(dst), self.source(src));
                 self.set(dst, result);
@@ -161,13 +166,14 @@ impl Interpreter {
             Op::Second => {}
             Op::Exit => return Flow::Return,
             Op::Suspend { callee } => return Flow::Suspend(callee),
-            op => return self.execute_rare(op, windows, instance.arena_half()),
+            Op::Call { function } => return Flow::Call(function),
+            _ => return self.execute_rare(op, windows, instance.arena_half()),
         }
         Flow::Next
     }
 
-    fn execute_rare(&mut self, op: Op, windows: &Windows, arena_half: u64) -> Flow {
-        match op {
+    fn execute_rare(&mut self, op: &Op, windows: &Windows, arena_half: u64) -> Flow {
+        match *op {
             Op::Neg { wide, dst } => {
                 let value = self.get(dst).wrapping_neg();
                 self.set(dst, if wide { value } else { u64::from(value as u32) });
