@@ -68,6 +68,7 @@ const ALL: &[&str] = &[
 /// The start of a dependency's name, and the one package that may use it.
 const OWNERS: &[(&str, &str)] = &[
     ("cranelift", "rota-bytecode"),
+    ("corosensei", "rota-bytecode"),
     ("libbpf", "rota-kernel"),
     ("clang", "rota-programs"),
     ("parquet", "rota-trace"),

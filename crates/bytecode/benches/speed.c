@@ -6,6 +6,12 @@ typedef unsigned int u32;
 
 #define noinline __attribute__((noinline))
 
+/*
+ * Keeps a branch a branch. BPF has no conditional moves, so its code always branches; the host's
+ * must, too, for the comparison to be one of code generators.
+ */
+#define stay __asm__ volatile("")
+
 /* Base-2 logarithm, rounded down, without the host's instruction for it. */
 static noinline u32 log2_of(u64 x)
 {
@@ -14,22 +20,27 @@ static noinline u32 log2_of(u64 x)
 	if (x >> 32) {
 		x >>= 32;
 		log += 32;
+		stay;
 	}
 	if (x >> 16) {
 		x >>= 16;
 		log += 16;
+		stay;
 	}
 	if (x >> 8) {
 		x >>= 8;
 		log += 8;
+		stay;
 	}
 	if (x >> 4) {
 		x >>= 4;
 		log += 4;
+		stay;
 	}
 	if (x >> 2) {
 		x >>= 2;
 		log += 2;
+		stay;
 	}
 	return log + (x >> 1);
 }
@@ -67,10 +78,12 @@ u64 mix(u64 rounds, u64 seed)
 		seed ^= seed >> 7;
 		seed ^= seed << 17;
 		mean = average(mean, seed >> 40);
-		if (mean & 1)
+		if (mean & 1) {
 			bits += log2_of(seed);
-		else
+		} else {
 			bits ^= mean;
+			stay;
+		}
 	}
 	return bits;
 }
@@ -94,8 +107,10 @@ u64 walk(struct node *head, u64 rounds)
 		for (node = head; node; node = node->next) {
 			node->visits++;
 			node->sum += node->weight + i;
-			if (node->sum & node->flags)
+			if (node->sum & node->flags) {
 				total += node->sum;
+				stay;
+			}
 		}
 	}
 	return total;

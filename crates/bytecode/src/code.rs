@@ -152,7 +152,9 @@ fn check(
             decode(&function.insns, at, operand, address).map_err(|problem| error(at, problem))?
         };
         ops.push(op);
-        if insn.is_wide() && at + 1 < function.insns.len() {
+        // Whatever the linker made of a poisoned load, it may have left its second half.
+        let two = insn.is_wide() || op == Op::Poisoned;
+        if two && function.insns.get(at + 1).is_some_and(|second| second.code == 0) {
             ops.push(Op::Second);
         }
     }

@@ -240,7 +240,9 @@ impl Fiber {
             // SAFETY: nothing on the fiber's stack owns anything, as the module's words say.
             unsafe { coroutine.force_reset() };
             let stack = coroutine.into_stack();
-            STACKS.with_borrow_mut(|stacks| {
+            // At the end of a thread there may be no such list any more.
+            let _ = STACKS.try_with(|stacks| {
+                let mut stacks = stacks.borrow_mut();
                 if stacks.len() < SPARE {
                     stacks.push(stack);
                 }

@@ -4,8 +4,8 @@
 use crate::arith;
 use crate::execution::{Start, Step};
 use crate::instance::Instance;
-use crate::memory::{fault, place_of, pointer_of};
-use crate::op::{Access, Atomic, FRAME, MAY_GOTO, Op, POISON, Reg, Size, Source, Wide};
+use crate::memory::{Fault, fault, place_of, pointer_of};
+use crate::op::{Access, Atomic, Callee, FRAME, MAY_GOTO, Op, POISON, Reg, Size, Source, Wide};
 use crate::trap::{Trap, TrapKind};
 use crate::windows::Windows;
 
@@ -36,13 +36,25 @@ struct Caller {
     iterations: u64,
 }
 
-/// How an instruction ends, unless the next one follows.
+/// How an instruction ends.
+#[derive(Clone, Copy)]
 enum Flow {
     Next,
     Goto(u32),
     Return,
-    Suspend(Step),
-    Trap(TrapKind),
+    Call(u32),
+    Suspend(Callee),
+    Trap(Bad),
+}
+
+/// What a trap will say, as long as it must be cheap to pass on.
+#[derive(Clone, Copy)]
+enum Bad {
+    Memory(Fault),
+    Misaligned { pointer: u64, size: u64 },
+    StackOverflow,
+    Budget,
+    Poisoned,
 }
 
 impl Interpreter {
@@ -86,32 +98,36 @@ impl Interpreter {
 
     /// Executes until another function is the active one, or there is something to say.
     fn function(&mut self, ops: &[Op], windows: &Windows, instance: &Instance) -> Option<Step> {
-        while let Some(op) = ops.get(self.at as usize) {
-            self.insns += u64::from(*op != Op::Second);
-            let flow = match *op {
-                Op::Call { function } => match self.call(function) {
-                    Ok(()) => return None,
-                    Err(kind) => Flow::Trap(kind),
-                },
-                op => self.execute(op, windows, instance),
+        let (mut at, mut insns) = (self.at, self.insns);
+        let end = loop {
+            let Some(op) = ops.get(at as usize) else {
+                break Flow::Return;
             };
-            match flow {
-                Flow::Next => self.at += 1,
-                Flow::Goto(target) if target <= self.at && self.insns > self.budget => {
-                    return Some(self.trap(instance, TrapKind::Budget));
+            insns += u64::from(!matches!(op, Op::Second));
+            match self.execute(op, windows, instance) {
+                Flow::Next => at += 1,
+                Flow::Goto(target) if target <= at && insns > self.budget => {
+                    break Flow::Trap(Bad::Budget);
                 }
-                Flow::Goto(target) => self.at = target,
-                Flow::Return => return self.leave(),
-                Flow::Suspend(step) => return Some(step),
-                Flow::Trap(kind) => return Some(self.trap(instance, kind)),
+                Flow::Goto(target) => at = target,
+                end => break end,
             }
+        };
+        (self.at, self.insns) = (at, insns);
+        match end {
+            Flow::Call(function) => {
+                let called = self.call(function);
+                called.err().map(|bad| self.trap(instance, bad))
+            }
+            Flow::Suspend(callee) => Some(self.suspend(callee)),
+            Flow::Trap(bad) => Some(self.trap(instance, bad)),
+            Flow::Return | Flow::Next | Flow::Goto(_) => self.leave(),
         }
-        None
     }
 
-    #[inline]
-    fn execute(&mut self, op: Op, windows: &Windows, instance: &Instance) -> Flow {
-        match op {
+    #[inline(always)]
+    fn execute(&mut self, op: &Op, windows: &Windows, instance: &Instance) -> Flow {
+        match *op {
             Op::Alu { alu, wide: true, dst, src } => {
                 let result = arith::alu64(alu, self.get(dst), self.source(src));
                 self.set(dst, result);
@@ -134,12 +150,12 @@ impl Interpreter {
                     self.set(dst, arith::sign_extend(value, access.size.bytes() as u32 * 8));
                 }
                 Ok(value) => self.set(dst, value),
-                Err(kind) => return Flow::Trap(kind),
+                Err(bad) => return Flow::Trap(bad),
             },
             Op::Store { access, src } => {
                 let value = self.source(src);
-                if let Err(kind) = self.store(access, value, windows) {
-                    return Flow::Trap(kind);
+                if let Err(bad) = self.store(access, value, windows) {
+                    return Flow::Trap(bad);
                 }
             }
             Op::Jump { target } => return Flow::Goto(target),
@@ -149,18 +165,15 @@ impl Interpreter {
             }
             Op::Second => {}
             Op::Exit => return Flow::Return,
-            Op::Suspend { callee } => {
-                let mut args = [0; 5];
-                args.copy_from_slice(&self.registers[1..6]);
-                return Flow::Suspend(Step::Call { callee, args, insns: self.insns });
-            }
-            op => return self.execute_rare(op, windows, instance),
+            Op::Suspend { callee } => return Flow::Suspend(callee),
+            Op::Call { function } => return Flow::Call(function),
+            _ => return self.execute_rare(op, windows, instance.arena_half()),
         }
         Flow::Next
     }
 
-    fn execute_rare(&mut self, op: Op, windows: &Windows, instance: &Instance) -> Flow {
-        match op {
+    fn execute_rare(&mut self, op: &Op, windows: &Windows, arena_half: u64) -> Flow {
+        match *op {
             Op::Neg { wide, dst } => {
                 let value = self.get(dst).wrapping_neg();
                 self.set(dst, if wide { value } else { u64::from(value as u32) });
@@ -176,12 +189,12 @@ impl Interpreter {
             Op::CastKernel { dst, src } => self.set(dst, u64::from(self.get(src) as u32)),
             Op::CastUser { dst, src } => {
                 let low = u64::from(self.get(src) as u32);
-                let user = if low == 0 { 0 } else { low | instance.arena_half() };
+                let user = if low == 0 { 0 } else { low | arena_half };
                 self.set(dst, user);
             }
             Op::Atomic { atomic, fetch, access, src } => {
-                if let Err(kind) = self.atomic(atomic, fetch, access, src, windows) {
-                    return Flow::Trap(kind);
+                if let Err(bad) = self.atomic(atomic, fetch, access, src, windows) {
+                    return Flow::Trap(bad);
                 }
             }
             Op::MayGoto { target } => {
@@ -190,10 +203,7 @@ impl Interpreter {
                 };
                 self.iterations = left;
             }
-            _ => {
-                let words = instance.code().poison(self.function, self.at);
-                return Flow::Trap(TrapKind::Poisoned(words));
-            }
+            _ => return Flow::Trap(Bad::Poisoned),
         }
         Flow::Next
     }
@@ -218,27 +228,27 @@ impl Interpreter {
 
     /// Where in the windows an access goes.
     #[inline]
-    fn place_of(&self, access: Access) -> Result<i64, TrapKind> {
+    fn place_of(&self, access: Access) -> Result<i64, Bad> {
         let place = place_of(self.get(access.pointer)) + i64::from(access.off);
         let size = access.size.bytes() as u64;
         if access.aligned && !(place as u64).is_multiple_of(size) {
-            return Err(TrapKind::Misaligned { pointer: pointer_of(place), size });
+            return Err(Bad::Misaligned { pointer: pointer_of(place), size });
         }
         Ok(place)
     }
 
     #[inline]
-    fn load(&self, access: Access, windows: &Windows) -> Result<u64, TrapKind> {
+    fn load(&self, access: Access, windows: &Windows) -> Result<u64, Bad> {
         let size = access.size.bytes();
         let loaded = windows.load(self.place_of(access)?, size);
-        loaded.map_err(|at| TrapKind::Memory(fault(at, size as u64, false)))
+        loaded.map_err(|at| Bad::Memory(fault(at, size as u64, false)))
     }
 
     #[inline]
-    fn store(&self, access: Access, value: u64, windows: &Windows) -> Result<(), TrapKind> {
+    fn store(&self, access: Access, value: u64, windows: &Windows) -> Result<(), Bad> {
         let size = access.size.bytes();
         let stored = windows.store(self.place_of(access)?, size, value);
-        stored.map_err(|at| TrapKind::Memory(fault(at, size as u64, true)))
+        stored.map_err(|at| Bad::Memory(fault(at, size as u64, true)))
     }
 
     fn atomic(
@@ -248,12 +258,12 @@ impl Interpreter {
         access: Access,
         src: Reg,
         windows: &Windows,
-    ) -> Result<(), TrapKind> {
+    ) -> Result<(), Bad> {
         let narrow = |value| if access.size == Size::W { u64::from(value as u32) } else { value };
         // It needs memory that can be written, even where it would only read.
-        let old = self.load(access, windows).map_err(|kind| match kind {
-            TrapKind::Memory(fault) => TrapKind::Memory(crate::Fault { write: true, ..fault }),
-            kind => kind,
+        let old = self.load(access, windows).map_err(|bad| match bad {
+            Bad::Memory(fault) => Bad::Memory(Fault { write: true, ..fault }),
+            bad => bad,
         })?;
         let new = arith::atomic(atomic, old, narrow(self.get(src)), narrow(self.get(0)));
         self.store(access, new, windows)?;
@@ -265,10 +275,10 @@ impl Interpreter {
         Ok(())
     }
 
-    fn call(&mut self, function: u32) -> Result<(), TrapKind> {
+    fn call(&mut self, function: u32) -> Result<(), Bad> {
         let frame = self.registers[10].wrapping_sub(FRAME);
         if frame < self.lowest_frame {
-            return Err(TrapKind::StackOverflow);
+            return Err(Bad::StackOverflow);
         }
         let mut kept = [0; 5];
         kept.copy_from_slice(&self.registers[6..11]);
@@ -278,7 +288,7 @@ impl Interpreter {
         self.registers[0] = POISON;
         self.registers[10] = frame;
         (self.function, self.at, self.iterations) = (function, 0, MAY_GOTO);
-        if self.insns > self.budget { Err(TrapKind::Budget) } else { Ok(()) }
+        if self.insns > self.budget { Err(Bad::Budget) } else { Ok(()) }
     }
 
     /// Goes back to the caller; or, out of the first function, says what it returns.
@@ -300,8 +310,23 @@ impl Interpreter {
         self.registers[1..6].fill(POISON);
     }
 
-    fn trap(&self, instance: &Instance, kind: TrapKind) -> Step {
-        let place = instance.code().place(self.function, self.at);
+    fn suspend(&self, callee: Callee) -> Step {
+        let mut args = [0; 5];
+        args.copy_from_slice(&self.registers[1..6]);
+        Step::Call { callee, args, insns: self.insns }
+    }
+
+    #[cold]
+    fn trap(&self, instance: &Instance, bad: Bad) -> Step {
+        let (function, at) = self.place();
+        let kind = match bad {
+            Bad::Memory(fault) => TrapKind::Memory(fault),
+            Bad::Misaligned { pointer, size } => TrapKind::Misaligned { pointer, size },
+            Bad::StackOverflow => TrapKind::StackOverflow,
+            Bad::Budget => TrapKind::Budget,
+            Bad::Poisoned => TrapKind::Poisoned(instance.code().poison(function, at)),
+        };
+        let place = instance.code().place(function, at);
         Step::Trap(Trap { kind, place, insns: self.insns })
     }
 }

@@ -112,15 +112,22 @@ impl Translator<'_> {
     /// Goes to `target` if `condition` is not zero, else on.
     pub(super) fn branch(&mut self, condition: Value, target: u32, insn: u32) {
         let next = self.builder.create_block();
-        if target > insn {
-            let block = self.target(target);
-            self.builder.ins().brif(condition, block, &[], next, &[]);
-        } else {
-            let back = self.builder.create_block();
-            self.builder.ins().brif(condition, back, &[], next, &[]);
-            self.builder.switch_to_block(back);
-            self.jump(target, insn);
+        if target <= insn {
+            // Asked before the condition, so that a loop needs one jump to go around.
+            let [over, trap, within] = std::array::from_fn(|_| self.builder.create_block());
+            let is_over = self.over_budget();
+            self.builder.ins().brif(is_over, over, &[], within, &[]);
+            for cold in [over, trap] {
+                self.builder.set_cold_block(cold);
+            }
+            self.builder.switch_to_block(over);
+            self.builder.ins().brif(condition, trap, &[], next, &[]);
+            self.builder.switch_to_block(trap);
+            self.trap(What::Budget, insn, None);
+            self.builder.switch_to_block(within);
         }
+        let block = self.target(target);
+        self.builder.ins().brif(condition, block, &[], next, &[]);
         self.builder.switch_to_block(next);
     }
 

@@ -141,3 +141,16 @@ fn a_poisoned_instruction_traps_when_it_is_reached() {
     );
     assert_eq!(observed.insns(), 2);
 }
+
+#[test]
+fn a_poisoned_wide_load_keeps_its_second_half() {
+    let [first, second] = wide(1, 5);
+    for load in [first, call()] {
+        let insns = [branch_imm(true, JEQ, 4, 4, 2), load, second, mov_imm(0, 1), exit()];
+        let mut main = function("main", &insns);
+        main.poisoned.insert(1, "no type y".to_owned());
+        assert_eq!(run(&[main.clone()]).value(), 1);
+        main.insns[0] = branch_imm(true, JEQ, 4, 5, 2);
+        assert_eq!(run(&[main]).trap().place.insn, 1);
+    }
+}

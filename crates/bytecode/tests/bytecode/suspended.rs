@@ -61,6 +61,7 @@ fn interleaved() {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the host tells how many mappings there are")]
 #[test]
 fn dropped_half_way() {
     let code = compile(&adder());
@@ -68,7 +69,7 @@ fn dropped_half_way() {
     let instance = machine.instance(&code);
     let maps = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
     let mut before = 0;
-    for round in 0..2000 {
+    for round in 0..4000 {
         for mode in MODES {
             let start = start(&machine, machine.stack, 1);
             let mut execution = Execution::start(mode, &instance, &start).unwrap();
@@ -80,8 +81,8 @@ fn dropped_half_way() {
             before = maps();
         }
     }
-    // Other tests of this process map something, too.
-    assert!(maps() < before + 500, "stacks are left behind: {before} mappings, now {}", maps());
+    // Other tests of this process map something, too; but 2,400 stacks would be twice as many.
+    assert!(maps() < before + 2000, "stacks are left behind: {before} mappings, now {}", maps());
     assert_eq!(Rc::strong_count(&instance), 1);
     assert_eq!(Arc::strong_count(&code), 2);
 }
