@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writes the types and the configuration of one kernel into a folder, as `cargo xtask btf` wants
 //! them: `minimise VERSION VMLINUX CONFIG FOLDER`.
+#![expect(clippy::disallowed_methods, reason = "it reads and writes what it is told to")]
 
 use rota_object::{Configuration, Distance, KernelTypes, minimise};
 use std::error::Error;
