@@ -14,13 +14,13 @@ const TOLERANCE: f64 = 0.10;
 const SPREAD: f64 = 0.35;
 
 pub(crate) fn weights_decide(guest: &mut Guest) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, "simple", 8, 8, "")?;
+    let (light, heavy) = hogs(guest, "simple", 8, 6, "")?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
     within(guest, "nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
 
 pub(crate) fn fifo_ignores_weights(guest: &mut Guest) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, "simple:fifo", 4, 8, "")?;
+    let (light, heavy) = hogs(guest, "simple:fifo", 4, 6, "")?;
     let off = mean(&heavy) / mean(&light) - 1.0;
     within(guest, "fifo, nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
@@ -30,7 +30,7 @@ pub(crate) fn fifo_ignores_weights(guest: &mut Guest) -> Result<(), Failed> {
 pub(crate) fn changes_from_outside(guest: &mut Guest) -> Result<(), Failed> {
     let change = "for nice in 7 0 3 0; do renice -n $nice -p $pids; done >/dev/null
                   renice -n -5 -p $heavy >/dev/null";
-    let (light, heavy) = hogs(guest, "simple", 4, 8, change)?;
+    let (light, heavy) = hogs(guest, "simple", 4, 6, change)?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
     within(guest, "after changes, nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
@@ -40,15 +40,43 @@ pub(crate) fn the_lightest_is_served(guest: &mut Guest) -> Result<(), Failed> {
     let text = guest.expect(
         0,
         &script(
-            "rota run simple --watchdog 20s >/tmp/out 2>&1 & pid=$!; up simple
+            "rota run simple --watchdog 10s >/tmp/out 2>&1 & pid=$!; up simple
              hog='while :; do :; done'; pids=
              for i in 1 2 3 4 5 6 7 8; do nice -n -20 sh -c \"$hog\" & pids=\"$pids $!\"; done
              nice -n 19 sh -c \"$hog\" & light=$!
-             sleep 25; read -r ran rest </proc/$light/schedstat; echo ran $ran
+             sleep 13; read -r ran rest </proc/$light/schedstat; echo ran $ran
              kill $pids $light; kill -INT $pid; wait $pid; echo status $?; cat /tmp/out",
         ),
     )?;
     ensure(text.contains("status 0") && !text.contains("ran 0"), || text.clone())
+}
+
+/// A task that slept, and one that was in a real-time class meanwhile, come back to what the others
+/// get: they are neither paid for the time nor punished for it.
+pub(crate) fn who_comes_back_gets_no_more(guest: &mut Guest) -> Result<(), Failed> {
+    let text = guest.expect(
+        0,
+        &script(
+            "rota run simple >/tmp/out 2>&1 & pid=$!; up simple
+             hog='while :; do :; done'; pids=
+             for i in 1 2 3 4 5 6; do sh -c \"$hog\" & pids=\"$pids $!\"; done
+             rm -f /tmp/wake; mkfifo /tmp/wake
+             sh -c \"read -r word </tmp/wake; $hog\" & pids=\"$! $pids\"
+             sh -c \"$hog\" & real=$!; pids=\"$real $pids\"
+             sleep 2; chrt -f -p 1 $real; sleep 2; chrt -o -p 0 $real
+             for p in $pids; do read -r ran rest </proc/$p/schedstat; echo $ran; done
+             echo now >/tmp/wake; sleep 4
+             for p in $pids; do read -r ran rest </proc/$p/schedstat; echo $ran; done
+             kill $pids; kill -INT $pid; wait $pid || { cat /tmp/out; exit 3; }",
+        ),
+    )?;
+    let ran: Vec<f64> = text.lines().filter_map(|l| l.parse().ok()).collect();
+    ensure(ran.len() == 16, || text.clone())?;
+    let (before, after) = ran.split_at(8);
+    let spent: Vec<f64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+    let (back, others) = spent.split_at(2);
+    let even = back.iter().all(|x| (x / mean(others) - 1.0).abs() <= SPREAD);
+    ensure(even, || format!("those who came back: {back:?}, the others: {others:?}"))
 }
 
 /// Runs a scheduler with so many hogs of nice 0 and as many of nice -5 on four CPUs, and after a

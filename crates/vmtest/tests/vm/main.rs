@@ -58,6 +58,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("fair::the_lightest_is_served", "4", 1, fair::the_lightest_is_served),
     ("fair::changes_from_outside", "4", 1, fair::changes_from_outside),
     ("fair::fifo_ignores_weights", "4", 1, fair::fifo_ignores_weights),
+    ("fair::who_comes_back_gets_no_more", "4", 1, fair::who_comes_back_gets_no_more),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
     ("run::json_lines", "4", 1, run::json_lines),
