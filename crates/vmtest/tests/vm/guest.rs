@@ -31,16 +31,17 @@ pub(crate) struct Guest {
 }
 
 impl Pool {
-    /// Runs a test on the machine of this kernel and shape, which it has for itself.
+    /// Runs a test on the machine of this kernel, shape and lane, which it has for itself.
     pub(crate) fn with(
         &self,
         name: &str,
         kernel: &str,
         smp: &str,
         nodes: u32,
+        lane: &str,
         test: impl FnOnce(&mut Guest) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
-        let key = format!("{kernel} {smp} {nodes}");
+        let key = format!("{kernel} {smp} {nodes} {lane}");
         let slot = Arc::clone(lock(&self.machines).entry(key).or_default());
         let mut guest = lock(&slot);
         if guest.is_none() {
