@@ -8,12 +8,16 @@
 //!
 //! The same object, machine and seed give the same results, whatever executes them.
 
+mod cgroups;
 mod errno;
 mod kernel;
+mod layout;
 mod machine;
 mod maps;
 mod random;
 mod run;
+mod tasks;
 
+pub use layout::LayoutError;
 pub use machine::{LoadError, Machine, Shape};
 pub use run::{Stop, StopKind};

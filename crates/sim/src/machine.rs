@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One machine with one object on it.
 
+use crate::cgroups::Cgroups;
 use crate::kernel::{self, KernelFunction};
+use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
 use crate::random::Random;
+use crate::tasks::Tasks;
 use rota_bytecode::{
     Callee, Code, CodeError, CompileError, Instance, InstanceError, Memory, MemoryError, Mode,
     Protection, STACK_BYTES,
 };
-use rota_object::{FunctionId, Image, Operand};
+use rota_object::{FunctionId, Image, KernelTypes, Operand};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -48,6 +51,9 @@ pub enum LoadError {
     /// It can't be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// The kernel's types lack something.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// There is no memory for it.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -68,6 +74,11 @@ pub struct Machine {
     pub(crate) memory: Rc<Memory>,
     pub(crate) maps: Vec<Map>,
     pub(crate) random: Random,
+    pub(crate) layout: Layout,
+    pub(crate) tasks: Tasks,
+    pub(crate) cgroups: Cgroups,
+    /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
+    pub(crate) has_children_order: bool,
     /// The CPU that executes.
     pub(crate) cpu: u32,
     /// Time since boot, in ns.
@@ -81,11 +92,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Puts an image on a new machine.
+    /// Puts an image on a new machine with a kernel, the one that it was linked against.
     ///
     /// # Errors
     /// [`LoadError`] says what of the image can't be had here.
-    pub fn load(shape: Shape, image: &Image) -> Result<Self, LoadError> {
+    pub fn load(shape: Shape, image: &Image, types: &KernelTypes) -> Result<Self, LoadError> {
+        let layout = Layout::find(types)?;
         let code = Arc::new(Code::new(&image.functions)?);
         if shape.mode == Mode::Jit {
             code.compile()?;
@@ -123,8 +135,12 @@ impl Machine {
         let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);
         let instance = Rc::new(Instance::new(code, Rc::clone(&memory), addresses, arena)?);
         let kfuncs = image.kfuncs.iter().map(|k| (k.name.clone(), kernel::kfunc(&k.name)));
-        Ok(Self {
+        let mut machine = Self {
             random: Random::new(shape.seed),
+            layout,
+            tasks: Tasks::default(),
+            cgroups: Cgroups::default(),
+            has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
             maps,
             cpu: 0,
@@ -135,7 +151,9 @@ impl Machine {
             stacks,
             instance,
             shape,
-        })
+        };
+        machine.make_first_tasks()?;
+        Ok(machine)
     }
 
     /// Code and memory.

@@ -136,11 +136,16 @@ pub(super) fn test_and_clear(
     value(u64::from(change(machine, cpu, mask, Some(false))?))
 }
 
-pub(super) fn set_all(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+/// Sets every CPU that the machine has.
+pub(crate) fn fill(machine: &Machine, mask: u64) -> Result<(), Fault> {
     let words = u64::from(machine.shape.cpus).div_ceil(64);
     store(machine, mask, &vec![u64::MAX; words as usize])?;
     let all = load(machine, mask)?;
-    store(machine, mask, &all)?;
+    store(machine, mask, &all)
+}
+
+pub(super) fn set_all(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    fill(machine, mask)?;
     value(0)
 }
 

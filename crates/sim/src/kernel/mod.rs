@@ -5,6 +5,7 @@
 //! can't be followed is a [`Fault`], which stops the run at the call.
 
 mod arena;
+mod cgroup;
 mod cpumask;
 mod map;
 mod memory;
@@ -12,6 +13,10 @@ mod numbers;
 mod print;
 mod repeat;
 mod ring;
+mod storage;
+mod task;
+
+pub(crate) use cpumask::fill as fill_mask;
 
 use crate::machine::Machine;
 use crate::run::Callbacks;
@@ -41,6 +46,11 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (5, "bpf_ktime_get_ns", numbers::now),
     (7, "bpf_get_prandom_u32", numbers::random),
     (8, "bpf_get_smp_processor_id", numbers::cpu),
+    (14, "bpf_get_current_pid_tgid", task::current_numbers),
+    (15, "bpf_get_current_uid_gid", task::current_user),
+    (16, "bpf_get_current_comm", task::current_comm),
+    (35, "bpf_get_current_task", task::current),
+    (80, "bpf_get_current_cgroup_id", cgroup::current_id),
     (87, "bpf_map_push_elem", map::push),
     (88, "bpf_map_pop_elem", map::pop),
     (89, "bpf_map_peek_elem", map::peek),
@@ -53,18 +63,27 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (132, "bpf_ringbuf_submit", ring::finish),
     (133, "bpf_ringbuf_discard", ring::finish),
     (134, "bpf_ringbuf_query", ring::query),
+    (156, "bpf_task_storage_get", storage::task_get),
+    (157, "bpf_task_storage_delete", storage::task_delete),
+    (158, "bpf_get_current_task_btf", task::current),
     (164, "bpf_for_each_map_elem", map::for_each),
     (165, "bpf_snprintf", print::snprintf),
     (181, "bpf_loop", repeat::repeat),
     (182, "bpf_strncmp", memory::compare_text),
     (194, "bpf_kptr_xchg", memory::exchange),
     (195, "bpf_map_lookup_percpu_elem", map::lookup_of_cpu),
+    (210, "bpf_cgrp_storage_get", storage::cgroup_get),
+    (211, "bpf_cgrp_storage_delete", storage::cgroup_delete),
 ];
 
 /// Every simulated kernel function: its name, what it does.
 const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_arena_alloc_pages", arena::alloc_pages),
     ("bpf_arena_free_pages", arena::free_pages),
+    ("bpf_cgroup_acquire", cgroup::acquire),
+    ("bpf_cgroup_ancestor", cgroup::ancestor),
+    ("bpf_cgroup_from_id", cgroup::from_id),
+    ("bpf_cgroup_release", cgroup::release),
     ("bpf_cpumask_acquire", cpumask::acquire),
     ("bpf_cpumask_and", cpumask::and),
     ("bpf_cpumask_any_and_distribute", cpumask::any_and),
@@ -90,11 +109,23 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_cpumask_test_cpu", cpumask::test),
     ("bpf_cpumask_weight", cpumask::weight),
     ("bpf_cpumask_xor", cpumask::xor),
+    ("bpf_iter_css_destroy", cgroup::iter_destroy),
+    ("bpf_iter_css_new", cgroup::iter_new),
+    ("bpf_iter_css_next", cgroup::iter_next),
     ("bpf_iter_num_destroy", repeat::number_done),
     ("bpf_iter_num_new", repeat::number_new),
     ("bpf_iter_num_next", repeat::number_next),
+    ("bpf_iter_task_destroy", task::iter_destroy),
+    ("bpf_iter_task_new", task::iter_new),
+    ("bpf_iter_task_next", task::iter_next),
     ("bpf_rcu_read_lock", numbers::nothing),
     ("bpf_rcu_read_unlock", numbers::nothing),
+    ("bpf_task_acquire", task::acquire),
+    ("bpf_task_from_pid", task::from_pid),
+    ("bpf_task_from_vpid", task::from_pid),
+    ("bpf_task_get_cgroup1", cgroup::first_version),
+    ("bpf_task_release", task::release),
+    ("bpf_task_under_cgroup", cgroup::has_task),
 ];
 
 /// Name and simulation of a helper.

@@ -7,6 +7,7 @@ mod array;
 mod hash;
 mod queue;
 mod ring;
+mod storage;
 
 use crate::errno::Errno;
 use crate::machine::LoadError;
@@ -17,6 +18,7 @@ use queue::Queue;
 use ring::Ring;
 use rota_bytecode::{Memory, MemoryError, Protection};
 use rota_object::MapDef;
+pub(crate) use storage::{Owner, Storage};
 
 /// Kinds of map (kernel: `enum bpf_map_type`).
 mod kind {
@@ -29,6 +31,8 @@ mod kind {
     pub(super) const QUEUE: u32 = 22;
     pub(super) const STACK: u32 = 23;
     pub(super) const RINGBUF: u32 = 27;
+    pub(super) const TASK_STORAGE: u32 = 29;
+    pub(super) const CGRP_STORAGE: u32 = 32;
     pub(super) const ARENA: u32 = 33;
 }
 
@@ -51,6 +55,7 @@ pub(crate) enum Contents {
     Hash(Hash),
     Queue(Queue),
     Ring(Ring),
+    Storage(Storage),
     Arena(Arena),
 }
 
@@ -144,6 +149,8 @@ impl Map {
             kind::QUEUE => Contents::Queue(Queue::new(map.value_size, map.max_entries, false)),
             kind::STACK => Contents::Queue(Queue::new(map.value_size, map.max_entries, true)),
             kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
+            kind::TASK_STORAGE => Contents::Storage(Storage::new(Owner::Task, map.value_size)),
+            kind::CGRP_STORAGE => Contents::Storage(Storage::new(Owner::Cgroup, map.value_size)),
             kind::ARENA => Contents::Arena(Arena::new(memory, map)?),
             other => return Err(LoadError::Map(map.name.clone(), other)),
         };
@@ -152,7 +159,7 @@ impl Map {
             Contents::Array(a) | Contents::Maps(a) => a.slots.start,
             Contents::Hash(h) => h.slots.start,
             Contents::Arena(arena) => arena.base,
-            Contents::Queue(_) | Contents::Ring(_) => 0,
+            Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) => 0,
         };
         let (key_size, value_size) = (map.key_size, map.value_size);
         Ok(Self { address, values, key_size, value_size, contents })
@@ -178,7 +185,9 @@ impl Map {
                 memory.read_u64(array.lookup(key, cpu)?).ok().filter(|map| *map != 0)
             }
             Contents::Hash(hash) => hash.lookup(key, cpu),
-            Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => None,
+            Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) | Contents::Arena(_) => {
+                None
+            }
         }
     }
 
@@ -199,9 +208,7 @@ impl Map {
         match &mut self.contents {
             Contents::Array(array) => array.update(memory, (key, value), cpu, how),
             Contents::Hash(hash) => hash.update(memory, (key, value), cpu, how),
-            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => {
-                Err(Errno::Invalid)
-            }
+            _ => Err(Errno::Invalid),
         }
     }
 
@@ -219,7 +226,7 @@ impl Map {
         match &self.contents {
             Contents::Array(array) => array.after(key, cpu),
             Contents::Hash(hash) => hash.after(key, cpu),
-            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => None,
+            _ => None,
         }
     }
 }
