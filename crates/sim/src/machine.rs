@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// that to read or write there is a trap.
 const FUNCTIONS: u64 = 0xffff_ffff_c000_0000;
 /// Executions inside one another that the memory for stacks is made for.
-const STACKS: u64 = 16;
+pub(crate) const STACKS: usize = 16;
 
 /// What a machine is like.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Machine {
             code.compile()?;
         }
         let memory = Rc::new(Memory::new()?);
-        let stacks = memory.alloc(STACKS * STACK_BYTES, 8, Protection::ReadWrite)?;
+        let stacks = memory.alloc(STACKS as u64 * STACK_BYTES, 8, Protection::ReadWrite)?;
         let mut maps = Vec::new();
         let mut map_at = BTreeMap::new();
         for definition in &image.maps {
@@ -173,11 +173,10 @@ impl Machine {
         Some(FunctionId(number as u32))
     }
 
-    /// The stack of the execution that is this deep inside others. Beyond what there is memory
-    /// for, it is none, and an execution refuses it.
-    pub(crate) fn stack(&self, depth: usize) -> Range<u64> {
-        let start = self.stacks + (depth as u64).min(STACKS) * STACK_BYTES;
-        start..(start + STACK_BYTES).min(self.stacks + STACKS * STACK_BYTES)
+    /// The stack of the execution that is this deep inside others, if there is memory for it.
+    pub(crate) fn stack(&self, depth: usize) -> Option<Range<u64>> {
+        let start = self.stacks + depth as u64 * STACK_BYTES;
+        (depth < STACKS).then_some(start..start + STACK_BYTES)
     }
 
     /// Name and simulation of a helper or kernel function.

@@ -2,7 +2,7 @@
 //! Calls of functions: executions, one inside another where a kernel function calls back.
 
 use crate::kernel::Answer;
-use crate::machine::Machine;
+use crate::machine::{Machine, STACKS};
 use rota_bytecode::{Callee, Execution, Fault, Place, Start, StartError, Step, Trap};
 use rota_object::FunctionId;
 use std::fmt;
@@ -27,6 +27,9 @@ pub enum StopKind {
     /// An execution could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It called back from what was called back, again and again.
+    #[error("too many executions inside one another: {0} is the most")]
+    Deep(usize),
     /// It called back something that is no function.
     #[error("{0:#x} is no function that could be called back")]
     Callback(u64),
@@ -127,9 +130,10 @@ impl Machine {
             Next::Done(value) => Ok(value),
             Next::Call(address, args) => {
                 let function = self.function_at(address);
-                let function =
-                    function.ok_or_else(|| Stop::new(StopKind::Callback(address), place))?;
-                frames.push(self.frame(function, args, frames.len(), Some(callbacks))?);
+                let function = function
+                    .ok_or_else(|| Stop::new(StopKind::Callback(address), place.clone()))?;
+                let frame = self.frame(function, args, frames.len(), Some(callbacks));
+                frames.push(frame.map_err(|stop| Stop { place: place.map(Box::new), ..stop })?);
                 Ok(0)
             }
         }
@@ -142,7 +146,9 @@ impl Machine {
         depth: usize,
         caller: Option<Box<dyn Callbacks>>,
     ) -> Result<Frame, Stop> {
-        let stack = self.stack(depth);
+        let Some(stack) = self.stack(depth) else {
+            return Err(Stop::new(StopKind::Deep(STACKS), None));
+        };
         let start = Start { function, args, stack, budget: self.shape.budget };
         let execution = Execution::start(self.shape.mode, self.instance(), &start)
             .map_err(|error| Stop::new(error.into(), None))?;

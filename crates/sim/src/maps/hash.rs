@@ -18,8 +18,10 @@ pub(crate) struct Hash {
     entries: BTreeMap<Vec<u8>, Entry>,
     /// Keys by the time of their insertion.
     order: BTreeMap<u64, Vec<u8>>,
-    /// Slots that are free, those first that have been longest: who still holds a pointer to a
-    /// deleted value sees the old one for as long as can be.
+    /// Slots from this one on have never been used.
+    fresh: u64,
+    /// Slots that are free again, those first that have been longest: who still holds a pointer
+    /// to a deleted value sees the old one for as long as can be.
     free: VecDeque<u64>,
     clock: u64,
 }
@@ -32,9 +34,8 @@ struct Entry {
 
 impl Hash {
     pub(super) fn new(slots: Slots, len: u64, forgets: bool) -> Self {
-        let free = (0..=len).collect();
         let (entries, order) = (BTreeMap::new(), BTreeMap::new());
-        Self { slots, len, forgets, entries, order, free, clock: 0 }
+        Self { slots, len, forgets, entries, order, fresh: 0, free: VecDeque::new(), clock: 0 }
     }
 
     fn tick(&mut self) -> u64 {
@@ -74,7 +75,7 @@ impl Hash {
                 None => return Err(Errno::TooBig),
             }
         }
-        let slot = self.free.pop_front().ok_or(Errno::TooBig)?;
+        let slot = self.free_slot().ok_or(Errno::TooBig)?;
         self.slots.set(memory, slot, cpu, value, true);
         let now = self.tick();
         let inserted = self.entries.get(key).map_or(now, |entry| entry.inserted);
@@ -84,6 +85,15 @@ impl Hash {
             self.free.push_back(old.slot);
         }
         Ok(())
+    }
+
+    /// A slot that nobody uses; there is one more than entries.
+    fn free_slot(&mut self) -> Option<u64> {
+        if self.fresh <= self.len {
+            self.fresh += 1;
+            return Some(self.fresh - 1);
+        }
+        self.free.pop_front()
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) -> Result<(), Errno> {

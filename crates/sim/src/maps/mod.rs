@@ -27,7 +27,9 @@ mod kind {
     pub(super) const PERCPU_HASH: u32 = 5;
     pub(super) const PERCPU_ARRAY: u32 = 6;
     pub(super) const LRU_HASH: u32 = 9;
+    pub(super) const LRU_PERCPU_HASH: u32 = 10;
     pub(super) const ARRAY_OF_MAPS: u32 = 12;
+    pub(super) const HASH_OF_MAPS: u32 = 13;
     pub(super) const QUEUE: u32 = 22;
     pub(super) const STACK: u32 = 23;
     pub(super) const RINGBUF: u32 = 27;
@@ -50,8 +52,9 @@ pub(crate) struct Map {
 /// What a map holds.
 pub(crate) enum Contents {
     Array(Array),
-    /// An array of addresses of maps.
+    /// Addresses of maps, by index or by key.
     Maps(Array),
+    MapsByKey(Hash),
     Hash(Hash),
     Queue(Queue),
     Ring(Ring),
@@ -124,9 +127,21 @@ impl Slots {
     }
 }
 
+/// A map of maps as a map of their addresses.
+fn of_addresses(map: &MapDef) -> MapDef {
+    MapDef { value_size: 8, ..map.clone() }
+}
+
+/// The longest key of a table (kernel: `MAX_BPF_STACK`).
+const KEY_BYTES_MAX: u32 = 512;
+
 impl Map {
     /// A map as defined, on a machine with so many CPUs.
     pub(crate) fn new(memory: &Memory, map: &MapDef, cpus: u32) -> Result<Self, LoadError> {
+        if map.key_size > KEY_BYTES_MAX {
+            let text = format!("keys of {} bytes; {KEY_BYTES_MAX} is the most", map.key_size);
+            return Err(LoadError::Contents(map.name.clone(), text));
+        }
         let entries = u64::from(map.max_entries);
         let cpus = u64::from(cpus);
         let slots = |count, cpus| Slots::new(memory, map, count, cpus);
@@ -136,9 +151,12 @@ impl Map {
                 Contents::Array(Array::new(slots(entries, cpus)?, map.max_entries))
             }
             kind::ARRAY_OF_MAPS => {
-                let wide = MapDef { value_size: 8, ..map.clone() };
-                let slots = Slots::new(memory, &wide, entries, 1)?;
+                let slots = Slots::new(memory, &of_addresses(map), entries, 1)?;
                 Contents::Maps(Array::new(slots, map.max_entries))
+            }
+            kind::HASH_OF_MAPS => {
+                let slots = Slots::new(memory, &of_addresses(map), entries + 1, 1)?;
+                Contents::MapsByKey(Hash::new(slots, entries, false))
             }
             // A value is replaced by a new one before the old one is free.
             kind::HASH => Contents::Hash(Hash::new(slots(entries + 1, 1)?, entries, false)),
@@ -146,6 +164,9 @@ impl Map {
                 Contents::Hash(Hash::new(slots(entries + 1, cpus)?, entries, false))
             }
             kind::LRU_HASH => Contents::Hash(Hash::new(slots(entries + 1, 1)?, entries, true)),
+            kind::LRU_PERCPU_HASH => {
+                Contents::Hash(Hash::new(slots(entries + 1, cpus)?, entries, true))
+            }
             kind::QUEUE => Contents::Queue(Queue::new(map.value_size, map.max_entries, false)),
             kind::STACK => Contents::Queue(Queue::new(map.value_size, map.max_entries, true)),
             kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
@@ -157,7 +178,7 @@ impl Map {
         let address = memory.alloc(1, 8, Protection::ReadOnly)?;
         let values = match &contents {
             Contents::Array(a) | Contents::Maps(a) => a.slots.start,
-            Contents::Hash(h) => h.slots.start,
+            Contents::Hash(h) | Contents::MapsByKey(h) => h.slots.start,
             Contents::Arena(arena) => arena.base,
             Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) => 0,
         };
@@ -172,9 +193,20 @@ impl Map {
         index: u32,
         inner: u64,
     ) -> Result<(), String> {
-        let Contents::Maps(array) = &self.contents else { return Err("it holds no maps".into()) };
-        let at = array.lookup(&index.to_le_bytes(), 0).ok_or("it has no such index")?;
-        memory.write_u64(at, inner).map_err(|fault| fault.to_string())
+        let key = index.to_le_bytes();
+        match &mut self.contents {
+            Contents::Maps(array) => {
+                let at = array.lookup(&key, 0).ok_or("it has no such index")?;
+                memory.write_u64(at, inner).map_err(|fault| fault.to_string())
+            }
+            Contents::MapsByKey(_) if self.key_size != 4 => {
+                Err("only keys of 4 bytes can be given with its definition".into())
+            }
+            Contents::MapsByKey(hash) => hash
+                .update(memory, (&key, &inner.to_le_bytes()), 0, Update::Any)
+                .map_err(|_| "it has not room for all of them".into()),
+            _ => Err("it holds no maps".into()),
+        }
     }
 
     /// The value of a key, as a CPU sees it.
@@ -184,6 +216,7 @@ impl Map {
             Contents::Maps(array) => {
                 memory.read_u64(array.lookup(key, cpu)?).ok().filter(|map| *map != 0)
             }
+            Contents::MapsByKey(hash) => memory.read_u64(hash.lookup(key, cpu)?).ok(),
             Contents::Hash(hash) => hash.lookup(key, cpu),
             Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) | Contents::Arena(_) => {
                 None
