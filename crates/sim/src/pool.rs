@@ -73,11 +73,7 @@ impl<T> Pool<T> {
         let slot_size = class_of(size);
         let class = self.classes.entry(slot_size).or_default();
         let patient = (WAITING_BYTES / slot_size).max(1) as usize;
-        let at = if class.waiting.len() > patient {
-            class.waiting.pop_front()
-        } else {
-            None
-        };
+        let at = if class.waiting.len() > patient { class.waiting.pop_front() } else { None };
         let at = match at {
             Some(at) => {
                 let zero = vec![0; slot_size as usize];
