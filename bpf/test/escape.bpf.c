@@ -267,7 +267,7 @@ ESCAPE(huge_record, "bpf_ringbuf_output: bad load")
 	return bpf_ringbuf_output(&ring, &variable, unknown(0xffffffff), 0);
 }
 
-ESCAPE(forged_record, "bpf_ringbuf_submit: bad store")
+ESCAPE(forged_record, "bpf_ringbuf_submit: record of a ring at")
 {
 	bpf_ringbuf_submit((void *)((u64)&variable + unknown(0)), 0);
 	return 0;

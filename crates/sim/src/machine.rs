@@ -2,16 +2,22 @@
 //! One machine with one object on it.
 
 use crate::cgroups::Cgroups;
-use crate::kernel::{self, KernelFunction};
+use crate::containers::Containers;
+use crate::kernel::{self, Known};
 use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
+use crate::objects::Owned;
+use crate::pool::Pool;
 use crate::random::Random;
+use crate::references::References;
 use crate::tasks::Tasks;
+use crate::timers::Timers;
+use crate::variables::Variables;
 use rota_bytecode::{
     Callee, Code, CodeError, CompileError, Instance, InstanceError, Memory, MemoryError, Mode,
-    Protection, STACK_BYTES,
+    Place, Protection, STACK_BYTES, Spot,
 };
-use rota_object::{FunctionId, Image, KernelTypes, Operand};
+use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -72,6 +78,16 @@ pub enum LoadError {
 pub struct Machine {
     pub(crate) shape: Shape,
     pub(crate) memory: Rc<Memory>,
+    /// Objects that have owners.
+    pub(crate) pool: Pool<Owned>,
+    /// The structures that programs can allocate.
+    pub(crate) structures: BTreeMap<TypeId, Structure>,
+    pub(crate) containers: Containers,
+    pub(crate) timers: Timers,
+    pub(crate) variables: Variables,
+    /// What the programs that run hold, and how deep inside others the next one runs.
+    pub(crate) references: References,
+    pub(crate) depth: usize,
     pub(crate) maps: Vec<Map>,
     pub(crate) random: Random,
     pub(crate) layout: Layout,
@@ -85,7 +101,8 @@ pub struct Machine {
     pub(crate) now_ns: u64,
     /// Maps by the address that programs know them by.
     map_at: BTreeMap<u64, usize>,
-    kfuncs: Vec<(String, Option<KernelFunction>)>,
+    kfuncs: Vec<(String, Option<Known>)>,
+    helpers: BTreeMap<i32, Known>,
     functions: u64,
     stacks: u64,
     instance: Rc<Instance>,
@@ -118,6 +135,7 @@ impl Machine {
                 filled.map_err(|e| LoadError::Contents(definition.name.clone(), e))?;
             }
         }
+        let variables = Variables::new(&memory, &image.variables, shape.cpus)?;
         let addresses = code.operands().iter().map(|operand| match *operand {
             Operand::Map(id) => maps.get(id.0 as usize).map_or(0, |m| m.address),
             Operand::MapValue(id, offset) => {
@@ -129,7 +147,7 @@ impl Machine {
                 let known = image.kfuncs.get(id.0 as usize).is_some_and(|k| k.func.is_some());
                 u64::from(known) * (FUNCTIONS + (1 << 24) + u64::from(id.0))
             }
-            Operand::Variable(_) => 0,
+            Operand::Variable(id) => variables.address(id),
         });
         let addresses = addresses.collect();
         let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);
@@ -140,6 +158,13 @@ impl Machine {
             layout,
             tasks: Tasks::default(),
             cgroups: Cgroups::default(),
+            pool: Pool::default(),
+            structures: image.structures.clone(),
+            containers: Containers::default(),
+            timers: Timers::default(),
+            variables,
+            references: References::default(),
+            depth: 0,
             has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
             maps,
@@ -147,6 +172,7 @@ impl Machine {
             now_ns: 1,
             map_at,
             kfuncs: kfuncs.collect(),
+            helpers: kernel::helpers(),
             functions: image.functions.len() as u64,
             stacks,
             instance,
@@ -179,11 +205,22 @@ impl Machine {
         (depth < STACKS).then_some(start..start + STACK_BYTES)
     }
 
-    /// Name and simulation of a helper or kernel function.
-    pub(crate) fn find(&self, callee: Callee) -> (String, Option<KernelFunction>) {
+    /// A helper or kernel function; by its name, if it is not simulated.
+    pub(crate) fn find(&self, callee: Callee) -> Result<Known, String> {
         match callee {
-            Callee::Helper(number) => kernel::helper(number),
-            Callee::Kfunc(id) => self.kfuncs.get(id.0 as usize).cloned().unwrap_or_default(),
+            Callee::Helper(number) => {
+                self.helpers.get(&number).copied().ok_or_else(|| format!("helper {number}"))
+            }
+            Callee::Kfunc(id) => match self.kfuncs.get(id.0 as usize) {
+                Some((_, Some(known))) => Ok(*known),
+                Some((name, None)) => Err(name.clone()),
+                None => Err(String::new()),
+            },
         }
+    }
+
+    /// The place of a call.
+    pub(crate) fn place(&self, spot: Spot) -> Place {
+        self.instance.code().place_of(spot)
     }
 }

@@ -16,8 +16,8 @@ use array::Array;
 use hash::Hash;
 use queue::Queue;
 use ring::Ring;
-use rota_bytecode::{Memory, MemoryError, Protection};
-use rota_object::MapDef;
+use rota_bytecode::{Fault, Memory, MemoryError, Protection};
+use rota_object::{Field, MapDef};
 pub(crate) use storage::{Owner, Storage};
 
 /// Kinds of map (kernel: `enum bpf_map_type`).
@@ -46,6 +46,8 @@ pub(crate) struct Map {
     pub(crate) values: u64,
     pub(crate) key_size: u32,
     pub(crate) value_size: u32,
+    /// What of a value the kernel keeps for itself.
+    pub(crate) fields: Vec<Field>,
     pub(crate) contents: Contents,
 }
 
@@ -89,6 +91,8 @@ pub(crate) struct Slots {
     stride: u64,
     cpus: u64,
     value_size: u32,
+    /// What of a value the kernel keeps for itself: nobody writes it from outside.
+    fields: Vec<Field>,
 }
 
 impl Slots {
@@ -102,7 +106,8 @@ impl Slots {
             memory.write(from, &map.initial).map_err(|_| MemoryError::Pointer(from))?;
         }
         memory.protect(start, protection)?;
-        Ok(Self { start, stride, cpus, value_size: map.value_size })
+        let (value_size, fields) = (map.value_size, map.fields.clone());
+        Ok(Self { start, stride, cpus, value_size, fields })
     }
 
     /// The value in a slot, as a CPU sees it.
@@ -110,6 +115,12 @@ impl Slots {
         let cpu = if self.cpus == 1 { 0 } else { u64::from(cpu) };
         let within = cpu < self.cpus;
         within.then(|| self.start + self.stride * (slot * self.cpus + cpu))
+    }
+
+    /// The slot that a pointer points into, and where it starts.
+    fn slot_at(&self, pointer: u64) -> Option<(u64, u64)> {
+        let slot = pointer.checked_sub(self.start)? / self.stride;
+        Some((slot, self.start + slot * self.stride))
     }
 
     /// Sets a value for a CPU, zeroing the others' if the slot is a new one.
@@ -122,10 +133,31 @@ impl Slots {
             }
         }
         if let Some(at) = self.at(slot, cpu) {
-            let _ = memory.write(at, value);
+            let _ = self.write_around(memory, at, value);
         }
     }
+
+    /// Writes a value, all but what the kernel keeps for itself.
+    fn write_around(&self, memory: &Memory, at: u64, value: &[u8]) -> Result<(), Fault> {
+        let mut from = 0;
+        for field in &self.fields {
+            let (start, end) = (field.offset as usize, (field.offset + field.size) as usize);
+            memory.write(at + from as u64, value.get(from..start).unwrap_or(&[]))?;
+            from = end;
+        }
+        memory.write(at + from as u64, value.get(from..).unwrap_or(&[]))
+    }
+
+    /// Where a slot's values are, one for each CPU, if there is anything in them to be ended.
+    fn kept(&self, slot: u64) -> Vec<u64> {
+        let cpus = if self.fields.is_empty() { 0 } else { self.cpus as u32 };
+        (0..cpus).filter_map(|cpu| self.at(slot, cpu)).collect()
+    }
 }
+
+/// The values that an update or deletion has put out of use, where something in them has to be
+/// ended.
+pub(crate) type Left = Vec<u64>;
 
 /// A map of maps as a map of their addresses.
 fn of_addresses(map: &MapDef) -> MapDef {
@@ -182,8 +214,8 @@ impl Map {
             Contents::Arena(arena) => arena.base,
             Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) => 0,
         };
-        let (key_size, value_size) = (map.key_size, map.value_size);
-        Ok(Self { address, values, key_size, value_size, contents })
+        let (key_size, value_size, fields) = (map.key_size, map.value_size, map.fields.clone());
+        Ok(Self { address, values, key_size, value_size, fields, contents })
     }
 
     /// Puts a map into a map of maps.
@@ -204,6 +236,7 @@ impl Map {
             }
             Contents::MapsByKey(hash) => hash
                 .update(memory, (&key, &inner.to_le_bytes()), 0, Update::Any)
+                .map(drop)
                 .map_err(|_| "it has not room for all of them".into()),
             _ => Err("it holds no maps".into()),
         }
@@ -229,6 +262,15 @@ impl Map {
         matches!(self.contents, Contents::Arena(_)).then_some(self.values)
     }
 
+    /// The element that a pointer points into: its key, and where its value starts.
+    pub(crate) fn element_at(&self, pointer: u64) -> Option<(Vec<u8>, u64)> {
+        match &self.contents {
+            Contents::Array(array) => array.element_at(pointer),
+            Contents::Hash(hash) => hash.element_at(pointer),
+            _ => None,
+        }
+    }
+
     /// Sets the value of a key for a CPU.
     pub(crate) fn update(
         &mut self,
@@ -236,7 +278,7 @@ impl Map {
         (key, value): (&[u8], &[u8]),
         cpu: u32,
         flags: u64,
-    ) -> Result<(), Errno> {
+    ) -> Result<Left, Errno> {
         let how = Update::from_flags(flags)?;
         match &mut self.contents {
             Contents::Array(array) => array.update(memory, (key, value), cpu, how),
@@ -246,7 +288,7 @@ impl Map {
     }
 
     /// Removes a key.
-    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<Left, Errno> {
         match &mut self.contents {
             Contents::Hash(hash) => hash.delete(key),
             _ => Err(Errno::Invalid),
