@@ -23,6 +23,7 @@ mod references;
 mod run;
 mod tasks;
 mod timers;
+mod user;
 mod variables;
 
 pub use layout::LayoutError;

@@ -95,6 +95,8 @@ pub struct Machine {
     pub(crate) cgroups: Cgroups,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
+    /// Lines that programs have printed.
+    pub(crate) printed: Vec<String>,
     /// The CPU that executes.
     pub(crate) cpu: u32,
     /// Time since boot, in ns.
@@ -103,6 +105,8 @@ pub struct Machine {
     map_at: BTreeMap<u64, usize>,
     kfuncs: Vec<(String, Option<Known>)>,
     helpers: BTreeMap<i32, Known>,
+    /// Programs by their names.
+    pub(crate) programs: BTreeMap<String, FunctionId>,
     functions: u64,
     stacks: u64,
     instance: Rc<Instance>,
@@ -165,6 +169,7 @@ impl Machine {
             variables,
             references: References::default(),
             depth: 0,
+            printed: Vec::new(),
             has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
             maps,
@@ -173,6 +178,7 @@ impl Machine {
             map_at,
             kfuncs: kfuncs.collect(),
             helpers: kernel::helpers(),
+            programs: image.entries.iter().map(|e| (e.name.clone(), e.function)).collect(),
             functions: image.functions.len() as u64,
             stacks,
             instance,
@@ -180,6 +186,11 @@ impl Machine {
         };
         machine.make_first_tasks()?;
         Ok(machine)
+    }
+
+    /// The lines that programs have printed since the last call.
+    pub fn take_printed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.printed)
     }
 
     /// Code and memory.

@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Interrupts,
     ReadSection,
     Preemption,
+    /// A ring of user space's that is being read.
+    Reading,
 }
 
 impl Kind {
@@ -64,7 +66,7 @@ impl Kind {
             Self::Cgroup => "cgroup",
             Self::Object => "allocated object",
             Self::Record => "record of a ring",
-            Self::Pointer => "pointer taken out of a map",
+            Self::Pointer => "pointer from a map",
             Self::Iterator => "iterator",
             Self::Dynptr => "dynamic pointer to a record of a ring",
             Self::SpinLock => "spin lock",
@@ -72,6 +74,7 @@ impl Kind {
             Self::Interrupts => "state of the interrupts",
             Self::ReadSection => "RCU read section",
             Self::Preemption => "section without preemption",
+            Self::Reading => "ring that is being read",
         }
     }
 
@@ -83,22 +86,35 @@ impl Kind {
             Self::Iterator => "destroyed",
             Self::Interrupts => "restored",
             Self::ReadSection | Self::Preemption => "left",
-            _ => "released",
+            Self::Reading => "read to its end",
+            Self::Mask
+            | Self::IdleMask
+            | Self::Task
+            | Self::Cgroup
+            | Self::Object
+            | Self::Pointer => "released",
         }
     }
 
     /// Whether it is a pointer to an object that has owners, whatever the object is.
     fn is_reference(self) -> bool {
-        !matches!(
-            self,
+        match self {
+            Self::Mask
+            | Self::IdleMask
+            | Self::Task
+            | Self::Cgroup
+            | Self::Object
+            | Self::Record
+            | Self::Pointer => true,
             Self::Iterator
-                | Self::Dynptr
-                | Self::SpinLock
-                | Self::ResilientLock
-                | Self::Interrupts
-                | Self::ReadSection
-                | Self::Preemption
-        )
+            | Self::Dynptr
+            | Self::SpinLock
+            | Self::ResilientLock
+            | Self::Interrupts
+            | Self::ReadSection
+            | Self::Preemption
+            | Self::Reading => false,
+        }
     }
 }
 
@@ -109,7 +125,7 @@ pub(crate) enum Effect {
     Returns(Kind),
     /// It makes something at an argument, whatever it returns.
     Makes(Kind, usize),
-    /// It takes what an argument points to, if it returns 0.
+    /// It takes what an argument points to, if it returns 0, or while it calls back.
     Takes(Kind, usize),
     /// It enters a section.
     Enters(Kind),
@@ -189,6 +205,7 @@ const EFFECTS: &[(&str, &[Effect])] = &[
     ("bpf_task_from_vpid", &[Returns(Kind::Task)]),
     ("bpf_task_get_cgroup1", &[Returns(Kind::Cgroup)]),
     ("bpf_task_release", &[GivesBack(Kind::Task, 0)]),
+    ("bpf_user_ringbuf_drain", &[Takes(Kind::Reading, 0)]),
     ("scx_bpf_get_idle_cpumask", &[Returns(Kind::IdleMask)]),
     ("scx_bpf_get_idle_cpumask_node", &[Returns(Kind::IdleMask)]),
     ("scx_bpf_get_idle_smtmask", &[Returns(Kind::IdleMask)]),
@@ -243,10 +260,9 @@ impl References {
         newest.map(|found| self.held.remove(found)).is_some()
     }
 
-    /// Since when a lock is held, if it is.
-    pub(crate) fn lock(&self, pointer: u64) -> Option<Held> {
-        let locks = [Kind::SpinLock, Kind::ResilientLock];
-        let same = |held: &&Held| locks.contains(&held.kind) && held.pointer == pointer;
+    /// Since when something of one of these kinds is held, if it is.
+    pub(crate) fn find(&self, kinds: &[Kind], pointer: u64) -> Option<Held> {
+        let same = |held: &&Held| kinds.contains(&held.kind) && held.pointer == pointer;
         self.held.iter().find(same).copied()
     }
 
@@ -287,19 +303,22 @@ impl Machine {
         Ok(())
     }
 
-    /// What the program takes with a call that has returned.
+    /// What the program takes with a call that has returned, or that calls back first.
     pub(crate) fn after_call(
         &mut self,
         effects: &[Effect],
         args: &[u64; 5],
-        returned: u64,
+        returned: Option<u64>,
         spot: Spot,
     ) {
         for effect in effects {
             let (kind, pointer) = match *effect {
-                Returns(kind) if returned != 0 => (kind, self.referred(kind, returned)),
+                Returns(kind) => match returned {
+                    None | Some(0) => continue,
+                    Some(pointer) => (kind, self.referred(kind, pointer)),
+                },
                 Makes(kind, argument) => (kind, args[argument]),
-                Takes(kind, argument) if returned == 0 => (kind, args[argument]),
+                Takes(kind, argument) if returned.unwrap_or(0) == 0 => (kind, args[argument]),
                 Enters(kind) => (kind, 0),
                 _ => continue,
             };

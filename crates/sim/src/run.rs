@@ -210,9 +210,12 @@ impl Machine {
         }
         let answer = (known.call)(self, args)
             .map_err(|fault| StopKind::Argument { name: known.name.to_owned(), fault })?;
-        if let Answer::Value(returned) = answer {
-            self.after_call(known.effects, &args, returned, spot);
-        }
+        let returned = match answer {
+            Answer::Value(value) => Some(value),
+            Answer::Callbacks(_) => None,
+            Answer::Misuse(_) | Answer::Throw(_) => return Ok(answer),
+        };
+        self.after_call(known.effects, &args, returned, spot);
         Ok(answer)
     }
 }
