@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Programs that keep what they must give back, give back what they do not hold, or wait for
- * themselves. The kernel's verifier refuses each of them; each says in the same place with which
- * words a simulated machine has to stop it, where there is no verifier.
+ * themselves. Each says in the same place with which words a simulated machine has to stop it,
+ * where there is no verifier, and with which the kernel's verifier refuses it.
  */
 #include <rota/map.h>
 #include <rota/object.h>
 
 LICENSE_GPL;
 
-#define REPORT(name, words) __remark("stop:" words) SEC("syscall") int name(void *ctx)
+#define REPORT(name, words, verifier)                                                              \
+	__remark("stop:" words) __remark("refused:" verifier) SEC("syscall") int name(void *ctx)
 
 struct task_struct {
 	s32 pid;
@@ -93,12 +94,12 @@ static struct slot *get(u32 key)
 	return bpf_map_lookup_elem(&slots, &key);
 }
 
-REPORT(mask_kept, "the CPU mask taken here is never released")
+REPORT(mask_kept, "the CPU mask taken here is never released", "Unreleased reference")
 {
 	return bpf_cpumask_create() != NULL;
 }
 
-REPORT(one_owner_too_many, "the CPU mask taken here is never released")
+REPORT(one_owner_too_many, "the CPU mask taken here is never released", "Unreleased reference")
 {
 	struct bpf_cpumask *mask = bpf_cpumask_create();
 
@@ -109,7 +110,7 @@ REPORT(one_owner_too_many, "the CPU mask taken here is never released")
 	return 0;
 }
 
-REPORT(mask_released_twice, "bpf_cpumask_release: CPU mask at")
+REPORT(mask_released_twice, "bpf_cpumask_release: CPU mask at", "expects referenced")
 {
 	struct bpf_cpumask *mask = bpf_cpumask_create();
 
@@ -120,7 +121,7 @@ REPORT(mask_released_twice, "bpf_cpumask_release: CPU mask at")
 	return 0;
 }
 
-REPORT(given_away_and_released, "bpf_cpumask_release: CPU mask at")
+REPORT(given_away_and_released, "bpf_cpumask_release: CPU mask at", "expects referenced")
 {
 	struct bpf_cpumask *mask = bpf_cpumask_create(), *old;
 	struct slot *slot = get(0);
@@ -134,7 +135,8 @@ REPORT(given_away_and_released, "bpf_cpumask_release: CPU mask at")
 	return 0;
 }
 
-REPORT(taken_out_and_kept, "the pointer from a map taken here is never released")
+REPORT(taken_out_and_kept, "the pointer from a map taken here is never released",
+       "Unreleased reference")
 {
 	struct bpf_cpumask *mask = bpf_cpumask_create(), *old;
 	struct slot *slot = get(1);
@@ -148,14 +150,14 @@ REPORT(taken_out_and_kept, "the pointer from a map taken here is never released"
 	return 0;
 }
 
-REPORT(task_kept, "the task taken here is never released")
+REPORT(task_kept, "the task taken here is never released", "Unreleased reference")
 {
 	struct task_struct *task = bpf_task_from_pid(1);
 
 	return task ? task->pid : 0;
 }
 
-REPORT(task_released_twice, "bpf_task_release: task at")
+REPORT(task_released_twice, "bpf_task_release: task at", "expects referenced")
 {
 	struct task_struct *task = bpf_task_from_pid(1);
 
@@ -166,17 +168,17 @@ REPORT(task_released_twice, "bpf_task_release: task at")
 	return 0;
 }
 
-REPORT(cgroup_kept, "the cgroup taken here is never released")
+REPORT(cgroup_kept, "the cgroup taken here is never released", "Unreleased reference")
 {
 	return bpf_cgroup_from_id(1) != NULL;
 }
 
-REPORT(object_kept, "the allocated object taken here is never released")
+REPORT(object_kept, "the allocated object taken here is never released", "Unreleased reference")
 {
 	return obj_new(struct leaf) != NULL;
 }
 
-REPORT(object_dropped_twice, "bpf_obj_drop_impl: allocated object at")
+REPORT(object_dropped_twice, "bpf_obj_drop_impl: allocated object at", "expects referenced")
 {
 	struct leaf *leaf = obj_new(struct leaf);
 
@@ -187,7 +189,7 @@ REPORT(object_dropped_twice, "bpf_obj_drop_impl: allocated object at")
 	return 0;
 }
 
-REPORT(share_kept, "the allocated object taken here is never released")
+REPORT(share_kept, "the allocated object taken here is never released", "Unreleased reference")
 {
 	struct leaf *leaf = obj_new(struct leaf);
 
@@ -198,7 +200,7 @@ REPORT(share_kept, "the allocated object taken here is never released")
 	return 0;
 }
 
-REPORT(part_of_an_object_dropped, "bpf_obj_drop_impl: no object starts at")
+REPORT(part_of_an_object_dropped, "bpf_obj_drop_impl: no object starts at", "must have zero offset")
 {
 	struct leaf *leaf = obj_new(struct leaf);
 
@@ -213,7 +215,7 @@ static bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
 	       container_of(b, struct leaf, node)->order;
 }
 
-REPORT(planted_and_dropped, "bpf_obj_drop_impl: allocated object at")
+REPORT(planted_and_dropped, "bpf_obj_drop_impl: allocated object at", "expects referenced")
 {
 	struct leaf *leaf = obj_new(struct leaf);
 
@@ -226,7 +228,8 @@ REPORT(planted_and_dropped, "bpf_obj_drop_impl: allocated object at")
 	return 0;
 }
 
-REPORT(taken_from_the_tree_and_kept, "the allocated object taken here is never released")
+REPORT(taken_from_the_tree_and_kept, "the allocated object taken here is never released",
+       "Unreleased reference")
 {
 	struct leaf *leaf = obj_new(struct leaf);
 	struct bpf_rb_node *first;
@@ -242,12 +245,14 @@ REPORT(taken_from_the_tree_and_kept, "the allocated object taken here is never r
 	return 0;
 }
 
-REPORT(record_kept, "the record of a ring taken here is never submitted or discarded")
+REPORT(record_kept, "the record of a ring taken here is never submitted or discarded",
+       "Unreleased reference")
 {
 	return bpf_ringbuf_reserve(&ring, 8, 0) != NULL;
 }
 
-REPORT(record_submitted_twice, "bpf_ringbuf_submit: record of a ring at")
+REPORT(record_submitted_twice, "bpf_ringbuf_submit: record of a ring at",
+       "type=scalar expected=ringbuf_mem")
 {
 	u64 *record = bpf_ringbuf_reserve(&ring, 8, 0);
 
@@ -258,14 +263,15 @@ REPORT(record_submitted_twice, "bpf_ringbuf_submit: record of a ring at")
 	return 0;
 }
 
-REPORT(dynamic_record_kept, "the dynamic pointer to a record of a ring taken here is never")
+REPORT(dynamic_record_kept, "the dynamic pointer to a record of a ring taken here is never",
+       "Unreleased reference")
 {
 	struct bpf_dynptr record;
 
 	return bpf_ringbuf_reserve_dynptr(&ring, 8, 0, &record);
 }
 
-REPORT(lock_kept, "the spin lock taken here is never unlocked")
+REPORT(lock_kept, "the spin lock taken here is never unlocked", "bpf_spin_lock-ed region")
 {
 	struct slot *slot = get(0);
 
@@ -274,7 +280,8 @@ REPORT(lock_kept, "the spin lock taken here is never unlocked")
 	return 0;
 }
 
-REPORT(lock_taken_twice, "bpf_spin_lock: this waits for ever: the lock is held already, since")
+REPORT(lock_taken_twice, "bpf_spin_lock: this waits for ever: the lock is held already, since",
+       "not allowed while holding a lock")
 {
 	struct slot *slot = get(0);
 
@@ -286,7 +293,7 @@ REPORT(lock_taken_twice, "bpf_spin_lock: this waits for ever: the lock is held a
 	return 0;
 }
 
-REPORT(unlocked_unlocked, "bpf_spin_unlock: spin lock at")
+REPORT(unlocked_unlocked, "bpf_spin_unlock: spin lock at", "without taking a lock")
 {
 	struct slot *slot = get(0);
 
@@ -295,7 +302,8 @@ REPORT(unlocked_unlocked, "bpf_spin_unlock: spin lock at")
 	return 0;
 }
 
-REPORT(resilient_lock_kept, "the resilient spin lock taken here is never unlocked")
+REPORT(resilient_lock_kept, "the resilient spin lock taken here is never unlocked",
+       "bpf_spin_lock-ed region")
 {
 	u32 key = 0;
 	struct guarded *value = bpf_map_lookup_elem(&guarded, &key);
@@ -303,13 +311,15 @@ REPORT(resilient_lock_kept, "the resilient spin lock taken here is never unlocke
 	return value ? bpf_res_spin_lock(&value->lock) : 0;
 }
 
-REPORT(read_section_kept, "the RCU read section taken here is never left")
+REPORT(read_section_kept, "the RCU read section taken here is never left",
+       "bpf_rcu_read_lock-ed region")
 {
 	bpf_rcu_read_lock();
 	return 0;
 }
 
-REPORT(read_section_left_twice, "bpf_rcu_read_unlock: RCU read section")
+REPORT(read_section_left_twice, "bpf_rcu_read_unlock: RCU read section",
+       "unmatched rcu read unlock")
 {
 	bpf_rcu_read_lock();
 	bpf_rcu_read_unlock();
@@ -317,7 +327,8 @@ REPORT(read_section_left_twice, "bpf_rcu_read_unlock: RCU read section")
 	return 0;
 }
 
-REPORT(preemption_off, "the section without preemption taken here is never left")
+REPORT(preemption_off, "the section without preemption taken here is never left",
+       "bpf_preempt_disable-ed region")
 {
 	bpf_preempt_disable();
 	bpf_preempt_disable();
@@ -325,7 +336,8 @@ REPORT(preemption_off, "the section without preemption taken here is never left"
 	return 0;
 }
 
-REPORT(interrupts_off, "the state of the interrupts taken here is never restored")
+REPORT(interrupts_off, "the state of the interrupts taken here is never restored",
+       "bpf_local_irq_save-ed region")
 {
 	unsigned long flags;
 
@@ -333,7 +345,8 @@ REPORT(interrupts_off, "the state of the interrupts taken here is never restored
 	return 0;
 }
 
-REPORT(interrupts_in_the_wrong_order, "bpf_local_irq_restore: state of the interrupts at")
+REPORT(interrupts_in_the_wrong_order, "bpf_local_irq_restore: state of the interrupts at",
+       "out of order")
 {
 	unsigned long outer, inner;
 
@@ -344,7 +357,7 @@ REPORT(interrupts_in_the_wrong_order, "bpf_local_irq_restore: state of the inter
 	return 0;
 }
 
-REPORT(iterator_kept, "the iterator taken here is never destroyed")
+REPORT(iterator_kept, "the iterator taken here is never destroyed", "Unreleased reference")
 {
 	struct bpf_iter_num it;
 
@@ -359,7 +372,8 @@ static int keep(u32 i, void *context)
 }
 
 /* What a callback takes it has to give back itself. */
-REPORT(kept_by_a_callback, "the RCU read section taken here is never left")
+REPORT(kept_by_a_callback, "the RCU read section taken here is never left",
+       "unmatched rcu read unlock")
 {
 	bpf_loop(2, keep, NULL, 0);
 	bpf_rcu_read_unlock();
@@ -367,7 +381,7 @@ REPORT(kept_by_a_callback, "the RCU read section taken here is never left")
 	return 0;
 }
 
-REPORT(thrown_with_a_mask, "the CPU mask taken here is never released")
+REPORT(thrown_with_a_mask, "the CPU mask taken here is never released", "Unreleased reference")
 {
 	struct bpf_cpumask *mask = bpf_cpumask_create();
 
@@ -376,4 +390,16 @@ REPORT(thrown_with_a_mask, "the CPU mask taken here is never released")
 	bpf_throw(1);
 	bpf_cpumask_release(mask);
 	return 0;
+}
+
+static int throw(u32 i, void *context)
+{
+	bpf_throw(i);
+	return 0;
+}
+
+REPORT(thrown_by_a_callback, "bpf_throw: this is no call for a function that is called back",
+       "cannot be called from callback")
+{
+	return bpf_loop(2, throw, NULL, 0);
 }

@@ -188,6 +188,76 @@ CASE(not_in_the_tree, 1)
 	return !removed;
 }
 
+static bool push(u64 number)
+{
+	struct both *object = obj_new(struct both);
+
+	if (!object)
+		return false;
+	object->number = number;
+	bpf_spin_lock(&lock);
+	bpf_list_push_back_impl(&list, &object->item, NULL, 0);
+	bpf_spin_unlock(&lock);
+	return true;
+}
+
+CASE(into_the_middle, 1320)
+{
+	struct bpf_list_node *first;
+	struct both *object;
+	u64 digits;
+
+	if (!ksym_exists(bpf_list_add___new))
+		return 1320;
+	object = obj_new(struct both);
+	if (!object)
+		return 99;
+	object->number = 3;
+	if (!push(1) || !push(2)) {
+		obj_drop(object);
+		return 98;
+	}
+	bpf_spin_lock(&lock);
+	first = bpf_list_front(&list);
+	if (!first) {
+		bpf_spin_unlock(&lock);
+		obj_drop(object);
+		return 97;
+	}
+	bpf_list_add___new(&list, &object->item, first);
+	bpf_spin_unlock(&lock);
+	digits = take_from_list();
+	digits = 10 * digits + take_from_list();
+	digits = 10 * digits + take_from_list();
+	return 10 * digits + take_from_list();
+}
+
+CASE(out_of_a_list, 1020)
+{
+	struct bpf_list_node *first, *removed = NULL;
+	u64 digits = 0;
+
+	if (!ksym_exists(bpf_list_del___new))
+		return 1020;
+	if (!push(1) || !push(2))
+		return 99;
+	bpf_spin_lock(&lock);
+	first = bpf_list_front(&list);
+	if (first) {
+		digits = bpf_list_is_first___new(&list, first);
+		digits = 10 * digits + bpf_list_is_last___new(&list, first);
+		removed = bpf_list_del___new(&list, first);
+	}
+	bpf_spin_unlock(&lock);
+	if (removed)
+		obj_drop(container_of(removed, struct both, item));
+	digits = 10 * digits + take_from_list();
+	bpf_spin_lock(&lock);
+	digits = 10 * digits + !bpf_list_empty___new(&list);
+	bpf_spin_unlock(&lock);
+	return digits;
+}
+
 struct slot {
 	struct both __kptr *owned;
 };

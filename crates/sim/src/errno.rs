@@ -15,6 +15,8 @@ pub(crate) enum Errno {
     Again = 11,
     /// No memory.
     NoMemory = 12,
+    /// Access denied.
+    Access = 13,
     /// A bad address.
     Fault = 14,
     /// It is in use.
@@ -40,6 +42,7 @@ impl Errno {
             Self::TooBig => "it is full, or the key is too large",
             Self::Again => "try again",
             Self::NoMemory => "no memory",
+            Self::Access => "access denied",
             Self::Fault => "a bad address",
             Self::Busy => "it is in use",
             Self::Exists => "it exists already",

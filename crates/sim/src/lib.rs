@@ -11,6 +11,7 @@
 mod agenda;
 mod cgroups;
 mod containers;
+mod effects;
 mod errno;
 mod kernel;
 mod layout;

@@ -153,10 +153,9 @@ impl Machine {
                             continue;
                         }
                         Answer::Callbacks(callbacks) => (callbacks, None),
-                        Answer::Misuse(misuse) => {
-                            let name = self.find(callee).map_or("", |known| known.name);
-                            let kind = StopKind::Misuse { name, misuse };
-                            return Err(Stop::new(kind, Some(self.place(spot))));
+                        Answer::Misuse(misuse) => return Err(self.misused(callee, misuse, spot)),
+                        Answer::Throw(_) if frames.len() > 1 => {
+                            return Err(self.misused(callee, Misuse::Throw, spot));
                         }
                         Answer::Stop(stop) => return Err(stop),
                         Answer::Throw(cookie) => {
@@ -177,6 +176,11 @@ impl Machine {
             value = self.call_back(&mut frames, callbacks, last)?;
         }
         Ok(value)
+    }
+
+    fn misused(&self, callee: Callee, misuse: Misuse, spot: Spot) -> Stop {
+        let name = self.find(callee).map_or("", |known| known.name);
+        Stop::new(StopKind::Misuse { name, misuse }, Some(self.place(spot)))
     }
 
     /// Goes on with a kernel function that calls back; what the execution on top is resumed with.

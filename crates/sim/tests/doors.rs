@@ -4,7 +4,7 @@
 
 use rota_bytecode::Mode;
 use rota_object::{EngineError, KernelTypes, Object};
-use rota_programs::test::{DOORS, HELPER_TIMER};
+use rota_programs::test::{DOORS, HELPER_TIMER, HELPER_TRACE};
 use rota_sim::{Machine, Shape};
 
 fn machine(bytes: &[u8], mode: Mode) -> (Object, Machine) {
@@ -113,4 +113,13 @@ fn time_makes_things_due() {
     world.advance_to(due).unwrap();
     assert_eq!(world.run_program("one_came", &mut []).unwrap(), 101);
     assert_eq!((world.now_ns(), world.next_due_ns()), (due, None));
+}
+
+#[test]
+fn what_programs_print_is_kept() {
+    let (_, mut world) = machine(HELPER_TRACE, Mode::Interpreter);
+    world.run_program("line", &mut []).unwrap();
+    world.run_program("line_of_many", &mut []).unwrap();
+    assert_eq!(world.take_printed(), ["5", "3 of all", "-5, 12, ff, ok"]);
+    assert!(world.take_printed().is_empty());
 }

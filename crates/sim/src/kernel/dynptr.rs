@@ -173,14 +173,6 @@ pub(super) fn data(
     value(Dynptr::load(machine, at)?.part_to_write(offset, len).unwrap_or(0))
 }
 
-/// `bpf_dynptr_slice_rdwr(at, offset, buffer, len)`.
-pub(super) fn slice_to_write(
-    machine: &mut Machine,
-    [at, offset, _, len, _]: [u64; 5],
-) -> Result<Answer, Fault> {
-    data(machine, [at, offset, len & 0xffff_ffff, 0, 0])
-}
-
 /// `bpf_dynptr_slice(at, offset, buffer, len)`.
 pub(super) fn slice(
     machine: &mut Machine,

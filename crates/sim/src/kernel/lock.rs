@@ -3,9 +3,10 @@
 //! never waited for in vain unless its own holder waits; who holds what is in `references`.
 
 use super::{Answer, value};
+use crate::effects::Kind;
 use crate::errno::Errno;
 use crate::machine::Machine;
-use crate::references::{Kind, Misuse};
+use crate::references::Misuse;
 use rota_bytecode::Fault;
 
 /// Kinds of lock.

@@ -29,8 +29,9 @@ mod variable;
 
 pub(crate) use cpumask::fill as fill_mask;
 
+use crate::effects::{Effect, effects};
 use crate::machine::Machine;
-use crate::references::{Effect, Misuse, effects};
+use crate::references::Misuse;
 use crate::run::{Callbacks, Stop};
 use rota_bytecode::Fault;
 use std::collections::BTreeMap;
@@ -79,6 +80,7 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (15, "bpf_get_current_uid_gid", task::current_user),
     (16, "bpf_get_current_comm", task::current_comm),
     (35, "bpf_get_current_task", task::current),
+    (42, "bpf_get_numa_node_id", numbers::nothing),
     (45, "bpf_probe_read_str", memory::read_text),
     (55, "bpf_perf_event_read_value", counter::read_value),
     (80, "bpf_get_current_cgroup_id", cgroup::current_id),
@@ -121,6 +123,7 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (201, "bpf_dynptr_read", dynptr::read),
     (202, "bpf_dynptr_write", dynptr::write),
     (203, "bpf_dynptr_data", dynptr::data),
+    (208, "bpf_ktime_get_tai_ns", numbers::now),
     (209, "bpf_user_ringbuf_drain", ring::drain),
     (210, "bpf_cgrp_storage_get", storage::cgroup_get),
     (211, "bpf_cgrp_storage_delete", storage::cgroup_delete),
@@ -152,6 +155,7 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_cpumask_full", cpumask::full),
     ("bpf_cpumask_intersects", cpumask::intersects),
     ("bpf_cpumask_or", cpumask::or),
+    ("bpf_cpumask_populate", cpumask::populate),
     ("bpf_cpumask_release", cpumask::release),
     ("bpf_cpumask_set_cpu", cpumask::set_cpu),
     ("bpf_cpumask_setall", cpumask::set_all),
@@ -169,7 +173,6 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_dynptr_memset", dynptr::fill),
     ("bpf_dynptr_size", dynptr::size),
     ("bpf_dynptr_slice", dynptr::slice),
-    ("bpf_dynptr_slice_rdwr", dynptr::slice_to_write),
     ("bpf_iter_bits_destroy", bits::done),
     ("bpf_iter_bits_new", bits::new),
     ("bpf_iter_bits_next", bits::next),
@@ -229,6 +232,8 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_strchrnul", text::find_or_end),
     ("bpf_strcmp", text::compare),
     ("bpf_strcspn", text::span_without),
+    ("bpf_stream_vprintk", print::stream),
+    ("bpf_stream_vprintk_impl", print::stream),
     ("bpf_strlen", text::length),
     ("bpf_strncasecmp", text::compare_start_folded),
     ("bpf_strncasestr", text::search_within_folded),

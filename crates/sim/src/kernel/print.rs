@@ -47,6 +47,23 @@ pub(super) fn trace_vprintk(
     trace(machine, format, &words)
 }
 
+/// Streams that a program can print to (kernel: `BPF_STDOUT`, `BPF_STDERR`).
+const STREAMS: std::ops::RangeInclusive<u64> = 1..=2;
+
+/// `bpf_stream_vprintk(stream, format, words, bytes)`.
+pub(super) fn stream(
+    machine: &mut Machine,
+    [stream, format, words, len, _]: [u64; 5],
+) -> Result<Answer, Fault> {
+    if !STREAMS.contains(&(stream & 0xffff_ffff)) {
+        return value(Errno::NoEntry.value());
+    }
+    match trace_vprintk(machine, [format, 0, words, len, 0])? {
+        Answer::Value(len) if len.cast_signed() >= 0 => value(0),
+        refused => Ok(refused),
+    }
+}
+
 /// Adds a line to what was printed; its length.
 fn trace(machine: &mut Machine, format: u64, words: &[u64]) -> Result<Answer, Fault> {
     let format = text(machine, format)?;

@@ -4,11 +4,11 @@
 use super::dynptr::Dynptr;
 use super::map::bytes;
 use super::{Answer, value};
+use crate::effects::Kind;
 use crate::errno::{Errno, status};
 use crate::machine::Machine;
 use crate::maps::{Contents, Ring, UserRing};
 use crate::objects::What;
-use crate::references::Kind;
 use crate::run::{Callbacks, Next};
 use rota_bytecode::Fault;
 
