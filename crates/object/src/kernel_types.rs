@@ -162,6 +162,19 @@ impl KernelTypes {
         self.find(name, |ty| matches!(ty, Type::Func { .. }))
     }
 
+    /// The typedef with this name.
+    pub fn typedef(&self, name: &str) -> Option<TypeId> {
+        self.find(name, |ty| matches!(ty, Type::Typedef { .. }))
+    }
+
+    /// The value of an enumerator of the enumeration with this name.
+    pub(crate) fn enumerator(&self, enumeration: &str, wanted: &str) -> Option<i64> {
+        let id = self.find(enumeration, |ty| matches!(ty, Type::Enum { .. }))?;
+        let Type::Enum { values, .. } = self.btf.get(id) else { return None };
+        let found = values.iter().find(|v| self.btf.text(v.name) == wanted);
+        found.map(|v| v.value)
+    }
+
     /// The variable with this name.
     pub fn variable(&self, name: &str) -> Option<TypeId> {
         self.find(name, |ty| matches!(ty, Type::Var { .. }))
@@ -185,6 +198,11 @@ impl KernelTypes {
         let tail = self.by_name.get(from..).unwrap_or(&[]);
         let len = tail.partition_point(|id| name_of(id) == wanted);
         tail.get(..len).unwrap_or(&[])
+    }
+
+    /// Whether the types are a part of the kernel's only.
+    pub(crate) fn is_abridged(&self) -> bool {
+        !self.left_out.is_empty()
     }
 
     /// Whether only the name of a type is left in a minimised file.
