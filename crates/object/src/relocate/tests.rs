@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Each kind of relocation on small types made by hand. That real objects come out as libbpf
-//! makes them is a test of the crate `kernel`.
+//! makes them is a test in virtual machines.
 
 use crate::btf::{Btf, TypeId};
 use crate::btf_decl::Type;
