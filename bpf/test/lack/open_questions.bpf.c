@@ -32,12 +32,12 @@ struct {
 	.values = {[1] = &second},
 };
 
-SEC("syscall") int second(void *ctx)
+SEC("raw_tp/sched_switch") int second(void *ctx)
 {
 	return 2;
 }
 
-SEC("syscall") int first(void *ctx)
+SEC("raw_tp/sched_switch") int first(void *ctx)
 {
 	const void *symbol = &jiffies;
 

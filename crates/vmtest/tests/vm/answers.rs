@@ -147,9 +147,9 @@ fn differ(said: &Said, answer: &Value) -> Option<String> {
         if !told.is_empty() {
             return Some("the kernel takes it".into());
         }
-        // What CO-RE could not find is poison, which only the verifier objects to.
-        let poisoned = said.words.contains("<invalid CO-RE relocation>");
-        return (poisoned && without.is_empty()).then(|| "a field is missing".into());
+        let poison = poison(&said.words)?;
+        let known = without.iter().any(|line| line.contains(poison));
+        return (!known).then(|| format!("the kernel lacks {poison}"));
     }
     told.extend(unknown);
     let Some(reason) = said.words.lines().find_map(reason) else {
@@ -157,6 +157,13 @@ fn differ(said: &Said, answer: &Value) -> Option<String> {
     };
     let found = told.iter().any(|line| line.contains(&reason));
     (!found).then(|| format!("the kernel refuses it, which would be: {reason}"))
+}
+
+/// The field, type or enumerator that CO-RE did not find: to this, only the verifier objects.
+fn poison(words: &str) -> Option<&str> {
+    let (_, rest) = words.split_once("failed to resolve CO-RE relocation <")?;
+    let (subject, _) = rest.split_once(" (")?;
+    subject.rsplit(['.', ' ']).next()
 }
 
 /// What Rota would say for a line of libbpf's.
