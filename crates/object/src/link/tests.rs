@@ -75,6 +75,25 @@ fn variables() {
     assert_eq!(find("other", false, TypeId(0)), Ok(absent));
 }
 
+/// Of a part of a kernel's types, what is not there may be in the rest.
+#[test]
+fn variables_of_abridged_types() {
+    let mut types = Types::new();
+    let s = types.structure("rq", 24, &[]);
+    types.variable("runqueues", s);
+    types.leave_out("other");
+    let kernel = types.kernel();
+    let find = |name: &str, of: &str| {
+        let mut types = Types::new();
+        let ty = types.structure(of, 8, &[]);
+        let wanted = wanted(name, true, ExternKind::Variable(ty));
+        externs::variable(&wanted, ty, &types.0.finish(), &kernel).map(|v| v.var.is_some())
+    };
+    assert_eq!(find("runqueues", "rq"), Ok(true));
+    assert_eq!(find("walkqueues", "rq"), Ok(false), "all of this type are kept");
+    assert_eq!(find("tlb", "tlb_state"), Err(Problem::LeftOut("variable".into())));
+}
+
 /// The bytes of one value of the configuration, for a variable of this type.
 fn config(name: &str, weak: bool, ty: &dyn Fn(&mut Types) -> TypeId) -> Result<Vec<u8>, Problem> {
     let text = "# Linux 7.3.4\nCONFIG_HZ=250\nCONFIG_SMP=y\nCONFIG_MOD=m\nCONFIG_HEX=0x1ff\n\

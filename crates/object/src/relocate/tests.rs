@@ -281,9 +281,7 @@ fn what_is_not_there_is_poisoned_with_words() {
 #[test]
 fn what_a_file_leaves_out_is_no_answer() {
     let mut types = Types::new();
-    let (name, text) = (types.0.name("s"), types.0.name(crate::kernel_types::LEFT_OUT));
-    let target = types.0.add(Type::Forward { name, union: false });
-    types.0.add(Type::DeclTag { text, target, component: -1, attribute: false });
+    types.leave_out("s");
     let left_out = Unanswered::LeftOut("field s.b".into());
     assert_eq!(about_b(2).answer(&types.kernel()), Err(left_out));
 }

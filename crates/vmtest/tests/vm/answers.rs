@@ -51,16 +51,15 @@ pub(crate) fn equal_the_kernels(guest: &mut Guest) -> Result<(), Failed> {
     let kernels = [KernelTypes::builtin(&guest.series)?, types::of(guest)?];
     let core = said.get("core").map_or(0, |core| core.programs.len());
     ensure(core == 5, || format!("{core} programs about all kinds of relocation"))?;
-    let rota = rota(&here, &subjects)?;
+    let kept = rota(&here, &subjects)?;
     let mut wrong = Vec::new();
     for (name, bytes) in &subjects {
         let said = said.get(*name).ok_or_else(|| format!("{name} was not tried"))?;
-        let answer = rota[*name]
-            .iter()
-            .find(|k| k["kernel"] == format!("Linux {}", guest.series))
-            .ok_or("no answer")?;
-        let problem = differ(said, answer).or_else(|| instructions(bytes, &kernels, said));
-        wrong.extend(problem.map(|p| format!("{name}: {p}\n{answer:#}\n{}", said.words)));
+        let kept = Answer::read(&kept[*name], &guest.series)?;
+        let all = Answer::of_link(&Object::parse(bytes)?.link(&kernels[1]));
+        let problem = [&kept, &all].into_iter().find_map(|answer| differ(said, answer));
+        let problem = problem.or_else(|| instructions(bytes, &kernels, said));
+        wrong.extend(problem.map(|p| format!("{name}: {p}\n{kept:#?}\n{all:#?}\n{}", said.words)));
     }
     ensure(wrong.is_empty(), || wrong.join("\n"))
 }
@@ -136,26 +135,62 @@ fn rota(
     answers.as_ref().map_err(|e| e.clone().into())
 }
 
-/// In what an answer of `rota object` is not the kernel's.
-fn differ(said: &Said, answer: &Value) -> Option<String> {
-    let lines = |key: &str| -> Vec<String> {
-        let lines = answer[key].as_array().into_iter().flatten();
-        lines.filter_map(|l| l.as_str().map(str::to_owned)).collect()
-    };
-    let (mut told, unknown, without) = (lines("missing"), lines("unknown"), lines("without"));
+/// What Rota says about an object and a kernel.
+#[derive(Debug, Default)]
+struct Answer {
+    missing: Vec<String>,
+    unknown: Vec<String>,
+    without: Vec<String>,
+}
+
+impl Answer {
+    /// What `rota object` printed about a kernel.
+    fn read(kernels: &[Value], series: &str) -> Result<Self, Failed> {
+        let found = kernels.iter().find(|k| k["kernel"] == format!("Linux {series}"));
+        let found = found.ok_or("no answer about this kernel")?;
+        let lines = |key: &str| -> Vec<String> {
+            let lines = found[key].as_array().into_iter().flatten();
+            lines.filter_map(|l| l.as_str().map(str::to_owned)).collect()
+        };
+        let [missing, unknown, without] = ["missing", "unknown", "without"].map(lines);
+        Ok(Self { missing, unknown, without })
+    }
+
+    /// What came of linking it.
+    fn of_link(linked: &Result<Image, LinkErrors>) -> Self {
+        let mut answer = Self::default();
+        let problems = match linked {
+            Ok(image) => {
+                let poisoned = image.functions.iter().flat_map(|f| f.poisoned.values());
+                answer.without = poisoned.cloned().collect();
+                &image.unknown
+            }
+            Err(LinkErrors(errors)) => errors,
+        };
+        for problem in problems {
+            let unknown = problem.problem.is_unknown();
+            let list = if unknown { &mut answer.unknown } else { &mut answer.missing };
+            list.push(problem.to_string());
+        }
+        answer
+    }
+}
+
+/// In what an answer is not the kernel's.
+fn differ(said: &Said, answer: &Answer) -> Option<String> {
     if said.verdict != "refused" {
-        if !told.is_empty() {
+        if !answer.missing.is_empty() {
             return Some("the kernel takes it".into());
         }
         let poison = poison(&said.words)?;
-        let known = without.iter().any(|line| line.contains(poison));
+        let known = answer.without.iter().any(|line| line.contains(poison));
         return (!known).then(|| format!("the kernel lacks {poison}"));
     }
-    told.extend(unknown);
     let Some(reason) = said.words.lines().find_map(reason) else {
         return Some("the kernel refuses it in words that this test does not know".into());
     };
-    let found = told.iter().any(|line| line.contains(&reason));
+    let mut told = answer.missing.iter().chain(&answer.unknown);
+    let found = told.any(|line| line.contains(&reason));
     (!found).then(|| format!("the kernel refuses it, which would be: {reason}"))
 }
 

@@ -20,10 +20,12 @@ pub(crate) fn objects(cache: &Cache) -> Result<&'static [Compiled], Failed> {
 
 type Made<T> = Result<T, Box<dyn std::error::Error>>;
 
+/// Compiles and links as the folder's own makefile does.
 fn compile(cache: &Cache) -> Made<Vec<Compiled>> {
     let source = example_schedulers(cache, &mut |_| ())?;
+    let bpftool = bpftool(cache, &mut |_| ())?;
     let folder = tempfile::tempdir()?;
-    types(cache, &folder.path().join("vmlinux.h"))?;
+    types(cache, &bpftool, &folder.path().join("vmlinux.h"))?;
     let mut running = Vec::new();
     for entry in fs::read_dir(&source.schedulers)? {
         let file = entry?.path();
@@ -31,7 +33,6 @@ fn compile(cache: &Cache) -> Made<Vec<Compiled>> {
         let Some(name) = name.strip_suffix(".bpf.c").map(str::to_owned) else { continue };
         let object = folder.path().join(&name);
         let mut clang = Command::new(clang());
-        // The flags of the folder's own makefile.
         clang.args(["-g", "-O2", "-mcpu=v3", "-target", "bpf", "-mlittle-endian"]);
         clang.args(["-D__TARGET_ARCH_x86", "-fms-extensions", "-Wno-microsoft-anon-tag"]);
         clang.arg("-I").arg(folder.path());
@@ -41,17 +42,21 @@ fn compile(cache: &Cache) -> Made<Vec<Compiled>> {
     let mut compiled = Vec::new();
     for (name, mut child, object) in running {
         succeed(&name, &mut child)?;
-        compiled.push((name, fs::read(object)?));
+        let linked = folder.path().join(format!("{name}.linked"));
+        let mut link = Command::new(&bpftool);
+        link.args(["gen", "object"]).arg(&linked).arg(object);
+        succeed(&name, &mut link.spawn()?)?;
+        compiled.push((name, fs::read(linked)?));
     }
     compiled.sort();
     Ok(compiled)
 }
 
 /// Writes the types of the newest kernel as C, as these schedulers include them.
-fn types(cache: &Cache, header: &Path) -> Made<()> {
+fn types(cache: &Cache, bpftool: &Path, header: &Path) -> Made<()> {
     let newest = Pins::embedded();
     let kernel = Kernel::pinned(newest.newest(), cache, &mut |_| ())?;
-    let mut dump = Command::new(bpftool(cache, &mut |_| ())?);
+    let mut dump = Command::new(bpftool);
     dump.args(["btf", "dump", "file"]).arg(&kernel.image).args(["format", "c"]);
     succeed("bpftool", &mut dump.stdout(File::create(header)?).spawn()?)
 }
