@@ -14,12 +14,12 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const LAYERS: &[(&str, u32, &[&str])] = &[
     ("rota-topology", 0, &[]),
     ("rota-events", 0, &[]),
-    ("rota-workload", 0, &[]),
+    ("rota-workload", 1, &["rota-topology"]),
     ("rota-object", 1, &["rota-events", "rota-topology"]),
     ("rota-balance", 1, &["rota-topology"]),
     ("rota-bytecode", 2, &["rota-object"]),
     ("rota-programs", 2, &["rota-object"]),
-    ("rota-trace", 1, &["rota-events", "rota-workload"]),
+    ("rota-trace", 2, &["rota-events", "rota-workload"]),
     (
         "rota-sched",
         3,

@@ -40,6 +40,13 @@ struct {
 	__type(value, u32);
 } recent SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, 64);
+	__type(key, u32);
+	__type(value, u64);
+} recent_of_cpu SEC(".maps");
+
 CASE(missing, 1)
 {
 	struct key key = {.a = 77};
@@ -180,4 +187,25 @@ CASE(forgets, 1)
 	last = bpf_map_lookup_elem(&recent, &key);
 	key = 0;
 	return last && !bpf_map_lookup_elem(&recent, &key);
+}
+
+static long remember_on_cpu(u32 key, u32 *failures)
+{
+	u64 value = 7;
+
+	*failures += bpf_map_update_elem(&recent_of_cpu, &key, &value, BPF_ANY) != 0;
+	return 0;
+}
+
+CASE(forgets_on_each_cpu, 1)
+{
+	u32 key = 999, failures = 0;
+	u64 *last;
+
+	bpf_loop(1000, remember_on_cpu, &failures, 0);
+	if (failures)
+		return 99;
+	last = bpf_map_lookup_elem(&recent_of_cpu, &key);
+	key = 0;
+	return last && *last == 7 && !bpf_map_lookup_elem(&recent_of_cpu, &key);
 }

@@ -57,3 +57,32 @@ CASE(nothing_there, 1)
 {
 	return counter(unknown(1)) == NULL;
 }
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 4);
+	__type(key, u32);
+	__array(values, struct counts);
+} by_key SEC(".maps") = {
+	.values = {[1] = &two, [3] = &one},
+};
+
+CASE(maps_by_key, 64)
+{
+	u32 key = unknown(3), zero = 0;
+	void *inner = bpf_map_lookup_elem(&by_key, &key);
+	u64 *found = inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
+	u64 *direct = bpf_map_lookup_elem(&one, &zero);
+
+	if (!found || !direct)
+		return 99;
+	*found = 64;
+	return *direct;
+}
+
+CASE(no_map_of_that_key, 1)
+{
+	u32 key = unknown(2);
+
+	return bpf_map_lookup_elem(&by_key, &key) == NULL;
+}

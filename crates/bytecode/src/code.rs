@@ -4,7 +4,7 @@
 use crate::decode::{Problem, decode};
 use crate::jit::{CompileError, Compiled};
 use crate::op::Op;
-use crate::trap::Place;
+use crate::trap::{Place, Spot};
 use rota_object::{Function, FunctionId, Operand, SourceLine};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -77,6 +77,11 @@ impl Code {
     /// The machine code, if there is any.
     pub(crate) fn compiled(&self) -> Option<&Compiled> {
         self.compiled.get()
+    }
+
+    /// The place that a spot is.
+    pub fn place_of(&self, spot: Spot) -> Place {
+        self.place(spot.function, spot.insn)
     }
 
     /// The name of an instruction's place.

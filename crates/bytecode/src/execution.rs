@@ -6,7 +6,7 @@ use crate::instance::Instance;
 use crate::interpreter::Interpreter;
 use crate::memory::KERNEL;
 use crate::op::{Callee, FRAME, FRAMES};
-use crate::trap::{Place, Trap};
+use crate::trap::{Place, Spot, Trap};
 use rota_object::FunctionId;
 use std::ops::Range;
 use std::rc::Rc;
@@ -139,10 +139,15 @@ impl Execution {
 
     /// The instruction that the execution stands at: after a [`Step::Call`], the call.
     pub fn place(&self) -> Place {
+        self.instance.code().place_of(self.spot())
+    }
+
+    /// The same, by numbers: cheap to keep, and [`crate::Code::place_of`] tells the place.
+    pub fn spot(&self) -> Spot {
         let (function, insn) = match &self.engine {
             Engine::Jit(fiber) => fiber.place(),
             Engine::Interpreter(interpreter) => interpreter.place(),
         };
-        self.instance.code().place(function, insn)
+        Spot { function, insn }
     }
 }

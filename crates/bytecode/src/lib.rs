@@ -39,4 +39,4 @@ pub use instance::{Instance, InstanceError};
 pub use jit::CompileError;
 pub use memory::{Fault, KERNEL, Memory, MemoryError, NULL_BYTES, Protection};
 pub use op::{Callee, POISON};
-pub use trap::{Place, Trap, TrapKind};
+pub use trap::{Place, Spot, Trap, TrapKind};

@@ -212,6 +212,16 @@ impl Memory {
         written.map_err(|place| fault(place, bytes.len() as u64, true))
     }
 
+    /// Reads a number of 1, 2, 4 or 8 bytes; of any other size, its first 8 bytes.
+    pub fn read_number(&self, pointer: u64, size: u64) -> Result<u64, Fault> {
+        self.load(place_of(pointer), number_bytes(size))
+    }
+
+    /// Writes a number of 1, 2, 4 or 8 bytes; of any other size, its first 8 bytes.
+    pub fn write_number(&self, pointer: u64, size: u64, value: u64) -> Result<(), Fault> {
+        self.store(place_of(pointer), number_bytes(size), value)
+    }
+
     /// Reads a number of 8 bytes.
     pub fn read_u64(&self, pointer: u64) -> Result<u64, Fault> {
         self.load(place_of(pointer), 8)
@@ -268,6 +278,11 @@ impl Memory {
     pub(crate) fn host_range(&self) -> Range<usize> {
         self.windows.borrow().host_range()
     }
+}
+
+/// The size of a number that can be read at once.
+fn number_bytes(size: u64) -> usize {
+    if matches!(size, 1 | 2 | 4) { size as usize } else { 8 }
 }
 
 /// The fault of an access, of which `place` can't be reached.

@@ -5,6 +5,13 @@ use crate::memory::Fault;
 use rota_object::SourceLine;
 use std::fmt;
 
+/// An instruction of the code being executed, by numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    pub(crate) function: u32,
+    pub(crate) insn: u32,
+}
+
 /// An instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -104,6 +104,57 @@ pub struct Variable {
     pub per_cpu: bool,
 }
 
+/// What a part of a structure is that the kernel keeps for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// `bpf_spin_lock`.
+    SpinLock,
+    /// `bpf_res_spin_lock`.
+    ResilientLock,
+    /// `bpf_timer`.
+    Timer,
+    /// `bpf_wq`: work to be done later.
+    Work,
+    /// `bpf_task_work`.
+    TaskWork,
+    /// `bpf_list_head`.
+    List,
+    /// `bpf_list_node`.
+    ListNode,
+    /// `bpf_rb_root`.
+    Tree,
+    /// `bpf_rb_node`.
+    TreeNode,
+    /// `bpf_refcount`.
+    Owners,
+    /// `bpf_dynptr`.
+    Dynptr,
+    /// A pointer that owns what it points to: `__kptr`.
+    Pointer,
+}
+
+/// A part of a structure that the kernel keeps for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Where it starts, in bytes.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// What it is.
+    pub kind: FieldKind,
+}
+
+/// What is known of a structure that a program may allocate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Structure {
+    /// Its tag name.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// What the kernel keeps for itself, in order.
+    pub fields: Vec<Field>,
+}
+
 /// A map.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MapDef {
@@ -125,6 +176,8 @@ pub struct MapDef {
     pub key_type: Option<TypeId>,
     /// Type of a value in the object's type information.
     pub value_type: Option<TypeId>,
+    /// What of a value the kernel keeps for itself.
+    pub fields: Vec<Field>,
     /// What it holds at first: the bytes of a data section, or of an arena's globals. What is not
     /// given here is zero, as is all of `.bss`.
     pub initial: Vec<u8>,
@@ -194,6 +247,9 @@ pub struct Image {
     pub entries: Vec<Entry>,
     /// The maps, data sections included.
     pub maps: Vec<MapDef>,
+    /// The object's own structures, by their numbers in its type information: what programs can
+    /// allocate.
+    pub structures: BTreeMap<TypeId, Structure>,
     /// The kernel functions called.
     pub kfuncs: Vec<Kfunc>,
     /// The kernel variables read.

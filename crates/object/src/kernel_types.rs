@@ -167,6 +167,15 @@ impl KernelTypes {
         self.find(name, |ty| matches!(ty, Type::Var { .. }))
     }
 
+    /// The value of an enumerator, of whatever enumeration.
+    pub fn enumerator(&self, name: &str) -> Option<i64> {
+        self.btf.iter().find_map(|(_, ty)| {
+            let Type::Enum { values, .. } = ty else { return None };
+            let value = values.iter().find(|value| self.btf.text(value.name) == name)?;
+            Some(value.value)
+        })
+    }
+
     /// Whether a variable has an instance for each CPU.
     pub fn is_per_cpu(&self, var: TypeId) -> bool {
         self.btf.iter().any(|(_, ty)| match ty {

@@ -41,8 +41,8 @@ pub use elf::{Global, Object, ObjectError, Program, StructOps};
 pub use engine::{CpuTime, Engine, EngineError, Refusal, Setup, World};
 pub use exit::{ExitCause, ExitInfo, ExitLayout};
 pub use image::{
-    Entry, Function, FunctionId, Image, Kfunc, KfuncId, MapDef, MapId, Operand, SourceLine, Table,
-    Variable, VariableId,
+    Entry, Field, FieldKind, Function, FunctionId, Image, Kfunc, KfuncId, MapDef, MapId, Operand,
+    SourceLine, Structure, Table, Variable, VariableId,
 };
 pub use insn::Insn;
 pub use kernel_types::{KernelTypes, KernelTypesError};

@@ -5,6 +5,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum Errno {
+    /// Not permitted.
+    NotPermitted = 1,
     /// No such entry.
     NoEntry = 2,
     /// The argument list is too long: here, a map is full.
@@ -13,12 +15,16 @@ pub(crate) enum Errno {
     Again = 11,
     /// A bad address.
     Fault = 14,
+    /// It is in use.
+    Busy = 16,
     /// It exists already.
     Exists = 17,
     /// An invalid argument.
     Invalid = 22,
     /// Out of range.
     Range = 34,
+    /// It would wait for ever.
+    Deadlock = 35,
 }
 
 impl Errno {

@@ -8,12 +8,25 @@
 //!
 //! The same object, machine and seed give the same results, whatever executes them.
 
+mod agenda;
+mod cgroups;
+mod containers;
 mod errno;
 mod kernel;
+mod layout;
 mod machine;
 mod maps;
+mod objects;
+mod pool;
 mod random;
+mod references;
 mod run;
+mod tasks;
+mod timers;
+mod variables;
 
+pub use layout::LayoutError;
 pub use machine::{LoadError, Machine, Shape};
+pub use pool::FreeError;
+pub use references::Misuse;
 pub use run::{Stop, StopKind};

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One machine with one object on it.
 
-use crate::kernel::{self, KernelFunction};
+use crate::cgroups::Cgroups;
+use crate::containers::Containers;
+use crate::kernel::{self, Known};
+use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
+use crate::objects::Owned;
+use crate::pool::Pool;
 use crate::random::Random;
+use crate::references::References;
+use crate::tasks::Tasks;
+use crate::timers::Timers;
+use crate::variables::Variables;
 use rota_bytecode::{
     Callee, Code, CodeError, CompileError, Instance, InstanceError, Memory, MemoryError, Mode,
-    Protection, STACK_BYTES,
+    Place, Protection, STACK_BYTES, Spot,
 };
-use rota_object::{FunctionId, Image, Operand};
+use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -18,7 +27,7 @@ use std::sync::Arc;
 /// that to read or write there is a trap.
 const FUNCTIONS: u64 = 0xffff_ffff_c000_0000;
 /// Executions inside one another that the memory for stacks is made for.
-const STACKS: u64 = 16;
+pub(crate) const STACKS: usize = 16;
 
 /// What a machine is like.
 #[derive(Debug, Clone)]
@@ -48,6 +57,9 @@ pub enum LoadError {
     /// It can't be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// The kernel's types lack something.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// There is no memory for it.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -66,32 +78,49 @@ pub enum LoadError {
 pub struct Machine {
     pub(crate) shape: Shape,
     pub(crate) memory: Rc<Memory>,
+    /// Objects that have owners.
+    pub(crate) pool: Pool<Owned>,
+    /// The structures that programs can allocate.
+    pub(crate) structures: BTreeMap<TypeId, Structure>,
+    pub(crate) containers: Containers,
+    pub(crate) timers: Timers,
+    pub(crate) variables: Variables,
+    /// What the programs that run hold, and how deep inside others the next one runs.
+    pub(crate) references: References,
+    pub(crate) depth: usize,
     pub(crate) maps: Vec<Map>,
     pub(crate) random: Random,
+    pub(crate) layout: Layout,
+    pub(crate) tasks: Tasks,
+    pub(crate) cgroups: Cgroups,
+    /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
+    pub(crate) has_children_order: bool,
     /// The CPU that executes.
     pub(crate) cpu: u32,
     /// Time since boot, in ns.
     pub(crate) now_ns: u64,
     /// Maps by the address that programs know them by.
     map_at: BTreeMap<u64, usize>,
-    kfuncs: Vec<(String, Option<KernelFunction>)>,
+    kfuncs: Vec<(String, Option<Known>)>,
+    helpers: BTreeMap<i32, Known>,
     functions: u64,
     stacks: u64,
     instance: Rc<Instance>,
 }
 
 impl Machine {
-    /// Puts an image on a new machine.
+    /// Puts an image on a new machine with a kernel, the one that it was linked against.
     ///
     /// # Errors
     /// [`LoadError`] says what of the image can't be had here.
-    pub fn load(shape: Shape, image: &Image) -> Result<Self, LoadError> {
+    pub fn load(shape: Shape, image: &Image, types: &KernelTypes) -> Result<Self, LoadError> {
+        let layout = Layout::find(types)?;
         let code = Arc::new(Code::new(&image.functions)?);
         if shape.mode == Mode::Jit {
             code.compile()?;
         }
         let memory = Rc::new(Memory::new()?);
-        let stacks = memory.alloc(STACKS * STACK_BYTES, 8, Protection::ReadWrite)?;
+        let stacks = memory.alloc(STACKS as u64 * STACK_BYTES, 8, Protection::ReadWrite)?;
         let mut maps = Vec::new();
         let mut map_at = BTreeMap::new();
         for definition in &image.maps {
@@ -106,6 +135,7 @@ impl Machine {
                 filled.map_err(|e| LoadError::Contents(definition.name.clone(), e))?;
             }
         }
+        let variables = Variables::new(&memory, &image.variables, shape.cpus)?;
         let addresses = code.operands().iter().map(|operand| match *operand {
             Operand::Map(id) => maps.get(id.0 as usize).map_or(0, |m| m.address),
             Operand::MapValue(id, offset) => {
@@ -117,25 +147,39 @@ impl Machine {
                 let known = image.kfuncs.get(id.0 as usize).is_some_and(|k| k.func.is_some());
                 u64::from(known) * (FUNCTIONS + (1 << 24) + u64::from(id.0))
             }
-            Operand::Variable(_) => 0,
+            Operand::Variable(id) => variables.address(id),
         });
         let addresses = addresses.collect();
         let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);
         let instance = Rc::new(Instance::new(code, Rc::clone(&memory), addresses, arena)?);
         let kfuncs = image.kfuncs.iter().map(|k| (k.name.clone(), kernel::kfunc(&k.name)));
-        Ok(Self {
+        let mut machine = Self {
             random: Random::new(shape.seed),
+            layout,
+            tasks: Tasks::default(),
+            cgroups: Cgroups::default(),
+            pool: Pool::default(),
+            structures: image.structures.clone(),
+            containers: Containers::default(),
+            timers: Timers::default(),
+            variables,
+            references: References::default(),
+            depth: 0,
+            has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
             maps,
             cpu: 0,
             now_ns: 1,
             map_at,
             kfuncs: kfuncs.collect(),
+            helpers: kernel::helpers(),
             functions: image.functions.len() as u64,
             stacks,
             instance,
             shape,
-        })
+        };
+        machine.make_first_tasks()?;
+        Ok(machine)
     }
 
     /// Code and memory.
@@ -155,18 +199,28 @@ impl Machine {
         Some(FunctionId(number as u32))
     }
 
-    /// The stack of the execution that is this deep inside others. Beyond what there is memory
-    /// for, it is none, and an execution refuses it.
-    pub(crate) fn stack(&self, depth: usize) -> Range<u64> {
-        let start = self.stacks + (depth as u64).min(STACKS) * STACK_BYTES;
-        start..(start + STACK_BYTES).min(self.stacks + STACKS * STACK_BYTES)
+    /// The stack of the execution that is this deep inside others, if there is memory for it.
+    pub(crate) fn stack(&self, depth: usize) -> Option<Range<u64>> {
+        let start = self.stacks + depth as u64 * STACK_BYTES;
+        (depth < STACKS).then_some(start..start + STACK_BYTES)
     }
 
-    /// Name and simulation of a helper or kernel function.
-    pub(crate) fn find(&self, callee: Callee) -> (String, Option<KernelFunction>) {
+    /// A helper or kernel function; by its name, if it is not simulated.
+    pub(crate) fn find(&self, callee: Callee) -> Result<Known, String> {
         match callee {
-            Callee::Helper(number) => kernel::helper(number),
-            Callee::Kfunc(id) => self.kfuncs.get(id.0 as usize).cloned().unwrap_or_default(),
+            Callee::Helper(number) => {
+                self.helpers.get(&number).copied().ok_or_else(|| format!("helper {number}"))
+            }
+            Callee::Kfunc(id) => match self.kfuncs.get(id.0 as usize) {
+                Some((_, Some(known))) => Ok(*known),
+                Some((name, None)) => Err(name.clone()),
+                None => Err(String::new()),
+            },
         }
+    }
+
+    /// The place of a call.
+    pub(crate) fn place(&self, spot: Spot) -> Place {
+        self.instance.code().place_of(spot)
     }
 }

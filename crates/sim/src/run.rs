@@ -2,8 +2,9 @@
 //! Calls of functions: executions, one inside another where a kernel function calls back.
 
 use crate::kernel::Answer;
-use crate::machine::Machine;
-use rota_bytecode::{Callee, Execution, Fault, Place, Start, StartError, Step, Trap};
+use crate::machine::{Machine, STACKS};
+use crate::references::Misuse;
+use rota_bytecode::{Callee, Execution, Fault, Place, Spot, Start, StartError, Step, Trap};
 use rota_object::FunctionId;
 use std::fmt;
 
@@ -24,9 +25,28 @@ pub enum StopKind {
     /// It called a function that is not simulated.
     #[error("{0} is not simulated yet")]
     Unknown(String),
+    /// It did with a kernel function what no verifier lets through.
+    #[error("{name}: {misuse}")]
+    Misuse {
+        /// The function.
+        name: &'static str,
+        /// What it did.
+        misuse: Misuse,
+    },
+    /// It ended and still held something.
+    #[error("the {what} taken here is never {duty}")]
+    Kept {
+        /// What it held.
+        what: &'static str,
+        /// What it should have done with it.
+        duty: &'static str,
+    },
     /// An execution could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It called back from what was called back, again and again.
+    #[error("too many executions inside one another: {0} is the most")]
+    Deep(usize),
     /// It called back something that is no function.
     #[error("{0:#x} is no function that could be called back")]
     Callback(u64),
@@ -42,7 +62,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    fn new(kind: StopKind, place: Option<Place>) -> Self {
+    pub(crate) fn new(kind: StopKind, place: Option<Place>) -> Self {
         Self { kind: Box::new(kind), place: place.map(Box::new) }
     }
 }
@@ -82,7 +102,18 @@ impl Machine {
     /// # Errors
     /// [`Stop`] says what it did that it must not, or what is not simulated, and where.
     pub fn run(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
-        let mut frames = vec![self.frame(function, args, 0, None)?];
+        let outermost = self.depth;
+        let result = self.run_frames(function, args);
+        self.depth = outermost;
+        // What a stopped program held is nobody's any more.
+        let _ = self.references.end(outermost);
+        result
+    }
+
+    fn run_frames(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
+        let outermost = self.depth;
+        let first = self.frame(function, args, None);
+        let mut frames = vec![first.map_err(|kind| Stop::new(kind, None))?];
         let mut value = 0;
         while let Some(mut frame) = frames.pop() {
             let (callbacks, last) = match frame.execution.resume(value) {
@@ -90,21 +121,34 @@ impl Machine {
                     return Err(Stop::new(kind.into(), Some(place)));
                 }
                 Step::Call { callee, args, .. } => {
-                    let answer = self.answer(callee, args);
-                    let place = frame.execution.place();
+                    let spot = frame.execution.spot();
                     frames.push(frame);
-                    match answer.map_err(|kind| Stop::new(kind, Some(place)))? {
+                    let answer = self.answer(callee, args, spot);
+                    match answer.map_err(|kind| Stop::new(kind, Some(self.place(spot))))? {
                         Answer::Value(answer) => {
                             value = answer;
                             continue;
                         }
                         Answer::Callbacks(callbacks) => (callbacks, None),
+                        Answer::Misuse(misuse) => {
+                            let name = self.find(callee).map_or("", |known| known.name);
+                            let kind = StopKind::Misuse { name, misuse };
+                            return Err(Stop::new(kind, Some(self.place(spot))));
+                        }
+                        Answer::Throw(cookie) => {
+                            self.check_end(outermost)?;
+                            return Ok(cookie);
+                        }
                     }
                 }
-                Step::Return { value: returned, .. } => match frame.caller {
-                    None => return Ok(returned),
-                    Some(callbacks) => (callbacks, Some(returned)),
-                },
+                Step::Return { value: returned, .. } => {
+                    self.depth -= 1;
+                    self.check_end(self.depth)?;
+                    match frame.caller {
+                        None => return Ok(returned),
+                        Some(callbacks) => (callbacks, Some(returned)),
+                    }
+                }
             };
             value = self.call_back(&mut frames, callbacks, last)?;
         }
@@ -118,40 +162,57 @@ impl Machine {
         mut callbacks: Box<dyn Callbacks>,
         last: Option<u64>,
     ) -> Result<u64, Stop> {
-        let place = frames.last().map(|f| f.execution.place());
         let next = callbacks.next(self, last).map_err(|fault| {
             let name = "a function that calls back".to_owned();
-            Stop::new(StopKind::Argument { name, fault }, place.clone())
-        })?;
-        match next {
+            StopKind::Argument { name, fault }
+        });
+        let pushed = next.and_then(|next| match next {
             Next::Done(value) => Ok(value),
             Next::Call(address, args) => {
-                let function = self.function_at(address);
-                let function =
-                    function.ok_or_else(|| Stop::new(StopKind::Callback(address), place))?;
-                frames.push(self.frame(function, args, frames.len(), Some(callbacks))?);
+                let function = self.function_at(address).ok_or(StopKind::Callback(address))?;
+                frames.push(self.frame(function, args, Some(callbacks))?);
                 Ok(0)
             }
-        }
+        });
+        let place = || frames.last().map(|f| f.execution.place());
+        pushed.map_err(|kind| Stop::new(kind, place()))
     }
 
+    /// One more execution, inside those that stand still.
     fn frame(
         &mut self,
         function: FunctionId,
         args: [u64; 5],
-        depth: usize,
         caller: Option<Box<dyn Callbacks>>,
-    ) -> Result<Frame, Stop> {
-        let stack = self.stack(depth);
+    ) -> Result<Frame, StopKind> {
+        let stack = self.stack(self.depth).ok_or(StopKind::Deep(STACKS))?;
         let start = Start { function, args, stack, budget: self.shape.budget };
-        let execution = Execution::start(self.shape.mode, self.instance(), &start)
-            .map_err(|error| Stop::new(error.into(), None))?;
+        let execution = Execution::start(self.shape.mode, self.instance(), &start)?;
+        self.depth += 1;
         Ok(Frame { execution, caller })
     }
 
-    fn answer(&mut self, callee: Callee, args: [u64; 5]) -> Result<Answer, StopKind> {
-        let (name, function) = self.find(callee);
-        let function = function.ok_or_else(|| StopKind::Unknown(name.clone()))?;
-        function(self, args).map_err(|fault| StopKind::Argument { name, fault })
+    /// Whether an execution that ends at this depth has given everything back.
+    fn check_end(&mut self, depth: usize) -> Result<(), Stop> {
+        match self.references.end(depth) {
+            None => Ok(()),
+            Some(held) => {
+                let kind = StopKind::Kept { what: held.kind.words(), duty: held.kind.duty() };
+                Err(Stop::new(kind, Some(self.place(held.at))))
+            }
+        }
+    }
+
+    fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Result<Answer, StopKind> {
+        let known = self.find(callee).map_err(StopKind::Unknown)?;
+        if let Err(misuse) = self.before_call(known.effects, &args) {
+            return Ok(Answer::Misuse(misuse));
+        }
+        let answer = (known.call)(self, args)
+            .map_err(|fault| StopKind::Argument { name: known.name.to_owned(), fault })?;
+        if let Answer::Value(returned) = answer {
+            self.after_call(known.effects, &args, returned, spot);
+        }
+        Ok(answer)
     }
 }

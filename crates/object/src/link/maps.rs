@@ -5,6 +5,7 @@ use crate::btf::{Btf, Member, TypeId};
 use crate::btf_decl::Type;
 use crate::elf::{File, ObjectError, is_data};
 use crate::image::{MapDef, MapId};
+use crate::link::structures;
 use object::{
     Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind,
     SymbolKind,
@@ -235,6 +236,7 @@ fn definition(btf: &Btf, name: &str, members: &[Member], inner: bool) -> Result<
                 } else {
                     set_size(&mut map.value_size, size, field)?;
                     map.value_type = Some(*ty);
+                    map.fields = structures::fields(btf, *ty);
                 }
             }
             "values" if inner => return Err("maps of maps of maps do not exist".into()),

@@ -7,6 +7,7 @@ mod externs;
 mod functions;
 mod maps;
 mod needs;
+mod structures;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -291,7 +292,8 @@ impl<'a> Linker<'a> {
         };
         let tables = tables.into_iter().map(table).collect();
         let maps = std::mem::take(&mut self.maps.all);
-        Image { functions, entries, tables, maps, ..std::mem::take(&mut self.image) }
+        let structures = structures::all(self.btf);
+        Image { functions, entries, tables, maps, structures, ..std::mem::take(&mut self.image) }
     }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! CPU masks (kernel: `kernel/bpf/cpumask.c`, `include/linux/cpumask.h`).
-//!
-//! A mask that a program owns lies in memory of its own, with a count of its owners behind it.
 
 use super::{Answer, value};
 use crate::machine::Machine;
-use rota_bytecode::{Fault, Protection};
+use crate::objects::What;
+use rota_bytecode::Fault;
 
 /// Words of a mask: the kernels here are built for 8,192 CPUs.
 const WORDS: u64 = 8192 / 64;
@@ -52,29 +51,31 @@ fn any_set(words: &[u64]) -> bool {
     words.iter().any(|word| *word != 0)
 }
 
+/// `bpf_cpumask_create()`.
 pub(super) fn create(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
-    // A program handles not getting one.
-    let Ok(mask) = machine.memory.alloc(BYTES + 8, 8, Protection::ReadWrite) else {
-        return value(0);
-    };
-    machine.memory.write_u64(mask + BYTES, 1)?;
-    value(mask)
+    value(machine.new_object(BYTES, What::Mask).unwrap_or(0))
 }
 
+/// What is no mask of a program's own is a bad pointer.
+fn own(machine: &Machine, mask: u64) -> Result<u64, Fault> {
+    let bad = Fault { pointer: mask, size: BYTES, write: true };
+    if machine.what(mask) == Some(What::Mask) { Ok(mask) } else { Err(bad) }
+}
+
+/// `bpf_cpumask_acquire(mask)`.
 pub(super) fn acquire(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    let owners = machine.memory.read_u64(mask + BYTES)?;
-    machine.memory.write_u64(mask + BYTES, owners + 1)?;
+    let mask = own(machine, mask)?;
+    machine.add_owner(mask);
     value(mask)
 }
 
+/// `bpf_cpumask_release(mask)`.
 pub(super) fn release(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    let owners = machine.memory.read_u64(mask + BYTES)?;
-    machine.memory.write_u64(mask + BYTES, owners.wrapping_sub(1))?;
-    if owners <= 1 {
-        let freed = machine.memory.free(mask);
-        freed.map_err(|_| Fault { pointer: mask, size: BYTES, write: true })?;
+    let mask = own(machine, mask)?;
+    match machine.drop_owner(mask) {
+        Ok(()) => value(0),
+        Err(error) => Ok(Answer::Misuse(error.into())),
     }
-    value(0)
 }
 
 pub(super) fn first(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
@@ -136,11 +137,16 @@ pub(super) fn test_and_clear(
     value(u64::from(change(machine, cpu, mask, Some(false))?))
 }
 
-pub(super) fn set_all(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+/// Sets every CPU that the machine has.
+pub(crate) fn fill(machine: &Machine, mask: u64) -> Result<(), Fault> {
     let words = u64::from(machine.shape.cpus).div_ceil(64);
     store(machine, mask, &vec![u64::MAX; words as usize])?;
     let all = load(machine, mask)?;
-    store(machine, mask, &all)?;
+    store(machine, mask, &all)
+}
+
+pub(super) fn set_all(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    fill(machine, mask)?;
     value(0)
 }
 

@@ -5,8 +5,9 @@ use super::{Answer, value};
 use crate::errno::{Errno, status};
 use crate::machine::Machine;
 use crate::maps::{Contents, Update};
+use crate::objects::What;
 use crate::run::{Callbacks, Next};
-use rota_bytecode::{Fault, Protection};
+use rota_bytecode::Fault;
 
 /// Bytes of the machine.
 pub(super) fn bytes(machine: &Machine, from: u64, len: u32) -> Result<Vec<u8>, Fault> {
@@ -55,16 +56,48 @@ pub(super) fn update(
     let (key_size, value_size) = sizes(machine, map)?;
     let (key, data) = (bytes(machine, key, key_size)?, bytes(machine, data, value_size)?);
     let cpu = machine.cpu;
-    let found = machine.map(map).ok_or(no_map(map));
-    let (memory, map) = found?;
-    value(status(map.update(memory, (&key, &data), cpu, flags)))
+    value(status(machine.update(map, (&key, &data), cpu, flags)))
 }
 
 pub(super) fn delete(machine: &mut Machine, [map, key, ..]: [u64; 5]) -> Result<Answer, Fault> {
     let (key_size, _) = sizes(machine, map)?;
     let key = bytes(machine, key, key_size)?;
-    let deleted = machine.map(map).map_or(Err(Errno::Invalid), |(_, map)| map.delete(&key));
-    value(status(deleted))
+    value(status(machine.delete(map, &key)))
+}
+
+impl Machine {
+    /// Sets the value of a key in the map with this address, for a CPU. What the kernel kept in
+    /// the value before ends.
+    pub(crate) fn update(
+        &mut self,
+        map: u64,
+        element: (&[u8], &[u8]),
+        cpu: u32,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        let (memory, found) = self.map(map).ok_or(Errno::Invalid)?;
+        let left = found.update(memory, element, cpu, flags)?;
+        self.end_values(map, &left);
+        Ok(())
+    }
+
+    /// Removes a key from the map with this address.
+    pub(crate) fn delete(&mut self, map: u64, key: &[u8]) -> Result<(), Errno> {
+        let (_, found) = self.map(map).ok_or(Errno::Invalid)?;
+        let left = found.delete(key)?;
+        self.end_values(map, &left);
+        Ok(())
+    }
+
+    fn end_values(&mut self, map: u64, left: &[u64]) {
+        if left.is_empty() {
+            return;
+        }
+        let fields = self.map(map).map(|(_, map)| map.fields.clone()).unwrap_or_default();
+        for value in left {
+            self.clear_fields(&fields, *value);
+        }
+    }
 }
 
 pub(super) fn push(
@@ -109,8 +142,8 @@ pub(super) fn for_each(
         return value(Errno::Invalid.value());
     }
     let (key_size, _) = sizes(machine, map)?;
-    let place = machine.memory.alloc(u64::from(key_size), 8, Protection::ReadWrite);
-    let place = place.map_err(|_| no_map(map))?;
+    let place = machine.new_object(u64::from(key_size.max(1)), What::Scratch);
+    let place = place.ok_or(no_map(map))?;
     Ok(Answer::Callbacks(Box::new(Each { map, callback, context, place, last: None, seen: 0 })))
 }
 
@@ -131,7 +164,7 @@ impl Callbacks for Each {
         let element = found.after(self.last.as_deref(), cpu).filter(|_| returned.unwrap_or(0) == 0);
         let Some((key, data)) = element else {
             // It was allocated by us, so it can be given back.
-            let _ = machine.memory.free(self.place);
+            let _ = machine.drop_owner(self.place);
             return Ok(Next::Done(self.seen));
         };
         self.seen += 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reading memory and text that may not be there, and exchanging pointers.
+//! Reading memory and text that may not be there.
 
 use super::{Answer, value};
 use crate::errno::Errno;
@@ -72,16 +72,6 @@ pub(super) fn compare_text(
         }
     }
     value(0)
-}
-
-/// `bpf_kptr_xchg(place, pointer)`: what was there.
-pub(super) fn exchange(
-    machine: &mut Machine,
-    [place, pointer, ..]: [u64; 5],
-) -> Result<Answer, Fault> {
-    let old = machine.memory.read_u64(place)?;
-    machine.memory.write_u64(place, pointer)?;
-    value(old)
 }
 
 /// The text at a pointer, as far as it can be read, without the zero at its end.

@@ -5,17 +5,30 @@
 //! can't be followed is a [`Fault`], which stops the run at the call.
 
 mod arena;
+mod cgroup;
 mod cpumask;
+mod list;
+mod lock;
 mod map;
 mod memory;
 mod numbers;
+mod object;
 mod print;
 mod repeat;
 mod ring;
+mod storage;
+mod task;
+mod timer;
+mod tree;
+mod variable;
+
+pub(crate) use cpumask::fill as fill_mask;
 
 use crate::machine::Machine;
+use crate::references::{Effect, Misuse, effects};
 use crate::run::Callbacks;
 use rota_bytecode::Fault;
+use std::collections::BTreeMap;
 
 /// What a kernel function comes to.
 pub(crate) enum Answer {
@@ -23,6 +36,18 @@ pub(crate) enum Answer {
     Value(u64),
     /// It calls back, and returns later.
     Callbacks(Box<dyn Callbacks>),
+    /// The program did with it what no verifier lets through.
+    Misuse(Misuse),
+    /// It ends the program at once, which returns this.
+    Throw(u64),
+}
+
+/// A function that is simulated.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) name: &'static str,
+    pub(crate) call: KernelFunction,
+    pub(crate) effects: &'static [Effect],
 }
 
 /// A helper or kernel function, simulated: from r1 to r5, its answer.
@@ -41,9 +66,16 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (5, "bpf_ktime_get_ns", numbers::now),
     (7, "bpf_get_prandom_u32", numbers::random),
     (8, "bpf_get_smp_processor_id", numbers::cpu),
+    (14, "bpf_get_current_pid_tgid", task::current_numbers),
+    (15, "bpf_get_current_uid_gid", task::current_user),
+    (16, "bpf_get_current_comm", task::current_comm),
+    (35, "bpf_get_current_task", task::current),
+    (80, "bpf_get_current_cgroup_id", cgroup::current_id),
     (87, "bpf_map_push_elem", map::push),
     (88, "bpf_map_pop_elem", map::pop),
     (89, "bpf_map_peek_elem", map::peek),
+    (93, "bpf_spin_lock", lock::spin_lock),
+    (94, "bpf_spin_unlock", lock::unlock),
     (113, "bpf_probe_read_kernel", memory::read),
     (115, "bpf_probe_read_kernel_str", memory::read_text),
     (118, "bpf_jiffies64", numbers::jiffies),
@@ -53,18 +85,34 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (132, "bpf_ringbuf_submit", ring::finish),
     (133, "bpf_ringbuf_discard", ring::finish),
     (134, "bpf_ringbuf_query", ring::query),
+    (153, "bpf_per_cpu_ptr", variable::of_cpu),
+    (154, "bpf_this_cpu_ptr", variable::of_this_cpu),
+    (156, "bpf_task_storage_get", storage::task_get),
+    (157, "bpf_task_storage_delete", storage::task_delete),
+    (158, "bpf_get_current_task_btf", task::current),
     (164, "bpf_for_each_map_elem", map::for_each),
     (165, "bpf_snprintf", print::snprintf),
+    (169, "bpf_timer_init", timer::init),
+    (170, "bpf_timer_set_callback", timer::set_callback),
+    (171, "bpf_timer_start", timer::start),
+    (172, "bpf_timer_cancel", timer::cancel),
     (181, "bpf_loop", repeat::repeat),
     (182, "bpf_strncmp", memory::compare_text),
-    (194, "bpf_kptr_xchg", memory::exchange),
+    (194, "bpf_kptr_xchg", object::exchange),
     (195, "bpf_map_lookup_percpu_elem", map::lookup_of_cpu),
+    (210, "bpf_cgrp_storage_get", storage::cgroup_get),
+    (211, "bpf_cgrp_storage_delete", storage::cgroup_delete),
 ];
 
 /// Every simulated kernel function: its name, what it does.
 const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_arena_alloc_pages", arena::alloc_pages),
     ("bpf_arena_free_pages", arena::free_pages),
+    ("bpf_cast_to_kern_ctx", numbers::itself),
+    ("bpf_cgroup_acquire", cgroup::acquire),
+    ("bpf_cgroup_ancestor", cgroup::ancestor),
+    ("bpf_cgroup_from_id", cgroup::from_id),
+    ("bpf_cgroup_release", cgroup::release),
     ("bpf_cpumask_acquire", cpumask::acquire),
     ("bpf_cpumask_and", cpumask::and),
     ("bpf_cpumask_any_and_distribute", cpumask::any_and),
@@ -90,22 +138,80 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_cpumask_test_cpu", cpumask::test),
     ("bpf_cpumask_weight", cpumask::weight),
     ("bpf_cpumask_xor", cpumask::xor),
+    ("bpf_iter_css_destroy", cgroup::iter_destroy),
+    ("bpf_iter_css_new", cgroup::iter_new),
+    ("bpf_iter_css_next", cgroup::iter_next),
     ("bpf_iter_num_destroy", repeat::number_done),
     ("bpf_iter_num_new", repeat::number_new),
     ("bpf_iter_num_next", repeat::number_next),
+    ("bpf_iter_task_destroy", task::iter_destroy),
+    ("bpf_iter_task_new", task::iter_new),
+    ("bpf_iter_task_next", task::iter_next),
+    ("bpf_list_add", list::add),
+    ("bpf_list_back", list::back),
+    ("bpf_list_del", list::remove),
+    ("bpf_list_empty", list::is_empty),
+    ("bpf_list_front", list::front),
+    ("bpf_list_is_first", list::is_first),
+    ("bpf_list_is_last", list::is_last),
+    ("bpf_list_pop_back", list::pop_back),
+    ("bpf_list_pop_front", list::pop_front),
+    ("bpf_list_push_back", list::push_back),
+    ("bpf_list_push_back_impl", list::push_back),
+    ("bpf_list_push_front", list::push_front),
+    ("bpf_list_push_front_impl", list::push_front),
+    ("bpf_local_irq_restore", numbers::nothing),
+    ("bpf_local_irq_save", lock::save),
+    ("bpf_obj_drop", object::release),
+    ("bpf_obj_drop_impl", object::release),
+    ("bpf_obj_new", object::new),
+    ("bpf_obj_new_impl", object::new),
+    ("bpf_percpu_obj_drop", object::release),
+    ("bpf_percpu_obj_drop_impl", object::release),
+    ("bpf_percpu_obj_new", object::new_per_cpu),
+    ("bpf_percpu_obj_new_impl", object::new_per_cpu),
+    ("bpf_preempt_disable", numbers::nothing),
+    ("bpf_preempt_enable", numbers::nothing),
+    ("bpf_rbtree_add", tree::add),
+    ("bpf_rbtree_add_impl", tree::add),
+    ("bpf_rbtree_first", list::front),
+    ("bpf_rbtree_left", tree::left),
+    ("bpf_rbtree_remove", list::remove),
+    ("bpf_rbtree_right", tree::right),
+    ("bpf_rbtree_root", tree::top),
     ("bpf_rcu_read_lock", numbers::nothing),
     ("bpf_rcu_read_unlock", numbers::nothing),
+    ("bpf_rdonly_cast", numbers::itself),
+    ("bpf_refcount_acquire", object::acquire),
+    ("bpf_refcount_acquire_impl", object::acquire),
+    ("bpf_res_spin_lock", lock::resilient_lock),
+    ("bpf_res_spin_lock_irqsave", lock::lock_and_save),
+    ("bpf_res_spin_unlock", lock::unlock),
+    ("bpf_res_spin_unlock_irqrestore", lock::unlock),
+    ("bpf_task_acquire", task::acquire),
+    ("bpf_task_from_pid", task::from_pid),
+    ("bpf_task_from_vpid", task::from_pid),
+    ("bpf_task_get_cgroup1", cgroup::first_version),
+    ("bpf_task_release", task::release),
+    ("bpf_task_under_cgroup", cgroup::has_task),
+    ("bpf_throw", numbers::throw),
+    ("bpf_timer_cancel_async", timer::cancel_later),
+    ("bpf_wq_init", timer::init_work),
+    ("bpf_wq_set_callback", timer::set_work),
+    ("bpf_wq_set_callback_impl", timer::set_work),
+    ("bpf_wq_start", timer::start_work),
 ];
 
-/// Name and simulation of a helper.
-pub(crate) fn helper(number: i32) -> (String, Option<KernelFunction>) {
-    match HELPERS.iter().find(|(n, ..)| *n == number) {
-        Some((_, name, function)) => ((*name).to_owned(), Some(*function)),
-        None => (format!("helper {number}"), None),
-    }
+/// Every simulated helper, by its number.
+pub(crate) fn helpers() -> BTreeMap<i32, Known> {
+    HELPERS.iter().map(|&(number, name, call)| (number, known(name, call))).collect()
 }
 
 /// The simulation of a kernel function.
-pub(crate) fn kfunc(name: &str) -> Option<KernelFunction> {
-    KFUNCS.iter().find(|(n, _)| *n == name).map(|(_, function)| *function)
+pub(crate) fn kfunc(name: &str) -> Option<Known> {
+    KFUNCS.iter().find(|(n, _)| *n == name).map(|(name, call)| known(name, *call))
+}
+
+fn known(name: &'static str, call: KernelFunction) -> Known {
+    Known { name, call, effects: effects(name) }
 }

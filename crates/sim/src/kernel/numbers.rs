@@ -31,3 +31,13 @@ pub(super) fn cpu(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
 pub(super) fn nothing(_: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
     value(0)
 }
+
+/// What gives back its argument: only the type that the verifier sees is another.
+pub(super) fn itself(_: &mut Machine, [argument, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    value(argument)
+}
+
+/// `bpf_throw(cookie)`.
+pub(super) fn throw(_: &mut Machine, [cookie, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    Ok(Answer::Throw(cookie))
+}

@@ -2,7 +2,7 @@
 //! Arrays (kernel: `kernel/bpf/arraymap.c`).
 
 use crate::errno::Errno;
-use crate::maps::{Slots, Update};
+use crate::maps::{Left, Slots, Update};
 use rota_bytecode::Memory;
 
 /// An array, whose keys are numbers of 32 bits.
@@ -31,13 +31,13 @@ impl Array {
         (key, value): (&[u8], &[u8]),
         cpu: u32,
         how: Update,
-    ) -> Result<(), Errno> {
+    ) -> Result<Left, Errno> {
         let index = Self::index(key).filter(|i| *i < self.len).ok_or(Errno::TooBig)?;
         if how == Update::IfNew {
             return Err(Errno::Exists);
         }
         self.slots.set(memory, u64::from(index), cpu, value, false);
-        Ok(())
+        Ok(self.slots.kept(u64::from(index)))
     }
 
     pub(super) fn after(&self, key: Option<&[u8]>, cpu: u32) -> Option<(Vec<u8>, u64)> {
@@ -47,5 +47,12 @@ impl Array {
         };
         let key = index.to_le_bytes();
         Some((key.to_vec(), self.lookup(&key, cpu)?))
+    }
+
+    /// The element that a pointer points into: its key, and where its value starts.
+    pub(super) fn element_at(&self, pointer: u64) -> Option<(Vec<u8>, u64)> {
+        let (slot, start) = self.slots.slot_at(pointer)?;
+        let index = u32::try_from(slot).ok().filter(|index| *index < self.len)?;
+        Some((index.to_le_bytes().to_vec(), start))
     }
 }

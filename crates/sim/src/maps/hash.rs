@@ -6,7 +6,7 @@
 //! only comes near to that, in batches.
 
 use crate::errno::Errno;
-use crate::maps::{Slots, Update};
+use crate::maps::{Left, Slots, Update};
 use rota_bytecode::Memory;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,8 +18,10 @@ pub(crate) struct Hash {
     entries: BTreeMap<Vec<u8>, Entry>,
     /// Keys by the time of their insertion.
     order: BTreeMap<u64, Vec<u8>>,
-    /// Slots that are free, those first that have been longest: who still holds a pointer to a
-    /// deleted value sees the old one for as long as can be.
+    /// Slots from this one on have never been used.
+    fresh: u64,
+    /// Slots that are free again, those first that have been longest: who still holds a pointer
+    /// to a deleted value sees the old one for as long as can be.
     free: VecDeque<u64>,
     clock: u64,
 }
@@ -32,9 +34,8 @@ struct Entry {
 
 impl Hash {
     pub(super) fn new(slots: Slots, len: u64, forgets: bool) -> Self {
-        let free = (0..=len).collect();
         let (entries, order) = (BTreeMap::new(), BTreeMap::new());
-        Self { slots, len, forgets, entries, order, free, clock: 0 }
+        Self { slots, len, forgets, entries, order, fresh: 0, free: VecDeque::new(), clock: 0 }
     }
 
     fn tick(&mut self) -> u64 {
@@ -55,7 +56,7 @@ impl Hash {
         (key, value): (&[u8], &[u8]),
         cpu: u32,
         how: Update,
-    ) -> Result<(), Errno> {
+    ) -> Result<Left, Errno> {
         let old = self.entries.get(key);
         match (how, old) {
             (Update::IfNew, Some(_)) => return Err(Errno::Exists),
@@ -63,18 +64,19 @@ impl Hash {
             // Values by CPU are changed in place, and others' stay.
             (_, Some(entry)) if self.slots.cpus > 1 => {
                 self.slots.set(memory, entry.slot, cpu, value, false);
-                return Ok(());
+                return Ok(Left::new());
             }
             _ => {}
         }
+        let mut left = Left::new();
         if old.is_none() && self.entries.len() as u64 == self.len {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
             match oldest.map(|(key, _)| key.clone()).filter(|_| self.forgets) {
-                Some(oldest) => self.delete(&oldest)?,
+                Some(oldest) => left = self.delete(&oldest)?,
                 None => return Err(Errno::TooBig),
             }
         }
-        let slot = self.free.pop_front().ok_or(Errno::TooBig)?;
+        let slot = self.free_slot().ok_or(Errno::TooBig)?;
         self.slots.set(memory, slot, cpu, value, true);
         let now = self.tick();
         let inserted = self.entries.get(key).map_or(now, |entry| entry.inserted);
@@ -82,15 +84,25 @@ impl Hash {
         let entry = Entry { slot, inserted, used: now };
         if let Some(old) = self.entries.insert(key.to_vec(), entry) {
             self.free.push_back(old.slot);
+            left = self.slots.kept(old.slot);
         }
-        Ok(())
+        Ok(left)
     }
 
-    pub(super) fn delete(&mut self, key: &[u8]) -> Result<(), Errno> {
+    /// A slot that nobody uses; there is one more than entries.
+    fn free_slot(&mut self) -> Option<u64> {
+        if self.fresh <= self.len {
+            self.fresh += 1;
+            return Some(self.fresh - 1);
+        }
+        self.free.pop_front()
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8]) -> Result<Left, Errno> {
         let entry = self.entries.remove(key).ok_or(Errno::NoEntry)?;
         self.order.remove(&entry.inserted);
         self.free.push_back(entry.slot);
-        Ok(())
+        Ok(self.slots.kept(entry.slot))
     }
 
     pub(super) fn after(&self, key: Option<&[u8]>, cpu: u32) -> Option<(Vec<u8>, u64)> {
@@ -101,5 +113,12 @@ impl Hash {
         };
         let (_, key) = self.order.range(from..).next()?;
         Some((key.clone(), self.slots.at(self.entries.get(key)?.slot, cpu)?))
+    }
+
+    /// The element that a pointer points into: its key, and where its value starts.
+    pub(super) fn element_at(&self, pointer: u64) -> Option<(Vec<u8>, u64)> {
+        let (slot, start) = self.slots.slot_at(pointer)?;
+        let found = self.entries.iter().find(|(_, entry)| entry.slot == slot);
+        found.map(|(key, _)| (key.clone(), start))
     }
 }

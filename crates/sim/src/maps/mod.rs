@@ -7,6 +7,7 @@ mod array;
 mod hash;
 mod queue;
 mod ring;
+mod storage;
 
 use crate::errno::Errno;
 use crate::machine::LoadError;
@@ -15,8 +16,9 @@ use array::Array;
 use hash::Hash;
 use queue::Queue;
 use ring::Ring;
-use rota_bytecode::{Memory, MemoryError, Protection};
-use rota_object::MapDef;
+use rota_bytecode::{Fault, Memory, MemoryError, Protection};
+use rota_object::{Field, MapDef};
+pub(crate) use storage::{Owner, Storage};
 
 /// Kinds of map (kernel: `enum bpf_map_type`).
 mod kind {
@@ -25,10 +27,14 @@ mod kind {
     pub(super) const PERCPU_HASH: u32 = 5;
     pub(super) const PERCPU_ARRAY: u32 = 6;
     pub(super) const LRU_HASH: u32 = 9;
+    pub(super) const LRU_PERCPU_HASH: u32 = 10;
     pub(super) const ARRAY_OF_MAPS: u32 = 12;
+    pub(super) const HASH_OF_MAPS: u32 = 13;
     pub(super) const QUEUE: u32 = 22;
     pub(super) const STACK: u32 = 23;
     pub(super) const RINGBUF: u32 = 27;
+    pub(super) const TASK_STORAGE: u32 = 29;
+    pub(super) const CGRP_STORAGE: u32 = 32;
     pub(super) const ARENA: u32 = 33;
 }
 
@@ -40,17 +46,21 @@ pub(crate) struct Map {
     pub(crate) values: u64,
     pub(crate) key_size: u32,
     pub(crate) value_size: u32,
+    /// What of a value the kernel keeps for itself.
+    pub(crate) fields: Vec<Field>,
     pub(crate) contents: Contents,
 }
 
 /// What a map holds.
 pub(crate) enum Contents {
     Array(Array),
-    /// An array of addresses of maps.
+    /// Addresses of maps, by index or by key.
     Maps(Array),
+    MapsByKey(Hash),
     Hash(Hash),
     Queue(Queue),
     Ring(Ring),
+    Storage(Storage),
     Arena(Arena),
 }
 
@@ -81,6 +91,8 @@ pub(crate) struct Slots {
     stride: u64,
     cpus: u64,
     value_size: u32,
+    /// What of a value the kernel keeps for itself: nobody writes it from outside.
+    fields: Vec<Field>,
 }
 
 impl Slots {
@@ -94,7 +106,8 @@ impl Slots {
             memory.write(from, &map.initial).map_err(|_| MemoryError::Pointer(from))?;
         }
         memory.protect(start, protection)?;
-        Ok(Self { start, stride, cpus, value_size: map.value_size })
+        let (value_size, fields) = (map.value_size, map.fields.clone());
+        Ok(Self { start, stride, cpus, value_size, fields })
     }
 
     /// The value in a slot, as a CPU sees it.
@@ -102,6 +115,12 @@ impl Slots {
         let cpu = if self.cpus == 1 { 0 } else { u64::from(cpu) };
         let within = cpu < self.cpus;
         within.then(|| self.start + self.stride * (slot * self.cpus + cpu))
+    }
+
+    /// The slot that a pointer points into, and where it starts.
+    fn slot_at(&self, pointer: u64) -> Option<(u64, u64)> {
+        let slot = pointer.checked_sub(self.start)? / self.stride;
+        Some((slot, self.start + slot * self.stride))
     }
 
     /// Sets a value for a CPU, zeroing the others' if the slot is a new one.
@@ -114,14 +133,47 @@ impl Slots {
             }
         }
         if let Some(at) = self.at(slot, cpu) {
-            let _ = memory.write(at, value);
+            let _ = self.write_around(memory, at, value);
         }
     }
+
+    /// Writes a value, all but what the kernel keeps for itself.
+    fn write_around(&self, memory: &Memory, at: u64, value: &[u8]) -> Result<(), Fault> {
+        let mut from = 0;
+        for field in &self.fields {
+            let (start, end) = (field.offset as usize, (field.offset + field.size) as usize);
+            memory.write(at + from as u64, value.get(from..start).unwrap_or(&[]))?;
+            from = end;
+        }
+        memory.write(at + from as u64, value.get(from..).unwrap_or(&[]))
+    }
+
+    /// Where a slot's values are, one for each CPU, if there is anything in them to be ended.
+    fn kept(&self, slot: u64) -> Vec<u64> {
+        let cpus = if self.fields.is_empty() { 0 } else { self.cpus as u32 };
+        (0..cpus).filter_map(|cpu| self.at(slot, cpu)).collect()
+    }
 }
+
+/// The values that an update or deletion has put out of use, where something in them has to be
+/// ended.
+pub(crate) type Left = Vec<u64>;
+
+/// A map of maps as a map of their addresses.
+fn of_addresses(map: &MapDef) -> MapDef {
+    MapDef { value_size: 8, ..map.clone() }
+}
+
+/// The longest key of a table (kernel: `MAX_BPF_STACK`).
+const KEY_BYTES_MAX: u32 = 512;
 
 impl Map {
     /// A map as defined, on a machine with so many CPUs.
     pub(crate) fn new(memory: &Memory, map: &MapDef, cpus: u32) -> Result<Self, LoadError> {
+        if map.key_size > KEY_BYTES_MAX {
+            let text = format!("keys of {} bytes; {KEY_BYTES_MAX} is the most", map.key_size);
+            return Err(LoadError::Contents(map.name.clone(), text));
+        }
         let entries = u64::from(map.max_entries);
         let cpus = u64::from(cpus);
         let slots = |count, cpus| Slots::new(memory, map, count, cpus);
@@ -131,9 +183,12 @@ impl Map {
                 Contents::Array(Array::new(slots(entries, cpus)?, map.max_entries))
             }
             kind::ARRAY_OF_MAPS => {
-                let wide = MapDef { value_size: 8, ..map.clone() };
-                let slots = Slots::new(memory, &wide, entries, 1)?;
+                let slots = Slots::new(memory, &of_addresses(map), entries, 1)?;
                 Contents::Maps(Array::new(slots, map.max_entries))
+            }
+            kind::HASH_OF_MAPS => {
+                let slots = Slots::new(memory, &of_addresses(map), entries + 1, 1)?;
+                Contents::MapsByKey(Hash::new(slots, entries, false))
             }
             // A value is replaced by a new one before the old one is free.
             kind::HASH => Contents::Hash(Hash::new(slots(entries + 1, 1)?, entries, false)),
@@ -141,21 +196,26 @@ impl Map {
                 Contents::Hash(Hash::new(slots(entries + 1, cpus)?, entries, false))
             }
             kind::LRU_HASH => Contents::Hash(Hash::new(slots(entries + 1, 1)?, entries, true)),
+            kind::LRU_PERCPU_HASH => {
+                Contents::Hash(Hash::new(slots(entries + 1, cpus)?, entries, true))
+            }
             kind::QUEUE => Contents::Queue(Queue::new(map.value_size, map.max_entries, false)),
             kind::STACK => Contents::Queue(Queue::new(map.value_size, map.max_entries, true)),
             kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
+            kind::TASK_STORAGE => Contents::Storage(Storage::new(Owner::Task, map.value_size)),
+            kind::CGRP_STORAGE => Contents::Storage(Storage::new(Owner::Cgroup, map.value_size)),
             kind::ARENA => Contents::Arena(Arena::new(memory, map)?),
             other => return Err(LoadError::Map(map.name.clone(), other)),
         };
         let address = memory.alloc(1, 8, Protection::ReadOnly)?;
         let values = match &contents {
             Contents::Array(a) | Contents::Maps(a) => a.slots.start,
-            Contents::Hash(h) => h.slots.start,
+            Contents::Hash(h) | Contents::MapsByKey(h) => h.slots.start,
             Contents::Arena(arena) => arena.base,
-            Contents::Queue(_) | Contents::Ring(_) => 0,
+            Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) => 0,
         };
-        let (key_size, value_size) = (map.key_size, map.value_size);
-        Ok(Self { address, values, key_size, value_size, contents })
+        let (key_size, value_size, fields) = (map.key_size, map.value_size, map.fields.clone());
+        Ok(Self { address, values, key_size, value_size, fields, contents })
     }
 
     /// Puts a map into a map of maps.
@@ -165,9 +225,21 @@ impl Map {
         index: u32,
         inner: u64,
     ) -> Result<(), String> {
-        let Contents::Maps(array) = &self.contents else { return Err("it holds no maps".into()) };
-        let at = array.lookup(&index.to_le_bytes(), 0).ok_or("it has no such index")?;
-        memory.write_u64(at, inner).map_err(|fault| fault.to_string())
+        let key = index.to_le_bytes();
+        match &mut self.contents {
+            Contents::Maps(array) => {
+                let at = array.lookup(&key, 0).ok_or("it has no such index")?;
+                memory.write_u64(at, inner).map_err(|fault| fault.to_string())
+            }
+            Contents::MapsByKey(_) if self.key_size != 4 => {
+                Err("only keys of 4 bytes can be given with its definition".into())
+            }
+            Contents::MapsByKey(hash) => hash
+                .update(memory, (&key, &inner.to_le_bytes()), 0, Update::Any)
+                .map(drop)
+                .map_err(|_| "it has not room for all of them".into()),
+            _ => Err("it holds no maps".into()),
+        }
     }
 
     /// The value of a key, as a CPU sees it.
@@ -177,14 +249,26 @@ impl Map {
             Contents::Maps(array) => {
                 memory.read_u64(array.lookup(key, cpu)?).ok().filter(|map| *map != 0)
             }
+            Contents::MapsByKey(hash) => memory.read_u64(hash.lookup(key, cpu)?).ok(),
             Contents::Hash(hash) => hash.lookup(key, cpu),
-            Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => None,
+            Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) | Contents::Arena(_) => {
+                None
+            }
         }
     }
 
     /// Where user space sees the arena, if the map is one.
     pub(crate) fn arena_base(&self) -> Option<u64> {
         matches!(self.contents, Contents::Arena(_)).then_some(self.values)
+    }
+
+    /// The element that a pointer points into: its key, and where its value starts.
+    pub(crate) fn element_at(&self, pointer: u64) -> Option<(Vec<u8>, u64)> {
+        match &self.contents {
+            Contents::Array(array) => array.element_at(pointer),
+            Contents::Hash(hash) => hash.element_at(pointer),
+            _ => None,
+        }
     }
 
     /// Sets the value of a key for a CPU.
@@ -194,19 +278,17 @@ impl Map {
         (key, value): (&[u8], &[u8]),
         cpu: u32,
         flags: u64,
-    ) -> Result<(), Errno> {
+    ) -> Result<Left, Errno> {
         let how = Update::from_flags(flags)?;
         match &mut self.contents {
             Contents::Array(array) => array.update(memory, (key, value), cpu, how),
             Contents::Hash(hash) => hash.update(memory, (key, value), cpu, how),
-            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => {
-                Err(Errno::Invalid)
-            }
+            _ => Err(Errno::Invalid),
         }
     }
 
     /// Removes a key.
-    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<Left, Errno> {
         match &mut self.contents {
             Contents::Hash(hash) => hash.delete(key),
             _ => Err(Errno::Invalid),
@@ -219,7 +301,7 @@ impl Map {
         match &self.contents {
             Contents::Array(array) => array.after(key, cpu),
             Contents::Hash(hash) => hash.after(key, cpu),
-            Contents::Maps(_) | Contents::Queue(_) | Contents::Ring(_) | Contents::Arena(_) => None,
+            _ => None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod examples;
 mod fair;
 mod guest;
 mod run;
+mod scenarios;
 mod topology;
 mod tutorial;
 mod verify;
@@ -70,6 +71,10 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("tutorial::from_nothing_to_a_scheduler", "4", 1, tutorial::from_nothing_to_a_scheduler),
 ];
 
+/// Tests that run on the oldest and on the newest kernel: between them lies all that differs.
+const OLDEST_AND_NEWEST: &[(&str, Test)] =
+    &[("scenarios::every_scenario", scenarios::every_scenario)];
+
 /// Kernels whose type information has broken kfunc prototypes.
 const BROKEN: &[&str] = &["7.1", "7.2"];
 
@@ -100,6 +105,12 @@ fn main() -> ExitCode {
     let newest = Pins::embedded().newest().series.clone();
     for (name, smp, nodes, test) in NEWEST {
         add(format!("{name}::{newest}"), "newest", newest.clone(), smp, *nodes, *test);
+    }
+    let oldest = Pins::embedded().supported().next().map(|pin| pin.series.clone());
+    for (name, test) in OLDEST_AND_NEWEST {
+        for series in oldest.iter().chain([&newest]) {
+            add(format!("{name}::{series}"), "scenarios", series.clone(), "4", 1, *test);
+        }
     }
     for series in BROKEN {
         let name = format!("doctor::broken_prototypes::{series}");

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * witness: writes down every callback that it gets, for scenarios that run on a real kernel and on
+ * the simulated machine. What it does with tasks is a setting. It takes charge of those tasks only
+ * that ask for it, so that on a real kernel nobody else disturbs the scenario.
+ */
+#include <rota/compat.h>
+#include <rota/describe.h>
+#include <rota/exit.h>
+
+LICENSE_GPL;
+
+#define BPF_MAP_TYPE_RINGBUF 27
+
+static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
+
+SETTING(u32, policy, 0, "what becomes of a task: 0 shared queue, 1 straight to an idle CPU");
+SETTING(u64, slice_ns, 10000000000, "how long a task may run before others get their turn");
+SETTING(u64, insert_flags, 0, "flags that a task is inserted with, beside the kernel's own");
+SETTING(u64, kick_flags, 0, "how the CPU of an enqueued task is kicked");
+SETTING(bool, kick, false, "kick the CPU on which a task wakes up and is enqueued");
+
+enum policy {
+	POLICY_SHARED,
+	POLICY_DIRECT,
+	POLICY_VTIME,
+	POLICY_LOCAL,
+	POLICY_GLOBAL,
+};
+
+#define SHARED_DSQ 7
+
+#define SCX_ENQ_WAKEUP (1 << 0)
+
+#define SCX_OPS_KEEP_BUILTIN_IDLE (1 << 0)
+#define SCX_OPS_SWITCH_PARTIAL    (1 << 3)
+
+s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
+void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
+
+/* Which callback a record is of; the names are those of the callbacks. */
+enum callback {
+	CB_SELECT_CPU = 1,
+	CB_ENQUEUE,
+	CB_DEQUEUE,
+	CB_DISPATCH,
+	CB_RUNNABLE,
+	CB_RUNNING,
+	CB_STOPPING,
+	CB_QUIESCENT,
+	CB_SET_WEIGHT,
+	CB_SET_CPUMASK,
+	CB_UPDATE_IDLE,
+	CB_ENABLE,
+	CB_DISABLE,
+	CB_CPU_ONLINE,
+	CB_CPU_OFFLINE,
+};
+
+struct SHARED witness_record {
+	u64 time_ns;
+	u32 cpu; /* where the callback ran */
+	u32 callback;
+	s32 pid;    /* the task; 0 without one */
+	s32 number; /* the CPU that it is about, or a weight */
+	u64 flags;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} records SEC(".maps");
+
+/* Records that found no room. */
+u64 lost;
+
+static void witness(u32 callback, s32 pid, s32 number, u64 flags)
+{
+	struct witness_record record = {
+		.time_ns = bpf_ktime_get_ns(),
+		.cpu = bpf_get_smp_processor_id(),
+		.callback = callback,
+		.pid = pid,
+		.number = number,
+		.flags = flags,
+	};
+
+	if (bpf_ringbuf_output(&records, &record, sizeof(record), 0))
+		__sync_fetch_and_add(&lost, 1);
+}
+
+s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool is_idle = false;
+	s32 cpu;
+
+	witness(CB_SELECT_CPU, p->pid, prev_cpu, wake_flags);
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+	if (policy == POLICY_DIRECT && is_idle)
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, insert_flags);
+	return cpu;
+}
+
+void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	s32 cpu = scx_bpf_task_cpu(p);
+
+	witness(CB_ENQUEUE, p->pid, cpu, enq_flags);
+	enq_flags |= insert_flags;
+	if (policy == POLICY_VTIME)
+		/* Who has the higher number goes first. */
+		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, -(u64)p->pid, enq_flags);
+	else if (policy == POLICY_LOCAL)
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+	else if (policy == POLICY_GLOBAL)
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
+	else
+		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
+	if (kick && enq_flags & SCX_ENQ_WAKEUP)
+		scx_bpf_kick_cpu(cpu, kick_flags);
+}
+
+void BPF_STRUCT_OPS(witness_dequeue, struct task_struct *p, u64 deq_flags)
+{
+	witness(CB_DEQUEUE, p->pid, 0, deq_flags);
+}
+
+void BPF_STRUCT_OPS(witness_dispatch, s32 cpu, struct task_struct *prev)
+{
+	witness(CB_DISPATCH, prev ? prev->pid : 0, cpu,
+	        prev ? prev->scx.flags & SCX_TASK_QUEUED : 0);
+	scx_bpf_dsq_move_to_local(SHARED_DSQ);
+}
+
+void BPF_STRUCT_OPS(witness_runnable, struct task_struct *p, u64 enq_flags)
+{
+	witness(CB_RUNNABLE, p->pid, scx_bpf_task_cpu(p), enq_flags);
+}
+
+void BPF_STRUCT_OPS(witness_running, struct task_struct *p)
+{
+	witness(CB_RUNNING, p->pid, scx_bpf_task_cpu(p), 0);
+}
+
+void BPF_STRUCT_OPS(witness_stopping, struct task_struct *p, bool runnable)
+{
+	witness(CB_STOPPING, p->pid, scx_bpf_task_cpu(p), runnable);
+}
+
+void BPF_STRUCT_OPS(witness_quiescent, struct task_struct *p, u64 deq_flags)
+{
+	witness(CB_QUIESCENT, p->pid, scx_bpf_task_cpu(p), deq_flags);
+}
+
+void BPF_STRUCT_OPS(witness_set_weight, struct task_struct *p, u32 weight)
+{
+	witness(CB_SET_WEIGHT, p->pid, weight, 0);
+}
+
+void BPF_STRUCT_OPS(witness_set_cpumask, struct task_struct *p, const struct cpumask *cpumask)
+{
+	witness(CB_SET_CPUMASK, p->pid, 0, cpumask->bits[0]);
+}
+
+void BPF_STRUCT_OPS(witness_update_idle, s32 cpu, bool idle)
+{
+	witness(CB_UPDATE_IDLE, 0, cpu, idle);
+}
+
+void BPF_STRUCT_OPS(witness_enable, struct task_struct *p)
+{
+	witness(CB_ENABLE, p->pid, p->scx.weight, 0);
+}
+
+void BPF_STRUCT_OPS(witness_disable, struct task_struct *p)
+{
+	witness(CB_DISABLE, p->pid, 0, 0);
+}
+
+void BPF_STRUCT_OPS(witness_cpu_online, s32 cpu)
+{
+	witness(CB_CPU_ONLINE, 0, cpu, 0);
+}
+
+void BPF_STRUCT_OPS(witness_cpu_offline, s32 cpu)
+{
+	witness(CB_CPU_OFFLINE, 0, cpu, 0);
+}
+
+s32 BPF_STRUCT_OPS_SLEEPABLE(witness_init)
+{
+	return scx_bpf_create_dsq(SHARED_DSQ, -1);
+}
+
+void BPF_STRUCT_OPS(witness_exit, struct scx_exit_info *info)
+{
+	exit_record(info);
+}
+
+SCHEDULER("test: writes down every callback")
+struct sched_ext_ops witness_ops = {
+	.select_cpu = (void *)witness_select_cpu,
+	.enqueue = (void *)witness_enqueue,
+	.dequeue = (void *)witness_dequeue,
+	.dispatch = (void *)witness_dispatch,
+	.runnable = (void *)witness_runnable,
+	.running = (void *)witness_running,
+	.stopping = (void *)witness_stopping,
+	.quiescent = (void *)witness_quiescent,
+	.set_weight = (void *)witness_set_weight,
+	.set_cpumask = (void *)witness_set_cpumask,
+	.update_idle = (void *)witness_update_idle,
+	.enable = (void *)witness_enable,
+	.disable = (void *)witness_disable,
+	.cpu_online = (void *)witness_cpu_online,
+	.cpu_offline = (void *)witness_cpu_offline,
+	.init = (void *)witness_init,
+	.exit = (void *)witness_exit,
+	.flags = SCX_OPS_SWITCH_PARTIAL | SCX_OPS_KEEP_BUILTIN_IDLE,
+	.name = "witness",
+};

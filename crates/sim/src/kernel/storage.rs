@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Helpers for the storage of tasks and of cgroups.
+
+use super::{Answer, value};
+use crate::errno::Errno;
+use crate::machine::Machine;
+use crate::maps::{Contents, Owner, Storage};
+use rota_bytecode::{Fault, Memory};
+
+/// Makes what is not there yet (kernel: `BPF_LOCAL_STORAGE_GET_F_CREATE`).
+const CREATE: u64 = 1;
+
+pub(super) fn task_get(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    get(machine, Owner::Task, args)
+}
+
+pub(super) fn task_delete(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    delete(machine, Owner::Task, args)
+}
+
+pub(super) fn cgroup_get(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    get(machine, Owner::Cgroup, args)
+}
+
+pub(super) fn cgroup_delete(machine: &mut Machine, args: [u64; 5]) -> Result<Answer, Fault> {
+    delete(machine, Owner::Cgroup, args)
+}
+
+/// The map, if it is a storage of this kind, and how large its values are.
+fn storage(
+    machine: &mut Machine,
+    map: u64,
+    owner: Owner,
+) -> Result<(&Memory, u32, &mut Storage), Fault> {
+    let bad = Fault { pointer: map, size: 0, write: false };
+    let (memory, map) = machine.map(map).ok_or(bad)?;
+    match &mut map.contents {
+        Contents::Storage(storage) if storage.owner == owner => {
+            Ok((memory, map.value_size, storage))
+        }
+        _ => Err(bad),
+    }
+}
+
+/// Whether this is a task or a cgroup.
+fn check(machine: &Machine, kind: Owner, owner: u64) -> Result<(), Fault> {
+    let known = match kind {
+        Owner::Task => machine.is_task(owner),
+        Owner::Cgroup => machine.cgroup_at(owner).is_some(),
+    };
+    if known { Ok(()) } else { Err(Fault { pointer: owner, size: 0, write: false }) }
+}
+
+/// `bpf_…_storage_get(map, owner, initial, flags)`: where the value is, or NULL.
+fn get(
+    machine: &mut Machine,
+    kind: Owner,
+    [map, owner, initial, flags, _]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let (_, size, storage) = storage(machine, map, kind)?;
+    let found = storage.get(owner);
+    if owner == 0 || flags & !CREATE != 0 {
+        return value(0);
+    }
+    check(machine, kind, owner)?;
+    if let Some(found) = found {
+        return value(found);
+    }
+    if flags & CREATE == 0 {
+        return value(0);
+    }
+    let first = match initial {
+        0 => vec![0; size as usize],
+        _ => super::map::bytes(machine, initial, size)?,
+    };
+    let (memory, _, storage) = self::storage(machine, map, kind)?;
+    // A program handles not getting one.
+    let Ok(at) = storage.create(memory, owner) else { return value(0) };
+    memory.write(at, &first)?;
+    value(at)
+}
+
+/// `bpf_…_storage_delete(map, owner)`.
+fn delete(machine: &mut Machine, kind: Owner, [map, owner, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    if owner == 0 {
+        return value(Errno::Invalid.value());
+    }
+    check(machine, kind, owner)?;
+    let (memory, _, storage) = storage(machine, map, kind)?;
+    let deleted = storage.delete(memory, owner);
+    let deleted = deleted.map_err(|_| Fault { pointer: owner, size: 0, write: true })?;
+    value(if deleted { 0 } else { Errno::NoEntry.value() })
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where things lie in the kernel's structures: looked up once, in the types of the kernel that an
+//! object is linked against.
+
+use rota_bytecode::{Fault, Memory};
+use rota_object::{Btf, KernelTypes, Type, TypeId};
+
+/// A structure, or a member of one, that the machine needs and the kernel's types do not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{kernel} has no {what} in its types, without which no machine can be made for it; take the \
+     types of a kernel with sched_ext"
+)]
+pub struct LayoutError {
+    kernel: String,
+    what: String,
+}
+
+/// A member: its offset from the start of the outermost structure, and its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+impl Field {
+    /// The member's number in an object.
+    pub(crate) fn get(self, memory: &Memory, object: u64) -> Result<u64, Fault> {
+        memory.read_number(object.wrapping_add(self.offset), self.size)
+    }
+
+    /// Sets the member's number in an object: as many of the lowest bytes as it has.
+    pub(crate) fn set(self, memory: &Memory, object: u64, value: u64) -> Result<(), Fault> {
+        memory.write_number(object.wrapping_add(self.offset), self.size, value)
+    }
+}
+
+/// Declares the structures in use: name in Rust, name in the kernel, members with their paths.
+macro_rules! structures {
+    ($($(#[$doc:meta])* $name:ident = $kernel:literal { $($field:ident: $path:literal,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone)]
+            pub(crate) struct $name {
+                pub(crate) size: u64,
+                $(pub(crate) $field: Field,)*
+            }
+
+            impl $name {
+                fn find(types: &KernelTypes) -> Result<Self, LayoutError> {
+                    let found = Structure::find(types, $kernel)?;
+                    Ok(Self { size: found.size, $($field: found.member($path)?,)* })
+                }
+            }
+        )*
+    };
+}
+
+structures! {
+    /// A task.
+    Task = "task_struct" {
+        pid: "pid",
+        tgid: "tgid",
+        comm: "comm",
+        flags: "flags",
+        real_parent: "real_parent",
+        group_leader: "group_leader",
+        cgroups: "cgroups",
+        cpus_ptr: "cpus_ptr",
+        cpus_mask: "cpus_mask",
+        nr_cpus_allowed: "nr_cpus_allowed",
+        start_time: "start_time",
+    }
+    /// What a task has of cgroups.
+    CssSet = "css_set" {
+        dfl_cgrp: "dfl_cgrp",
+    }
+    /// A cgroup.
+    Cgroup = "cgroup" {
+        kn: "kn",
+        level: "level",
+        ancestors: "ancestors",
+        css: "self",
+        css_cgroup: "self.cgroup",
+        css_parent: "self.parent",
+        css_id: "self.id",
+        css_serial: "self.serial_nr",
+    }
+    /// A cgroup in its file system.
+    Node = "kernfs_node" {
+        id: "id",
+    }
+}
+
+/// Where everything lies that the machine itself reads or writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) task: Task,
+    pub(crate) css_set: CssSet,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) node: Node,
+}
+
+impl Layout {
+    /// Looks everything up.
+    pub(crate) fn find(types: &KernelTypes) -> Result<Self, LayoutError> {
+        Ok(Self {
+            task: Task::find(types)?,
+            css_set: CssSet::find(types)?,
+            cgroup: Cgroup::find(types)?,
+            node: Node::find(types)?,
+        })
+    }
+}
+
+/// One of the kernel's structures.
+struct Structure<'a> {
+    types: &'a KernelTypes,
+    name: &'a str,
+    id: TypeId,
+    size: u64,
+}
+
+impl<'a> Structure<'a> {
+    fn find(types: &'a KernelTypes, name: &'a str) -> Result<Self, LayoutError> {
+        let id = types.structure(name);
+        let found = id.and_then(|id| Some((id, types.btf().size_of(id)?)));
+        let (id, size) = found.ok_or_else(|| missing(types, format!("struct {name}")))?;
+        Ok(Self { types, name, id, size })
+    }
+
+    /// A member, by its path: names with dots between them.
+    fn member(&self, path: &str) -> Result<Field, LayoutError> {
+        let btf = self.types.btf();
+        let mut at = (0, self.id);
+        for name in path.split('.') {
+            let found = member(btf, at.1, name, 8);
+            let (bits, ty) = found.ok_or_else(|| {
+                missing(self.types, format!("member {path} of struct {}", self.name))
+            })?;
+            at = (at.0 + u64::from(bits), ty);
+        }
+        // An array without a length has no size.
+        Ok(Field { offset: at.0 / 8, size: btf.size_of(at.1).unwrap_or(0) })
+    }
+}
+
+/// Offset in bits and type of a member, which may lie in a member without a name. A bit-field is
+/// none.
+fn member(btf: &Btf, ty: TypeId, wanted: &str, depth: u32) -> Option<(u32, TypeId)> {
+    let Type::Struct { members, .. } = btf.resolve(ty).1 else { return None };
+    members.iter().find_map(|m| match btf.text(m.name) {
+        "" if depth > 0 => {
+            let (bits, ty) = member(btf, m.ty, wanted, depth - 1)?;
+            Some((m.offset_bits + bits, ty))
+        }
+        name => (name == wanted && m.width_bits == 0).then_some((m.offset_bits, m.ty)),
+    })
+}
+
+fn missing(types: &KernelTypes, what: String) -> LayoutError {
+    LayoutError { kernel: types.shown_name(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_supported_kernel_has_all_of_it() {
+        for name in KernelTypes::builtin_names() {
+            let types = KernelTypes::builtin(name).unwrap();
+            let layout = Layout::find(&types).unwrap();
+            assert_eq!(layout.task.pid.size, 4);
+            assert_eq!(layout.task.comm.size, 16);
+            assert!(layout.task.size > layout.task.start_time.offset);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let error = Structure::find(&types, "task_struct").unwrap().member("scx.nothing");
+        let text = error.unwrap_err().to_string();
+        assert!(text.starts_with("Linux 7.3 has no member scx.nothing of struct task_struct"));
+    }
+}

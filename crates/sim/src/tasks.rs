@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The tasks of a machine, as the kernel's own structures in its memory.
+
+use crate::machine::Machine;
+use rota_bytecode::{MemoryError, Protection};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A kernel thread (kernel: `PF_KTHREAD`).
+const KTHREAD: u64 = 0x0020_0000;
+/// Longest name of a task, in bytes.
+const COMM_MAX: usize = 15;
+
+/// A task.
+pub(crate) struct Task {
+    /// Its `struct task_struct`.
+    pub(crate) address: u64,
+    /// The cgroup that it is in.
+    pub(crate) cgroup: u64,
+}
+
+/// The tasks of a machine.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    /// Every task but the idle ones, by its number.
+    pub(crate) by_pid: BTreeMap<i32, Task>,
+    /// The numbers of each process' tasks, by its number.
+    pub(crate) threads: BTreeMap<i32, BTreeSet<i32>>,
+    /// The idle task of each CPU.
+    pub(crate) idle: Vec<u64>,
+    /// What each CPU executes.
+    pub(crate) current: Vec<u64>,
+}
+
+/// What a new task is like.
+pub(crate) struct NewTask<'a> {
+    pub(crate) pid: i32,
+    pub(crate) tgid: i32,
+    pub(crate) comm: &'a str,
+    pub(crate) kthread: bool,
+    pub(crate) cgroup: u64,
+}
+
+impl Machine {
+    /// Makes an idle task for each CPU, the first process, and the one that runs `syscall`
+    /// programs, which CPU 0 then executes.
+    pub(crate) fn make_first_tasks(&mut self) -> Result<(), MemoryError> {
+        let cgroup = self.make_cgroup(None)?;
+        for cpu in 0..self.shape.cpus {
+            let comm = format!("swapper/{cpu}");
+            let idle = NewTask { pid: 0, tgid: 0, comm: &comm, kthread: true, cgroup };
+            let idle = self.make_task(&idle)?;
+            self.tasks.idle.push(idle);
+            self.tasks.current.push(idle);
+        }
+        for (pid, comm) in [(1, "init"), (2, "rota")] {
+            let task = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
+            let address = self.make_task(&task)?;
+            self.tasks.by_pid.insert(pid, Task { address, cgroup });
+            self.tasks.threads.entry(pid).or_default().insert(pid);
+            self.tasks.current[0] = address;
+        }
+        Ok(())
+    }
+
+    /// Fills in the structure of a task; its address.
+    fn make_task(&mut self, new: &NewTask<'_>) -> Result<u64, MemoryError> {
+        let css_set = self.css_set(new.cgroup)?;
+        let layout = &self.layout.task;
+        let task = self.memory.alloc(layout.size, 64, Protection::ReadWrite)?;
+        let comm = &new.comm.as_bytes()[..new.comm.len().min(COMM_MAX)];
+        let leader = self.tasks.by_pid.get(&new.tgid).map_or(task, |leader| leader.address);
+        let init = self.tasks.by_pid.get(&1).map_or(task, |init| init.address);
+        let mask = task + layout.cpus_mask.offset;
+        let numbers = [
+            (layout.pid, new.pid as u64),
+            (layout.tgid, new.tgid as u64),
+            (layout.flags, if new.kthread { KTHREAD } else { 0 }),
+            (layout.group_leader, leader),
+            (layout.real_parent, init),
+            (layout.cgroups, css_set),
+            (layout.cpus_ptr, mask),
+            (layout.nr_cpus_allowed, u64::from(self.shape.cpus)),
+            (layout.start_time, self.now_ns),
+        ];
+        let written = numbers
+            .into_iter()
+            .try_for_each(|(field, value)| field.set(&self.memory, task, value))
+            .and_then(|()| self.memory.write(task + layout.comm.offset, comm))
+            .and_then(|()| crate::kernel::fill_mask(self, mask));
+        written.map_err(|fault| MemoryError::Pointer(fault.pointer))?;
+        Ok(task)
+    }
+
+    /// The task that executes.
+    pub(crate) fn current(&self) -> u64 {
+        self.tasks.current.get(self.cpu as usize).copied().unwrap_or(0)
+    }
+
+    /// The task with this address, if there is one that is not idle.
+    pub(crate) fn task(&self, address: u64) -> Option<&Task> {
+        let pid = self.layout.task.pid.get(&self.memory, address).ok()?;
+        self.tasks.by_pid.get(&(pid as u32).cast_signed()).filter(|task| task.address == address)
+    }
+
+    /// Whether there is a task at this address.
+    pub(crate) fn is_task(&self, address: u64) -> bool {
+        self.task(address).is_some() || self.tasks.idle.contains(&address)
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Every program of `bpf/test/escape.bpf.c` is stopped with the words that stand beside it and at
+//! its line, by either engine, and harms neither its own machine nor another one.
+
+use rota_bytecode::Mode;
+use rota_object::{FunctionId, Image, KernelTypes, Object, Type};
+use rota_programs::test::{ESCAPE, KFUNC_TASK};
+use rota_sim::{Machine, Shape};
+
+#[test]
+fn nobody_gets_out() {
+    let types = KernelTypes::builtin("7.3").unwrap();
+    let (object, image) = linked(ESCAPE, &types);
+    let (_, bystander) = linked(KFUNC_TASK, &types);
+    let untouched = entry(&bystander, "storage_stays");
+    for mode in [Mode::Jit, Mode::Interpreter] {
+        let shape = Shape { mode, budget: 1 << 20, ..Shape::default() };
+        let mut beside = Machine::load(shape.clone(), &bystander, &types).unwrap();
+        let mut machine = Machine::load(shape, &image, &types).unwrap();
+        let mut stopped = 0;
+        // Twice: a machine goes on after a stop as before it.
+        for (name, words) in stops(&object).into_iter().cycle().take(2 * image.entries.len()) {
+            let run = machine.run(entry(&image, &name), [0; 5]);
+            let text = run.map_or_else(|stop| stop.to_string(), |r| format!("returned {r}"));
+            assert!(text.contains(&words), "{name} by {mode:?}: {text} instead of {words}");
+            assert!(text.contains("escape.bpf.c:"), "{name} by {mode:?} has no line: {text}");
+            assert_eq!(beside.run(untouched, [0; 5]).unwrap(), 15, "after {name} by {mode:?}");
+            stopped += 1;
+        }
+        assert!(stopped > 80, "only {stopped} programs ran");
+    }
+}
+
+fn linked(bytes: &[u8], types: &KernelTypes) -> (Object, Image) {
+    let object = Object::parse(bytes).unwrap();
+    let image = object.link(types).unwrap();
+    (object, image)
+}
+
+fn entry(image: &Image, name: &str) -> FunctionId {
+    image.entries.iter().find(|entry| entry.name == name).unwrap().function
+}
+
+/// The programs, with the words that they must be stopped with.
+fn stops(object: &Object) -> Vec<(String, String)> {
+    let btf = object.btf();
+    let mut found = Vec::new();
+    for (id, ty) in btf.iter() {
+        let Type::Func { name, .. } = ty else { continue };
+        let words = btf.tags_of(id).find_map(|(_, text)| text.strip_prefix("stop:"));
+        found.extend(words.map(|words| (btf.text(*name).to_owned(), words.to_owned())));
+    }
+    found
+}

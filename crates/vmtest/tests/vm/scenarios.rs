@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Scenarios (`tests/scenarios`) on a real kernel: what the test scheduler saw is what stands in
+//! the file beside each. `cargo xtask bless vm` writes these files anew, from what most of several
+//! runs saw.
+
+use crate::guest::{Guest, build, ensure, target_dir};
+use libtest_mimic::Failed;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// A scenario may be disturbed by what else a kernel does, in ways that its text does not leave
+/// out; who is right once is right.
+const TRIES: usize = 6;
+/// How many runs decide when files are written anew.
+const RUNS_TO_BLESS: usize = 3;
+
+/// Every scenario, on this kernel.
+pub(crate) fn every_scenario(guest: &mut Guest) -> Result<(), Failed> {
+    build(&["--workspace", "--example", "scenarios"])?;
+    let mut wanted = names()?;
+    if std::env::var_os("BLESS").is_some() {
+        return bless(guest, &wanted);
+    }
+    let mut wrong = String::new();
+    for _ in 0..TRIES {
+        wrong.clear();
+        for (name, text) in run(guest, &wanted)? {
+            let file = expectation(&name, &guest.series);
+            let expected = std::fs::read_to_string(&file).unwrap_or_default();
+            if text == expected {
+                wanted.retain(|w| *w != name);
+            } else {
+                let _ =
+                    writeln!(wrong, "{name}:\n{text}instead of {}:\n{expected}", file.display());
+            }
+        }
+        if wanted.is_empty() {
+            break;
+        }
+    }
+    ensure(wanted.is_empty(), || format!("{TRIES} times otherwise than expected: {wrong}"))
+}
+
+fn bless(guest: &mut Guest, names: &[String]) -> Result<(), Failed> {
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for _ in 0..RUNS_TO_BLESS {
+        for run in run(guest, names)? {
+            *seen.entry(run).or_default() += 1;
+        }
+    }
+    for name in names {
+        let texts = seen.iter().filter(|((n, _), _)| n == name);
+        let ((_, text), _) = texts.max_by_key(|(_, count)| **count).ok_or("a scenario is gone")?;
+        std::fs::write(expectation(name, &guest.series), text)?;
+    }
+    Ok(())
+}
+
+/// Runs scenarios in one process; name and text of each.
+fn run(guest: &mut Guest, names: &[String]) -> Result<Vec<(String, String)>, Failed> {
+    let program = target_dir()?.join("examples").join("scenarios");
+    let mut script = program.display().to_string();
+    for name in names {
+        let _ = write!(script, " {}", folder().join(format!("{name}.toml")).display());
+    }
+    let output = guest.expect(0, &script)?;
+    let parts = output.split("== ").filter(|part| !part.is_empty());
+    let parts = parts.map(|part| {
+        let (name, text) = part.split_once('\n').unwrap_or((part, ""));
+        (name.to_owned(), format!("{}\n", text.trim_end()))
+    });
+    Ok(parts.collect())
+}
+
+fn folder() -> PathBuf {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    tree.canonicalize().unwrap_or(tree).join("tests/scenarios")
+}
+
+/// The file that says what is to be seen on a kernel.
+fn expectation(name: &str, series: &str) -> PathBuf {
+    folder().join(format!("{name}.{series}.txt"))
+}
+
+fn names() -> Result<Vec<String>, Failed> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder())? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".toml").map(str::to_owned));
+    }
+    names.sort();
+    ensure(names.len() > 20, || format!("only {} scenarios found", names.len()))?;
+    Ok(names)
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the test scheduler of scenarios saw, and the text that two runs of a scenario must agree
+//! on.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A callback of the test scheduler, by its number in the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the callbacks")]
+pub enum Callback {
+    SelectCpu,
+    Enqueue,
+    Dequeue,
+    Dispatch,
+    Runnable,
+    Running,
+    Stopping,
+    Quiescent,
+    SetWeight,
+    SetCpumask,
+    UpdateIdle,
+    Enable,
+    Disable,
+    CpuOnline,
+    CpuOffline,
+}
+
+/// All of them, in the order of their numbers, which start at 1.
+const CALLBACKS: [(Callback, &str); 15] = [
+    (Callback::SelectCpu, "select_cpu"),
+    (Callback::Enqueue, "enqueue"),
+    (Callback::Dequeue, "dequeue"),
+    (Callback::Dispatch, "dispatch"),
+    (Callback::Runnable, "runnable"),
+    (Callback::Running, "running"),
+    (Callback::Stopping, "stopping"),
+    (Callback::Quiescent, "quiescent"),
+    (Callback::SetWeight, "set_weight"),
+    (Callback::SetCpumask, "set_cpumask"),
+    (Callback::UpdateIdle, "update_idle"),
+    (Callback::Enable, "enable"),
+    (Callback::Disable, "disable"),
+    (Callback::CpuOnline, "cpu_online"),
+    (Callback::CpuOffline, "cpu_offline"),
+];
+
+impl Callback {
+    /// The callback with a number.
+    pub fn from_number(number: u32) -> Option<Self> {
+        CALLBACKS.get((number as usize).checked_sub(1)?).map(|c| c.0)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        CALLBACKS.iter().find(|c| c.0 == self).map_or("", |c| c.1)
+    }
+}
+
+/// One call of a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// When, in ns.
+    pub time_ns: u64,
+    /// The CPU that made the call.
+    pub cpu: u32,
+    /// What was called.
+    pub callback: Callback,
+    /// The task that it is about; 0 if none.
+    pub pid: i32,
+    /// The CPU that it is about, or a weight.
+    pub number: i32,
+    /// Flags of the call.
+    pub flags: u64,
+}
+
+/// What happened in a run of a scenario.
+#[derive(Debug, Clone, Default)]
+pub struct Witnessed {
+    /// The scenario's tasks by their numbers.
+    pub names: BTreeMap<i32, String>,
+    /// Every callback, in order.
+    pub records: Vec<Record>,
+}
+
+impl Witnessed {
+    /// The callbacks of each task and what ran on each CPU.
+    ///
+    /// What a machine does beside the scenario is left out: other tasks; a task that is put aside
+    /// by another class and goes on on the same CPU, if need be by way of the scheduler's queue; a
+    /// search for work after which the same task goes on, or nobody.
+    pub fn text(&self) -> String {
+        let records = self.undisturbed();
+        let mut text = String::new();
+        let mut names: Vec<_> = self.names.iter().collect();
+        names.sort_by_key(|(_, name)| *name);
+        for (pid, name) in names {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "task {name}");
+            for record in records.iter().filter(|r| r.pid == *pid) {
+                if record.callback != Callback::Dispatch {
+                    let _ = writeln!(text, "  {}", self.of_task(record));
+                }
+            }
+        }
+        let mut cpus: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+        for (i, record) in records.iter().enumerate() {
+            let rest = records.get(i + 1..).unwrap_or(&[]);
+            if let Some(line) = self.of_cpu(record, rest) {
+                cpus.entry(record.cpu).or_default().push(line);
+            }
+        }
+        for (cpu, lines) in cpus {
+            let _ = writeln!(text, "cpu {cpu}");
+            for line in lines {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+        text
+    }
+
+    /// The records of the scenario's own tasks and of CPUs, without those of a task that is put
+    /// aside and goes on.
+    fn undisturbed(&self) -> Vec<Record> {
+        let mut kept: Vec<Record> = Vec::new();
+        for record in &self.records {
+            if record.pid != 0 && !self.names.contains_key(&record.pid) {
+                continue;
+            }
+            if record.callback == Callback::Running
+                && let Some(aside) = put_aside(&kept, record)
+            {
+                // What others did meanwhile stays.
+                let mut at = 0;
+                kept.retain(|r| {
+                    at += 1;
+                    at <= aside || r.pid != record.pid
+                });
+                continue;
+            }
+            kept.push(*record);
+        }
+        kept
+    }
+
+    fn name(&self, pid: i32) -> &str {
+        self.names.get(&pid).map_or("nobody", String::as_str)
+    }
+
+    fn of_task(&self, record: &Record) -> String {
+        let Record { callback, number, flags, .. } = record;
+        let name = callback.name();
+        match callback {
+            Callback::SelectCpu => format!("{name} from {number} flags {flags:#x}"),
+            Callback::Stopping if *flags == 1 => format!("{name} on {number}, runnable"),
+            Callback::Stopping | Callback::Running => format!("{name} on {number}"),
+            Callback::SetWeight | Callback::Enable => format!("{name} {number}"),
+            Callback::SetCpumask => format!("{name} {flags:#x}"),
+            Callback::Dequeue => format!("{name} flags {flags:#x}"),
+            Callback::Disable => name.to_owned(),
+            _ => format!("{name} on {number} flags {flags:#x}"),
+        }
+    }
+
+    /// A line about what a CPU does, if the record is about that.
+    fn of_cpu(&self, record: &Record, rest: &[Record]) -> Option<String> {
+        let name = self.name(record.pid);
+        match record.callback {
+            Callback::Running => Some(format!("runs {name}")),
+            Callback::Stopping => Some(format!("stops {name}")),
+            Callback::CpuOnline | Callback::CpuOffline => {
+                Some(format!("{} {}", record.callback.name(), record.number))
+            }
+            Callback::Dispatch => {
+                let next = rest.iter().find(|r| {
+                    r.cpu == record.cpu
+                        && matches!(r.callback, Callback::Running | Callback::Dispatch)
+                })?;
+                let queued = if record.flags == 0 { "" } else { ", queued" };
+                let leads = next.callback == Callback::Running && next.pid != record.pid;
+                leads.then(|| format!("looks for work after {name}{queued}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// If a task that starts to run had only been put aside on this CPU, where: nobody else of the
+/// scenario ran there since.
+fn put_aside(before: &[Record], running: &Record) -> Option<usize> {
+    let stopped = before.iter().rposition(|r| {
+        r.pid == running.pid && matches!(r.callback, Callback::Stopping | Callback::Running)
+    })?;
+    let Record { callback, flags, cpu, .. } = before[stopped];
+    let since = &before[stopped + 1..];
+    let only_queued = |r: &Record| match r.callback {
+        Callback::Enqueue | Callback::Dequeue => r.flags == 0,
+        Callback::Dispatch => true,
+        _ => false,
+    };
+    let aside = callback == Callback::Stopping
+        && flags == 1
+        && cpu == running.cpu
+        && since.iter().filter(|r| r.pid == running.pid).all(only_queued)
+        && !since.iter().any(|r| r.cpu == cpu && r.callback == Callback::Running);
+    aside.then_some(stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(callback: Callback, pid: i32, number: i32, flags: u64) -> Record {
+        Record { time_ns: 0, cpu: 1, callback, pid, number, flags }
+    }
+
+    fn text(records: &[Record]) -> String {
+        let names = BTreeMap::from([(7, "A".to_owned())]);
+        Witnessed { names, records: records.to_vec() }.text()
+    }
+
+    #[test]
+    fn a_wake_up() {
+        let found = text(&[
+            record(Callback::SelectCpu, 7, 1, 8),
+            record(Callback::Enqueue, 7, 1, 1),
+            record(Callback::Enqueue, 99, 1, 1),
+            record(Callback::Dispatch, 0, 1, 0),
+            record(Callback::Running, 7, 1, 0),
+            record(Callback::Stopping, 7, 1, 0),
+        ]);
+        let expected = "task A\n  select_cpu from 1 flags 0x8\n  enqueue on 1 flags 0x1\n  \
+                        running on 1\n  stopping on 1\ncpu 1\n  looks for work after nobody\n  \
+                        runs A\n  stops A\n";
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_only_disturbs_is_left_out() {
+        let start = [record(Callback::Running, 7, 1, 0)];
+        let more = [
+            record(Callback::Dispatch, 7, 1, 1),
+            record(Callback::Stopping, 7, 1, 1),
+            record(Callback::Running, 7, 1, 0),
+            record(Callback::Dispatch, 0, 1, 0),
+            record(Callback::Stopping, 7, 1, 1),
+            record(Callback::Enqueue, 7, 1, 0),
+            record(Callback::Dispatch, 0, 1, 0),
+            record(Callback::Dequeue, 7, 0, 0),
+            record(Callback::Running, 7, 1, 0),
+        ];
+        assert_eq!(text(&start), text(&[&start[..], &more].concat()));
+        let last = [
+            record(Callback::Stopping, 7, 1, 1),
+            record(Callback::Enqueue, 7, 1, 1 << 41),
+            record(Callback::Running, 7, 1, 0),
+        ];
+        assert_ne!(text(&start), text(&[&start[..], &last].concat()));
+    }
+
+    #[test]
+    fn numbers_and_names_belong_together() {
+        for (i, (callback, name)) in CALLBACKS.iter().enumerate() {
+            assert_eq!(Callback::from_number(i as u32 + 1), Some(*callback));
+            assert_eq!(callback.name(), *name);
+        }
+        assert_eq!(Callback::from_number(0), None);
+        assert_eq!(Callback::from_number(16), None);
+    }
+}
