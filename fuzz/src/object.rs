@@ -89,7 +89,7 @@ pub fn object(data: &[u8]) {
     let wanted =
         |_: &_| object.programs().len() < SHARE || seen.replace(seen.get() + 1) % SHARE == 0;
     match object.link_programs(kernel, &wanted) {
-        Ok(image) => both_do_the_same(&image),
+        Ok(image) => both_do_the_same(&image, kernel),
         Err(errors) => assert_ne!(errors.to_string(), ""),
     }
 }

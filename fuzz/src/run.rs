@@ -2,7 +2,7 @@
 //! Runs a linked object on both engines.
 
 use rota_bytecode::Mode;
-use rota_object::Image;
+use rota_object::{Image, KernelTypes};
 use rota_sim::{LoadError, Machine, Shape};
 
 /// How many instructions a call may execute.
@@ -12,8 +12,9 @@ const PROGRAMS_MAX: usize = 24;
 
 /// Runs programs of an image, one after the other, on a machine of each kind: values, and what
 /// stops them, are the same.
-pub(crate) fn both_do_the_same(image: &Image) {
-    let (mut jit, mut interpreter) = match [Mode::Jit, Mode::Interpreter].map(|m| load(m, image)) {
+pub(crate) fn both_do_the_same(image: &Image, kernel: &KernelTypes) {
+    let loaded = [Mode::Jit, Mode::Interpreter].map(|mode| load(mode, image, kernel));
+    let (mut jit, mut interpreter) = match loaded {
         [Ok(jit), Ok(interpreter)] => (jit, interpreter),
         [jit, interpreter] => {
             let [jit, interpreter] = [jit, interpreter].map(|loaded| error(loaded.err()));
@@ -30,9 +31,9 @@ pub(crate) fn both_do_the_same(image: &Image) {
     }
 }
 
-fn load(mode: Mode, image: &Image) -> Result<Machine, LoadError> {
+fn load(mode: Mode, image: &Image, kernel: &KernelTypes) -> Result<Machine, LoadError> {
     let shape = Shape { mode, budget: BUDGET, ..Shape::default() };
-    Machine::load(shape, image)
+    Machine::load(shape, image, kernel)
 }
 
 fn error(error: Option<LoadError>) -> String {

@@ -55,6 +55,7 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
             "rota-programs",
             "rota-sim",
             "rota-inspect",
+            "rota-workload",
         ],
     ),
     ("xtask", 9, &[]),

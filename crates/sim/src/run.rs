@@ -4,7 +4,9 @@
 use crate::kernel::Answer;
 use crate::machine::{Machine, STACKS};
 use crate::references::Misuse;
-use rota_bytecode::{Callee, Execution, Fault, Place, Spot, Start, StartError, Step, Trap};
+use rota_bytecode::{
+    Callee, Execution, Fault, Place, Spot, Start, StartError, Step, Trap, TrapKind,
+};
 use rota_object::FunctionId;
 use std::fmt;
 
@@ -13,7 +15,7 @@ use std::fmt;
 pub enum StopKind {
     /// A program did what it must not.
     #[error("{0}")]
-    Trap(#[from] rota_bytecode::TrapKind),
+    Trap(#[from] TrapKind),
     /// It gave a kernel function memory that can't be reached so.
     #[error("{name}: {fault}")]
     Argument {
@@ -112,7 +114,9 @@ impl Machine {
 
     fn run_frames(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
-        let first = self.frame(function, args, None);
+        // What is called back uses up what is left, so a loop of calls ends as any other.
+        let mut budget = self.shape.budget;
+        let first = self.frame(function, args, None, budget);
         let mut frames = vec![first.map_err(|kind| Stop::new(kind, None))?];
         let mut value = 0;
         while let Some(mut frame) = frames.pop() {
@@ -141,7 +145,8 @@ impl Machine {
                         }
                     }
                 }
-                Step::Return { value: returned, .. } => {
+                Step::Return { value: returned, insns } => {
+                    budget = budget.saturating_sub(insns);
                     self.depth -= 1;
                     self.check_end(self.depth)?;
                     match frame.caller {
@@ -150,7 +155,7 @@ impl Machine {
                     }
                 }
             };
-            value = self.call_back(&mut frames, callbacks, last)?;
+            value = self.call_back(&mut frames, callbacks, last, budget)?;
         }
         Ok(value)
     }
@@ -161,6 +166,7 @@ impl Machine {
         frames: &mut Vec<Frame>,
         mut callbacks: Box<dyn Callbacks>,
         last: Option<u64>,
+        budget: u64,
     ) -> Result<u64, Stop> {
         let next = callbacks.next(self, last).map_err(|fault| {
             let name = "a function that calls back".to_owned();
@@ -168,9 +174,10 @@ impl Machine {
         });
         let pushed = next.and_then(|next| match next {
             Next::Done(value) => Ok(value),
+            Next::Call(..) if budget == 0 => Err(TrapKind::Budget.into()),
             Next::Call(address, args) => {
                 let function = self.function_at(address).ok_or(StopKind::Callback(address))?;
-                frames.push(self.frame(function, args, Some(callbacks))?);
+                frames.push(self.frame(function, args, Some(callbacks), budget)?);
                 Ok(0)
             }
         });
@@ -184,9 +191,10 @@ impl Machine {
         function: FunctionId,
         args: [u64; 5],
         caller: Option<Box<dyn Callbacks>>,
+        budget: u64,
     ) -> Result<Frame, StopKind> {
         let stack = self.stack(self.depth).ok_or(StopKind::Deep(STACKS))?;
-        let start = Start { function, args, stack, budget: self.shape.budget };
+        let start = Start { function, args, stack, budget };
         let execution = Execution::start(self.shape.mode, self.instance(), &start)?;
         self.depth += 1;
         Ok(Frame { execution, caller })
