@@ -125,24 +125,25 @@ impl Generator<'_> {
         }
     }
 
-    /// A register that points somewhere, and an offset.
+    /// A register that points somewhere, and an offset. Few are bad, since the first bad one ends
+    /// the program.
     fn pointer(&mut self, aligned: bool) -> (u8, i16) {
         let align = if aligned && !self.numbers.one_in(20) { !7 } else { !0 };
         let near =
             (self.numbers.below(500) as i16 & align, -8 - (self.numbers.below(500) as i16 & align));
         let register = self.dst();
-        let base = match self.numbers.below(16) {
-            0..=6 => return (10, near.1),
-            7..=9 => self.machine.data,
-            10 => self.machine.constants,
-            11 => ARENA,
-            12 => {
+        let base = match self.numbers.below(40) {
+            0..=15 => return (10, near.1),
+            16..=24 => self.machine.data,
+            25 => self.machine.constants,
+            26..=31 => ARENA,
+            32..=36 => {
                 self.plain(mov(register, 10));
                 return (register, near.1);
             }
             // Across the end of a region, or of nothing.
-            13 => self.numbers.pick(&[0, self.machine.data + 8185, ARENA + 8185, ARENA - 3]),
-            14 => self.numbers.next(),
+            37 => self.numbers.pick(&[0, self.machine.data + 8185, ARENA + 8185, ARENA - 3]),
+            38 => self.numbers.next(),
             // Whatever it holds.
             _ => return (register, self.numbers.below(1 << 16) as i16),
         };
