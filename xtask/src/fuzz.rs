@@ -27,6 +27,9 @@ const SECONDS: u64 = 60;
 const INPUT_SECONDS: u64 = 30;
 /// More memory than this is a bug as well.
 const MEMORY_MB: u64 = 4096;
+/// Bytes of inputs that are committed for a target. Whole objects are large; of those, the smaller
+/// ones are kept.
+const CORPUS_BYTES: u64 = 400 << 10;
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(60);
 
@@ -198,7 +201,7 @@ impl Fuzzers {
         if !succeeds(merge.stdout(Stdio::null()).stderr(log))? {
             bail!("the inputs of {target} were not merged; see {}/merge-log", work.display());
         }
-        let chosen = files(&merged)?;
+        let chosen = smallest(files(&merged)?, CORPUS_BYTES)?;
         for old in files(&kept)? {
             fs::remove_file(old)?;
         }
@@ -215,6 +218,19 @@ fn tells(line: &str) -> bool {
     ["panicked", "assertion", "SUMMARY", "ERROR", "Test unit", "left:", "right:"]
         .iter()
         .any(|word| line.contains(word))
+}
+
+/// The smallest files, as many as have so many bytes.
+fn smallest(files: Vec<PathBuf>, bytes: u64) -> Result<Vec<PathBuf>> {
+    let size = |file: PathBuf| Ok((file.metadata()?.len(), file));
+    let mut sizes = files.into_iter().map(size).collect::<Result<Vec<_>>>()?;
+    sizes.sort();
+    let mut left = bytes;
+    let fits = |(size, file): (u64, PathBuf)| {
+        left = left.checked_sub(size)?;
+        Some(file)
+    };
+    Ok(sizes.into_iter().map_while(fits).collect())
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -246,6 +262,16 @@ mod tests {
         for wrong in [&["text"][..], &["--seconds"], &["--seconds", "x"], &["elf", "none"]] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn as_many_as_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, size) in [("a", 30), ("b", 10), ("c", 15)] {
+            fs::write(folder.path().join(name), vec![0; size]).unwrap();
+        }
+        let kept = smallest(files(folder.path()).unwrap(), 40).unwrap();
+        assert_eq!(kept, ["b", "c"].map(|name| folder.path().join(name)));
     }
 
     #[test]
