@@ -19,7 +19,7 @@ use crate::fuzz_status::{Row, Status, table};
 use crate::install::{self, Purpose};
 use crate::output::{complain, say};
 use crate::process::{build, cargo, succeeds};
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 /// How long a target runs unless told otherwise.
 const SECONDS: u64 = 60;
@@ -111,7 +111,7 @@ impl Fuzzers {
     pub(crate) fn build(workspace: &Workspace) -> Result<Option<Self>> {
         install::ensure(Purpose::Demo)?;
         // With a target named, build scripts are told from what they build.
-        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let host = workspace::host();
         let mut cargo = cargo(workspace);
         cargo.args(["build", "--package", "rota-fuzz", "--features", "libfuzzer", "--bins"]);
         cargo.args(["--profile", "soak", "--target", &host]);
