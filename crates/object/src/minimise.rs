@@ -154,6 +154,10 @@ impl Kept<'_> {
             if id.0 == 0 || self.distances.get(&id).is_some_and(|known| *known >= left) {
                 continue;
             }
+            // No type should be one of a section; the only one that is kept is written anew.
+            if matches!(self.btf.get(id), Type::DataSec { .. }) {
+                continue;
+            }
             self.distances.insert(id, left);
             let ty = self.btf.get(id);
             for target in references(ty) {
@@ -256,7 +260,6 @@ impl<'a> Writer<'a> {
                 };
                 Type::Modifier { kind, target: self.id(target) }
             }
-            Type::DataSec { .. } => Type::Void,
             named => self.renamed(named),
         }
     }
