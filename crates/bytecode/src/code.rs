@@ -4,6 +4,7 @@
 use crate::decode::{Problem, decode};
 use crate::jit::{CompileError, Compiled};
 use crate::op::Op;
+use crate::packed::Program;
 use crate::trap::Place;
 use rota_object::{Function, FunctionId, Operand, SourceLine};
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub struct Code {
 /// A function.
 pub(crate) struct Body {
     pub(crate) ops: Vec<Op>,
+    pub(crate) program: Program,
     name: String,
     lines: Vec<SourceLine>,
     poisoned: BTreeMap<u32, String>,
@@ -49,6 +51,7 @@ impl Code {
             };
             let ops = check(function, functions.len(), &mut address)?;
             bodies.push(Body {
+                program: Program::new(&ops),
                 ops,
                 name: function.name.clone(),
                 lines: function.lines.clone(),
@@ -109,6 +112,11 @@ impl Body {
             }
         }
         leaders
+    }
+
+    /// The packed instruction `at` as it was before.
+    pub(crate) fn unpacked(&self, at: usize) -> Op {
+        self.ops.get(self.program.insn(at as u32) as usize).copied().unwrap_or(Op::Poisoned)
     }
 
     /// Number of instructions from `at` to where control may leave or enter next.

@@ -141,7 +141,7 @@ impl Execution {
     pub fn place(&self) -> Place {
         let (function, insn) = match &self.engine {
             Engine::Jit(fiber) => fiber.place(),
-            Engine::Interpreter(interpreter) => interpreter.place(),
+            Engine::Interpreter(interpreter) => interpreter.place(self.instance.code()),
         };
         self.instance.code().place(function, insn)
     }

@@ -2,20 +2,88 @@
 //! The reference interpreter: one instruction after the other, as the standard says.
 
 use crate::arith;
+use crate::code::{Body, Code};
 use crate::execution::{Start, Step};
 use crate::instance::Instance;
 use crate::memory::{Fault, fault, place_of, pointer_of};
-use crate::op::{Access, Atomic, Callee, FRAME, MAY_GOTO, Op, POISON, Reg, Size, Source, Wide};
+use crate::op::{Access, Alu, Atomic, Cond, FRAME, MAY_GOTO, Op, POISON, Size};
+use crate::packed::{Code as C, Packed, SLOTS, Slot, four_forms};
 use crate::trap::{Trap, TrapKind};
 use crate::windows::Windows;
 
-/// r0 to r10, and as many more as make a power of two.
-type Registers = [u64; 16];
+/// Executes one instruction. One `match`, so that it is one jump.
+macro_rules! dispatch {
+    (
+        ($this:ident $op:ident $body:ident $next:ident $windows:ident $instance:ident)
+        alu { $(
+            $alu:ident $alu_r:ident $alu_i:ident $alu32_r:ident $alu32_i:ident
+            $mov_r:ident $mov_i:ident $mov32_r:ident $mov32_i:ident
+        ),* }
+        cond { $($cond:ident $cond_r:ident $cond_i:ident $cond32_r:ident $cond32_i:ident),* }
+    ) => {
+        match $op.code {
+            $(
+                C::$alu_r => $this.alu($op, Alu::$alu, $op.dst, $this.get($op.src)),
+                C::$alu_i => $this.alu($op, Alu::$alu, $op.dst, $op.imm),
+                C::$alu32_r => $this.alu32($op, Alu::$alu, $op.dst, $this.get($op.src)),
+                C::$alu32_i => $this.alu32($op, Alu::$alu, $op.dst, $op.imm),
+                C::$mov_r => {
+                    $next += 1;
+                    $this.alu($op, Alu::$alu, $op.first, $this.get($op.src))
+                }
+                C::$mov_i => {
+                    $next += 1;
+                    $this.alu($op, Alu::$alu, $op.first, $op.imm)
+                }
+                C::$mov32_r => {
+                    $next += 1;
+                    $this.alu32($op, Alu::$alu, $op.first, $this.get($op.src))
+                }
+                C::$mov32_i => {
+                    $next += 1;
+                    $this.alu32($op, Alu::$alu, $op.first, $op.imm)
+                }
+            )*
+            $(
+                C::$cond_r => $this.branch($op, Cond::$cond, $this.get($op.src)),
+                C::$cond_i => $this.branch($op, Cond::$cond, $op.imm),
+                C::$cond32_r => $this.branch32($op, Cond::$cond, $this.get($op.src)),
+                C::$cond32_i => $this.branch32($op, Cond::$cond, $op.imm),
+            )*
+            C::Load8 => $this.load($op, 1, $windows, |value| value),
+            C::Load16 => $this.load($op, 2, $windows, |value| value),
+            C::Load32 => $this.load($op, 4, $windows, |value| value),
+            C::Load64 => $this.load($op, 8, $windows, |value| value),
+            C::LoadSigned8 => $this.load($op, 1, $windows, |value| arith::sign_extend(value, 8)),
+            C::LoadSigned16 => $this.load($op, 2, $windows, |value| arith::sign_extend(value, 16)),
+            C::LoadSigned32 => $this.load($op, 4, $windows, |value| arith::sign_extend(value, 32)),
+            C::Store8R => $this.store($op, 1, $this.get($op.src), $windows),
+            C::Store16R => $this.store($op, 2, $this.get($op.src), $windows),
+            C::Store32R => $this.store($op, 4, $this.get($op.src), $windows),
+            C::Store64R => $this.store($op, 8, $this.get($op.src), $windows),
+            C::Store8I => $this.store($op, 1, $op.imm, $windows),
+            C::Store16I => $this.store($op, 2, $op.imm, $windows),
+            C::Store32I => $this.store($op, 4, $op.imm, $windows),
+            C::Store64I => $this.store($op, 8, $op.imm, $windows),
+            C::MovR => $this.set($op.dst, $this.get($op.src)),
+            C::MovI | C::Number => $this.set($op.dst, $op.imm),
+            C::Mov32R => $this.set($op.dst, u64::from($this.get($op.src) as u32)),
+            C::Mov32I => $this.set($op.dst, u64::from($op.imm as u32)),
+            C::Address => $this.set($op.dst, $instance.address($op.imm as u32)),
+            C::Jump => Flow::Jump,
+            C::Call => Flow::Call,
+            C::Suspend => Flow::Suspend,
+            C::Exit => Flow::Return,
+            C::Rare => $this.rare($op, $body.unpacked($next - 1), $windows, $instance),
+        }
+    };
+}
 
 /// An execution's whole state.
 pub(crate) struct Interpreter {
-    registers: Registers,
-    /// The function and the next instruction.
+    /// r0 to r10.
+    registers: [u64; SLOTS],
+    /// The function, and the instruction among its packed ones.
     function: u32,
     at: u32,
     /// How often `may_goto` goes on, in this call of the function.
@@ -25,6 +93,8 @@ pub(crate) struct Interpreter {
     budget: u64,
     /// The lowest r10 that a function can have.
     lowest_frame: u64,
+    /// What it trapped for, once it has.
+    bad: Bad,
 }
 
 /// What is kept of a function that called another.
@@ -36,15 +106,15 @@ struct Caller {
     iterations: u64,
 }
 
-/// How an instruction ends.
+/// What comes after an instruction.
 #[derive(Clone, Copy)]
 enum Flow {
     Next,
-    Goto(u32),
+    Jump,
+    Call,
     Return,
-    Call(u32),
-    Suspend(Callee),
-    Trap(Bad),
+    Suspend,
+    Trap,
 }
 
 /// What a trap will say, as long as it must be cheap to pass on.
@@ -59,7 +129,7 @@ enum Bad {
 
 impl Interpreter {
     pub(crate) fn new(start: &Start) -> Self {
-        let mut registers = [POISON; 16];
+        let mut registers = [POISON; SLOTS];
         registers[1..6].copy_from_slice(&start.args);
         registers[10] = start.stack.end;
         Self {
@@ -71,12 +141,14 @@ impl Interpreter {
             insns: 0,
             budget: start.budget,
             lowest_frame: start.lowest_frame(),
+            bad: Bad::Poisoned,
         }
     }
 
     /// Number of the function and of the instruction that was executed last.
-    pub(crate) fn place(&self) -> (u32, u32) {
-        (self.function, self.at)
+    pub(crate) fn place(&self, code: &Code) -> (u32, u32) {
+        let body = code.functions.get(self.function as usize);
+        (self.function, body.map_or(0, |body| body.program.insn(self.at)))
     }
 
     /// Takes r0 from whoever was called.
@@ -88,197 +160,195 @@ impl Interpreter {
     /// Executes until there is something to say.
     pub(crate) fn run(&mut self, instance: &Instance) -> Step {
         let windows = instance.memory().windows();
+        let code = instance.code();
         loop {
-            let body = &instance.code().functions[self.function as usize];
-            if let Some(step) = self.function(&body.ops, &windows, instance) {
-                return step;
+            match self.execute(&code.functions, &windows, instance) {
+                Flow::Suspend => return self.suspend(code),
+                Flow::Trap => return self.trap(code),
+                _ => match self.callers.pop() {
+                    Some(caller) => self.leave(&caller),
+                    None => return Step::Return { value: self.registers[0], insns: self.insns },
+                },
             }
         }
     }
 
-    /// Executes until another function is the active one, or there is something to say.
-    fn function(&mut self, ops: &[Op], windows: &Windows, instance: &Instance) -> Option<Step> {
-        let (mut at, mut insns) = (self.at, self.insns);
-        let end = loop {
-            let Some(op) = ops.get(at as usize) else {
-                break Flow::Return;
+    /// Executes until a function returns, or there is something to say.
+    fn execute(&mut self, functions: &[Body], windows: &Windows, instance: &Instance) -> Flow {
+        let mut body = &functions[self.function as usize];
+        // The first instruction that is not counted yet, and the next one.
+        let (mut begin, mut next) = (self.at as usize, self.at as usize);
+        loop {
+            let Some(op) = body.program.ops.get(next) else {
+                return Flow::Return;
             };
-            insns += u64::from(!matches!(op, Op::Second));
-            match self.execute(op, windows, instance) {
-                Flow::Next => at += 1,
-                Flow::Goto(target) if target <= at && insns > self.budget => {
-                    break Flow::Trap(Bad::Budget);
+            next += 1;
+            let flow = four_forms!(dispatch, self, op, body, next, windows, instance);
+            if let Flow::Next = flow {
+                continue;
+            }
+            self.insns += (next - begin) as u64;
+            let target = op.off as usize;
+            if matches!(flow, Flow::Jump) && (target >= next || self.insns <= self.budget) {
+                (begin, next) = (target, target);
+                continue;
+            }
+            self.at = next as u32 - 1;
+            match flow {
+                Flow::Call if self.call(op.off as u32) => {
+                    body = &functions[self.function as usize];
+                    (begin, next) = (0, 0);
                 }
-                Flow::Goto(target) => at = target,
-                end => break end,
+                Flow::Jump => return self.bad(Bad::Budget),
+                Flow::Call => return Flow::Trap,
+                end => return end,
             }
-        };
-        (self.at, self.insns) = (at, insns);
-        match end {
-            Flow::Call(function) => {
-                let called = self.call(function);
-                called.err().map(|bad| self.trap(instance, bad))
+        }
+    }
+
+    /// Executes an instruction that has no code of its own.
+    fn rare(&mut self, op: &Packed, unpacked: Op, windows: &Windows, instance: &Instance) -> Flow {
+        match unpacked {
+            Op::Neg { wide, .. } => {
+                let value = self.get(op.dst).wrapping_neg();
+                self.set(op.dst, if wide { value } else { u64::from(value as u32) })
             }
-            Flow::Suspend(callee) => Some(self.suspend(callee)),
-            Flow::Trap(bad) => Some(self.trap(instance, bad)),
-            Flow::Return | Flow::Next | Flow::Goto(_) => self.leave(),
+            Op::SignExtend { wide, bits, .. } => {
+                let value = arith::sign_extend(self.get(op.src), bits);
+                self.set(op.dst, if wide { value } else { u64::from(value as u32) })
+            }
+            Op::Bytes { order, bits, .. } => {
+                self.set(op.dst, arith::bytes(order, bits, self.get(op.dst)))
+            }
+            Op::CastKernel { .. } => self.set(op.dst, u64::from(self.get(op.src) as u32)),
+            Op::CastUser { .. } => {
+                let low = u64::from(self.get(op.src) as u32);
+                self.set(op.dst, if low == 0 { 0 } else { low | instance.arena_half() })
+            }
+            Op::Load { access, .. } => match self.aligned(op.src, access) {
+                Ok(()) => self.load(op, access.size.bytes(), windows, |value| value),
+                Err(bad) => self.bad(bad),
+            },
+            Op::Store { access, .. } => match self.aligned(op.dst, access) {
+                Ok(()) => self.store(op, access.size.bytes(), self.get(op.src), windows),
+                Err(bad) => self.bad(bad),
+            },
+            Op::Atomic { atomic, fetch, access, .. } => {
+                match self.atomic(op, (atomic, fetch, access), windows) {
+                    Ok(()) => Flow::Next,
+                    Err(bad) => self.bad(bad),
+                }
+            }
+            Op::MayGoto { .. } => match self.iterations.checked_sub(1) {
+                Some(left) => {
+                    self.iterations = left;
+                    Flow::Next
+                }
+                None => Flow::Jump,
+            },
+            _ => self.bad(Bad::Poisoned),
         }
     }
 
     #[inline(always)]
-    fn execute(&mut self, op: &Op, windows: &Windows, instance: &Instance) -> Flow {
-        match *op {
-            Op::Alu { alu, wide: true, dst, src } => {
-                let result = arith::alu64(alu, self.get(dst), self.source(src));
-                self.set(dst, result);
-            }
-            Op::Alu { alu, wide: false, dst, src } => {
-                let result = arith::alu32(alu, self.get(dst) as u32, self.source(src) as u32);
-                self.set(dst, result);
-            }
-            Op::Branch { cond, wide, dst, src, target } => {
-                let (mut a, mut b) = (self.get(dst), self.source(src));
-                if !wide {
-                    (a, b) = (arith::sign_extend(a, 32), arith::sign_extend(b, 32));
-                }
-                if arith::holds(cond, a, b) {
-                    return Flow::Goto(target);
-                }
-            }
-            Op::Load { access, signed, dst } => match self.load(access, windows) {
-                Ok(value) if signed => {
-                    self.set(dst, arith::sign_extend(value, access.size.bytes() as u32 * 8));
-                }
-                Ok(value) => self.set(dst, value),
-                Err(bad) => return Flow::Trap(bad),
-            },
-            Op::Store { access, src } => {
-                let value = self.source(src);
-                if let Err(bad) = self.store(access, value, windows) {
-                    return Flow::Trap(bad);
-                }
-            }
-            Op::Jump { target } => return Flow::Goto(target),
-            Op::Wide { dst, value: Wide::Imm(value) } => self.set(dst, value),
-            Op::Wide { dst, value: Wide::Address(index) } => {
-                self.set(dst, instance.address(index));
-            }
-            Op::Second => {}
-            Op::Exit => return Flow::Return,
-            Op::Suspend { callee } => return Flow::Suspend(callee),
-            Op::Call { function } => return Flow::Call(function),
-            _ => return self.execute_rare(op, windows, instance.arena_half()),
-        }
+    fn get(&self, slot: Slot) -> u64 {
+        self.registers[slot as usize]
+    }
+
+    #[inline(always)]
+    fn set(&mut self, slot: Slot, value: u64) -> Flow {
+        self.registers[slot as usize] = value;
         Flow::Next
     }
 
-    fn execute_rare(&mut self, op: &Op, windows: &Windows, arena_half: u64) -> Flow {
-        match *op {
-            Op::Neg { wide, dst } => {
-                let value = self.get(dst).wrapping_neg();
-                self.set(dst, if wide { value } else { u64::from(value as u32) });
-            }
-            Op::SignExtend { wide, bits, dst, src } => {
-                let value = arith::sign_extend(self.get(src), bits);
-                self.set(dst, if wide { value } else { u64::from(value as u32) });
-            }
-            Op::Bytes { order, bits, dst } => {
-                let value = arith::bytes(order, bits, self.get(dst));
-                self.set(dst, value);
-            }
-            Op::CastKernel { dst, src } => self.set(dst, u64::from(self.get(src) as u32)),
-            Op::CastUser { dst, src } => {
-                let low = u64::from(self.get(src) as u32);
-                let user = if low == 0 { 0 } else { low | arena_half };
-                self.set(dst, user);
-            }
-            Op::Atomic { atomic, fetch, access, src } => {
-                if let Err(bad) = self.atomic(atomic, fetch, access, src, windows) {
-                    return Flow::Trap(bad);
-                }
-            }
-            Op::MayGoto { target } => {
-                let Some(left) = self.iterations.checked_sub(1) else {
-                    return Flow::Goto(target);
-                };
-                self.iterations = left;
-            }
-            _ => return Flow::Trap(Bad::Poisoned),
-        }
-        Flow::Next
+    #[inline(always)]
+    fn alu(&mut self, op: &Packed, alu: Alu, a: Slot, b: u64) -> Flow {
+        self.set(op.dst, arith::alu64(alu, self.get(a), b))
     }
 
-    #[inline]
-    fn get(&self, register: Reg) -> u64 {
-        self.registers[usize::from(register & 15)]
+    #[inline(always)]
+    fn alu32(&mut self, op: &Packed, alu: Alu, a: Slot, b: u64) -> Flow {
+        self.set(op.dst, arith::alu32(alu, self.get(a) as u32, b as u32))
     }
 
-    #[inline]
-    fn set(&mut self, register: Reg, value: u64) {
-        self.registers[usize::from(register & 15)] = value;
+    #[inline(always)]
+    fn branch(&self, op: &Packed, cond: Cond, b: u64) -> Flow {
+        if arith::holds(cond, self.get(op.dst), b) { Flow::Jump } else { Flow::Next }
     }
 
-    #[inline]
-    fn source(&self, source: Source) -> u64 {
-        match source {
-            Source::Reg(register) => self.get(register),
-            Source::Imm(value) => value as u64,
-        }
+    #[inline(always)]
+    fn branch32(&self, op: &Packed, cond: Cond, b: u64) -> Flow {
+        let (a, b) = (arith::sign_extend(self.get(op.dst), 32), arith::sign_extend(b, 32));
+        if arith::holds(cond, a, b) { Flow::Jump } else { Flow::Next }
     }
 
     /// Where in the windows an access goes.
-    #[inline]
-    fn place_of(&self, access: Access) -> Result<i64, Bad> {
-        let place = place_of(self.get(access.pointer)) + i64::from(access.off);
-        let size = access.size.bytes() as u64;
-        if access.aligned && !(place as u64).is_multiple_of(size) {
-            return Err(Bad::Misaligned { pointer: pointer_of(place), size });
+    #[inline(always)]
+    fn place_of(&self, pointer: Slot, off: i32) -> i64 {
+        place_of(self.get(pointer)) + i64::from(off)
+    }
+
+    #[inline(always)]
+    fn load(
+        &mut self,
+        op: &Packed,
+        size: usize,
+        windows: &Windows,
+        extend: impl FnOnce(u64) -> u64,
+    ) -> Flow {
+        match windows.load(self.place_of(op.src, op.off), size) {
+            Ok(value) => self.set(op.dst, extend(value)),
+            Err(at) => self.bad(Bad::Memory(fault(at, size as u64, false))),
         }
-        Ok(place)
     }
 
-    #[inline]
-    fn load(&self, access: Access, windows: &Windows) -> Result<u64, Bad> {
-        let size = access.size.bytes();
-        let loaded = windows.load(self.place_of(access)?, size);
-        loaded.map_err(|at| Bad::Memory(fault(at, size as u64, false)))
+    #[inline(always)]
+    fn store(&mut self, op: &Packed, size: usize, value: u64, windows: &Windows) -> Flow {
+        match windows.store(self.place_of(op.dst, op.off), size, value) {
+            Ok(()) => Flow::Next,
+            Err(at) => self.bad(Bad::Memory(fault(at, size as u64, true))),
+        }
     }
 
-    #[inline]
-    fn store(&self, access: Access, value: u64, windows: &Windows) -> Result<(), Bad> {
-        let size = access.size.bytes();
-        let stored = windows.store(self.place_of(access)?, size, value);
-        stored.map_err(|at| Bad::Memory(fault(at, size as u64, true)))
+    /// Refuses an atomic that is not aligned.
+    fn aligned(&self, pointer: Slot, access: Access) -> Result<(), Bad> {
+        let place = self.place_of(pointer, i32::from(access.off));
+        let size = access.size.bytes() as u64;
+        if (place as u64).is_multiple_of(size) {
+            return Ok(());
+        }
+        Err(Bad::Misaligned { pointer: pointer_of(place), size })
     }
 
     fn atomic(
         &mut self,
-        atomic: Atomic,
-        fetch: bool,
-        access: Access,
-        src: Reg,
+        op: &Packed,
+        (atomic, fetch, access): (Atomic, bool, Access),
         windows: &Windows,
     ) -> Result<(), Bad> {
+        self.aligned(op.dst, access)?;
+        let size = access.size.bytes();
+        let place = self.place_of(op.dst, i32::from(access.off));
         let narrow = |value| if access.size == Size::W { u64::from(value as u32) } else { value };
         // It needs memory that can be written, even where it would only read.
-        let old = self.load(access, windows).map_err(|bad| match bad {
-            Bad::Memory(fault) => Bad::Memory(Fault { write: true, ..fault }),
-            bad => bad,
-        })?;
-        let new = arith::atomic(atomic, old, narrow(self.get(src)), narrow(self.get(0)));
-        self.store(access, new, windows)?;
+        let bad = |at| Bad::Memory(fault(at, size as u64, true));
+        let old = windows.load(place, size).map_err(bad)?;
+        let (src, expected) = (narrow(self.get(op.src)), narrow(self.get(Slot::R0)));
+        windows.store(place, size, arith::atomic(atomic, old, src, expected)).map_err(bad)?;
         match atomic {
-            Atomic::CmpXchg => self.set(0, old),
-            _ if fetch => self.set(src, old),
-            _ => {}
-        }
+            Atomic::CmpXchg => self.set(Slot::R0, old),
+            _ if fetch => self.set(op.src, old),
+            _ => Flow::Next,
+        };
         Ok(())
     }
 
-    fn call(&mut self, function: u32) -> Result<(), Bad> {
+    /// Enters a function, if it can be.
+    fn call(&mut self, function: u32) -> bool {
         let frame = self.registers[10].wrapping_sub(FRAME);
         if frame < self.lowest_frame {
-            return Err(Bad::StackOverflow);
+            self.bad(Bad::StackOverflow);
+            return false;
         }
         let mut kept = [0; 5];
         kept.copy_from_slice(&self.registers[6..11]);
@@ -288,20 +358,18 @@ impl Interpreter {
         self.registers[0] = POISON;
         self.registers[10] = frame;
         (self.function, self.at, self.iterations) = (function, 0, MAY_GOTO);
-        if self.insns > self.budget { Err(Bad::Budget) } else { Ok(()) }
+        if self.insns > self.budget {
+            self.bad(Bad::Budget);
+        }
+        self.insns <= self.budget
     }
 
-    /// Goes back to the caller; or, out of the first function, says what it returns.
-    fn leave(&mut self) -> Option<Step> {
-        let value = self.registers[0];
-        let Some(caller) = self.callers.pop() else {
-            return Some(Step::Return { value, insns: self.insns });
-        };
+    /// Goes back to the caller.
+    fn leave(&mut self, caller: &Caller) {
         self.registers[6..11].copy_from_slice(&caller.kept);
-        self.clobber(value);
+        self.clobber(self.registers[0]);
         (self.function, self.iterations) = (caller.function, caller.iterations);
         self.at = caller.at + 1;
-        None
     }
 
     /// What registers hold after a call.
@@ -310,23 +378,33 @@ impl Interpreter {
         self.registers[1..6].fill(POISON);
     }
 
-    fn suspend(&self, callee: Callee) -> Step {
+    fn suspend(&self, code: &Code) -> Step {
+        let (function, insn) = self.place(code);
+        let ops = code.functions.get(function as usize).map_or(&[][..], |body| &body.ops);
         let mut args = [0; 5];
         args.copy_from_slice(&self.registers[1..6]);
-        Step::Call { callee, args, insns: self.insns }
+        match ops.get(insn as usize) {
+            Some(Op::Suspend { callee }) => Step::Call { callee: *callee, args, insns: self.insns },
+            _ => self.trap(code),
+        }
     }
 
+    /// Keeps what is wrong.
     #[cold]
-    fn trap(&self, instance: &Instance, bad: Bad) -> Step {
-        let (function, at) = self.place();
-        let kind = match bad {
+    fn bad(&mut self, bad: Bad) -> Flow {
+        self.bad = bad;
+        Flow::Trap
+    }
+
+    fn trap(&self, code: &Code) -> Step {
+        let (function, at) = self.place(code);
+        let kind = match self.bad {
             Bad::Memory(fault) => TrapKind::Memory(fault),
             Bad::Misaligned { pointer, size } => TrapKind::Misaligned { pointer, size },
             Bad::StackOverflow => TrapKind::StackOverflow,
             Bad::Budget => TrapKind::Budget,
-            Bad::Poisoned => TrapKind::Poisoned(instance.code().poison(function, at)),
+            Bad::Poisoned => TrapKind::Poisoned(code.poison(function, at)),
         };
-        let place = instance.code().place(function, at);
-        Step::Trap(Trap { kind, place, insns: self.insns })
+        Step::Trap(Trap { kind, place: code.place(function, at), insns: self.insns })
     }
 }

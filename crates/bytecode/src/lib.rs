@@ -28,6 +28,7 @@ mod interpreter;
 mod jit;
 mod memory;
 mod op;
+mod packed;
 mod signal;
 mod trap;
 mod windows;

@@ -97,8 +97,21 @@ impl Windows {
 
     /// The host's address of `length` bytes, all of which can be reached as `access` says; else
     /// the place of the first that can't.
-    #[inline]
+    #[inline(always)]
     fn reach(&self, place: i64, length: usize, access: u8) -> Result<*mut u8, i64> {
+        let first = place >> PAGE.trailing_zeros();
+        let last = place.wrapping_add(length as i64 - 1) >> PAGE.trailing_zeros();
+        // Below the first window is far above the last page.
+        let has = self.pages.get(first as usize).copied().unwrap_or(0);
+        if first != last || has & access == 0 {
+            self.reach_all(place, length, access)?;
+        }
+        Ok(self.base.wrapping_offset(place as isize))
+    }
+
+    /// Looks at one page after the other.
+    #[cold]
+    fn reach_all(&self, place: i64, length: usize, access: u8) -> Result<(), i64> {
         let mut page = place >> PAGE.trailing_zeros();
         let last = place.saturating_add(length as i64 - 1) >> PAGE.trailing_zeros();
         while page <= last {
@@ -108,11 +121,11 @@ impl Windows {
             }
             page += 1;
         }
-        Ok(self.base.wrapping_offset(place as isize))
+        Ok(())
     }
 
     /// Reads a little-endian number of 1, 2, 4 or 8 bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load(&self, place: i64, size: usize) -> Result<u64, i64> {
         let at = self.reach(place, size, READ)?;
         // SAFETY: `reach` says that these bytes of our mapping can be read. Anything may have
@@ -128,7 +141,7 @@ impl Windows {
     }
 
     /// Writes the lowest 1, 2, 4 or 8 bytes of a number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn store(&self, place: i64, size: usize, value: u64) -> Result<(), i64> {
         let at = self.reach(place, size, WRITE)?;
         // SAFETY: `reach` says that these bytes of our mapping can be written. They are never
