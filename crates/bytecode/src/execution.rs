@@ -6,7 +6,9 @@ use crate::instance::Instance;
 use crate::interpreter::Interpreter;
 use crate::memory::KERNEL;
 use crate::op::{Callee, FRAME, FRAMES};
+
 use crate::trap::{Place, Trap};
+use crate::windows::WINDOW;
 use rota_object::FunctionId;
 use std::ops::Range;
 use std::rc::Rc;
@@ -29,7 +31,8 @@ pub struct Start {
     pub args: [u64; 5],
     /// Pointers to the memory for the stack, of [`STACK_BYTES`] at most; r10 is the end.
     pub stack: Range<u64>,
-    /// How many instructions may be executed: the next call or backward jump after that traps.
+    /// How many instructions may be executed: after that, the next jump back traps, taken or not,
+    /// and the next call, but for one of a small function that calls nobody.
     pub budget: u64,
 }
 
@@ -105,7 +108,9 @@ impl Execution {
             return Err(StartError::Function(start.function));
         }
         let Range { start: bottom, end: top } = start.stack;
-        if bottom < KERNEL || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
+        // Its end, too, is in the window, and not the first pointer behind it.
+        let inside = bottom >= KERNEL && top - KERNEL.min(top) < WINDOW;
+        if !inside || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
             return Err(StartError::Stack(start.stack.clone()));
         }
         let engine = match mode {

@@ -45,10 +45,10 @@ macro_rules! dispatch {
                 }
             )*
             $(
-                C::$cond_r => $this.branch($op, Cond::$cond, $this.get($op.src)),
-                C::$cond_i => $this.branch($op, Cond::$cond, $op.imm),
-                C::$cond32_r => $this.branch32($op, Cond::$cond, $this.get($op.src)),
-                C::$cond32_i => $this.branch32($op, Cond::$cond, $op.imm),
+                C::$cond_r => $this.branch($op, $next, Cond::$cond, $this.get($op.src)),
+                C::$cond_i => $this.branch($op, $next, Cond::$cond, $op.imm),
+                C::$cond32_r => $this.branch32($op, $next, Cond::$cond, $this.get($op.src)),
+                C::$cond32_i => $this.branch32($op, $next, Cond::$cond, $op.imm),
             )*
             C::Load8 => $this.load($op, 1, $windows, |value| value),
             C::Load16 => $this.load($op, 2, $windows, |value| value),
@@ -111,6 +111,8 @@ struct Caller {
 enum Flow {
     Next,
     Jump,
+    /// On with the next one, although it could have been a jump back.
+    Stay,
     Call,
     Return,
     Suspend,
@@ -188,18 +190,21 @@ impl Interpreter {
                 continue;
             }
             self.insns += (next - begin) as u64;
-            let target = op.off as usize;
-            if matches!(flow, Flow::Jump) && (target >= next || self.insns <= self.budget) {
-                (begin, next) = (target, target);
-                continue;
+            if matches!(flow, Flow::Jump | Flow::Stay) {
+                let target = op.off as usize;
+                if target >= next || self.insns <= self.budget {
+                    begin = if let Flow::Jump = flow { target } else { next };
+                    next = begin;
+                    continue;
+                }
             }
             self.at = next as u32 - 1;
             match flow {
-                Flow::Call if self.call(op.off as u32) => {
+                Flow::Call if self.call(op.off as u32, functions) => {
                     body = &functions[self.function as usize];
                     (begin, next) = (0, 0);
                 }
-                Flow::Jump => return self.bad(Bad::Budget),
+                Flow::Jump | Flow::Stay => return self.bad(Bad::Budget),
                 Flow::Call => return Flow::Trap,
                 end => return end,
             }
@@ -242,7 +247,7 @@ impl Interpreter {
             Op::MayGoto { .. } => match self.iterations.checked_sub(1) {
                 Some(left) => {
                     self.iterations = left;
-                    Flow::Next
+                    Flow::Stay
                 }
                 None => Flow::Jump,
             },
@@ -272,14 +277,26 @@ impl Interpreter {
     }
 
     #[inline(always)]
-    fn branch(&self, op: &Packed, cond: Cond, b: u64) -> Flow {
-        if arith::holds(cond, self.get(op.dst), b) { Flow::Jump } else { Flow::Next }
+    fn branch(&self, op: &Packed, next: usize, cond: Cond, b: u64) -> Flow {
+        if arith::holds(cond, self.get(op.dst), b) {
+            Flow::Jump
+        } else if (op.off as usize) < next {
+            Flow::Stay
+        } else {
+            Flow::Next
+        }
     }
 
     #[inline(always)]
-    fn branch32(&self, op: &Packed, cond: Cond, b: u64) -> Flow {
+    fn branch32(&self, op: &Packed, next: usize, cond: Cond, b: u64) -> Flow {
         let (a, b) = (arith::sign_extend(self.get(op.dst), 32), arith::sign_extend(b, 32));
-        if arith::holds(cond, a, b) { Flow::Jump } else { Flow::Next }
+        if arith::holds(cond, a, b) {
+            Flow::Jump
+        } else if (op.off as usize) < next {
+            Flow::Stay
+        } else {
+            Flow::Next
+        }
     }
 
     /// Where in the windows an access goes.
@@ -344,7 +361,7 @@ impl Interpreter {
     }
 
     /// Enters a function, if it can be.
-    fn call(&mut self, function: u32) -> bool {
+    fn call(&mut self, function: u32, functions: &[Body]) -> bool {
         let frame = self.registers[10].wrapping_sub(FRAME);
         if frame < self.lowest_frame {
             self.bad(Bad::StackOverflow);
@@ -358,10 +375,11 @@ impl Interpreter {
         self.registers[0] = POISON;
         self.registers[10] = frame;
         (self.function, self.at, self.iterations) = (function, 0, MAY_GOTO);
-        if self.insns > self.budget {
+        let over = self.insns > self.budget && !functions[function as usize].small;
+        if over {
             self.bad(Bad::Budget);
         }
-        self.insns <= self.budget
+        !over
     }
 
     /// Goes back to the caller.

@@ -23,6 +23,7 @@ mod code;
 mod decode;
 mod execution;
 mod fiber;
+mod flow;
 mod instance;
 mod interpreter;
 mod jit;

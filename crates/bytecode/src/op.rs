@@ -193,10 +193,4 @@ impl Op {
     pub(crate) fn ends(self) -> bool {
         matches!(self, Self::Jump { .. } | Self::Exit | Self::Poisoned)
     }
-
-    /// Whether it ends a run of instructions that are counted together: control may go elsewhere.
-    pub(crate) fn leaves(self) -> bool {
-        let calls = matches!(self, Self::Call { .. } | Self::Suspend { .. });
-        self.ends() || calls || self.target().is_some()
-    }
 }

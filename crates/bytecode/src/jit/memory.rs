@@ -20,10 +20,10 @@ fn ty(size: Size) -> Type {
 
 impl Translator<'_> {
     pub(super) fn load(&mut self, access: Access, signed: bool, dst: Reg, insn: u32) {
-        let at = self.address(access, insn);
+        let (at, off) = self.address(access, insn);
         let flags = self.flags(insn);
         let ty = ty(access.size);
-        let value = self.builder.ins().load(ty, flags, at, i32::from(access.off));
+        let value = self.builder.ins().load(ty, flags, at, off);
         if signed {
             let value = self.builder.ins().sextend(I64, value);
             self.set(dst, value);
@@ -33,18 +33,18 @@ impl Translator<'_> {
     }
 
     pub(super) fn store(&mut self, access: Access, src: Source, insn: u32) {
-        let at = self.address(access, insn);
+        let (at, off) = self.address(access, insn);
         let flags = self.flags(insn);
         let value = self.source(src, ty(access.size));
-        self.put_simulated(flags, value, at, access.off);
+        self.put_simulated(flags, value, at, off);
     }
 
     /// Stores, whatever memory is known to hold: the code generator leaves stores out that write
     /// what is there already, or is soon overwritten, but those may trap as well. So it must not
     /// know what was there before; a sequence point is no instruction in the end.
-    fn put_simulated(&mut self, flags: MemFlagsData, value: Value, at: Value, off: i16) {
+    fn put_simulated(&mut self, flags: MemFlagsData, value: Value, at: Value, off: i32) {
         self.builder.ins().sequence_point();
-        self.builder.ins().store(flags, value, at, i32::from(off));
+        self.builder.ins().store(flags, value, at, off);
     }
 
     pub(super) fn atomic(
@@ -55,10 +55,10 @@ impl Translator<'_> {
         src: Reg,
         insn: u32,
     ) {
-        let at = self.address(access, insn);
+        let (at, off) = self.address(access, insn);
         let flags = self.flags(insn);
         let ty = ty(access.size);
-        let old = self.builder.ins().load(ty, flags, at, i32::from(access.off));
+        let old = self.builder.ins().load(ty, flags, at, off);
         let operand = self.get_as(src, ty);
         let new = match atomic {
             Atomic::Add => self.builder.ins().iadd(old, operand),
@@ -72,7 +72,7 @@ impl Translator<'_> {
                 self.builder.ins().select(equal, operand, old)
             }
         };
-        self.put_simulated(flags, new, at, access.off);
+        self.put_simulated(flags, new, at, off);
         match atomic {
             Atomic::CmpXchg => self.set_extended(0, old, ty),
             _ if fetch => self.set_extended(src, old, ty),
@@ -80,20 +80,24 @@ impl Translator<'_> {
         }
     }
 
-    /// The host's address of an access, its offset not yet added.
-    fn address(&mut self, access: Access, insn: u32) -> Value {
+    /// The host's address of an access, and an offset to be added.
+    fn address(&mut self, access: Access, insn: u32) -> (Value, i32) {
+        let off = i32::from(access.off);
         let pointer = self.get(access.pointer);
+        if let Some(in_frame) = self.frame_offsets[pointer].filter(|_| !access.aligned) {
+            return (self.host_frame, i32::from(in_frame) + off);
+        }
         let mask = self.number(MASK);
         let place = self.builder.ins().band(pointer, mask);
         let size = access.size.bytes() as u64;
         if access.aligned && size > 1 {
-            let off = self.number(i64::from(access.off) as u64);
-            let whole = self.builder.ins().iadd(place, off);
+            let distance = self.number(i64::from(off) as u64);
+            let whole = self.builder.ins().iadd(place, distance);
             let bits = self.number(size - 1);
             let misaligned = self.builder.ins().band(whole, bits);
-            self.trap_if(misaligned, What::Misaligned { size }, insn, Some(whole));
+            self.say_if(misaligned, What::Misaligned { size }, insn, whole);
         }
-        self.builder.ins().iadd(self.base, place)
+        (self.builder.ins().iadd(self.base, place), off)
     }
 
     /// What the code generator may assume of an access: nothing; above all, that it may fault.
