@@ -4,11 +4,10 @@
 use crate::fiber::Fiber;
 use crate::instance::Instance;
 use crate::interpreter::Interpreter;
-use crate::memory::KERNEL;
+use crate::memory::{KERNEL, KERNEL_BYTES};
 use crate::op::{Callee, FRAME, FRAMES};
 
 use crate::trap::{Place, Trap};
-use crate::windows::WINDOW;
 use rota_object::FunctionId;
 use std::ops::Range;
 use std::rc::Rc;
@@ -53,8 +52,10 @@ pub enum StartError {
     /// No such function.
     #[error("the code has no function {}", .0.0)]
     Function(FunctionId),
-    /// A stack that is too small for one function, or not in the kernel window.
-    #[error("{0:#x?} is no stack; it must lie in the kernel window and have {FRAME} bytes")]
+    /// A stack that is too small for one function, or not in the kernel's part of the memory.
+    #[error(
+        "{0:#x?} is no stack; it must lie in the kernel's part of memory and have {FRAME} bytes"
+    )]
     Stack(Range<u64>),
     /// The code was not compiled.
     #[error("the code has no machine code; compile it first")]
@@ -108,8 +109,7 @@ impl Execution {
             return Err(StartError::Function(start.function));
         }
         let Range { start: bottom, end: top } = start.stack;
-        // Its end, too, is in the window, and not the first pointer behind it.
-        let inside = bottom >= KERNEL && top - KERNEL.min(top) < WINDOW;
+        let inside = bottom >= KERNEL && top <= KERNEL + KERNEL_BYTES;
         if !inside || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
             return Err(StartError::Stack(start.stack.clone()));
         }

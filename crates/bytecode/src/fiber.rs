@@ -33,7 +33,7 @@ thread_local! {
 /// What machine code knows of its execution. Its first fields are those that code reads.
 #[repr(C)]
 pub(crate) struct Context {
-    /// The host's address of the windows.
+    /// The host's address of the window.
     pub(crate) base: *mut u8,
     /// The instance's addresses.
     pub(crate) addresses: *const u64,

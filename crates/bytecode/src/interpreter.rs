@@ -9,12 +9,12 @@ use crate::memory::{Fault, fault, place_of, pointer_of};
 use crate::op::{Access, Alu, Atomic, Cond, FRAME, MAY_GOTO, Op, POISON, Size};
 use crate::packed::{Code as C, Packed, SLOTS, Slot, four_forms};
 use crate::trap::{Trap, TrapKind};
-use crate::windows::Windows;
+use crate::window::Window;
 
 /// Executes one instruction. One `match`, so that it is one jump.
 macro_rules! dispatch {
     (
-        ($this:ident $op:ident $body:ident $next:ident $windows:ident $instance:ident)
+        ($this:ident $op:ident $body:ident $next:ident $window:ident $instance:ident)
         alu { $(
             $alu:ident $alu_r:ident $alu_i:ident $alu32_r:ident $alu32_i:ident
             $mov_r:ident $mov_i:ident $mov32_r:ident $mov32_i:ident
@@ -50,21 +50,21 @@ macro_rules! dispatch {
                 C::$cond32_r => $this.branch32($op, $next, Cond::$cond, $this.get($op.src)),
                 C::$cond32_i => $this.branch32($op, $next, Cond::$cond, $op.imm),
             )*
-            C::Load8 => $this.load($op, 1, $windows, |value| value),
-            C::Load16 => $this.load($op, 2, $windows, |value| value),
-            C::Load32 => $this.load($op, 4, $windows, |value| value),
-            C::Load64 => $this.load($op, 8, $windows, |value| value),
-            C::LoadSigned8 => $this.load($op, 1, $windows, |value| arith::sign_extend(value, 8)),
-            C::LoadSigned16 => $this.load($op, 2, $windows, |value| arith::sign_extend(value, 16)),
-            C::LoadSigned32 => $this.load($op, 4, $windows, |value| arith::sign_extend(value, 32)),
-            C::Store8R => $this.store($op, 1, $this.get($op.src), $windows),
-            C::Store16R => $this.store($op, 2, $this.get($op.src), $windows),
-            C::Store32R => $this.store($op, 4, $this.get($op.src), $windows),
-            C::Store64R => $this.store($op, 8, $this.get($op.src), $windows),
-            C::Store8I => $this.store($op, 1, $op.imm, $windows),
-            C::Store16I => $this.store($op, 2, $op.imm, $windows),
-            C::Store32I => $this.store($op, 4, $op.imm, $windows),
-            C::Store64I => $this.store($op, 8, $op.imm, $windows),
+            C::Load8 => $this.load($op, 1, $window, |value| value),
+            C::Load16 => $this.load($op, 2, $window, |value| value),
+            C::Load32 => $this.load($op, 4, $window, |value| value),
+            C::Load64 => $this.load($op, 8, $window, |value| value),
+            C::LoadSigned8 => $this.load($op, 1, $window, |value| arith::sign_extend(value, 8)),
+            C::LoadSigned16 => $this.load($op, 2, $window, |value| arith::sign_extend(value, 16)),
+            C::LoadSigned32 => $this.load($op, 4, $window, |value| arith::sign_extend(value, 32)),
+            C::Store8R => $this.store($op, 1, $this.get($op.src), $window),
+            C::Store16R => $this.store($op, 2, $this.get($op.src), $window),
+            C::Store32R => $this.store($op, 4, $this.get($op.src), $window),
+            C::Store64R => $this.store($op, 8, $this.get($op.src), $window),
+            C::Store8I => $this.store($op, 1, $op.imm, $window),
+            C::Store16I => $this.store($op, 2, $op.imm, $window),
+            C::Store32I => $this.store($op, 4, $op.imm, $window),
+            C::Store64I => $this.store($op, 8, $op.imm, $window),
             C::MovR => $this.set($op.dst, $this.get($op.src)),
             C::MovI | C::Number => $this.set($op.dst, $op.imm),
             C::Mov32R => $this.set($op.dst, u64::from($this.get($op.src) as u32)),
@@ -74,7 +74,7 @@ macro_rules! dispatch {
             C::Call => Flow::Call,
             C::Suspend => Flow::Suspend,
             C::Exit => Flow::Return,
-            C::Rare => $this.rare($op, $body.unpacked($next - 1), $windows, $instance),
+            C::Rare => $this.rare($op, $body.unpacked($next - 1), $window, $instance),
         }
     };
 }
@@ -161,10 +161,10 @@ impl Interpreter {
 
     /// Executes until there is something to say.
     pub(crate) fn run(&mut self, instance: &Instance) -> Step {
-        let windows = instance.memory().windows();
+        let window = instance.memory().window();
         let code = instance.code();
         loop {
-            match self.execute(&code.functions, &windows, instance) {
+            match self.execute(&code.functions, &window, instance) {
                 Flow::Suspend => return self.suspend(code),
                 Flow::Trap => return self.trap(code),
                 _ => match self.callers.pop() {
@@ -176,7 +176,7 @@ impl Interpreter {
     }
 
     /// Executes until a function returns, or there is something to say.
-    fn execute(&mut self, functions: &[Body], windows: &Windows, instance: &Instance) -> Flow {
+    fn execute(&mut self, functions: &[Body], window: &Window, instance: &Instance) -> Flow {
         let mut body = &functions[self.function as usize];
         // The first instruction that is not counted yet, and the next one.
         let (mut begin, mut next) = (self.at as usize, self.at as usize);
@@ -185,18 +185,23 @@ impl Interpreter {
                 return Flow::Return;
             };
             next += 1;
-            let flow = four_forms!(dispatch, self, op, body, next, windows, instance);
+            let flow = four_forms!(dispatch, self, op, body, next, window, instance);
             if let Flow::Next = flow {
                 continue;
             }
             self.insns += (next - begin) as u64;
-            if matches!(flow, Flow::Jump | Flow::Stay) {
-                let target = op.off as usize;
-                if target >= next || self.insns <= self.budget {
-                    begin = if let Flow::Jump = flow { target } else { next };
-                    next = begin;
+            begin = next;
+            let target = op.off as usize;
+            let allowed = target >= next || self.insns <= self.budget;
+            if let Flow::Jump = flow {
+                if allowed {
+                    (begin, next) = (target, target);
                     continue;
                 }
+            } else if let Flow::Stay = flow
+                && allowed
+            {
+                continue;
             }
             self.at = next as u32 - 1;
             match flow {
@@ -212,7 +217,7 @@ impl Interpreter {
     }
 
     /// Executes an instruction that has no code of its own.
-    fn rare(&mut self, op: &Packed, unpacked: Op, windows: &Windows, instance: &Instance) -> Flow {
+    fn rare(&mut self, op: &Packed, unpacked: Op, window: &Window, instance: &Instance) -> Flow {
         match unpacked {
             Op::Neg { wide, .. } => {
                 let value = self.get(op.dst).wrapping_neg();
@@ -231,15 +236,15 @@ impl Interpreter {
                 self.set(op.dst, if low == 0 { 0 } else { low | instance.arena_half() })
             }
             Op::Load { access, .. } => match self.aligned(op.src, access) {
-                Ok(()) => self.load(op, access.size.bytes(), windows, |value| value),
+                Ok(()) => self.load(op, access.size.bytes(), window, |value| value),
                 Err(bad) => self.bad(bad),
             },
             Op::Store { access, .. } => match self.aligned(op.dst, access) {
-                Ok(()) => self.store(op, access.size.bytes(), self.get(op.src), windows),
+                Ok(()) => self.store(op, access.size.bytes(), self.get(op.src), window),
                 Err(bad) => self.bad(bad),
             },
             Op::Atomic { atomic, fetch, access, .. } => {
-                match self.atomic(op, (atomic, fetch, access), windows) {
+                match self.atomic(op, (atomic, fetch, access), window) {
                     Ok(()) => Flow::Next,
                     Err(bad) => self.bad(bad),
                 }
@@ -299,7 +304,7 @@ impl Interpreter {
         }
     }
 
-    /// Where in the windows an access goes.
+    /// Where in the window an access goes.
     #[inline(always)]
     fn place_of(&self, pointer: Slot, off: i32) -> i64 {
         place_of(self.get(pointer)) + i64::from(off)
@@ -310,18 +315,18 @@ impl Interpreter {
         &mut self,
         op: &Packed,
         size: usize,
-        windows: &Windows,
+        window: &Window,
         extend: impl FnOnce(u64) -> u64,
     ) -> Flow {
-        match windows.load(self.place_of(op.src, op.off), size) {
+        match window.load(self.place_of(op.src, op.off), size) {
             Ok(value) => self.set(op.dst, extend(value)),
             Err(at) => self.bad(Bad::Memory(fault(at, size as u64, false))),
         }
     }
 
     #[inline(always)]
-    fn store(&mut self, op: &Packed, size: usize, value: u64, windows: &Windows) -> Flow {
-        match windows.store(self.place_of(op.dst, op.off), size, value) {
+    fn store(&mut self, op: &Packed, size: usize, value: u64, window: &Window) -> Flow {
+        match window.store(self.place_of(op.dst, op.off), size, value) {
             Ok(()) => Flow::Next,
             Err(at) => self.bad(Bad::Memory(fault(at, size as u64, true))),
         }
@@ -341,7 +346,7 @@ impl Interpreter {
         &mut self,
         op: &Packed,
         (atomic, fetch, access): (Atomic, bool, Access),
-        windows: &Windows,
+        window: &Window,
     ) -> Result<(), Bad> {
         self.aligned(op.dst, access)?;
         let size = access.size.bytes();
@@ -349,9 +354,9 @@ impl Interpreter {
         let narrow = |value| if access.size == Size::W { u64::from(value as u32) } else { value };
         // It needs memory that can be written, even where it would only read.
         let bad = |at| Bad::Memory(fault(at, size as u64, true));
-        let old = windows.load(place, size).map_err(bad)?;
+        let old = window.load(place, size).map_err(bad)?;
         let (src, expected) = (narrow(self.get(op.src)), narrow(self.get(Slot::R0)));
-        windows.store(place, size, arith::atomic(atomic, old, src, expected)).map_err(bad)?;
+        window.store(place, size, arith::atomic(atomic, old, src, expected)).map_err(bad)?;
         match atomic {
             Atomic::CmpXchg => self.set(Slot::R0, old),
             _ if fetch => self.set(op.src, old),

@@ -8,7 +8,7 @@ pub(crate) type Reg = u8;
 
 /// What r1 to r5 hold after a call, and r0 and r6 to r9 when a function starts: a value that no
 /// correct program reads, and that points nowhere.
-pub const POISON: u64 = 0x5eed_8881_0000_8bad;
+pub const POISON: u64 = 0x5eed_8881_8000_8bad;
 
 /// How often a function may go around its loops until `may_goto` leaves them.
 pub(crate) const MAY_GOTO: u64 = 8 << 20;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The handler of SIGSEGV and SIGILL: a fault of machine code in its windows, or at an instruction
+//! The handler of SIGSEGV and SIGILL: a fault of machine code in its window, or at an instruction
 //! that is there to fault, ends its execution; any other goes to whoever handled the signal before.
 #![allow(unsafe_code)]
 
@@ -19,19 +19,19 @@ compile_error!("rota-bytecode knows the signal frames of Linux on x86-64 only");
 pub(crate) struct Active {
     handler: CoroutineTrapHandler<Said>,
     code: Range<usize>,
-    windows: Range<usize>,
+    window: Range<usize>,
     /// Program counter and address of the fault, and what was left of the budget.
     fault: Cell<(usize, usize, i64)>,
 }
 
 impl Active {
-    /// An execution of the code at `code`, with the memory at `windows`.
+    /// An execution of the code at `code`, with the memory at `window`.
     pub(crate) fn new(
         handler: CoroutineTrapHandler<Said>,
         code: Range<usize>,
-        windows: Range<usize>,
+        window: Range<usize>,
     ) -> Self {
-        Self { handler, code, windows, fault: Cell::new((0, 0, 0)) }
+        Self { handler, code, window, fault: Cell::new((0, 0, 0)) }
     }
 
     /// Program counter and address of the fault that ended it, and what was left of the budget.
@@ -104,7 +104,7 @@ extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc
     }
 }
 
-/// Ends the execution of this thread, if the fault is one of its machine code: in its windows, or
+/// Ends the execution of this thread, if the fault is one of its machine code: in its window, or
 /// by an instruction that is none.
 ///
 /// # Safety
@@ -124,7 +124,7 @@ unsafe fn catch(signal: i32, info: &libc::siginfo_t, context: &mut libc::ucontex
     // A positive code is the kernel's: not one that a process sent.
     if info.si_code <= 0
         || !active.code.contains(&pc)
-        || !(signal == libc::SIGILL || active.windows.contains(&address))
+        || !(signal == libc::SIGILL || active.window.contains(&address))
         || !active.handler.stack_ptr_in_bounds(sp)
     {
         return false;

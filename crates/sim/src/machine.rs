@@ -5,8 +5,8 @@ use crate::kernel::{self, KernelFunction};
 use crate::maps::Map;
 use crate::random::Random;
 use rota_bytecode::{
-    Callee, Code, CodeError, CompileError, Instance, InstanceError, Memory, MemoryError, Mode,
-    Protection, STACK_BYTES,
+    Callee, Code, CodeError, CompileError, Instance, InstanceError, KERNEL, KERNEL_BYTES, Memory,
+    MemoryError, Mode, Protection, STACK_BYTES,
 };
 use rota_object::{FunctionId, Image, Operand};
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Where the addresses of functions start: above everything that a machine's memory can hold, so
-/// that to read or write there is a trap.
-const FUNCTIONS: u64 = 0xffff_ffff_c000_0000;
+/// Where the addresses of functions start: at the end of the kernel's part of a machine's memory,
+/// which never holds anything, so that to read or write there is a trap.
+const FUNCTIONS: u64 = KERNEL + KERNEL_BYTES - (64 << 20);
 /// Executions inside one another that the memory for stacks is made for.
 const STACKS: u64 = 16;
 

@@ -4,10 +4,9 @@
 use super::What;
 use super::translate::Translator;
 use crate::op::{Access, Atomic, Reg, Size, Source};
-use crate::windows::MASK;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, MemFlagsData, Opcode, Type, Value};
 
 fn ty(size: Size) -> Type {
     match size {
@@ -22,14 +21,17 @@ impl Translator<'_> {
     pub(super) fn load(&mut self, access: Access, signed: bool, dst: Reg, insn: u32) {
         let (at, off) = self.address(access, insn);
         let flags = self.flags(insn);
-        let ty = ty(access.size);
-        let value = self.builder.ins().load(ty, flags, at, off);
-        if signed {
-            let value = self.builder.ins().sextend(I64, value);
-            self.set(dst, value);
-        } else {
-            self.set_extended(dst, value, ty);
-        }
+        let ins = self.builder.ins();
+        let value = match (access.size, signed) {
+            (Size::B, false) => ins.uload8(I64, flags, at, off),
+            (Size::H, false) => ins.uload16(I64, flags, at, off),
+            (Size::W, false) => ins.uload32(flags, at, off),
+            (Size::B, true) => ins.sload8(I64, flags, at, off),
+            (Size::H, true) => ins.sload16(I64, flags, at, off),
+            (Size::W, true) => ins.sload32(flags, at, off),
+            (Size::Dw, _) => ins.load(I64, flags, at, off),
+        };
+        self.set(dst, value);
     }
 
     pub(super) fn store(&mut self, access: Access, src: Source, insn: u32) {
@@ -87,8 +89,8 @@ impl Translator<'_> {
         if let Some(in_frame) = self.frame_offsets[pointer].filter(|_| !access.aligned) {
             return (self.host_frame, i32::from(in_frame) + off);
         }
-        let mask = self.number(MASK);
-        let place = self.builder.ins().band(pointer, mask);
+        let place = self.lower_half(pointer);
+        let place = self.builder.ins().uextend(I64, place);
         let size = access.size.bytes() as u64;
         if access.aligned && size > 1 {
             let distance = self.number(i64::from(off) as u64);
@@ -98,6 +100,32 @@ impl Translator<'_> {
             self.say_if(misaligned, What::Misaligned { size }, insn, whole);
         }
         (self.builder.ins().iadd(self.base, place), off)
+    }
+
+    /// The lower half of a pointer. A sum is added up in 32 bits, which then needs no other step.
+    fn lower_half(&mut self, pointer: Value) -> Value {
+        let dfg = &self.builder.func.dfg;
+        let made = |value| dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
+        let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [a, b] }) = made(pointer)
+        else {
+            return self.builder.ins().ireduce(I32, pointer);
+        };
+        let scaled = match made(b) {
+            Some(InstructionData::Binary { opcode: Opcode::Ishl, args: [index, by] }) => {
+                Some((index, by))
+            }
+            _ => None,
+        };
+        let ins = &mut self.builder;
+        let a = ins.ins().ireduce(I32, a);
+        let b = match scaled {
+            Some((index, by)) => {
+                let index = ins.ins().ireduce(I32, index);
+                ins.ins().ishl(index, by)
+            }
+            None => ins.ins().ireduce(I32, b),
+        };
+        ins.ins().iadd(a, b)
     }
 
     /// What the code generator may assume of an access: nothing; above all, that it may fault.

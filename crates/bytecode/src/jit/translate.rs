@@ -147,7 +147,7 @@ pub(super) struct Translator<'a> {
     /// What `may_goto` counts down.
     pub(super) iterations: Variable,
     pub(super) context: Value,
-    /// The host's address of the windows.
+    /// The host's address of the window.
     pub(super) base: Value,
     /// The host's address of what r10 points to.
     pub(super) host_frame: Value,
