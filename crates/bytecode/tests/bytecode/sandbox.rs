@@ -236,7 +236,7 @@ const CHILD: &str = "ROTA_BYTECODE_CHILD";
 #[expect(clippy::disallowed_methods, reason = "a child process is told what it is")]
 #[expect(unsafe_code, reason = "a fault of the process's own is what is tested")]
 fn a_fault_of_the_process_itself_kills_it() {
-    if std::env::var(CHILD).is_ok() {
+    if let Ok(fault) = std::env::var(CHILD) {
         let code = compile(&[
             with_pointer(0, store_imm(B, 6, 0, 1)),
             function("other", &[helper(1), exit()]),
@@ -249,12 +249,20 @@ fn a_fault_of_the_process_itself_kills_it() {
         let mut execution = Execution::start(MODES[0], &instance, &start).unwrap();
         execution.resume(0);
         // SAFETY: none; that is the point. The process ends here.
-        unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
+        unsafe {
+            if fault == "store" {
+                std::ptr::without_provenance_mut::<u8>(8).write_volatile(1);
+            }
+            std::arch::asm!("ud2");
+        }
         return;
     }
     use std::os::unix::process::ExitStatusExt;
     let this = std::env::current_exe().unwrap();
     let name = "sandbox::a_fault_of_the_process_itself_kills_it";
-    let child = Command::new(this).args(["--exact", name]).env(CHILD, "1").output().unwrap();
-    assert_eq!(child.status.signal(), Some(11), "{child:?}");
+    for (fault, signal) in [("store", 11), ("instruction", 4)] {
+        let mut child = Command::new(&this);
+        let child = child.args(["--exact", name]).env(CHILD, fault).output().unwrap();
+        assert_eq!(child.status.signal(), Some(signal), "{child:?}");
+    }
 }
