@@ -6,8 +6,8 @@ use super::{Cause, Site, What};
 use crate::fiber::Context;
 use crate::op::{Callee, Cond, FRAME, POISON, Reg, Source};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, TrapCode, Type, Value};
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, TrapCode, Value};
 use cranelift_jit::JITModule;
 use cranelift_module::Module;
 use std::mem::offset_of;
@@ -87,7 +87,8 @@ impl Translator<'_> {
         self.clobber(value);
     }
 
-    pub(super) fn condition(&mut self, cond: Cond, dst: Reg, src: Source, ty: Type) -> Value {
+    pub(super) fn condition(&mut self, cond: Cond, wide: bool, dst: Reg, src: Source) -> Value {
+        let ty = if wide { I64 } else { I32 };
         let (a, b) = (self.get_as(dst, ty), self.source(src, ty));
         let code = match cond {
             Cond::Set => return self.builder.ins().band(a, b),

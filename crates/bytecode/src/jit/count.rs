@@ -11,7 +11,7 @@ use super::Cause;
 use super::translate::{Translator, trap_code};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, SourceLoc, Value};
 
 /// What is owed in the function that is being translated.
 pub(super) struct Owed {
@@ -19,8 +19,9 @@ pub(super) struct Owed {
     pub(super) now: i64,
     /// By instruction that a jump leads to, before it. None until a way to it is known.
     before: Vec<Option<i64>>,
-    /// By instruction, while it is executed.
-    during: Vec<i64>,
+    /// The instructions in the order of their translation, with what is owed while they are
+    /// executed. Their source locations are numbers of these.
+    steps: Vec<(u32, i64)>,
 }
 
 impl Owed {
@@ -31,20 +32,32 @@ impl Owed {
             last.is_some_and(|last| last as usize >= at).then_some(0)
         };
         let before = last_jumps.iter().enumerate().map(back).collect();
-        Self { now: 0, before, during: vec![0; last_jumps.len()] }
+        Self { now: 0, before, steps: Vec::with_capacity(last_jumps.len()) }
     }
 
-    /// By instruction, what is owed while it is executed.
-    pub(super) fn by_insn(self) -> Vec<i64> {
-        self.during
+    /// The instruction that is being translated, as a number of a step.
+    pub(super) fn step(&self) -> u32 {
+        self.steps.len() as u32 - 1
+    }
+
+    /// The instructions in the order of their translation, with what is owed while they are
+    /// executed.
+    pub(super) fn steps(self) -> Vec<(u32, i64)> {
+        self.steps
     }
 }
 
 impl Translator<'_> {
-    /// Owes an instruction.
+    /// Begins an instruction, which is owed.
     pub(super) fn owe(&mut self, insn: u32) {
         self.owed.now += 1;
-        self.owed.during[insn as usize] = self.owed.now;
+        self.begin(insn);
+    }
+
+    /// Begins what belongs to an instruction.
+    pub(super) fn begin(&mut self, insn: u32) {
+        self.owed.steps.push((insn, self.owed.now));
+        self.builder.set_srcloc(SourceLoc::new(self.owed.step()));
     }
 
     /// Comes to an instruction that jumps lead to; on from the one before it, if that is possible.

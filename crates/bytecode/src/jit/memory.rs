@@ -20,7 +20,7 @@ fn ty(size: Size) -> Type {
 impl Translator<'_> {
     pub(super) fn load(&mut self, access: Access, signed: bool, dst: Reg, insn: u32) {
         let (at, off) = self.address(access, insn);
-        let flags = self.flags(insn);
+        let flags = self.flags();
         let ins = self.builder.ins();
         let value = match (access.size, signed) {
             (Size::B, false) => ins.uload8(I64, flags, at, off),
@@ -36,7 +36,7 @@ impl Translator<'_> {
 
     pub(super) fn store(&mut self, access: Access, src: Source, insn: u32) {
         let (at, off) = self.address(access, insn);
-        let flags = self.flags(insn);
+        let flags = self.flags();
         let value = self.source(src, ty(access.size));
         self.put_simulated(flags, value, at, off);
     }
@@ -58,7 +58,7 @@ impl Translator<'_> {
         insn: u32,
     ) {
         let (at, off) = self.address(access, insn);
-        let flags = self.flags(insn);
+        let flags = self.flags();
         let ty = ty(access.size);
         let old = self.builder.ins().load(ty, flags, at, off);
         let operand = self.get_as(src, ty);
@@ -129,8 +129,8 @@ impl Translator<'_> {
     }
 
     /// What the code generator may assume of an access: nothing; above all, that it may fault.
-    fn flags(&mut self, insn: u32) -> MemFlagsData {
-        let code = self.access_code(insn);
+    fn flags(&mut self) -> MemFlagsData {
+        let code = self.access_code();
         MemFlagsData::new().with_trap_code(Some(code))
     }
 }

@@ -7,6 +7,7 @@ mod count;
 mod entrance;
 mod memory;
 mod translate;
+mod unroll;
 mod values;
 
 use crate::code::Body;
@@ -243,13 +244,7 @@ fn risks(code: &CompiledCode, translated: &Translated) -> Vec<Risk> {
         let Some(location) = after.checked_sub(1).and_then(|at| locations.get(at)) else {
             continue;
         };
-        if let Some((insn, cause)) = translated.risk(trap.code, location.loc.bits()) {
-            // Nothing is owed where the budget is looked at.
-            let owed = if cause == Cause::Access {
-                translated.owed.get(insn as usize).copied().unwrap_or(0)
-            } else {
-                0
-            };
+        if let Some((insn, cause, owed)) = translated.risk(trap.code, location.loc.bits()) {
             found.push(Risk { offset: trap.offset, insn, cause, owed });
         }
     }

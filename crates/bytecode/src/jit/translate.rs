@@ -9,9 +9,7 @@ use crate::flow;
 use crate::op::{MAY_GOTO, Op, POISON, Reg, Wide};
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{
-    AbiParam, Block, FuncRef, InstBuilder, Signature, SourceLoc, TrapCode, Value,
-};
+use cranelift_codegen::ir::{AbiParam, Block, FuncRef, InstBuilder, Signature, TrapCode, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Linkage, Module};
@@ -52,9 +50,10 @@ pub(super) fn signature(module: &JITModule, count: usize) -> Signature {
 
 /// What is known of a function once it is translated.
 pub(super) struct Translated {
-    /// By instruction, how many are executed and not yet counted.
-    pub(super) owed: Vec<i64>,
-    /// The instructions that access memory, in order.
+    /// The instructions in the order of their translation, with how many are executed and not yet
+    /// counted meanwhile.
+    steps: Vec<(u32, i64)>,
+    /// Those of them that access memory.
     accesses: Vec<u32>,
 }
 
@@ -62,17 +61,19 @@ pub(super) struct Translated {
 const CODES: usize = 200;
 
 impl Translated {
-    /// The instruction that a trap code at an instruction's machine code belongs to, and what it
-    /// means.
-    pub(super) fn risk(&self, code: TrapCode, insn: u32) -> Option<(u32, Cause)> {
+    /// What a trap code means at the machine code of a step: the instruction, the cause, and how
+    /// many are not yet counted.
+    pub(super) fn risk(&self, code: TrapCode, step: u32) -> Option<(u32, Cause, i64)> {
         let own = [Cause::Budget, Cause::StackOverflow];
         if let Some(cause) = own.into_iter().find(|cause| trap_code(*cause) == code) {
-            return Some((insn, cause));
+            // Nothing is owed where the budget is looked at.
+            return self.steps.get(step as usize).map(|(insn, _)| (*insn, cause, 0));
         }
-        let end = self.accesses.partition_point(|access| *access <= insn);
+        let end = self.accesses.partition_point(|access| *access <= step);
         let wanted = |number: &usize| access_code(*number) == code;
         let number = (0..end).rev().take(CODES).find(wanted)?;
-        Some((*self.accesses.get(number)?, Cause::Access))
+        let (insn, owed) = *self.steps.get(*self.accesses.get(number)? as usize)?;
+        Some((insn, Cause::Access, owed))
     }
 }
 
@@ -132,15 +133,15 @@ pub(super) fn translate(
     let Translator { mut builder, accesses, owed, .. } = translator;
     builder.seal_all_blocks();
     builder.finalize(module.target_config());
-    Translated { accesses, owed: owed.by_insn() }
+    Translated { accesses, steps: owed.steps() }
 }
 
 /// The translation of one function.
 pub(super) struct Translator<'a> {
-    body: &'a Body,
+    pub(super) body: &'a Body,
     pub(super) function: u32,
     /// The last instruction that jumps to each: then all ways to its block are known.
-    last_jumps: Vec<Option<u32>>,
+    pub(super) last_jumps: Vec<Option<u32>>,
     /// The block of each instruction that a jump leads to.
     pub(super) blocks: Vec<Option<Block>>,
     pub(super) registers: [Variable; 10],
@@ -181,14 +182,18 @@ impl Translator<'_> {
         let iterations = self.number(MAY_GOTO);
         self.builder.def_var(self.iterations, iterations);
         if !self.body.small {
-            self.builder.set_srcloc(SourceLoc::new(0));
+            self.begin(0);
             self.check_budget(None);
         }
     }
 
     fn ops(&mut self, imports: &Imports, module: &mut JITModule) {
         let mut reachable = true;
+        let mut unrolled = 0..0;
         for at in 0..self.body.ops.len() {
+            if unrolled.contains(&at) {
+                continue;
+            }
             let op = self.body.ops[at];
             if let Some(block) = self.blocks[at] {
                 self.meet(at, reachable);
@@ -196,16 +201,20 @@ impl Translator<'_> {
                     self.builder.ins().jump(block, &[]);
                 }
                 self.builder.switch_to_block(block);
+                reachable = true;
+                if let Some(end) = self.short_loop(at) {
+                    self.unroll(at, end);
+                    unrolled = at..end + 1;
+                    continue;
+                }
                 if self.last_jumps[at].is_some_and(|last| (last as usize) < at) {
                     self.builder.seal_block(block);
                 }
-                reachable = true;
             }
             if !reachable || op == Op::Second {
                 continue;
             }
             let insn = at as u32;
-            self.builder.set_srcloc(SourceLoc::new(insn));
             self.owe(insn);
             if let Op::Call { function } = op {
                 self.call(function, imports, module);
@@ -224,14 +233,15 @@ impl Translator<'_> {
     }
 
     /// The trap code of this instruction's accesses.
-    pub(super) fn access_code(&mut self, insn: u32) -> TrapCode {
-        if self.accesses.last() != Some(&insn) {
-            self.accesses.push(insn);
+    pub(super) fn access_code(&mut self) -> TrapCode {
+        let step = self.owed.step();
+        if self.accesses.last() != Some(&step) {
+            self.accesses.push(step);
         }
         access_code(self.accesses.len() - 1)
     }
 
-    fn op(&mut self, op: Op, insn: u32) {
+    pub(super) fn op(&mut self, op: Op, insn: u32) {
         match op {
             Op::Alu { alu, wide: true, dst, src } => self.alu(alu, I64, dst, src),
             Op::Alu { alu, wide: false, dst, src } => self.alu(alu, I32, dst, src),
@@ -265,8 +275,7 @@ impl Translator<'_> {
             }
             Op::Jump { target } => self.jump(target, insn),
             Op::Branch { cond, wide, dst, src, target } => {
-                let ty = if wide { I64 } else { I32 };
-                let condition = self.condition(cond, dst, src, ty);
+                let condition = self.condition(cond, wide, dst, src);
                 self.branch(condition, target, insn);
             }
             Op::MayGoto { target } => self.may_goto(target, insn),

@@ -5,6 +5,7 @@ mod asm;
 mod checks;
 mod control;
 mod families;
+mod loops;
 mod machine;
 mod random;
 mod sandbox;
