@@ -2,9 +2,9 @@
 //! Functions, checked: what an execution starts from.
 
 use crate::decode::{Problem, decode};
+use crate::interpreter::Program;
 use crate::jit::{CompileError, Compiled};
 use crate::op::Op;
-use crate::packed::Program;
 use crate::trap::Place;
 use rota_object::{Function, FunctionId, Operand, SourceLine};
 use std::collections::BTreeMap;
@@ -110,8 +110,9 @@ impl Code {
 }
 
 impl Body {
-    /// The packed instruction `at` as it was before.
-    pub(crate) fn unpacked(&self, at: usize) -> Op {
+    /// The packed instruction with `rest` more behind it, as it was before.
+    pub(crate) fn unpacked(&self, rest: usize) -> Op {
+        let at = self.program.ops.len() - rest - 1;
         self.ops.get(self.program.insn(at as u32) as usize).copied().unwrap_or(Op::Poisoned)
     }
 }

@@ -29,7 +29,6 @@ mod interpreter;
 mod jit;
 mod memory;
 mod op;
-mod packed;
 mod signal;
 mod trap;
 mod window;

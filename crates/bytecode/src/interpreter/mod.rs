@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The reference interpreter: one instruction after the other, as the standard says.
 
+mod packed;
+mod rare;
+
+pub(crate) use packed::Program;
+
 use crate::arith;
 use crate::code::{Body, Code};
 use crate::execution::{Start, Step};
 use crate::instance::Instance;
-use crate::memory::{Fault, fault, place_of, pointer_of};
-use crate::op::{Access, Alu, Atomic, Cond, FRAME, MAY_GOTO, Op, POISON, Size};
-use crate::packed::{Code as C, Packed, SLOTS, Slot, four_forms};
+use crate::memory::{Fault, fault, place_of};
+use crate::op::{Alu, Cond, FRAME, MAY_GOTO, Op, POISON};
+
 use crate::trap::{Trap, TrapKind};
 use crate::window::Window;
+use packed::{Code as C, Packed, SLOTS, Slot, four_forms};
 
 /// Executes one instruction. One `match`, so that it is one jump.
 macro_rules! dispatch {
     (
-        ($this:ident $op:ident $body:ident $next:ident $window:ident $instance:ident)
+        ($this:ident $op:ident $body:ident $rest:ident $window:ident $instance:ident)
         alu { $(
             $alu:ident $alu_r:ident $alu_i:ident $alu32_r:ident $alu32_i:ident
             $mov_r:ident $mov_i:ident $mov32_r:ident $mov32_i:ident
@@ -28,27 +34,27 @@ macro_rules! dispatch {
                 C::$alu32_r => $this.alu32($op, Alu::$alu, $op.dst, $this.get($op.src)),
                 C::$alu32_i => $this.alu32($op, Alu::$alu, $op.dst, $op.imm),
                 C::$mov_r => {
-                    $next += 1;
+                    $rest.next();
                     $this.alu($op, Alu::$alu, $op.first, $this.get($op.src))
                 }
                 C::$mov_i => {
-                    $next += 1;
+                    $rest.next();
                     $this.alu($op, Alu::$alu, $op.first, $op.imm)
                 }
                 C::$mov32_r => {
-                    $next += 1;
+                    $rest.next();
                     $this.alu32($op, Alu::$alu, $op.first, $this.get($op.src))
                 }
                 C::$mov32_i => {
-                    $next += 1;
+                    $rest.next();
                     $this.alu32($op, Alu::$alu, $op.first, $op.imm)
                 }
             )*
             $(
-                C::$cond_r => $this.branch($op, $next, Cond::$cond, $this.get($op.src)),
-                C::$cond_i => $this.branch($op, $next, Cond::$cond, $op.imm),
-                C::$cond32_r => $this.branch32($op, $next, Cond::$cond, $this.get($op.src)),
-                C::$cond32_i => $this.branch32($op, $next, Cond::$cond, $op.imm),
+                C::$cond_r => $this.branch($op, Cond::$cond, $this.get($op.src)),
+                C::$cond_i => $this.branch($op, Cond::$cond, $op.imm),
+                C::$cond32_r => $this.branch32($op, Cond::$cond, $this.get($op.src)),
+                C::$cond32_i => $this.branch32($op, Cond::$cond, $op.imm),
             )*
             C::Load8 => $this.load($op, 1, $window, |value| value),
             C::Load16 => $this.load($op, 2, $window, |value| value),
@@ -74,7 +80,7 @@ macro_rules! dispatch {
             C::Call => Flow::Call,
             C::Suspend => Flow::Suspend,
             C::Exit => Flow::Return,
-            C::Rare => $this.rare($op, $body.unpacked($next - 1), $window, $instance),
+            C::Rare => $this.rare($op, $body.unpacked($rest.len()), $window, $instance),
         }
     };
 }
@@ -178,24 +184,25 @@ impl Interpreter {
     /// Executes until a function returns, or there is something to say.
     fn execute(&mut self, functions: &[Body], window: &Window, instance: &Instance) -> Flow {
         let mut body = &functions[self.function as usize];
-        // The first instruction that is not counted yet, and the next one.
-        let (mut begin, mut next) = (self.at as usize, self.at as usize);
+        // The first instruction that is not counted yet, and those that are still to come.
+        let mut begin = self.at as usize;
+        let mut rest = body.program.ops[begin..].iter();
         loop {
-            let Some(op) = body.program.ops.get(next) else {
+            let Some(op) = rest.next() else {
                 return Flow::Return;
             };
-            next += 1;
-            let flow = four_forms!(dispatch, self, op, body, next, window, instance);
+            let flow = four_forms!(dispatch, self, op, body, rest, window, instance);
             if let Flow::Next = flow {
                 continue;
             }
+            let next = body.program.ops.len() - rest.len();
             self.insns += (next - begin) as u64;
             begin = next;
-            let target = op.off as usize;
-            let allowed = target >= next || self.insns <= self.budget;
+            let allowed = op.off >= 0 || self.insns <= self.budget;
             if let Flow::Jump = flow {
                 if allowed {
-                    (begin, next) = (target, target);
+                    begin = op.target();
+                    rest = body.program.ops[begin..].iter();
                     continue;
                 }
             } else if let Flow::Stay = flow
@@ -207,56 +214,13 @@ impl Interpreter {
             match flow {
                 Flow::Call if self.call(op.off as u32, functions) => {
                     body = &functions[self.function as usize];
-                    (begin, next) = (0, 0);
+                    begin = 0;
+                    rest = body.program.ops.iter();
                 }
                 Flow::Jump | Flow::Stay => return self.bad(Bad::Budget),
                 Flow::Call => return Flow::Trap,
                 end => return end,
             }
-        }
-    }
-
-    /// Executes an instruction that has no code of its own.
-    fn rare(&mut self, op: &Packed, unpacked: Op, window: &Window, instance: &Instance) -> Flow {
-        match unpacked {
-            Op::Neg { wide, .. } => {
-                let value = self.get(op.dst).wrapping_neg();
-                self.set(op.dst, if wide { value } else { u64::from(value as u32) })
-            }
-            Op::SignExtend { wide, bits, .. } => {
-                let value = arith::sign_extend(self.get(op.src), bits);
-                self.set(op.dst, if wide { value } else { u64::from(value as u32) })
-            }
-            Op::Bytes { order, bits, .. } => {
-                self.set(op.dst, arith::bytes(order, bits, self.get(op.dst)))
-            }
-            Op::CastKernel { .. } => self.set(op.dst, u64::from(self.get(op.src) as u32)),
-            Op::CastUser { .. } => {
-                let low = u64::from(self.get(op.src) as u32);
-                self.set(op.dst, if low == 0 { 0 } else { low | instance.arena_half() })
-            }
-            Op::Load { access, .. } => match self.aligned(op.src, access) {
-                Ok(()) => self.load(op, access.size.bytes(), window, |value| value),
-                Err(bad) => self.bad(bad),
-            },
-            Op::Store { access, .. } => match self.aligned(op.dst, access) {
-                Ok(()) => self.store(op, access.size.bytes(), self.get(op.src), window),
-                Err(bad) => self.bad(bad),
-            },
-            Op::Atomic { atomic, fetch, access, .. } => {
-                match self.atomic(op, (atomic, fetch, access), window) {
-                    Ok(()) => Flow::Next,
-                    Err(bad) => self.bad(bad),
-                }
-            }
-            Op::MayGoto { .. } => match self.iterations.checked_sub(1) {
-                Some(left) => {
-                    self.iterations = left;
-                    Flow::Stay
-                }
-                None => Flow::Jump,
-            },
-            _ => self.bad(Bad::Poisoned),
         }
     }
 
@@ -282,10 +246,10 @@ impl Interpreter {
     }
 
     #[inline(always)]
-    fn branch(&self, op: &Packed, next: usize, cond: Cond, b: u64) -> Flow {
+    fn branch(&self, op: &Packed, cond: Cond, b: u64) -> Flow {
         if arith::holds(cond, self.get(op.dst), b) {
             Flow::Jump
-        } else if (op.off as usize) < next {
+        } else if op.off < 0 {
             Flow::Stay
         } else {
             Flow::Next
@@ -293,11 +257,11 @@ impl Interpreter {
     }
 
     #[inline(always)]
-    fn branch32(&self, op: &Packed, next: usize, cond: Cond, b: u64) -> Flow {
+    fn branch32(&self, op: &Packed, cond: Cond, b: u64) -> Flow {
         let (a, b) = (arith::sign_extend(self.get(op.dst), 32), arith::sign_extend(b, 32));
         if arith::holds(cond, a, b) {
             Flow::Jump
-        } else if (op.off as usize) < next {
+        } else if op.off < 0 {
             Flow::Stay
         } else {
             Flow::Next
@@ -330,39 +294,6 @@ impl Interpreter {
             Ok(()) => Flow::Next,
             Err(at) => self.bad(Bad::Memory(fault(at, size as u64, true))),
         }
-    }
-
-    /// Refuses an atomic that is not aligned.
-    fn aligned(&self, pointer: Slot, access: Access) -> Result<(), Bad> {
-        let place = self.place_of(pointer, i32::from(access.off));
-        let size = access.size.bytes() as u64;
-        if (place as u64).is_multiple_of(size) {
-            return Ok(());
-        }
-        Err(Bad::Misaligned { pointer: pointer_of(place), size })
-    }
-
-    fn atomic(
-        &mut self,
-        op: &Packed,
-        (atomic, fetch, access): (Atomic, bool, Access),
-        window: &Window,
-    ) -> Result<(), Bad> {
-        self.aligned(op.dst, access)?;
-        let size = access.size.bytes();
-        let place = self.place_of(op.dst, i32::from(access.off));
-        let narrow = |value| if access.size == Size::W { u64::from(value as u32) } else { value };
-        // It needs memory that can be written, even where it would only read.
-        let bad = |at| Bad::Memory(fault(at, size as u64, true));
-        let old = window.load(place, size).map_err(bad)?;
-        let (src, expected) = (narrow(self.get(op.src)), narrow(self.get(Slot::R0)));
-        window.store(place, size, arith::atomic(atomic, old, src, expected)).map_err(bad)?;
-        match atomic {
-            Atomic::CmpXchg => self.set(Slot::R0, old),
-            _ if fetch => self.set(op.src, old),
-            _ => Flow::Next,
-        };
-        Ok(())
     }
 
     /// Enters a function, if it can be.

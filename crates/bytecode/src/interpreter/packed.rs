@@ -141,10 +141,18 @@ pub(crate) struct Packed {
     pub(crate) src: Slot,
     /// The first operand.
     pub(crate) first: Slot,
-    /// Bytes to add to the pointer; or a target, in packed instructions; or a function.
+    /// Bytes to add to the pointer; or a function; or a target, in packed instructions, with all
+    /// bits inverted if it is a jump back.
     pub(crate) off: i32,
     /// The second operand; or an index in the instance's table.
     pub(crate) imm: u64,
+}
+
+impl Packed {
+    /// Where a jump leads to.
+    pub(crate) fn target(&self) -> usize {
+        (self.off ^ (self.off >> 31)) as usize
+    }
 }
 
 /// A function's instructions.
@@ -169,7 +177,10 @@ impl Program {
         let (packed, insns) = (0..)
             .zip(ops)
             .filter(|(_, op)| **op != Op::Second)
-            .map(|(insn, op)| (pack(*op, &target), insn))
+            .map(|(insn, op)| {
+                let target = |to| if to > insn { target(to) } else { !target(to) };
+                (pack(*op, &target), insn)
+            })
             .unzip();
         let mut packed: Vec<Packed> = packed;
         for at in 1..packed.len() {
