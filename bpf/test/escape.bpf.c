@@ -38,6 +38,7 @@ void bpf_arena_free_pages(void *map, void *address, u32 pages) __ksym;
 struct task_struct *bpf_task_acquire(struct task_struct *p) __ksym;
 struct cgroup *bpf_cgroup_acquire(struct cgroup *cgrp) __ksym;
 u32 bpf_cpumask_first(const struct cpumask *mask) __ksym;
+void bpf_cpumask_release(struct bpf_cpumask *mask) __ksym;
 void bpf_cpumask_set_cpu(u32 cpu, struct bpf_cpumask *mask) __ksym;
 int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
 
@@ -81,7 +82,7 @@ u64 variable = 1;
 
 ESCAPE(load_wild, "bad load of 8 bytes")
 {
-	return AT(u64, unknown(0xdeadbeef00000008ULL));
+	return AT(u64, unknown(0xdeadbeef40000008ULL));
 }
 
 ESCAPE(load_negative, "bad load of 8 bytes")
@@ -332,6 +333,12 @@ ESCAPE(mask_nowhere, "bpf_cpumask_first: bad load")
 ESCAPE(mask_over_a_constant, "bpf_cpumask_set_cpu: bad store")
 {
 	bpf_cpumask_set_cpu(0, (void *)((u64)&constant + unknown(0)));
+	return 0;
+}
+
+ESCAPE(release_of_no_mask, "bpf_cpumask_release:")
+{
+	bpf_cpumask_release((void *)((u64)&variable + unknown(0)));
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 //! Functions, checked: what an execution starts from.
 
 use crate::decode::{Problem, decode};
+use crate::interpreter::Program;
 use crate::jit::{CompileError, Compiled};
 use crate::op::Op;
 use crate::trap::{Place, Spot};
@@ -26,9 +27,15 @@ pub struct Code {
     compiled: OnceLock<Compiled>,
 }
 
+/// How many instructions a small function has at most.
+const SMALL: usize = 64;
+
 /// A function.
 pub(crate) struct Body {
     pub(crate) ops: Vec<Op>,
+    pub(crate) program: Program,
+    /// Whether it is so small, and calls nobody, that entering it does not ask for the budget.
+    pub(crate) small: bool,
     name: String,
     lines: Vec<SourceLine>,
     poisoned: BTreeMap<u32, String>,
@@ -48,7 +55,10 @@ impl Code {
                 })
             };
             let ops = check(function, functions.len(), &mut address)?;
+            let calls = |op: &Op| matches!(op, Op::Call { .. } | Op::Suspend { .. });
             bodies.push(Body {
+                small: ops.len() <= SMALL && !ops.iter().any(calls),
+                program: Program::new(&ops),
                 ops,
                 name: function.name.clone(),
                 lines: function.lines.clone(),
@@ -105,30 +115,10 @@ impl Code {
 }
 
 impl Body {
-    /// By instruction, whether a jump leads to it.
-    pub(crate) fn leaders(&self) -> Vec<bool> {
-        let mut leaders = vec![false; self.ops.len()];
-        for target in self.ops.iter().filter_map(|op| op.target()) {
-            if let Some(leader) = leaders.get_mut(target as usize) {
-                *leader = true;
-            }
-        }
-        leaders
-    }
-
-    /// Number of instructions from `at` to where control may leave or enter next.
-    pub(crate) fn run_from(&self, at: usize, leaders: &[bool]) -> u32 {
-        let mut count = 0;
-        for (i, op) in self.ops.iter().enumerate().skip(at) {
-            if i > at && leaders.get(i) == Some(&true) {
-                break;
-            }
-            count += u32::from(*op != Op::Second);
-            if op.leaves() {
-                break;
-            }
-        }
-        count
+    /// The packed instruction with `rest` more behind it, as it was before.
+    pub(crate) fn unpacked(&self, rest: usize) -> Op {
+        let at = self.program.ops.len() - rest - 1;
+        self.ops.get(self.program.insn(at as u32) as usize).copied().unwrap_or(Op::Poisoned)
     }
 }
 

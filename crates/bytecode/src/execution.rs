@@ -4,7 +4,7 @@
 use crate::fiber::Fiber;
 use crate::instance::Instance;
 use crate::interpreter::Interpreter;
-use crate::memory::KERNEL;
+use crate::memory::{KERNEL, KERNEL_BYTES};
 use crate::op::{Callee, FRAME, FRAMES};
 use crate::trap::{Place, Spot, Trap};
 use rota_object::FunctionId;
@@ -29,7 +29,8 @@ pub struct Start {
     pub args: [u64; 5],
     /// Pointers to the memory for the stack, of [`STACK_BYTES`] at most; r10 is the end.
     pub stack: Range<u64>,
-    /// How many instructions may be executed: the next call or backward jump after that traps.
+    /// How many instructions may be executed: after that, the next jump back traps, taken or not,
+    /// and the next call, but for one of a small function that calls nobody.
     pub budget: u64,
 }
 
@@ -50,8 +51,10 @@ pub enum StartError {
     /// No such function.
     #[error("the code has no function {}", .0.0)]
     Function(FunctionId),
-    /// A stack that is too small for one function, or not in the kernel window.
-    #[error("{0:#x?} is no stack; it must lie in the kernel window and have {FRAME} bytes")]
+    /// A stack that is too small for one function, or not in the kernel's part of the memory.
+    #[error(
+        "{0:#x?} is no stack; it must lie in the kernel's part of memory and have {FRAME} bytes"
+    )]
     Stack(Range<u64>),
     /// The code was not compiled.
     #[error("the code has no machine code; compile it first")]
@@ -105,7 +108,8 @@ impl Execution {
             return Err(StartError::Function(start.function));
         }
         let Range { start: bottom, end: top } = start.stack;
-        if bottom < KERNEL || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
+        let inside = bottom >= KERNEL && top <= KERNEL + KERNEL_BYTES;
+        if !inside || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
             return Err(StartError::Stack(start.stack.clone()));
         }
         let engine = match mode {
@@ -146,7 +150,7 @@ impl Execution {
     pub fn spot(&self) -> Spot {
         let (function, insn) = match &self.engine {
             Engine::Jit(fiber) => fiber.place(),
-            Engine::Interpreter(interpreter) => interpreter.place(),
+            Engine::Interpreter(interpreter) => interpreter.place(self.instance.code()),
         };
         Spot { function, insn }
     }

@@ -8,9 +8,9 @@
 
 use crate::execution::{Start, StartError, Step};
 use crate::instance::Instance;
-use crate::jit::What;
-use crate::memory::{Fault, pointer_of};
-use crate::op::Op;
+use crate::jit::{Cause, What};
+use crate::memory::{Fault, place_of, pointer_of};
+use crate::op::{Op, POISON};
 use crate::signal::{self, Active};
 use crate::trap::{Trap, TrapKind};
 use corosensei::stack::DefaultStack;
@@ -33,14 +33,16 @@ thread_local! {
 /// What machine code knows of its execution. Its first fields are those that code reads.
 #[repr(C)]
 pub(crate) struct Context {
-    /// The host's address of the windows.
+    /// The host's address of the window.
     pub(crate) base: *mut u8,
     /// The instance's addresses.
     pub(crate) addresses: *const u64,
     /// The upper half of the arena's pointers in user space.
     pub(crate) arena_half: u64,
-    /// The lowest r10 that a function can have.
+    /// The host's address of the lowest r10 that a function can have.
     pub(crate) lowest_frame: u64,
+    /// How much higher the host's addresses of the stack are than the pointers to it.
+    pub(crate) stack_distance: u64,
     /// What is left of the budget; negative when it is exceeded. While code runs, a register of
     /// the host has it.
     pub(crate) remaining: i64,
@@ -64,11 +66,11 @@ pub(crate) enum Said {
     Site(u64, u64),
     /// The function has returned this.
     Return(u64),
-    /// An access to memory faulted.
+    /// An instruction of machine code faulted.
     Fault,
 }
 
-/// The entrance to machine code: takes the address of a function, and its r10.
+/// The entrance to machine code: takes the address of a function, and the host's of its stack's end.
 type Entrance = extern "sysv64" fn(*mut Context, usize, u64) -> u64;
 
 /// Called by machine code, on the fiber's stack: says where it stands, and waits for the answer.
@@ -95,6 +97,8 @@ pub(crate) struct Fiber {
     context: *mut Context,
     instance: Rc<Instance>,
     budget: i64,
+    /// How many instructions were executed and not yet counted.
+    owed: i64,
     place: (u32, u32),
 }
 
@@ -109,16 +113,21 @@ impl Fiber {
         let stack = spare.map_or_else(|| DefaultStack::new(HOST_STACK), Ok)?;
         // Half the range, so that counting down never wraps before it is looked at.
         let budget = start.budget.min(i64::MAX as u64 / 2) as i64;
+        let base = instance.memory().base();
+        let host_stack = (base as u64).wrapping_add(place_of(start.stack.start) as u64);
+        let stack_distance = host_stack.wrapping_sub(start.stack.start);
         let context = Box::into_raw(Box::new(Context {
-            base: instance.memory().base(),
+            base,
             addresses: instance.addresses().as_ptr(),
             arena_half: instance.arena_half(),
-            lowest_frame: start.lowest_frame(),
+            lowest_frame: start.lowest_frame().wrapping_add(stack_distance),
+            stack_distance,
             remaining: budget,
             args: start.args,
             yielder: ptr::null(),
         }));
-        let (entrance, frame) = (compiled.entrance(), start.stack.end);
+        let frame = start.stack.end.wrapping_add(stack_distance);
+        let entrance = compiled.entrance();
         let coroutine = Coroutine::with_stack(stack, move |yielder, _| {
             // SAFETY: the context lives until the fiber is dropped, and no reference to it does.
             unsafe { (*context).yielder = yielder };
@@ -129,7 +138,7 @@ impl Fiber {
         });
         let instance = Rc::clone(instance);
         let place = (function.0, 0);
-        Ok(Self { coroutine: Some(coroutine), context, instance, budget, place })
+        Ok(Self { coroutine: Some(coroutine), context, instance, budget, owed: 0, place })
     }
 
     /// Function and instruction that it stands at.
@@ -151,6 +160,7 @@ impl Fiber {
         };
         match said {
             Said::Return(value) => {
+                self.owed = 0;
                 let insns = self.insns();
                 self.end();
                 Step::Return { value, insns }
@@ -160,9 +170,19 @@ impl Fiber {
                 // SAFETY: the context lives as long as `self`; the fiber, which writes to it, has
                 // ended.
                 unsafe { (*self.context).remaining = remaining };
-                let place = compiled.access_at(pc);
-                let offset = (address as i64).wrapping_sub(memory.base() as i64);
-                self.fault(place.unwrap_or(self.place), offset)
+                let Some((function, risk)) = compiled.fault_at(pc) else {
+                    return self.trap(TrapKind::Budget, self.place);
+                };
+                self.owed = risk.owed;
+                let place = (function, risk.insn);
+                match risk.cause {
+                    Cause::Budget => self.trap(TrapKind::Budget, place),
+                    Cause::StackOverflow => self.trap(TrapKind::StackOverflow, place),
+                    Cause::Access => {
+                        let offset = (address as i64).wrapping_sub(memory.base() as i64);
+                        self.fault(place, offset)
+                    }
+                }
             }
             Said::Site(site, value) => self.site(site as u32, value),
         }
@@ -175,23 +195,27 @@ impl Fiber {
             return self.trap(TrapKind::Budget, self.place);
         };
         let place = (site.function, site.insn);
+        self.owed = site.owed;
         match site.what {
-            What::Call(callee) => {
+            What::Call { callee, poisoned } => {
                 self.place = place;
                 // SAFETY: the context lives as long as `self`; the fiber, which writes to it, is
                 // suspended.
-                let args = unsafe { (*self.context).args };
+                let mut args = unsafe { (*self.context).args };
+                for (arg, poisoned) in args.iter_mut().zip(poisoned) {
+                    if poisoned {
+                        *arg = POISON;
+                    }
+                }
                 Step::Call { callee, args, insns: self.insns() }
-            }
-            What::Budget => self.trap(TrapKind::Budget, place),
-            What::StackOverflow => self.trap(TrapKind::StackOverflow, place),
-            What::Misaligned { size } => {
-                let pointer = pointer_of(value as i64);
-                self.trap(TrapKind::Misaligned { pointer, size }, place)
             }
             What::Poisoned => {
                 let words = self.instance.code().poison(place.0, place.1);
                 self.trap(TrapKind::Poisoned(words), place)
+            }
+            What::Misaligned { size } => {
+                let pointer = pointer_of(value as i64);
+                self.trap(TrapKind::Misaligned { pointer, size }, place)
             }
         }
     }
@@ -215,13 +239,7 @@ impl Fiber {
     /// The end of it by a trap.
     fn trap(&mut self, kind: TrapKind, place: (u32, u32)) -> Step {
         self.place = place;
-        let mut insns = self.insns();
-        if matches!(kind, TrapKind::Memory(_) | TrapKind::Misaligned { .. }) {
-            // Instructions are counted before a run of them begins.
-            let body = self.instance.code().functions.get(place.0 as usize);
-            let rest = body.map_or(1, |body| body.run_from(place.1 as usize, &body.leaders()));
-            insns = insns.saturating_sub(u64::from(rest.saturating_sub(1)));
-        }
+        let insns = self.insns();
         self.end();
         let place = self.instance.code().place(place.0, place.1);
         Step::Trap(Trap { kind, place, insns })
@@ -231,7 +249,7 @@ impl Fiber {
         // SAFETY: the context lives as long as `self`; the fiber, which writes to it, does not
         // run.
         let remaining = unsafe { (*self.context).remaining };
-        (self.budget - remaining) as u64
+        (self.budget - remaining + self.owed) as u64
     }
 
     /// Leaves the code for good, and keeps the stack for another.

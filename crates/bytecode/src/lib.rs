@@ -15,7 +15,7 @@
 //! Nothing here knows a helper, a kernel function or a scheduler. Whatever a program does, the
 //! process and the other machines in it are safe: what it can't do is a [`Trap`].
 //!
-//! `unsafe` is in three modules: `windows` (simulated memory), `fiber` (entering and leaving
+//! `unsafe` is in three modules: `window` (simulated memory), `fiber` (entering and leaving
 //! machine code) and `signal` (its faults).
 
 mod arith;
@@ -23,6 +23,7 @@ mod code;
 mod decode;
 mod execution;
 mod fiber;
+mod flow;
 mod instance;
 mod interpreter;
 mod jit;
@@ -30,13 +31,13 @@ mod memory;
 mod op;
 mod signal;
 mod trap;
-mod windows;
+mod window;
 
 pub use code::{Code, CodeError};
 pub use decode::Problem;
 pub use execution::{Execution, Mode, STACK_BYTES, Start, StartError, Step};
 pub use instance::{Instance, InstanceError};
 pub use jit::CompileError;
-pub use memory::{Fault, KERNEL, Memory, MemoryError, NULL_BYTES, Protection};
+pub use memory::{Fault, KERNEL, KERNEL_BYTES, Memory, MemoryError, NULL_BYTES, Protection};
 pub use op::{Callee, POISON};
 pub use trap::{Place, Spot, Trap, TrapKind};

@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The memory of one simulated machine, as its BPF programs see it.
 
-use crate::windows::{MASK, PAGE, READ, WINDOW, WRITE, Windows};
+use crate::window::{PAGE, READ, WINDOW, WRITE, Window};
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
-/// The lowest pointer of the kernel window.
-pub const KERNEL: u64 = 0xffff_8881_0000_0000;
+/// The lowest pointer of the kernel's part.
+pub const KERNEL: u64 = UPPER | 1 << 31;
+/// How big the kernel's part is.
+pub const KERNEL_BYTES: u64 = (2 << 30) - (256 << 20);
 /// Bytes from pointer 0 on that read as zero: what a program finds behind NULL.
 pub const NULL_BYTES: u64 = 64 << 10;
 
+/// The upper half of the pointers to the kernel's part.
+const UPPER: u64 = 0xffff_8881_0000_0000;
 const NULL_PAGES: Range<u64> = 0..NULL_BYTES / PAGE;
-const ARENA_PAGES: Range<u64> = 0..WINDOW / PAGE;
-/// Pages of the kernel window that can be allocated. The first are kept out of reach, so that
-/// nothing runs from one window into the other; the last, so that error pointers trap.
-const KERNEL_PAGES: Range<u64> = (WINDOW + (128 << 10)) / PAGE..(2 * WINDOW - (1 << 20)) / PAGE;
+/// Places of the kernel's part.
+const KERNEL_PLACES: Range<u64> = KERNEL - UPPER..KERNEL - UPPER + KERNEL_BYTES;
+/// Pages of the kernel's part that can be allocated. The others are kept out of reach: so nothing
+/// runs out of it, and there are pointers to it that always trap.
+const KERNEL_PAGES: Range<u64> =
+    (KERNEL_PLACES.start + (128 << 10)) / PAGE..(KERNEL_PLACES.end - (256 << 20)) / PAGE;
 
 /// What programs, and the machine itself, may do to pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +46,8 @@ impl Protection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("bad {} of {size} bytes at {pointer:#x}", if *.write { "store" } else { "load" })]
 pub struct Fault {
-    /// The first byte that can't be reached, as a pointer in its window: the upper bits of a
-    /// program's pointer, which say nothing about where it points, are not kept.
+    /// The first byte that can't be reached, as the machine points to it: the upper half of a
+    /// program's pointer, which says nothing about where it points, is not kept.
     pub pointer: u64,
     /// Size of the whole access.
     pub size: u64,
@@ -52,7 +58,7 @@ pub struct Fault {
 /// Why memory could not be allocated, mapped or freed.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// The window has no free range of that size.
+    /// There is no free range of that size.
     #[error("no room for {0} bytes in the machine's memory; free something or ask for less")]
     Full(u64),
     /// A size of 0, or an alignment that is no power of two.
@@ -71,20 +77,19 @@ pub enum MemoryError {
     Host(#[from] io::Error),
 }
 
-/// The memory of one machine: two windows of 4 GiB.
+/// The memory of one machine: a window of 4 GiB, in which a pointer's lower half says the place.
 ///
-/// A pointer's bit 32 selects the window. The *kernel window* (bit set, pointers from [`KERNEL`]
-/// on) holds whatever [`Memory::alloc`] gives out. The *arena window* (bit clear) holds the pages
-/// of an arena, at the places that [`Memory::map`] is told; its first [`NULL_BYTES`] can be read
-/// and are zero where the arena has no page.
+/// The *kernel's part*, with [`KERNEL_BYTES`] from [`KERNEL`] on, holds whatever [`Memory::alloc`]
+/// gives out. All else is the arena's: it holds pages at the places that [`Memory::map`] is told;
+/// its first [`NULL_BYTES`] can be read and are zero where the arena has no page.
 ///
 /// Every byte starts as zero. Pointers depend on nothing but the order of the calls.
 pub struct Memory {
-    windows: RefCell<Windows>,
+    window: RefCell<Window>,
     kernel: RefCell<Allocations>,
 }
 
-/// What the kernel window holds.
+/// What the kernel's part holds.
 #[derive(Default)]
 struct Allocations {
     /// Number of pages, by first page.
@@ -116,13 +121,13 @@ impl Memory {
     /// Reserves the memory of a machine. Nothing of the host's memory is used until pages are
     /// touched.
     pub fn new() -> Result<Self, MemoryError> {
-        let mut windows = Windows::reserve()?;
-        windows.protect(NULL_PAGES, READ)?;
+        let mut window = Window::reserve()?;
+        window.protect(NULL_PAGES, READ)?;
         let kernel = Allocations { next: KERNEL_PAGES.start, ..Allocations::default() };
-        Ok(Self { windows: RefCell::new(windows), kernel: RefCell::new(kernel) })
+        Ok(Self { window: RefCell::new(window), kernel: RefCell::new(kernel) })
     }
 
-    /// Allocates zeroed whole pages of the kernel window. A page that can't be reached follows,
+    /// Allocates zeroed whole pages of the kernel's part. A page that can't be reached follows,
     /// so that running off the end traps, if only at the end of the last page.
     pub fn alloc(&self, size: u64, align: u64, protection: Protection) -> Result<u64, MemoryError> {
         if size == 0 || !align.is_power_of_two() {
@@ -137,7 +142,7 @@ impl Memory {
             .flatten()
             .or_else(|| room.then(|| kernel.gap(&KERNEL_PAGES, pages, align)).flatten())
             .ok_or(MemoryError::Full(size))?;
-        self.windows.borrow_mut().protect(start..start + pages, protection.access())?;
+        self.window.borrow_mut().protect(start..start + pages, protection.access())?;
         kernel.pages.insert(start, pages);
         kernel.next = start + pages + 1;
         Ok(pointer_of((start * PAGE) as i64))
@@ -146,9 +151,9 @@ impl Memory {
     /// Gives back what [`Memory::alloc`] gave. Whoever still uses it, traps.
     pub fn free(&self, pointer: u64) -> Result<(), MemoryError> {
         let pages = self.allocation(pointer)?;
-        let mut windows = self.windows.borrow_mut();
-        windows.discard(pages.clone())?;
-        windows.protect(pages.clone(), 0)?;
+        let mut window = self.window.borrow_mut();
+        window.discard(pages.clone())?;
+        window.protect(pages.clone(), 0)?;
         self.kernel.borrow_mut().pages.remove(&pages.start);
         Ok(())
     }
@@ -156,11 +161,11 @@ impl Memory {
     /// Changes what may be done to an allocation.
     pub fn protect(&self, pointer: u64, protection: Protection) -> Result<(), MemoryError> {
         let pages = self.allocation(pointer)?;
-        Ok(self.windows.borrow_mut().protect(pages, protection.access())?)
+        Ok(self.window.borrow_mut().protect(pages, protection.access())?)
     }
 
     fn allocation(&self, pointer: u64) -> Result<Range<u64>, MemoryError> {
-        let page = (pointer & MASK) / PAGE;
+        let page = place_of(pointer) as u64 / PAGE;
         let pages = self.kernel.borrow().pages.get(&page).copied();
         match pages {
             Some(pages) if pointer_of((page * PAGE) as i64) == pointer => Ok(page..page + pages),
@@ -168,33 +173,33 @@ impl Memory {
         }
     }
 
-    /// Maps zeroed pages of the arena window, which must not be mapped.
+    /// Maps zeroed pages of the arena, which must not be mapped, nor in the kernel's part.
     pub fn map(&self, pointer: u64, size: u64, protection: Protection) -> Result<(), MemoryError> {
         let pages = arena_pages(pointer, size)?;
-        let mut windows = self.windows.borrow_mut();
-        let free = |page| windows.page(page) == null_access(page);
+        let mut window = self.window.borrow_mut();
+        let free = |page| window.page(page) == null_access(page);
         // A read-only page of the arena's among the first looks like no page at all.
         if !pages.clone().all(free) {
             return Err(MemoryError::Pointer(pointer));
         }
-        Ok(windows.protect(pages, protection.access())?)
+        Ok(window.protect(pages, protection.access())?)
     }
 
-    /// Takes pages of the arena window away again.
+    /// Takes pages of the arena away again.
     pub fn unmap(&self, pointer: u64, size: u64) -> Result<(), MemoryError> {
         let pages = arena_pages(pointer, size)?;
-        let mut windows = self.windows.borrow_mut();
-        if pages.clone().any(|page| windows.page(page) == 0) {
+        let mut window = self.window.borrow_mut();
+        if pages.clone().any(|page| window.page(page) == 0) {
             return Err(MemoryError::Pointer(pointer));
         }
-        windows.discard(pages.clone())?;
+        window.discard(pages.clone())?;
         let null = pages.start..pages.end.min(NULL_PAGES.end);
         let rest = pages.start.max(NULL_PAGES.end)..pages.end;
         if !null.is_empty() {
-            windows.protect(null, READ)?;
+            window.protect(null, READ)?;
         }
         if !rest.is_empty() {
-            windows.protect(rest, 0)?;
+            window.protect(rest, 0)?;
         }
         Ok(())
     }
@@ -202,13 +207,13 @@ impl Memory {
     /// Copies bytes out of the machine.
     pub fn read(&self, pointer: u64, bytes: &mut [u8]) -> Result<(), Fault> {
         let size = bytes.len() as u64;
-        let read = self.windows.borrow().read(place_of(pointer), bytes);
+        let read = self.window.borrow().read(place_of(pointer), bytes);
         read.map_err(|place| fault(place, size, false))
     }
 
     /// Copies bytes into the machine: all of them, or none.
     pub fn write(&self, pointer: u64, bytes: &[u8]) -> Result<(), Fault> {
-        let written = self.windows.borrow().write(place_of(pointer), bytes);
+        let written = self.window.borrow().write(place_of(pointer), bytes);
         written.map_err(|place| fault(place, bytes.len() as u64, true))
     }
 
@@ -255,28 +260,28 @@ impl Memory {
     /// Reads a number of `size` bytes at a place.
     #[inline]
     pub(crate) fn load(&self, place: i64, size: usize) -> Result<u64, Fault> {
-        self.windows.borrow().load(place, size).map_err(|at| fault(at, size as u64, false))
+        self.window.borrow().load(place, size).map_err(|at| fault(at, size as u64, false))
     }
 
     /// Writes the lowest `size` bytes of a number to a place.
     #[inline]
     pub(crate) fn store(&self, place: i64, size: usize, value: u64) -> Result<(), Fault> {
-        self.windows.borrow().store(place, size, value).map_err(|at| fault(at, size as u64, true))
+        self.window.borrow().store(place, size, value).map_err(|at| fault(at, size as u64, true))
     }
 
-    /// The windows, for the interpreter.
-    pub(crate) fn windows(&self) -> Ref<'_, Windows> {
-        self.windows.borrow()
+    /// The window, for the interpreter.
+    pub(crate) fn window(&self) -> Ref<'_, Window> {
+        self.window.borrow()
     }
 
     /// The host's address of place 0, for compiled code.
     pub(crate) fn base(&self) -> *mut u8 {
-        self.windows.borrow().base()
+        self.window.borrow().base()
     }
 
     /// Addresses of the host that belong to this memory.
     pub(crate) fn host_range(&self) -> Range<usize> {
-        self.windows.borrow().host_range()
+        self.window.borrow().host_range()
     }
 }
 
@@ -290,30 +295,29 @@ pub(crate) fn fault(place: i64, size: u64, write: bool) -> Fault {
     Fault { pointer: pointer_of(place), size, write }
 }
 
-/// Where in the windows a pointer points.
+/// Where in the window a pointer points.
 #[inline]
 pub(crate) fn place_of(pointer: u64) -> i64 {
-    (pointer & MASK) as i64
+    i64::from(pointer as u32)
 }
 
-/// The pointer to a place, whose upper bits are those that the machine's own pointers have.
+/// The pointer to a place, whose upper half is the one that the machine's own pointers have.
 pub(crate) fn pointer_of(place: i64) -> u64 {
-    match place.checked_sub(WINDOW as i64) {
-        Some(in_kernel @ 0..) => KERNEL + in_kernel as u64,
-        _ => place as u64,
-    }
+    let place = place as u64;
+    if KERNEL_PLACES.contains(&place) { UPPER | place } else { place }
 }
 
 fn arena_pages(pointer: u64, size: u64) -> Result<Range<u64>, MemoryError> {
-    let start = (pointer & MASK) / PAGE;
-    let end = start + size.div_ceil(PAGE);
-    if size == 0 || !pointer.is_multiple_of(PAGE) || end > ARENA_PAGES.end {
+    let start = place_of(pointer) as u64;
+    let end = start.saturating_add(size);
+    let apart = end <= KERNEL_PLACES.start || start >= KERNEL_PLACES.end && end <= WINDOW;
+    if size == 0 || !pointer.is_multiple_of(PAGE) || !apart {
         return Err(MemoryError::Pointer(pointer));
     }
-    Ok(start..end)
+    Ok(start / PAGE..end.div_ceil(PAGE))
 }
 
-/// How a page of the arena window can be reached that the arena does not have.
+/// How a page of the arena can be reached that the arena does not have.
 fn null_access(page: u64) -> u8 {
     if NULL_PAGES.contains(&page) { READ } else { 0 }
 }

@@ -36,15 +36,13 @@ fn freed_memory_is_gone_and_comes_back_zeroed() {
     assert_eq!(memory.read_u64(pointer), Err(fault_at(pointer, 8, false)));
     assert!(matches!(memory.free(pointer), Err(MemoryError::Pointer(_))));
     // Not given out again while there is other room.
-    let half = WINDOW / 2;
+    let half = (KERNEL_PAGES.end - KERNEL_PAGES.start) / 2 * PAGE;
     let next = memory.alloc(half, 1, Protection::ReadWrite).unwrap();
     assert!(next > pointer);
-    let rest = memory.alloc(half - (2 << 20), 1, Protection::ReadWrite).unwrap();
+    let most = half - (2 << 20);
+    let rest = memory.alloc(most, 1, Protection::ReadWrite).unwrap();
     assert!(matches!(memory.alloc(half, 1, Protection::ReadWrite), Err(MemoryError::Full(_))));
-    assert_eq!(
-        memory.alloc(PAGE, 1, Protection::ReadWrite).unwrap(),
-        rest + half - (2 << 20) + PAGE
-    );
+    assert_eq!(memory.alloc(PAGE, 1, Protection::ReadWrite).unwrap(), rest + most + PAGE);
     while memory.alloc(64 * PAGE, 1, Protection::ReadWrite).is_ok() {}
     while let Ok(again) = memory.alloc(1, 1, Protection::ReadWrite) {
         if again == pointer {
@@ -71,10 +69,20 @@ fn what_is_refused() {
         assert!(matches!(memory.free(bad), Err(MemoryError::Pointer(_))));
         assert!(matches!(memory.protect(bad, Protection::ReadOnly), Err(MemoryError::Pointer(_))));
     }
-    for (at, size) in [(8, PAGE), (PAGE, 0), (0, u64::MAX), (WINDOW - PAGE, 2 * PAGE), (KERNEL, 1)]
-    {
+    let kernel = KERNEL_PLACES;
+    for (at, size) in [
+        (8, PAGE),
+        (PAGE, 0),
+        (0, u64::MAX),
+        (WINDOW - PAGE, 2 * PAGE),
+        (KERNEL, 1),
+        (kernel.start - PAGE, 2 * PAGE),
+        (kernel.end - PAGE, PAGE),
+    ] {
         assert!(memory.map(at, size, Protection::ReadWrite).is_err(), "{at:#x} {size:#x}");
     }
+    memory.map(kernel.start - PAGE, PAGE, Protection::ReadWrite).unwrap();
+    memory.map(kernel.end, WINDOW - kernel.end, Protection::ReadWrite).unwrap();
 }
 
 #[test]
@@ -114,10 +122,7 @@ fn a_write_is_whole_or_not_at_all() {
     let mut back = vec![1; PAGE as usize];
     memory.read(pointer, &mut back).unwrap();
     assert!(back.iter().all(|byte| *byte == 0));
-    assert_eq!(
-        memory.read(u64::MAX - 3, &mut back),
-        Err(fault_at(pointer_of(2 * WINDOW as i64 - 4), PAGE, false))
-    );
+    assert_eq!(memory.read(u64::MAX - 3, &mut back), Err(fault_at(WINDOW - 4, PAGE, false)));
     assert_eq!(memory.read(KERNEL, &mut []), Ok(()));
 }
 

@@ -8,7 +8,7 @@ pub(crate) type Reg = u8;
 
 /// What r1 to r5 hold after a call, and r0 and r6 to r9 when a function starts: a value that no
 /// correct program reads, and that points nowhere.
-pub const POISON: u64 = 0x5eed_8881_0000_8bad;
+pub const POISON: u64 = 0x5eed_8881_8000_8bad;
 
 /// How often a function may go around its loops until `may_goto` leaves them.
 pub(crate) const MAY_GOTO: u64 = 8 << 20;
@@ -192,11 +192,5 @@ impl Op {
     /// Whether the next instruction never follows it.
     pub(crate) fn ends(self) -> bool {
         matches!(self, Self::Jump { .. } | Self::Exit | Self::Poisoned)
-    }
-
-    /// Whether it ends a run of instructions that are counted together: control may go elsewhere.
-    pub(crate) fn leaves(self) -> bool {
-        let calls = matches!(self, Self::Call { .. } | Self::Suspend { .. });
-        self.ends() || calls || self.target().is_some()
     }
 }

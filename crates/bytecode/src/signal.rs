@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The handler of SIGSEGV: a fault of machine code in its windows ends its execution; any other
-//! goes to whoever handled the signal before.
+//! The handler of SIGSEGV and SIGILL: a fault of machine code in its window, or at an instruction
+//! that is there to fault, ends its execution; any other goes to whoever handled the signal before.
 #![allow(unsafe_code)]
 
 use crate::fiber::Said;
@@ -19,19 +19,19 @@ compile_error!("rota-bytecode knows the signal frames of Linux on x86-64 only");
 pub(crate) struct Active {
     handler: CoroutineTrapHandler<Said>,
     code: Range<usize>,
-    windows: Range<usize>,
+    window: Range<usize>,
     /// Program counter and address of the fault, and what was left of the budget.
     fault: Cell<(usize, usize, i64)>,
 }
 
 impl Active {
-    /// An execution of the code at `code`, with the memory at `windows`.
+    /// An execution of the code at `code`, with the memory at `window`.
     pub(crate) fn new(
         handler: CoroutineTrapHandler<Said>,
         code: Range<usize>,
-        windows: Range<usize>,
+        window: Range<usize>,
     ) -> Self {
-        Self { handler, code, windows, fault: Cell::new((0, 0, 0)) }
+        Self { handler, code, window, fault: Cell::new((0, 0, 0)) }
     }
 
     /// Program counter and address of the fault that ended it, and what was left of the budget.
@@ -54,54 +54,69 @@ pub(crate) fn catching<T>(active: &Active, run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Who handled the signal before.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+/// The signals, and who handled them before.
+static SEGV: Before = Before { signal: libc::SIGSEGV, action: OnceLock::new() };
+static ILL: Before = Before { signal: libc::SIGILL, action: OnceLock::new() };
+
+struct Before {
+    signal: i32,
+    action: OnceLock<libc::sigaction>,
+}
 
 /// Makes sure that the handler is installed.
 pub(crate) fn install() -> io::Result<()> {
-    let mut result = Ok(());
-    BEFORE.get_or_init(|| {
-        let mut before = MaybeUninit::<libc::sigaction>::zeroed();
-        let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = handle;
-        // SAFETY: all zeros is a valid `sigaction`; the handler has the form that SA_SIGINFO asks
-        // for; `before` is written by the kernel, and valid as zeros if it is not.
-        unsafe {
-            let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
-            action.sa_sigaction = handler as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-            // Read first: the new handler may be called before this function is done.
-            if libc::sigaction(libc::SIGSEGV, ptr::null(), before.as_mut_ptr()) != 0
-                || libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut()) != 0
-            {
-                result = Err(io::Error::last_os_error());
+    SEGV.replace()?;
+    ILL.replace()
+}
+
+impl Before {
+    /// Installs the handler, unless that was done already.
+    fn replace(&self) -> io::Result<()> {
+        let mut result = Ok(());
+        self.action.get_or_init(|| {
+            let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+            let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = handle;
+            // SAFETY: all zeros is a valid `sigaction`; the handler has the form that SA_SIGINFO
+            // asks for; `before` is written by the kernel, and valid as zeros if it is not.
+            unsafe {
+                let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+                action.sa_sigaction = handler as usize;
+                action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+                // Read first: the new handler may be called before this function is done.
+                if libc::sigaction(self.signal, ptr::null(), before.as_mut_ptr()) != 0
+                    || libc::sigaction(self.signal, &raw const action, ptr::null_mut()) != 0
+                {
+                    result = Err(io::Error::last_os_error());
+                }
+                before.assume_init()
             }
-            before.assume_init()
-        }
-    });
-    result
+        });
+        result
+    }
 }
 
 extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a `siginfo_t` and a `ucontext_t`, which are ours alone while the
     // handler runs.
-    let caught = unsafe { catch(&*info, &mut *context.cast::<libc::ucontext_t>()) };
+    let caught = unsafe { catch(signal, &*info, &mut *context.cast::<libc::ucontext_t>()) };
     if !caught {
         pass_on(signal, info, context);
     }
 }
 
-/// Ends the execution of this thread, if the fault is one of its machine code in its windows.
+/// Ends the execution of this thread, if the fault is one of its machine code: in its window, or
+/// by an instruction that is none.
 ///
 /// # Safety
 ///
 /// `context` is what was interrupted on this thread and will be restored.
-unsafe fn catch(info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool {
+unsafe fn catch(signal: i32, info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool {
     // SAFETY: `catching` sets it to a reference that outlives the execution, and to null or an
     // outer one after.
     let Some(active) = (unsafe { ACTIVE.get().as_ref() }) else {
         return false;
     };
-    // SAFETY: every SIGSEGV that the kernel raises has an address.
+    // SAFETY: every SIGSEGV and SIGILL that the kernel raises has an address.
     let address = unsafe { info.si_addr() } as usize;
     let registers = &mut context.uc_mcontext.gregs;
     let pc = registers[libc::REG_RIP as usize] as usize;
@@ -109,7 +124,7 @@ unsafe fn catch(info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool 
     // A positive code is the kernel's: not one that a process sent.
     if info.si_code <= 0
         || !active.code.contains(&pc)
-        || !active.windows.contains(&address)
+        || !(signal == libc::SIGILL || active.window.contains(&address))
         || !active.handler.stack_ptr_in_bounds(sp)
     {
         return false;
@@ -130,7 +145,8 @@ unsafe fn catch(info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool 
 
 /// Lets whoever handled the signal before handle it.
 fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let before = BEFORE.get().filter(|before| {
+    let before = if signal == libc::SIGILL { &ILL } else { &SEGV };
+    let before = before.action.get().filter(|before| {
         before.sa_sigaction != libc::SIG_DFL && before.sa_sigaction != libc::SIG_IGN
     });
     // SAFETY: a handler of the process's own is called as the kernel would have called it, by the

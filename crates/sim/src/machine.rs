@@ -15,8 +15,8 @@ use crate::tasks::Tasks;
 use crate::timers::Timers;
 use crate::variables::Variables;
 use rota_bytecode::{
-    Callee, Code, CodeError, CompileError, Instance, InstanceError, Memory, MemoryError, Mode,
-    Place, Protection, STACK_BYTES, Spot,
+    Callee, Code, CodeError, CompileError, Instance, InstanceError, KERNEL, KERNEL_BYTES, Memory,
+    MemoryError, Mode, Place, Protection, STACK_BYTES, Spot,
 };
 use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
 use std::collections::BTreeMap;
@@ -24,9 +24,9 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Where the addresses of functions start: above everything that a machine's memory can hold, so
-/// that to read or write there is a trap.
-const FUNCTIONS: u64 = 0xffff_ffff_c000_0000;
+/// Where the addresses of functions start: at the end of the kernel's part of a machine's memory,
+/// which never holds anything, so that to read or write there is a trap.
+const FUNCTIONS: u64 = KERNEL + KERNEL_BYTES - (64 << 20);
 /// Executions inside one another that the memory for stacks is made for.
 pub(crate) const STACKS: usize = 16;
 

@@ -2,7 +2,7 @@
 //! Arithmetic, translated.
 
 use super::translate::Translator;
-use crate::op::{Alu, Order, Reg, Source};
+use crate::op::{Alu, FRAME, Order, Reg, Source};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -25,7 +25,25 @@ impl Translator<'_> {
             Alu::Arsh => self.builder.ins().sshr(a, b),
             Alu::Div | Alu::Mod | Alu::SignedDiv | Alu::SignedMod => self.divide(alu, a, b, ty),
         };
+        if ty == I64 {
+            self.note_frame(alu, a, src, result);
+        }
         self.set_extended(dst, result, ty);
+    }
+
+    /// Notes a result that points into the function's stack.
+    ///
+    /// Not beyond it: only there is it sure that the pointer's upper bits stay those of r10.
+    fn note_frame(&mut self, alu: Alu, a: Value, src: Source, result: Value) {
+        let by = match (alu, src) {
+            (Alu::Add, Source::Imm(by)) => i64::from(by),
+            (Alu::Sub, Source::Imm(by)) => -i64::from(by),
+            _ => return,
+        };
+        let whole = self.frame_offsets[a].map(|offset| i64::from(offset) + by);
+        if let Some(whole) = whole.filter(|whole| (-(FRAME as i64)..=0).contains(whole)) {
+            self.frame_offsets[result] = Some(whole as i16);
+        }
     }
 
     /// Divides by 1 where the host's instruction would fault, and takes another result then.

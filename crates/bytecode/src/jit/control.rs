@@ -1,42 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Jumps, calls and traps, translated.
 
-use super::translate::{Imports, Translator};
-use super::{Site, What};
+use super::translate::{Imports, Translator, trap_code};
+use super::{Cause, Site, What};
 use crate::fiber::Context;
-use crate::op::{Cond, FRAME, POISON, Reg, Source};
+use crate::op::{Callee, Cond, FRAME, POISON, Reg, Source};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{Block, InstBuilder, TrapCode, Type, Value};
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, TrapCode, Value};
 use cranelift_jit::JITModule;
 use cranelift_module::Module;
 use std::mem::offset_of;
 
 impl Translator<'_> {
-    pub(super) fn over_budget(&mut self) -> Value {
-        let remaining = self.builder.ins().get_pinned_reg(I64);
-        let zero = self.number(0);
-        self.builder.ins().icmp(IntCC::SignedLessThan, remaining, zero)
-    }
-
-    /// Ends the execution here if `condition` holds.
-    pub(super) fn trap_if(
-        &mut self,
-        condition: Value,
-        what: What,
-        insn: u32,
-        value: Option<Value>,
-    ) {
-        let (trap, next) = (self.builder.create_block(), self.builder.create_block());
+    /// Ends the execution here, saying so, if `condition` holds.
+    pub(super) fn say_if(&mut self, condition: Value, what: What, insn: u32, value: Value) {
+        let [trap, next] = std::array::from_fn(|_| self.builder.create_block());
         self.builder.set_cold_block(trap);
         self.builder.ins().brif(condition, trap, &[], next, &[]);
+        self.builder.seal_block(trap);
+        self.builder.seal_block(next);
         self.builder.switch_to_block(trap);
-        self.trap(what, insn, value);
+        self.stop(what, insn, Some(value));
         self.builder.switch_to_block(next);
     }
 
-    /// Ends the execution here.
-    pub(super) fn trap(&mut self, what: What, insn: u32, value: Option<Value>) {
+    /// Ends the execution here, saying so.
+    ///
+    /// Not by a trap: where a branch leads to one, the code generator puts it at the branch.
+    pub(super) fn stop(&mut self, what: What, insn: u32, value: Option<Value>) {
         self.save();
         self.say(what, insn, value);
         self.builder.ins().trap(TrapCode::STACK_OVERFLOW);
@@ -45,10 +37,26 @@ impl Translator<'_> {
     /// Suspends, and returns what the driver answers.
     pub(super) fn say(&mut self, what: What, insn: u32, value: Option<Value>) -> Value {
         let site = self.number(self.sites.len() as u64);
-        self.sites.push(Site { function: self.function, insn, what });
+        let owed = self.owed.now;
+        self.sites.push(Site { function: self.function, insn, what, owed });
         let value = value.unwrap_or(site);
-        let call = self.builder.ins().call(self.suspend, &[self.context, site, value]);
+        let call = self.builder.ins().call(self.suspender, &[self.context, site, value]);
         self.builder.inst_results(call)[0]
+    }
+
+    /// Calls the driver. Arguments that hold poison are not passed: the site says which.
+    pub(super) fn suspend(&mut self, callee: Callee, insn: u32) {
+        let mut poisoned = [false; 5];
+        for (i, offset) in Context::ARGS.into_iter().enumerate() {
+            let arg = self.get(i as Reg + 1);
+            poisoned[i] = self.is_poison(arg);
+            if !poisoned[i] {
+                self.put(offset, arg);
+            }
+        }
+        self.save();
+        let value = self.say(What::Call { callee, poisoned }, insn, None);
+        self.clobber(value);
     }
 
     /// What registers hold after a call.
@@ -60,29 +68,27 @@ impl Translator<'_> {
         }
     }
 
-    pub(super) fn call(
-        &mut self,
-        function: u32,
-        insn: u32,
-        imports: &Imports,
-        module: &mut JITModule,
-    ) {
+    pub(super) fn call(&mut self, function: u32, imports: &Imports, module: &mut JITModule) {
+        self.settle(0);
         let size = self.number(FRAME);
-        let frame = self.builder.ins().isub(self.frame, size);
-        let lowest = self.constant_of(offset_of!(Context, lowest_frame));
+        let frame = self.builder.ins().isub(self.host_frame, size);
+        // Not to be kept in a register: it is looked at once.
+        let (flags, offset) = (MemFlagsData::trusted(), offset_of!(Context, lowest_frame) as i32);
+        let lowest = self.builder.ins().load(I64, flags, self.context, offset);
         let low = self.builder.ins().icmp(IntCC::UnsignedLessThan, frame, lowest);
-        self.trap_if(low, What::StackOverflow, insn, None);
-        let callee = imports.functions[function as usize];
+        self.builder.ins().trapnz(low, trap_code(Cause::StackOverflow));
+        let (callee, arity) =
+            (imports.functions[function as usize], imports.arities[function as usize]);
         let callee = module.declare_func_in_func(callee, self.builder.func);
-        let mut args = vec![self.context];
-        args.extend((1..6).map(|register| self.get(register)));
-        args.push(frame);
+        let mut args = vec![self.context, frame];
+        args.extend((1..=arity).map(|register| self.get(register)));
         let call = self.builder.ins().call(callee, &args);
         let value = self.builder.inst_results(call)[0];
         self.clobber(value);
     }
 
-    pub(super) fn condition(&mut self, cond: Cond, dst: Reg, src: Source, ty: Type) -> Value {
+    pub(super) fn condition(&mut self, cond: Cond, wide: bool, dst: Reg, src: Source) -> Value {
+        let ty = if wide { I64 } else { I32 };
         let (a, b) = (self.get_as(dst, ty), self.source(src, ty));
         let code = match cond {
             Cond::Set => return self.builder.ins().band(a, b),
@@ -101,33 +107,17 @@ impl Translator<'_> {
     }
 
     pub(super) fn jump(&mut self, target: u32, insn: u32) {
-        if target <= insn {
-            let over = self.over_budget();
-            self.trap_if(over, What::Budget, insn, None);
-        }
+        self.prepare_jump(target, insn);
         let block = self.target(target);
         self.builder.ins().jump(block, &[]);
     }
 
     /// Goes to `target` if `condition` is not zero, else on.
     pub(super) fn branch(&mut self, condition: Value, target: u32, insn: u32) {
-        let next = self.builder.create_block();
-        if target <= insn {
-            // Asked before the condition, so that a loop needs one jump to go around.
-            let [over, trap, within] = std::array::from_fn(|_| self.builder.create_block());
-            let is_over = self.over_budget();
-            self.builder.ins().brif(is_over, over, &[], within, &[]);
-            for cold in [over, trap] {
-                self.builder.set_cold_block(cold);
-            }
-            self.builder.switch_to_block(over);
-            self.builder.ins().brif(condition, trap, &[], next, &[]);
-            self.builder.switch_to_block(trap);
-            self.trap(What::Budget, insn, None);
-            self.builder.switch_to_block(within);
-        }
-        let block = self.target(target);
+        self.prepare_jump(target, insn);
+        let (block, next) = (self.target(target), self.builder.create_block());
         self.builder.ins().brif(condition, block, &[], next, &[]);
+        self.builder.seal_block(next);
         self.builder.switch_to_block(next);
     }
 

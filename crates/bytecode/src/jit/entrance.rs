@@ -31,11 +31,10 @@ pub(super) fn entrance(
     let flags = MemFlagsData::trusted();
     let hosts = builder.ins().get_pinned_reg(I64);
     let budget = builder.ins().load(I64, flags, own, remaining);
-    let mut args = vec![own];
+    let mut args = vec![own, frame];
     for offset in Context::ARGS {
         args.push(builder.ins().load(I64, flags, own, offset as i32));
     }
-    args.push(frame);
     builder.ins().set_pinned_reg(budget);
     let inner = builder.import_signature(inner);
     let call = builder.ins().call_indirect(inner, function, &args);

@@ -4,10 +4,9 @@
 use super::What;
 use super::translate::Translator;
 use crate::op::{Access, Atomic, Reg, Size, Source};
-use crate::windows::MASK;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, MemFlagsData, Opcode, Type, Value};
 
 fn ty(size: Size) -> Type {
     match size {
@@ -20,31 +19,34 @@ fn ty(size: Size) -> Type {
 
 impl Translator<'_> {
     pub(super) fn load(&mut self, access: Access, signed: bool, dst: Reg, insn: u32) {
-        let at = self.address(access, insn);
-        let flags = self.flags(insn);
-        let ty = ty(access.size);
-        let value = self.builder.ins().load(ty, flags, at, i32::from(access.off));
-        if signed {
-            let value = self.builder.ins().sextend(I64, value);
-            self.set(dst, value);
-        } else {
-            self.set_extended(dst, value, ty);
-        }
+        let (at, off) = self.address(access, insn);
+        let flags = self.flags();
+        let ins = self.builder.ins();
+        let value = match (access.size, signed) {
+            (Size::B, false) => ins.uload8(I64, flags, at, off),
+            (Size::H, false) => ins.uload16(I64, flags, at, off),
+            (Size::W, false) => ins.uload32(flags, at, off),
+            (Size::B, true) => ins.sload8(I64, flags, at, off),
+            (Size::H, true) => ins.sload16(I64, flags, at, off),
+            (Size::W, true) => ins.sload32(flags, at, off),
+            (Size::Dw, _) => ins.load(I64, flags, at, off),
+        };
+        self.set(dst, value);
     }
 
     pub(super) fn store(&mut self, access: Access, src: Source, insn: u32) {
-        let at = self.address(access, insn);
-        let flags = self.flags(insn);
+        let (at, off) = self.address(access, insn);
+        let flags = self.flags();
         let value = self.source(src, ty(access.size));
-        self.put_simulated(flags, value, at, access.off);
+        self.put_simulated(flags, value, at, off);
     }
 
     /// Stores, whatever memory is known to hold: the code generator leaves stores out that write
     /// what is there already, or is soon overwritten, but those may trap as well. So it must not
     /// know what was there before; a sequence point is no instruction in the end.
-    fn put_simulated(&mut self, flags: MemFlagsData, value: Value, at: Value, off: i16) {
+    fn put_simulated(&mut self, flags: MemFlagsData, value: Value, at: Value, off: i32) {
         self.builder.ins().sequence_point();
-        self.builder.ins().store(flags, value, at, i32::from(off));
+        self.builder.ins().store(flags, value, at, off);
     }
 
     pub(super) fn atomic(
@@ -55,10 +57,10 @@ impl Translator<'_> {
         src: Reg,
         insn: u32,
     ) {
-        let at = self.address(access, insn);
-        let flags = self.flags(insn);
+        let (at, off) = self.address(access, insn);
+        let flags = self.flags();
         let ty = ty(access.size);
-        let old = self.builder.ins().load(ty, flags, at, i32::from(access.off));
+        let old = self.builder.ins().load(ty, flags, at, off);
         let operand = self.get_as(src, ty);
         let new = match atomic {
             Atomic::Add => self.builder.ins().iadd(old, operand),
@@ -72,7 +74,7 @@ impl Translator<'_> {
                 self.builder.ins().select(equal, operand, old)
             }
         };
-        self.put_simulated(flags, new, at, access.off);
+        self.put_simulated(flags, new, at, off);
         match atomic {
             Atomic::CmpXchg => self.set_extended(0, old, ty),
             _ if fetch => self.set_extended(src, old, ty),
@@ -80,25 +82,55 @@ impl Translator<'_> {
         }
     }
 
-    /// The host's address of an access, its offset not yet added.
-    fn address(&mut self, access: Access, insn: u32) -> Value {
+    /// The host's address of an access, and an offset to be added.
+    fn address(&mut self, access: Access, insn: u32) -> (Value, i32) {
+        let off = i32::from(access.off);
         let pointer = self.get(access.pointer);
-        let mask = self.number(MASK);
-        let place = self.builder.ins().band(pointer, mask);
+        if let Some(in_frame) = self.frame_offsets[pointer].filter(|_| !access.aligned) {
+            return (self.host_frame, i32::from(in_frame) + off);
+        }
+        let place = self.lower_half(pointer);
+        let place = self.builder.ins().uextend(I64, place);
         let size = access.size.bytes() as u64;
         if access.aligned && size > 1 {
-            let off = self.number(i64::from(access.off) as u64);
-            let whole = self.builder.ins().iadd(place, off);
+            let distance = self.number(i64::from(off) as u64);
+            let whole = self.builder.ins().iadd(place, distance);
             let bits = self.number(size - 1);
             let misaligned = self.builder.ins().band(whole, bits);
-            self.trap_if(misaligned, What::Misaligned { size }, insn, Some(whole));
+            self.say_if(misaligned, What::Misaligned { size }, insn, whole);
         }
-        self.builder.ins().iadd(self.base, place)
+        (self.builder.ins().iadd(self.base, place), off)
+    }
+
+    /// The lower half of a pointer. A sum is added up in 32 bits, which then needs no other step.
+    fn lower_half(&mut self, pointer: Value) -> Value {
+        let dfg = &self.builder.func.dfg;
+        let made = |value| dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
+        let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [a, b] }) = made(pointer)
+        else {
+            return self.builder.ins().ireduce(I32, pointer);
+        };
+        let scaled = match made(b) {
+            Some(InstructionData::Binary { opcode: Opcode::Ishl, args: [index, by] }) => {
+                Some((index, by))
+            }
+            _ => None,
+        };
+        let ins = &mut self.builder;
+        let a = ins.ins().ireduce(I32, a);
+        let b = match scaled {
+            Some((index, by)) => {
+                let index = ins.ins().ireduce(I32, index);
+                ins.ins().ishl(index, by)
+            }
+            None => ins.ins().ireduce(I32, b),
+        };
+        ins.ins().iadd(a, b)
     }
 
     /// What the code generator may assume of an access: nothing; above all, that it may fault.
-    fn flags(&mut self, insn: u32) -> MemFlagsData {
-        let code = self.access_code(insn);
+    fn flags(&mut self) -> MemFlagsData {
+        let code = self.access_code();
         MemFlagsData::new().with_trap_code(Some(code))
     }
 }

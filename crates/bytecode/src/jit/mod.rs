@@ -3,14 +3,17 @@
 
 mod arith;
 mod control;
+mod count;
 mod entrance;
 mod memory;
 mod translate;
+mod unroll;
 mod values;
 
 use crate::code::Body;
 use crate::fiber::{HOST_STACK, suspend};
-use crate::op::{Callee, FRAMES};
+use crate::flow;
+use crate::op::{Callee, FRAMES, Op};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
@@ -51,16 +54,43 @@ pub(crate) struct Site {
     pub(crate) function: u32,
     pub(crate) insn: u32,
     pub(crate) what: What,
+    /// How many instructions were executed and not yet counted.
+    pub(crate) owed: i64,
 }
 
-/// What compiled code says.
+/// What compiled code says there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum What {
-    Call(Callee),
+    /// It calls the driver; some of r1 to r5 hold poison, the others are in the context.
+    Call {
+        callee: Callee,
+        poisoned: [bool; 5],
+    },
+    Misaligned {
+        size: u64,
+    },
+    Poisoned,
+}
+
+/// Why an instruction of machine code faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It accesses simulated memory that can't be reached so.
+    Access,
     Budget,
     StackOverflow,
-    Misaligned { size: u64 },
-    Poisoned,
+}
+
+/// An instruction of machine code that may fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Risk {
+    /// Where it is in its function's machine code.
+    offset: u32,
+    /// The instruction that it belongs to.
+    pub(crate) insn: u32,
+    pub(crate) cause: Cause,
+    /// How many instructions were executed and not yet counted.
+    pub(crate) owed: i64,
 }
 
 /// Machine code.
@@ -77,8 +107,8 @@ pub(crate) struct Compiled {
 /// One function's machine code.
 struct Native {
     start: usize,
-    /// Offset in the code, and instruction, of what accesses simulated memory, by offset.
-    accesses: Vec<(u32, u32)>,
+    /// What may fault in it, by offset.
+    risks: Vec<Risk>,
 }
 
 impl Compiled {
@@ -87,16 +117,17 @@ impl Compiled {
         let mut module = module(bodies)?;
         let mut context = module.make_context();
         let mut frontend = FunctionBuilderContext::new();
-        let imports = Imports::declare(&mut module, bodies.len())?;
+        let ops: Vec<&[Op]> = bodies.iter().map(|body| &*body.ops).collect();
+        let imports = Imports::declare(&mut module, &flow::arities(&ops))?;
         let mut sites = Vec::new();
-        let mut all_accesses = Vec::with_capacity(bodies.len());
+        let mut all_risks = Vec::with_capacity(bodies.len());
         for (number, body) in bodies.iter().enumerate() {
             let into = (&mut context, &mut frontend, &mut sites);
             let translated = translate(body, number as u32, &imports, &mut module, into);
             module.define_function(imports.functions[number], &mut context)?;
             if let Some(code) = context.compiled_code() {
                 check_stack(code, number)?;
-                all_accesses.push(accesses(code, &translated));
+                all_risks.push(risks(code, &translated));
             }
             module.clear_context(&mut context);
         }
@@ -104,12 +135,13 @@ impl Compiled {
         module.finalize_definitions()?;
         let entrance = module.get_finalized_function(entrance) as usize;
         let mut functions: Vec<Native> = Vec::with_capacity(bodies.len());
-        for (id, accesses) in imports.functions.iter().zip(all_accesses) {
+        for (id, risks) in imports.functions.iter().zip(all_risks) {
             let start = module.get_finalized_function(*id) as usize;
-            functions.push(Native { start, accesses });
+            functions.push(Native { start, risks });
         }
-        let end =
-            |native: &Native| native.start + native.accesses.last().map_or(0, |a| a.0 as usize + 1);
+        let end = |native: &Native| {
+            native.start + native.risks.last().map_or(0, |r| r.offset as usize + 1)
+        };
         let start = functions.iter().map(|native| native.start).min().unwrap_or(0);
         let range = start..functions.iter().map(end).max().unwrap_or(0);
         Ok(Self { module: Mutex::new(Some(module)), entrance, functions, sites, range })
@@ -130,19 +162,19 @@ impl Compiled {
         self.sites.get(number as usize).copied()
     }
 
-    /// Where the code lies that accesses memory. Nothing else lies in between.
+    /// Where the code lies that may fault. Nothing else lies in between.
     pub(crate) fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
-    /// Function and instruction whose access to memory faulted at `pc`.
-    pub(crate) fn access_at(&self, pc: usize) -> Option<(u32, u32)> {
+    /// The function, and what faulted in it at `pc`.
+    pub(crate) fn fault_at(&self, pc: usize) -> Option<(u32, Risk)> {
         // Functions lie where they were compiled to: the last one that starts before.
         let before = self.functions.iter().enumerate().filter(|(_, native)| native.start <= pc);
         let (function, native) = before.max_by_key(|(_, native)| native.start)?;
         let offset = u32::try_from(pc - native.start).ok()?;
-        let found = native.accesses.binary_search_by_key(&offset, |access| access.0).ok()?;
-        Some((function as u32, native.accesses.get(found)?.1))
+        let found = native.risks.binary_search_by_key(&offset, |risk| risk.offset).ok()?;
+        native.risks.get(found).map(|risk| (function as u32, *risk))
     }
 }
 
@@ -199,12 +231,12 @@ fn check_stack(code: &CompiledCode, function: usize) -> Result<(), CompileError>
     Ok(())
 }
 
-/// Where the machine code accesses memory, and for which instruction.
+/// Where the machine code may fault, and for which instruction.
 ///
 /// The code generator may merge a load into the instruction that uses the value, and then gives
 /// it that one's source location. So each access has a number, counted up and wrapped, in its
 /// trap code; the access is the last with this number at or before the location.
-fn accesses(code: &CompiledCode, translated: &Translated) -> Vec<(u32, u32)> {
+fn risks(code: &CompiledCode, translated: &Translated) -> Vec<Risk> {
     let locations = code.buffer.get_srclocs_sorted();
     let mut found = Vec::new();
     for trap in code.buffer.traps() {
@@ -212,11 +244,11 @@ fn accesses(code: &CompiledCode, translated: &Translated) -> Vec<(u32, u32)> {
         let Some(location) = after.checked_sub(1).and_then(|at| locations.get(at)) else {
             continue;
         };
-        if let Some(insn) = translated.access(trap.code, location.loc.bits()) {
-            found.push((trap.offset, insn));
+        if let Some((insn, cause, owed)) = translated.risk(trap.code, location.loc.bits()) {
+            found.push(Risk { offset: trap.offset, insn, cause, owed });
         }
     }
-    found.sort_unstable();
+    found.sort_unstable_by_key(|risk| risk.offset);
     found
 }
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A function's instructions as the code generator's.
 
-use super::{CompileError, Into, LINKAGE, Site, What};
+use super::count::Owed;
+use super::{Cause, CompileError, Into, LINKAGE, Site, What};
 use crate::code::Body;
 use crate::fiber::Context;
+use crate::flow;
 use crate::op::{MAY_GOTO, Op, POISON, Reg, Wide};
+use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{
-    AbiParam, Block, FuncRef, InstBuilder, Signature, SourceLoc, TrapCode, Value,
-};
+use cranelift_codegen::ir::{AbiParam, Block, FuncRef, InstBuilder, Signature, TrapCode, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Linkage, Module};
@@ -18,25 +19,28 @@ use std::mem::offset_of;
 pub(super) struct Imports {
     /// The functions of the object.
     pub(super) functions: Vec<FuncId>,
+    /// How many arguments each takes.
+    pub(super) arities: Vec<Reg>,
     suspend: FuncId,
 }
 
 impl Imports {
-    /// Declares `count` functions, and the one that suspends.
-    pub(super) fn declare(module: &mut JITModule, count: usize) -> Result<Self, CompileError> {
-        let mut functions = Vec::with_capacity(count);
-        let signature = signature(module, 7);
-        for number in 0..count {
+    /// Declares functions that look at so many arguments each, and the one that suspends.
+    pub(super) fn declare(module: &mut JITModule, arities: &[Reg]) -> Result<Self, CompileError> {
+        let mut functions = Vec::with_capacity(arities.len());
+        for (number, arity) in arities.iter().enumerate() {
+            let signature = signature(module, 2 + usize::from(*arity));
             let name = format!("f{number}");
             functions.push(module.declare_function(&name, LINKAGE, &signature)?);
         }
-        let signature = self::signature(module, 3);
+        let signature = signature(module, 3);
         let suspend = module.declare_function("suspend", Linkage::Import, &signature)?;
-        Ok(Self { functions, suspend })
+        Ok(Self { functions, arities: arities.to_vec(), suspend })
     }
 }
 
-/// Takes `count` numbers and gives one. A function of the object takes the context, r1 to r5, and r10.
+/// Takes `count` numbers and gives one. A function of the object takes the context, r10, and of r1
+/// to r5 as many as it looks at: whoever passes more does no harm.
 pub(super) fn signature(module: &JITModule, count: usize) -> Signature {
     let mut signature = module.make_signature();
     signature.params = vec![AbiParam::new(I64); count];
@@ -46,7 +50,10 @@ pub(super) fn signature(module: &JITModule, count: usize) -> Signature {
 
 /// What is known of a function once it is translated.
 pub(super) struct Translated {
-    /// The instructions that access memory, in order.
+    /// The instructions in the order of their translation, with how many are executed and not yet
+    /// counted meanwhile.
+    steps: Vec<(u32, i64)>,
+    /// Those of them that access memory.
     accesses: Vec<u32>,
 }
 
@@ -54,17 +61,29 @@ pub(super) struct Translated {
 const CODES: usize = 200;
 
 impl Translated {
-    /// The instruction of the access with this code, at or before an instruction.
-    pub(super) fn access(&self, code: TrapCode, insn: u32) -> Option<u32> {
-        let end = self.accesses.partition_point(|access| *access <= insn);
-        let wanted = |number: &usize| self::code(*number) == code;
+    /// What a trap code means at the machine code of a step: the instruction, the cause, and how
+    /// many are not yet counted.
+    pub(super) fn risk(&self, code: TrapCode, step: u32) -> Option<(u32, Cause, i64)> {
+        let own = [Cause::Budget, Cause::StackOverflow];
+        if let Some(cause) = own.into_iter().find(|cause| trap_code(*cause) == code) {
+            // Nothing is owed where the budget is looked at.
+            return self.steps.get(step as usize).map(|(insn, _)| (*insn, cause, 0));
+        }
+        let end = self.accesses.partition_point(|access| *access <= step);
+        let wanted = |number: &usize| access_code(*number) == code;
         let number = (0..end).rev().take(CODES).find(wanted)?;
-        self.accesses.get(number).copied()
+        let (insn, owed) = *self.steps.get(*self.accesses.get(number)? as usize)?;
+        Some((insn, Cause::Access, owed))
     }
 }
 
-fn code(number: usize) -> TrapCode {
+fn access_code(number: usize) -> TrapCode {
     TrapCode::unwrap_user((number % CODES) as u8 + 1)
+}
+
+/// The trap code of what is no access.
+pub(super) fn trap_code(cause: Cause) -> TrapCode {
+    TrapCode::unwrap_user(CODES as u8 + 1 + cause as u8)
 }
 
 /// Translates a function into the context.
@@ -75,62 +94,70 @@ pub(super) fn translate(
     module: &mut JITModule,
     (context, frontend, sites): Into<'_>,
 ) -> Translated {
-    context.func.signature = signature(module, 7);
+    let arity = imports.arities.get(number as usize).copied().unwrap_or(5);
+    context.func.signature = signature(module, 2 + usize::from(arity));
     let suspend = module.declare_func_in_func(imports.suspend, &mut context.func);
     let mut builder = FunctionBuilder::new(&mut context.func, frontend);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
+    builder.seal_block(entry);
     let params = builder.block_params(entry).to_vec();
     let registers: [Variable; 10] = std::array::from_fn(|_| builder.declare_var(I64));
     let iterations = builder.declare_var(I64);
-    let leaders = body.leaders();
-    let mut blocks = Vec::with_capacity(leaders.len());
-    for leader in &leaders {
-        blocks.push(leader.then(|| builder.create_block()));
+    let last_jumps = flow::last_jumps(&body.ops);
+    let mut blocks = Vec::with_capacity(last_jumps.len());
+    for last in &last_jumps {
+        blocks.push(last.map(|_| builder.create_block()));
     }
     let mut translator = Translator {
         body,
         function: number,
-        leaders,
+        owed: Owed::new(&last_jumps),
+        last_jumps,
         blocks,
         registers,
         iterations,
         context: params[0],
         base: params[0],
-        frame: params[6],
-        suspend,
+        host_frame: params[1],
+        frame: params[1],
+        frame_offsets: SecondaryMap::new(),
+        suspender: suspend,
         sites,
         accesses: Vec::new(),
         builder,
     };
-    translator.enter(&params[1..6]);
+    translator.enter(&params[2..]);
     translator.ops(imports, module);
-    let Translator { mut builder, accesses, .. } = translator;
+    let Translator { mut builder, accesses, owed, .. } = translator;
     builder.seal_all_blocks();
     builder.finalize(module.target_config());
-    Translated { accesses }
+    Translated { accesses, steps: owed.steps() }
 }
 
 /// The translation of one function.
-///
-/// What is left of the budget, when the current run of instructions is over, is in the pinned
-/// register: so it costs little to count down, and the handler of faults can read it.
 pub(super) struct Translator<'a> {
-    body: &'a Body,
+    pub(super) body: &'a Body,
     pub(super) function: u32,
-    leaders: Vec<bool>,
+    /// The last instruction that jumps to each: then all ways to its block are known.
+    pub(super) last_jumps: Vec<Option<u32>>,
     /// The block of each instruction that a jump leads to.
     pub(super) blocks: Vec<Option<Block>>,
     pub(super) registers: [Variable; 10],
     /// What `may_goto` counts down.
     pub(super) iterations: Variable,
     pub(super) context: Value,
-    /// The host's address of the windows.
+    /// The host's address of the window.
     pub(super) base: Value,
+    /// The host's address of what r10 points to.
+    pub(super) host_frame: Value,
     /// r10.
     pub(super) frame: Value,
-    pub(super) suspend: FuncRef,
+    /// Of what is r10 plus a number, the number: addresses in the function's own stack.
+    pub(super) frame_offsets: SecondaryMap<Value, Option<i16>>,
+    pub(super) owed: Owed,
+    pub(super) suspender: FuncRef,
     pub(super) sites: &'a mut Vec<Site>,
     accesses: Vec<u32>,
     pub(super) builder: FunctionBuilder<'a>,
@@ -143,64 +170,78 @@ impl Translator<'_> {
         for register in [0, 6, 7, 8, 9] {
             self.set(register, poison);
         }
-        for (register, arg) in (1..).zip(args) {
-            self.set(register, *arg);
+        for register in 1..6 {
+            let arg = args.get(usize::from(register) - 1).copied();
+            // Nobody looks at the others.
+            self.set(register, arg.unwrap_or(poison));
         }
         self.base = self.constant_of(offset_of!(Context, base));
+        let distance = self.constant_of(offset_of!(Context, stack_distance));
+        self.frame = self.builder.ins().isub(self.host_frame, distance);
+        self.frame_offsets[self.frame] = Some(0);
         let iterations = self.number(MAY_GOTO);
         self.builder.def_var(self.iterations, iterations);
-        let over = self.over_budget();
-        self.trap_if(over, What::Budget, 0, None);
+        if !self.body.small {
+            self.begin(0);
+            self.check_budget(None);
+        }
     }
 
     fn ops(&mut self, imports: &Imports, module: &mut JITModule) {
         let mut reachable = true;
-        let mut starts = true;
+        let mut unrolled = 0..0;
         for at in 0..self.body.ops.len() {
+            if unrolled.contains(&at) {
+                continue;
+            }
             let op = self.body.ops[at];
             if let Some(block) = self.blocks[at] {
+                self.meet(at, reachable);
                 if reachable {
                     self.builder.ins().jump(block, &[]);
                 }
                 self.builder.switch_to_block(block);
-                (reachable, starts) = (true, true);
+                reachable = true;
+                if let Some(end) = self.short_loop(at) {
+                    self.unroll(at, end);
+                    unrolled = at..end + 1;
+                    continue;
+                }
+                if self.last_jumps[at].is_some_and(|last| (last as usize) < at) {
+                    self.builder.seal_block(block);
+                }
             }
             if !reachable || op == Op::Second {
                 continue;
             }
             let insn = at as u32;
-            self.builder.set_srcloc(SourceLoc::new(insn));
-            if starts {
-                self.begin_run(at);
-            }
+            self.owe(insn);
             if let Op::Call { function } = op {
-                self.call(function, insn, imports, module);
+                self.call(function, imports, module);
             } else {
                 self.op(op, insn);
             }
-            starts = op.leaves();
+            if let Some(target) = op.target().map(|target| target as usize)
+                && target <= at
+                && self.last_jumps[target] == Some(insn)
+                && let Some(block) = self.blocks[target]
+            {
+                self.builder.seal_block(block);
+            }
             reachable = !op.ends();
         }
     }
 
-    /// Counts a run of instructions before it begins.
-    fn begin_run(&mut self, at: usize) {
-        let count = self.body.run_from(at, &self.leaders);
-        let remaining = self.builder.ins().get_pinned_reg(I64);
-        let count = self.number(u64::from(count));
-        let remaining = self.builder.ins().isub(remaining, count);
-        self.builder.ins().set_pinned_reg(remaining);
-    }
-
     /// The trap code of this instruction's accesses.
-    pub(super) fn access_code(&mut self, insn: u32) -> TrapCode {
-        if self.accesses.last() != Some(&insn) {
-            self.accesses.push(insn);
+    pub(super) fn access_code(&mut self) -> TrapCode {
+        let step = self.owed.step();
+        if self.accesses.last() != Some(&step) {
+            self.accesses.push(step);
         }
-        code(self.accesses.len() - 1)
+        access_code(self.accesses.len() - 1)
     }
 
-    fn op(&mut self, op: Op, insn: u32) {
+    pub(super) fn op(&mut self, op: Op, insn: u32) {
         match op {
             Op::Alu { alu, wide: true, dst, src } => self.alu(alu, I64, dst, src),
             Op::Alu { alu, wide: false, dst, src } => self.alu(alu, I32, dst, src),
@@ -234,25 +275,17 @@ impl Translator<'_> {
             }
             Op::Jump { target } => self.jump(target, insn),
             Op::Branch { cond, wide, dst, src, target } => {
-                let ty = if wide { I64 } else { I32 };
-                let condition = self.condition(cond, dst, src, ty);
+                let condition = self.condition(cond, wide, dst, src);
                 self.branch(condition, target, insn);
             }
             Op::MayGoto { target } => self.may_goto(target, insn),
-            Op::Suspend { callee } => {
-                for (i, offset) in Context::ARGS.into_iter().enumerate() {
-                    let arg = self.get(i as Reg + 1);
-                    self.put(offset, arg);
-                }
-                self.save();
-                let value = self.say(What::Call(callee), insn, None);
-                self.clobber(value);
-            }
+            Op::Suspend { callee } => self.suspend(callee, insn),
             Op::Exit => {
+                self.settle(0);
                 let value = self.get(0);
                 self.builder.ins().return_(&[value]);
             }
-            Op::Poisoned => self.trap(What::Poisoned, insn, None),
+            Op::Poisoned => self.stop(What::Poisoned, insn, None),
             Op::Second | Op::Call { .. } => {}
         }
     }

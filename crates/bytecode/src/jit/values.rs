@@ -3,9 +3,10 @@
 
 use super::translate::Translator;
 use crate::fiber::Context;
-use crate::op::{Reg, Source};
+use crate::op::{POISON, Reg, Source};
+use cranelift_codegen::ir::immediates::Imm64;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, MemFlagsData, Type, Value};
 use std::mem::offset_of;
 
 impl Translator<'_> {
@@ -32,6 +33,14 @@ impl Translator<'_> {
 
     pub(super) fn number(&mut self, value: u64) -> Value {
         self.builder.ins().iconst(I64, value as i64)
+    }
+
+    /// Whether it is known that a value is what nobody should look at.
+    pub(super) fn is_poison(&self, value: Value) -> bool {
+        let dfg = &self.builder.func.dfg;
+        let made = dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
+        let poison = Imm64::new(POISON as i64);
+        matches!(made, Some(InstructionData::UnaryImm { imm, .. }) if imm == poison)
     }
 
     pub(super) fn get(&mut self, register: Reg) -> Value {

@@ -6,6 +6,7 @@ mod checks;
 mod control;
 mod families;
 mod generate;
+mod loops;
 mod machine;
 mod random;
 mod sandbox;

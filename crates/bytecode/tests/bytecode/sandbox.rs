@@ -3,7 +3,7 @@
 
 use crate::asm::*;
 use crate::machine::{ARENA, BYTES, MODES, Machine, compile, drive, observe, run};
-use rota_bytecode::{Execution, Fault, KERNEL, NULL_BYTES, Step, Trap, TrapKind};
+use rota_bytecode::{Execution, Fault, KERNEL, KERNEL_BYTES, NULL_BYTES, Step, Trap, TrapKind};
 use rota_object::{Function, Insn};
 use std::process::Command;
 
@@ -33,16 +33,17 @@ fn store_fault(pointer: u64, size: u64) -> Fault {
 
 #[test]
 fn wild_pointers() {
-    // Bit 32 selects the window; upper bits say nothing.
+    // The lower half says the place; the upper half says nothing.
     for (pointer, seen) in [
         (0x8_0000_0000, 0),
         (0x2000_0000, 0x2000_0000),
         (0xdead_beee_2000_0000, 0x2000_0000),
-        (0xffff_8881_8000_0000, 0xffff_8881_8000_0000),
-        (0x1234_5679_8000_0000, 0xffff_8881_8000_0000),
+        (0xffff_8881_9000_0000, 0xffff_8881_9000_0000),
+        (0x1234_5679_9000_0000, 0xffff_8881_9000_0000),
+        (0x9000_0000, 0xffff_8881_9000_0000),
         // An error pointer, and the host's own kind of pointer.
-        (-12_i64 as u64, KERNEL + 0xffff_fff4),
-        (0x7fff_ffff_e000, 0xffff_8881_ffff_e000),
+        (-12_i64 as u64, 0xffff_fff4),
+        (0x7fff_ffff_e000, 0xffff_e000),
     ] {
         traps(pointer, store(DW, 6, 0, 6), store_fault(seen, 8));
         traps(pointer, store_imm(B, 6, 0, 1), store_fault(seen, 1));
@@ -67,14 +68,18 @@ fn null_reads_zero_and_cannot_be_written() {
 }
 
 #[test]
-fn the_ends_of_the_windows() {
-    let top = KERNEL + 0xffff_ffff;
+fn the_ends_of_the_window() {
+    let top = 0xffff_ffff;
     traps(top, load(B, 0, 6, 0), load_fault(top, 1));
+    traps(top, load(DW, 0, 6, 0), load_fault(top, 8));
     traps(top, store(DW, 6, i16::MAX, 6), store_fault(top + 0x7fff, 8));
-    // From the end of the arena's window into the kernel's, and back.
-    traps(0xffff_ffff, load(DW, 0, 6, 0), load_fault(0xffff_ffff, 8));
-    traps(0xffff_ffff, load(DW, 0, 6, 0x7000), load_fault(KERNEL + 0x6fff, 8));
-    traps(KERNEL, store(W, 6, -0x7000, 6), store_fault(0xffff_9000, 4));
+    traps(0, store(W, 6, i16::MIN, 6), store_fault(-0x8000_i64 as u64, 4));
+    // From the arena's part into the kernel's, and back.
+    traps(0x7fff_ffff, load(DW, 0, 6, 0x7000), load_fault(KERNEL + 0x6fff, 8));
+    traps(KERNEL, store(W, 6, -0x7000, 6), store_fault(0x7fff_9000, 4));
+    let end = KERNEL + KERNEL_BYTES;
+    traps(end - 1, load(B, 0, 6, 0), load_fault(end - 1, 1));
+    traps(end, load(B, 0, 6, 0), load_fault(0xf000_0000, 1));
 }
 
 #[test]
@@ -136,7 +141,7 @@ fn misaligned_atomics() {
 
 #[test]
 fn a_dead_load_traps_and_a_used_one_at_its_own_line() {
-    let stale = KERNEL + 0x8000_0000;
+    let stale = KERNEL + 0x4000_0000;
     traps(stale, load(W, 6, 6, 0), load_fault(stale, 4));
     // The loaded value feeds an addition, a comparison, a pointer: each could swallow the load.
     let [a, b] = wide(6, stale);
@@ -231,7 +236,7 @@ const CHILD: &str = "ROTA_BYTECODE_CHILD";
 #[expect(clippy::disallowed_methods, reason = "a child process is told what it is")]
 #[expect(unsafe_code, reason = "a fault of the process's own is what is tested")]
 fn a_fault_of_the_process_itself_kills_it() {
-    if std::env::var(CHILD).is_ok() {
+    if let Ok(fault) = std::env::var(CHILD) {
         let code = compile(&[
             with_pointer(0, store_imm(B, 6, 0, 1)),
             function("other", &[helper(1), exit()]),
@@ -244,12 +249,20 @@ fn a_fault_of_the_process_itself_kills_it() {
         let mut execution = Execution::start(MODES[0], &instance, &start).unwrap();
         execution.resume(0);
         // SAFETY: none; that is the point. The process ends here.
-        unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
+        unsafe {
+            if fault == "store" {
+                std::ptr::without_provenance_mut::<u8>(8).write_volatile(1);
+            }
+            std::arch::asm!("ud2");
+        }
         return;
     }
     use std::os::unix::process::ExitStatusExt;
     let this = std::env::current_exe().unwrap();
     let name = "sandbox::a_fault_of_the_process_itself_kills_it";
-    let child = Command::new(this).args(["--exact", name]).env(CHILD, "1").output().unwrap();
-    assert_eq!(child.status.signal(), Some(11), "{child:?}");
+    for (fault, signal) in [("store", 11), ("instruction", 4)] {
+        let mut child = Command::new(&this);
+        let child = child.args(["--exact", name]).env(CHILD, fault).output().unwrap();
+        assert_eq!(child.status.signal(), Some(signal), "{child:?}");
+    }
 }

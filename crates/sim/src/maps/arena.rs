@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Arenas (kernel: `kernel/bpf/arena.c`): pages that user space sees too, at an address of its own.
 
-use rota_bytecode::{Memory, MemoryError, Protection};
+use rota_bytecode::{KERNEL, KERNEL_BYTES, Memory, MemoryError, Protection};
 use rota_object::MapDef;
 
 /// Size of a page.
@@ -21,7 +21,13 @@ pub(crate) struct Arena {
 impl Arena {
     pub(super) fn new(memory: &Memory, map: &MapDef) -> Result<Self, MemoryError> {
         let base = if map.extra == 0 { BASE } else { map.extra };
-        let mut arena = Self { base, pages: vec![false; map.max_entries.min(1 << 20) as usize] };
+        // What the machine keeps for itself counts as allocated.
+        let kept = |page: u64| {
+            let place = (base as u32).wrapping_add((page * PAGE) as u32);
+            u64::from(place.wrapping_sub(KERNEL as u32)) < KERNEL_BYTES
+        };
+        let pages = (0..u64::from(map.max_entries.min(1 << 20))).map(kept).collect();
+        let mut arena = Self { base, pages };
         if !map.initial.is_empty() {
             let from = base + map.initial_at;
             let count = (map.initial.len() as u64).div_ceil(PAGE);
@@ -85,5 +91,28 @@ impl Arena {
                 let _ = memory.unmap(kernel, PAGE);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_biggest_arena_has_no_page_that_is_the_machines() {
+        let memory = Memory::new().unwrap();
+        let definition = MapDef { max_entries: 1 << 20, extra: 1 << 44, ..MapDef::default() };
+        let mut arena = Arena::new(&memory, &definition).unwrap();
+        let kernel = u64::from(KERNEL as u32);
+        let at = |place: u64| Some((1 << 44) + place);
+        assert_eq!(arena.take(&memory, at(kernel), 1), None);
+        assert_eq!(arena.take(&memory, at(kernel - PAGE), 2), None);
+        assert_eq!(arena.take(&memory, at(kernel - PAGE), 1), at(kernel - PAGE));
+        let behind = kernel + KERNEL_BYTES;
+        assert_eq!(arena.take(&memory, at(behind), 1), at(behind));
+        // There is no room for so many but in the lower half, and only once.
+        let half = kernel / PAGE - 1;
+        assert_eq!(arena.take(&memory, None, half), at(0));
+        assert_eq!(arena.take(&memory, None, half), None);
     }
 }

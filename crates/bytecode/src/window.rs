@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Two windows of host memory, each of 4 GiB, and which of their pages can be reached.
+//! A window of 4 GiB of the host's memory, and which of its pages can be reached.
 //!
 //! The only code that touches simulated memory from Rust. It looks every page up first, so it
 //! never faults; compiled code, which looks nothing up, faults on the host's page protection,
@@ -12,28 +12,26 @@ use std::ptr;
 
 /// Size of a page in bytes.
 pub(crate) const PAGE: u64 = 4096;
-/// Size of a window in bytes.
+/// Size of the window in bytes.
 pub(crate) const WINDOW: u64 = 1 << 32;
-/// Bits of a pointer that say where in the windows it points.
-pub(crate) const MASK: u64 = 2 * WINDOW - 1;
 /// What no access can cross, on each side: an offset of 15 bits and an access of 8 bytes.
 const GUARD: usize = 1 << 20;
 /// Bytes from the first guard to the last.
-const RESERVED: usize = 2 * WINDOW as usize + 2 * GUARD;
+const RESERVED: usize = WINDOW as usize + 2 * GUARD;
 
 /// May be read.
 pub(crate) const READ: u8 = 1;
 /// May be written.
 pub(crate) const WRITE: u8 = 2;
 
-/// The reserved memory and its page table. Places are counted from the start of the first window;
-/// a place in a guard is one that no page table knows.
-pub(crate) struct Windows {
+/// The reserved memory and its page table. Places are counted from the start of the window; a place
+/// in a guard is one that the page table does not know.
+pub(crate) struct Window {
     base: *mut u8,
     pages: Vec<u8>,
 }
 
-impl Windows {
+impl Window {
     /// Reserves the memory; no page can be reached.
     pub(crate) fn reserve() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -43,7 +41,7 @@ impl Windows {
             return Err(io::Error::last_os_error());
         }
         let base = start.cast::<u8>().wrapping_add(GUARD);
-        Ok(Self { base, pages: vec![0; (2 * WINDOW / PAGE) as usize] })
+        Ok(Self { base, pages: vec![0; (WINDOW / PAGE) as usize] })
     }
 
     /// The host's address of place 0.
@@ -51,7 +49,7 @@ impl Windows {
         self.base
     }
 
-    /// Addresses of the host that belong to these windows, guards included.
+    /// Addresses of the host that belong to this window, guards included.
     pub(crate) fn host_range(&self) -> Range<usize> {
         let start = self.base as usize - GUARD;
         start..start + RESERVED
@@ -97,8 +95,21 @@ impl Windows {
 
     /// The host's address of `length` bytes, all of which can be reached as `access` says; else
     /// the place of the first that can't.
-    #[inline]
+    #[inline(always)]
     fn reach(&self, place: i64, length: usize, access: u8) -> Result<*mut u8, i64> {
+        let first = place >> PAGE.trailing_zeros();
+        let last = place.wrapping_add(length as i64 - 1) >> PAGE.trailing_zeros();
+        // As a number without sign, below the window is far above its last page.
+        let has = self.pages.get(first as usize).copied().unwrap_or(0);
+        if first != last || has & access == 0 {
+            self.reach_all(place, length, access)?;
+        }
+        Ok(self.base.wrapping_offset(place as isize))
+    }
+
+    /// Looks at one page after the other.
+    #[cold]
+    fn reach_all(&self, place: i64, length: usize, access: u8) -> Result<(), i64> {
         let mut page = place >> PAGE.trailing_zeros();
         let last = place.saturating_add(length as i64 - 1) >> PAGE.trailing_zeros();
         while page <= last {
@@ -108,11 +119,11 @@ impl Windows {
             }
             page += 1;
         }
-        Ok(self.base.wrapping_offset(place as isize))
+        Ok(())
     }
 
     /// Reads a little-endian number of 1, 2, 4 or 8 bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load(&self, place: i64, size: usize) -> Result<u64, i64> {
         let at = self.reach(place, size, READ)?;
         // SAFETY: `reach` says that these bytes of our mapping can be read. Anything may have
@@ -128,7 +139,7 @@ impl Windows {
     }
 
     /// Writes the lowest 1, 2, 4 or 8 bytes of a number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn store(&self, place: i64, size: usize, value: u64) -> Result<(), i64> {
         let at = self.reach(place, size, WRITE)?;
         // SAFETY: `reach` says that these bytes of our mapping can be written. They are never
@@ -162,7 +173,7 @@ impl Windows {
     }
 }
 
-impl Drop for Windows {
+impl Drop for Window {
     fn drop(&mut self) {
         let start = self.base.wrapping_sub(GUARD);
         // SAFETY: exactly the mapping that `reserve` made; nobody holds a reference into it.

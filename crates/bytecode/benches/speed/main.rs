@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, reason = "it reads what clang wrote")]
 #![allow(unsafe_code)]
 
+mod linking;
+
 use object::{Object, ObjectSection, ObjectSymbol};
 use rota_bytecode::{Code, Execution, Instance, Memory, Mode, Protection, Start, Step};
 use rota_object::{Function, FunctionId, Insn, Operand};
@@ -22,7 +24,7 @@ const NODE_BYTES: u64 = 32;
 const REPEATS: usize = 9;
 
 fn clang(args: &[&str], out: &Path) {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed/speed.c");
     let done = Command::new("clang-19").args(args).arg(source).arg("-o").arg(out).status().unwrap();
     assert!(done.success(), "clang failed");
 }
@@ -180,45 +182,6 @@ fn compare(native: &Native, bpf: &Bpf, name: &str, pointer: bool, rounds: u64) {
     );
 }
 
-/// Many functions, and one big one, of `insns` instructions in all.
-fn compile_times(functions: &[Function], insns: usize) {
-    let size: usize = functions.iter().map(|function| function.insns.len()).sum();
-    let copies = insns.div_ceil(size);
-    let mut many = Vec::new();
-    let mut big = Function { name: "big".to_owned(), ..Function::default() };
-    for copy in 0..copies {
-        for function in functions {
-            let mut function = function.clone();
-            for operand in function.operands.values_mut() {
-                if let Operand::Function(id) = operand {
-                    id.0 += (copy * functions.len()) as u32;
-                }
-            }
-            let at = big.insns.len() as u32;
-            for insn in function.operands.keys() {
-                big.operands.insert(at + insn, Operand::Function(FunctionId(0)));
-            }
-            // Exits go on with the next copy, but the last.
-            big.insns.extend(function.insns.iter().map(|insn| match insn.code {
-                0x95 => Insn { code: 0x05, ..*insn },
-                _ => *insn,
-            }));
-            many.push(function);
-        }
-    }
-    big.insns.push(Insn { code: 0x95, ..Insn::default() });
-    for (what, functions) in [("functions", &many[..]), ("function", &[big][..])] {
-        let times = (0..5).map(|_| {
-            let code = Code::new(functions).unwrap();
-            time(|| code.compile().unwrap()).0
-        });
-        let total: usize = functions.iter().map(|function| function.insns.len()).sum();
-        let count = functions.len();
-        let median = median(times.collect()) * 1e3;
-        println!("compile  {total} instructions in {count} {what}: {median:.0} ms");
-    }
-}
-
 /// What it costs to start, and to call the driver.
 fn steps(bpf: &Bpf) {
     const CALLS: u64 = 200_000;
@@ -271,7 +234,7 @@ fn main() {
     // SAFETY: a library of this benchmark's own C, which does nothing when it is opened.
     let native = Native(unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) });
     assert!(!native.0.is_null());
-    compile_times(&functions, 20_000);
+    linking::linking(folder.path(), 20_000);
     functions.extend(callers());
     let bpf = Bpf::new(&functions);
     compare(&native, &bpf, "compute", false, 300_000);
