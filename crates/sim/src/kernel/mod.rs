@@ -22,6 +22,8 @@ mod ring;
 mod storage;
 mod task;
 mod text;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod tree;
 mod variable;
