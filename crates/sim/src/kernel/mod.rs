@@ -21,9 +21,9 @@ mod repeat;
 mod ring;
 mod storage;
 mod task;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timer;
 mod tree;
 mod variable;

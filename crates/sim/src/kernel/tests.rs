@@ -7,9 +7,8 @@ use rota_programs::test::CASES;
 use std::collections::BTreeSet;
 
 /// Functions that no program of a kind can call which the kernel runs by itself, and why.
-const NO_CASE: &[(&str, &str)] = &[
-    ("bpf_cast_to_kern_ctx", "the context of a program that runs by itself has no kernel type"),
-];
+const NO_CASE: &[(&str, &str)] =
+    &[("bpf_cast_to_kern_ctx", "the context of a program that runs by itself has no kernel type")];
 
 /// A call of a helper, by its number.
 const CALL: u8 = 0x85;
