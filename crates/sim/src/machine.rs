@@ -10,6 +10,7 @@ use crate::objects::Owned;
 use crate::pool::Pool;
 use crate::random::Random;
 use crate::references::References;
+use crate::sched::Sched;
 use crate::tasks::Tasks;
 use crate::timers::Timers;
 use crate::variables::Variables;
@@ -31,6 +32,8 @@ pub(crate) const STACKS: usize = 16;
 
 /// So many lines are kept that programs print.
 const PRINTED_MAX: usize = 1 << 14;
+/// Room for the arguments of a callback.
+const CONTEXT_BYTES: u64 = 64;
 
 /// What a machine is like.
 #[derive(Debug, Clone)]
@@ -96,6 +99,7 @@ pub struct Machine {
     pub(crate) layout: Layout,
     pub(crate) tasks: Tasks,
     pub(crate) cgroups: Cgroups,
+    pub(crate) sched: Sched,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
     /// The last lines that programs have printed.
@@ -112,6 +116,7 @@ pub struct Machine {
     pub(crate) programs: BTreeMap<String, FunctionId>,
     functions: u64,
     stacks: u64,
+    contexts: u64,
     instance: Rc<Instance>,
 }
 
@@ -128,6 +133,7 @@ impl Machine {
         }
         let memory = Rc::new(Memory::new()?);
         let stacks = memory.alloc(STACKS as u64 * STACK_BYTES, 8, Protection::ReadWrite)?;
+        let contexts = memory.alloc(STACKS as u64 * CONTEXT_BYTES, 8, Protection::ReadWrite)?;
         let mut maps = Vec::new();
         let mut map_at = BTreeMap::new();
         for definition in &image.maps {
@@ -165,6 +171,7 @@ impl Machine {
             layout,
             tasks: Tasks::default(),
             cgroups: Cgroups::default(),
+            sched: Sched::none(shape.cpus, types),
             pool: Pool::default(),
             structures: image.structures.clone(),
             containers: Containers::default(),
@@ -184,6 +191,7 @@ impl Machine {
             programs: image.entries.iter().map(|e| (e.name.clone(), e.function)).collect(),
             functions: image.functions.len() as u64,
             stacks,
+            contexts,
             instance,
             shape,
         };
@@ -226,6 +234,11 @@ impl Machine {
     pub(crate) fn stack(&self, depth: usize) -> Option<Range<u64>> {
         let start = self.stacks + depth as u64 * STACK_BYTES;
         (depth < STACKS).then_some(start..start + STACK_BYTES)
+    }
+
+    /// Where a callback that is this deep inside others finds its arguments.
+    pub(crate) fn context(&self, depth: usize) -> u64 {
+        self.contexts + depth.min(STACKS - 1) as u64 * CONTEXT_BYTES
     }
 
     /// A helper or kernel function; by its name, if it is not simulated.

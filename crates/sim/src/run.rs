@@ -4,7 +4,9 @@
 use crate::kernel::Answer;
 use crate::machine::{Machine, STACKS};
 use crate::references::Misuse;
-use rota_bytecode::{Callee, Execution, Fault, Place, Spot, Start, StartError, Step, Trap};
+use rota_bytecode::{
+    Callee, Execution, Fault, MemoryError, Place, Spot, Start, StartError, Step, Trap,
+};
 use rota_object::FunctionId;
 use std::fmt;
 
@@ -47,6 +49,9 @@ pub enum StopKind {
     /// It called back from what was called back, again and again.
     #[error("too many executions inside one another: {0} is the most")]
     Deep(usize),
+    /// The machine's memory is used up.
+    #[error("{0}")]
+    Memory(String),
     /// It called back something that is no function.
     #[error("{0:#x} is no function that could be called back")]
     Callback(u64),
@@ -64,6 +69,10 @@ pub struct Stop {
 impl Stop {
     pub(crate) fn new(kind: StopKind, place: Option<Place>) -> Self {
         Self { kind: Box::new(kind), place: place.map(Box::new) }
+    }
+
+    pub(crate) fn memory(error: &MemoryError) -> Self {
+        Self::new(StopKind::Memory(error.to_string()), None)
     }
 }
 
@@ -110,6 +119,20 @@ impl Machine {
         result
     }
 
+    /// Calls a callback of a table, which gets its arguments as words in memory.
+    pub(crate) fn run_with_context(
+        &mut self,
+        function: FunctionId,
+        args: &[u64],
+    ) -> Result<u64, Stop> {
+        let context = self.context(self.depth);
+        for (i, arg) in args.iter().enumerate() {
+            // It has been made for as many as callbacks take; beyond the deepest, there is none.
+            let _ = self.memory.write_u64(context + 8 * i as u64, *arg);
+        }
+        self.run(function, [context, 0, 0, 0, 0])
+    }
+
     fn run_frames(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
         let first = self.frame(function, args, None);
@@ -134,6 +157,7 @@ impl Machine {
                         Answer::Throw(_) if frames.len() > 1 => {
                             return Err(self.misused(callee, Misuse::Throw, spot));
                         }
+                        Answer::Stop(stop) => return Err(stop),
                         Answer::Throw(cookie) => {
                             self.check_end(outermost)?;
                             return Ok(cookie);
@@ -217,7 +241,7 @@ impl Machine {
         let returned = match answer {
             Answer::Value(value) => Some(value),
             Answer::Callbacks(_) => None,
-            Answer::Misuse(_) | Answer::Throw(_) => return Ok(answer),
+            Answer::Misuse(_) | Answer::Throw(_) | Answer::Stop(_) => return Ok(answer),
         };
         match self.after_call(known.effects, &args, returned, spot) {
             Ok(()) => Ok(answer),

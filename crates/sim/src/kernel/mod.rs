@@ -19,6 +19,7 @@ mod object;
 mod print;
 mod repeat;
 mod ring;
+mod scx;
 mod storage;
 mod task;
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub(crate) use cpumask::fill as fill_mask;
 use crate::effects::{Effect, effects};
 use crate::machine::Machine;
 use crate::references::Misuse;
-use crate::run::Callbacks;
+use crate::run::{Callbacks, Stop};
 use rota_bytecode::Fault;
 use std::collections::BTreeMap;
 
@@ -47,6 +48,8 @@ pub(crate) enum Answer {
     Misuse(Misuse),
     /// It ends the program at once, which returns this.
     Throw(u64),
+    /// A callback of the scheduler that it led to was stopped.
+    Stop(Stop),
 }
 
 /// A function that is simulated.
@@ -130,6 +133,7 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
 
 /// Every simulated kernel function: its name, what it does.
 const KFUNCS: &[(&str, KernelFunction)] = &[
+    ("__scx_bpf_dsq_insert_vtime", scx::insert_vtime_args),
     ("bpf_arena_alloc_pages", arena::alloc_pages),
     ("bpf_arena_free_pages", arena::free_pages),
     ("bpf_cast_to_kern_ctx", numbers::itself),
@@ -253,6 +257,23 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_wq_set_callback", timer::set_work),
     ("bpf_wq_set_callback_impl", timer::set_work),
     ("bpf_wq_start", timer::start_work),
+    ("scx_bpf_create_dsq", scx::create_dsq),
+    ("scx_bpf_destroy_dsq", scx::destroy_dsq),
+    ("scx_bpf_dsq_insert", scx::insert),
+    ("scx_bpf_dsq_insert___v2", scx::insert),
+    ("scx_bpf_dsq_insert_vtime", scx::insert_vtime),
+    ("scx_bpf_dsq_move_to_local", scx::move_to_local),
+    ("scx_bpf_dsq_nr_queued", scx::nr_queued),
+    ("scx_bpf_error_bstr", scx::error),
+    ("scx_bpf_exit_bstr", scx::exit),
+    ("scx_bpf_kick_cpu", scx::kick_cpu),
+    ("scx_bpf_now", scx::now),
+    ("scx_bpf_nr_cpu_ids", scx::nr_cpu_ids),
+    ("scx_bpf_select_cpu_dfl", scx::select_cpu_dfl),
+    ("scx_bpf_task_cpu", scx::task_cpu),
+    ("scx_bpf_task_running", scx::task_running),
+    ("scx_bpf_task_set_dsq_vtime", scx::set_vtime),
+    ("scx_bpf_task_set_slice", scx::set_slice),
 ];
 
 /// Every simulated helper, by its number.
