@@ -56,7 +56,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn collect(&mut self, ty: TypeId, at: u64, depth: u32) {
-        // Nothing has so large a type either.
+        // Real types are neither nested so deep nor so large.
         let goes_on = depth > 0 && at <= u64::from(u32::MAX);
         let Some(looks) = self.looks.checked_sub(1).filter(|_| goes_on) else { return };
         self.looks = looks;
