@@ -8,10 +8,13 @@
 mod btf;
 mod demo;
 mod format;
+mod fuzz;
+mod fuzz_status;
 mod install;
 mod output;
 mod phases;
 mod process;
+mod soak;
 mod tidy;
 mod tools;
 mod workspace;
@@ -33,6 +36,12 @@ cargo xtask COMMAND: everything that one does while developing Rota.
   ci                  what .ci/run calls: the same as test
   bless [PHASE...]    runs the tests (phases unit and vm) and rewrites the expectation files;
                       look at `git diff` afterwards
+  fuzz [TARGET...] [--seconds N]
+                      lets libFuzzer look for inputs that break something, a minute for each target,
+                      and rewrites fuzz/corpus; `fuzz TARGET FILE` repeats an input
+  soak [--programs N] [--seed N] [--jobs N] [--seconds N]
+                      the long runs: a million random programs through both engines, then every
+                      fuzzer for ten minutes
   btf                 rewrites data/btf, the types of the supported kernels, from the pinned kernels
   fmt                 formats all Rust and C
   tidy                the textual rules alone; takes less than a second
@@ -82,6 +91,8 @@ fn run(args: &[String]) -> Result<Outcome> {
         "bless" => phases::run(&Workspace::find()?, rest, phases::Mode::Bless),
         "demo" => demo::run(&Workspace::find()?, rest),
         "vm" => demo::vm(&Workspace::find()?, rest),
+        "fuzz" => fuzz::run(&Workspace::find()?, rest),
+        "soak" => soak::run(&Workspace::find()?, rest),
         "btf" => no_more(rest, command).and_then(|()| btf::run(&Workspace::find()?)),
         "fmt" => no_more(rest, command).and_then(|()| format::apply(&Workspace::find()?)),
         "tidy" => no_more(rest, command).and_then(|()| tidy::run(&Workspace::find()?)),

@@ -114,6 +114,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         pacman: "zstd",
         for_demo: true,
     },
+    Tool {
+        programs: &["xz"],
+        instead: &[],
+        what_for: "unpacks the source of a kernel",
+        apt: &["xz-utils"],
+        dnf: "xz",
+        pacman: "xz",
+        for_demo: false,
+    },
     util_linux(
         &["setpriv"],
         "starts the programs of a virtual machine; tests drop privileges",

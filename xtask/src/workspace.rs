@@ -80,8 +80,14 @@ impl Workspace {
     /// Makes the target folder this work tree's own until the lock is dropped.
     pub(crate) fn lock_target(&self) -> Result<TargetLock> {
         lock_folder(&self.target, &self.identity()?, complain, || {
-            if !process::succeeds(process::cargo(self).args(["clean", "--workspace", "--quiet"]))? {
-                bail!("cargo clean failed in {}", self.target.display());
+            let host = host();
+            // The second is what fuzzers and long runs are built with.
+            for kind in [&[][..], &["--profile", "soak", "--target", &host]] {
+                let mut clean = process::cargo(self);
+                clean.args(["clean", "--workspace", "--quiet"]).args(kind);
+                if !process::succeeds(&mut clean)? {
+                    bail!("cargo clean failed in {}", self.target.display());
+                }
             }
             Ok(())
         })
@@ -94,6 +100,11 @@ impl Workspace {
         let birth_ns = birth.map_or(0, |age| age.as_nanos());
         Ok(format!("{} {}:{} {birth_ns}\n", self.root.display(), meta.dev(), meta.ino()))
     }
+}
+
+/// The machine that we build on, by the name that compilers have for it.
+pub(crate) fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 /// Where everything is kept that should survive a fresh clone.

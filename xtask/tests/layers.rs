@@ -45,6 +45,19 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
     ),
     ("rota", 5, ALL),
     ("rota-vmtest", 9, &[]),
+    (
+        "rota-fuzz",
+        9,
+        &[
+            "rota-topology",
+            "rota-object",
+            "rota-bytecode",
+            "rota-programs",
+            "rota-sim",
+            "rota-inspect",
+            "rota-workload",
+        ],
+    ),
     ("xtask", 9, &[]),
 ];
 
@@ -71,6 +84,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("corosensei", "rota-bytecode"),
     ("libbpf", "rota-kernel"),
     ("clang", "rota-programs"),
+    ("libfuzzer", "rota-fuzz"),
     ("parquet", "rota-trace"),
     ("arrow", "rota-trace"),
 ];

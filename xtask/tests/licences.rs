@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cargo_metadata::MetadataCommand;
+use cargo_metadata::{CargoOpt, MetadataCommand};
 
 /// Licences that we may combine with ours. Apache-2.0 asks for version 3 of the GPL, which "or
 /// later" allows.
@@ -20,6 +20,7 @@ const GOOD: &[&str] = &[
     "LGPL-2.1-only",
     "MIT",
     "MIT-0",
+    "NCSA",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
@@ -81,7 +82,7 @@ fn every_dependency_has_a_good_licence() {
     let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut command = MetadataCommand::new();
     command.manifest_path(manifest).other_options(["--filter-platform".to_owned(), host]);
-    let metadata = command.exec().unwrap();
+    let metadata = command.features(CargoOpt::AllFeatures).exec().unwrap();
     let mut bad = Vec::new();
     for package in &metadata.packages {
         let licence = package.license.as_deref().unwrap_or_default();

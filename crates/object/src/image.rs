@@ -6,6 +6,7 @@
 
 use crate::btf::TypeId;
 use crate::insn::Insn;
+use crate::link::LinkError;
 use std::collections::BTreeMap;
 
 /// Number of a function in [`Image::functions`].
@@ -166,7 +167,8 @@ pub struct MapDef {
     pub key_size: u32,
     /// Size of a value in bytes.
     pub value_size: u32,
-    /// Number of entries; pages, of an arena.
+    /// Number of entries; pages, of an arena. A `perf_event_array` of 0 gets as many as the machine
+    /// has CPUs.
     pub max_entries: u32,
     /// `BPF_F_…`.
     pub flags: u32,
@@ -192,6 +194,8 @@ pub struct MapDef {
     pub inner: Option<Box<MapDef>>,
     /// Maps that a map of maps holds at first, by index.
     pub slots: Vec<(u32, MapId)>,
+    /// Programs that a `prog_array` holds at first, by index.
+    pub programs: Vec<(u32, FunctionId)>,
 }
 
 impl MapDef {
@@ -256,4 +260,6 @@ pub struct Image {
     pub variables: Vec<Variable>,
     /// The tables of callbacks.
     pub tables: Vec<Table>,
+    /// What may keep the object from being loaded, but can't be told from the kernel's types.
+    pub unknown: Vec<LinkError>,
 }

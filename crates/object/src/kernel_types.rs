@@ -162,6 +162,11 @@ impl KernelTypes {
         self.find(name, |ty| matches!(ty, Type::Func { .. }))
     }
 
+    /// The typedef with this name.
+    pub fn typedef(&self, name: &str) -> Option<TypeId> {
+        self.find(name, |ty| matches!(ty, Type::Typedef { .. }))
+    }
+
     /// The variable with this name.
     pub fn variable(&self, name: &str) -> Option<TypeId> {
         self.find(name, |ty| matches!(ty, Type::Var { .. }))
@@ -194,6 +199,11 @@ impl KernelTypes {
         let tail = self.by_name.get(from..).unwrap_or(&[]);
         let len = tail.partition_point(|id| name_of(id) == wanted);
         tail.get(..len).unwrap_or(&[])
+    }
+
+    /// Whether the types are a part of the kernel's only.
+    pub(crate) fn is_abridged(&self) -> bool {
+        !self.left_out.is_empty()
     }
 
     /// Whether only the name of a type is left in a minimised file.

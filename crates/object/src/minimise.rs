@@ -104,20 +104,30 @@ fn per_cpu(btf: &Btf) -> Vec<(TypeId, u32, u32)> {
         Type::DataSec { name, vars, .. } if btf.text(*name) == ".data..percpu" => Some(vars),
         _ => None,
     });
-    let wanted = |var: &&(TypeId, u32, u32)| {
-        let Type::Var { target, .. } = btf.get(var.0) else { return false };
-        // A structure with members would bring in all that it holds by value.
-        let (_, ty) = btf.resolve(*target);
-        !matches!(ty, Type::Struct { .. }) || is_wanted(btf, ty)
-    };
+    let wanted = |var: &&(TypeId, u32, u32)| matches!(btf.get(var.0), Type::Var { target, .. } if keeps_variable(btf, *target));
     sections.flatten().filter(wanted).copied().collect()
 }
 
-/// A function of sched_ext. Some kernels lack the remark on old ones, by which functions that
-/// programs may call are known; loaders go by the name alone.
+/// Whether a variable of this type would be kept, whatever its name.
+pub(crate) fn keeps_variable(btf: &Btf, ty: TypeId) -> bool {
+    let (_, ty) = btf.resolve(ty);
+    // A structure with members would bring in all that it holds by value.
+    !matches!(ty, Type::Struct { .. }) || is_wanted(btf, ty)
+}
+
+/// Whether all functions or typedefs are kept whose names start like this one.
+pub(crate) fn keeps_all_like(name: &str) -> bool {
+    is_of_scx(name) || TYPEDEFS.iter().any(|start| name.starts_with(start))
+}
+
+/// A function of sched_ext: one that programs may call, which loaders find by its name alone, and
+/// some kernels lack the remark on old ones; or one that libraries of schedulers attach to.
 fn is_scx_function(btf: &Btf, ty: &Type) -> bool {
-    let Type::Func { name, .. } = ty else { return false };
-    btf.text(*name).trim_start_matches('_').starts_with("scx_bpf_")
+    matches!(ty, Type::Func { name, .. } if is_of_scx(btf.text(*name)))
+}
+
+fn is_of_scx(name: &str) -> bool {
+    ["scx_bpf_", "bpf_scx_"].iter().any(|start| name.trim_start_matches('_').starts_with(start))
 }
 
 fn is_wanted(btf: &Btf, ty: &Type) -> bool {
@@ -142,6 +152,10 @@ impl Kept<'_> {
         let mut waiting = vec![(id, Some(distance))];
         while let Some((id, left)) = waiting.pop() {
             if id.0 == 0 || self.distances.get(&id).is_some_and(|known| *known >= left) {
+                continue;
+            }
+            // No type should be one of a section; the only one that is kept is written anew.
+            if matches!(self.btf.get(id), Type::DataSec { .. }) {
                 continue;
             }
             self.distances.insert(id, left);
@@ -246,7 +260,6 @@ impl<'a> Writer<'a> {
                 };
                 Type::Modifier { kind, target: self.id(target) }
             }
-            Type::DataSec { .. } => Type::Void,
             named => self.renamed(named),
         }
     }

@@ -4,7 +4,7 @@
 use crate::btf::{Member, TypeId};
 use crate::btf_decl::{Enumerator, Type};
 use crate::btf_write::BtfBuilder;
-use crate::kernel_types::KernelTypes;
+use crate::kernel_types::{KernelTypes, LEFT_OUT};
 
 /// Types in the making, with what all of them need. Type 1 is `int`, 2 is `u64`.
 pub(crate) struct Types(pub(crate) BtfBuilder);
@@ -61,6 +61,14 @@ impl Types {
     pub(crate) fn typedef(&mut self, name: &str, target: TypeId) -> TypeId {
         let name = self.0.name(name);
         self.0.add(Type::Typedef { name, target })
+    }
+
+    /// A structure of which only the name is kept.
+    pub(crate) fn leave_out(&mut self, name: &str) {
+        let name = self.0.name(name);
+        let target = self.0.add(Type::Forward { name, union: false });
+        let text = self.0.name(LEFT_OUT);
+        self.0.add(Type::DeclTag { text, target, component: -1, attribute: false });
     }
 
     pub(crate) fn kernel(self) -> KernelTypes {

@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 
 static KERNEL: LazyLock<KernelTypes> = LazyLock::new(|| KernelTypes::builtin("7.3").unwrap());
 
-const OBJECTS: [&[u8]; 4] = [
+const OBJECTS: [&[u8]; 5] = [
     rota_programs::simple::OBJECT,
     rota_programs::test::DOORS,
     rota_programs::test::CORE,
     rota_programs::test::ARENA,
+    rota_programs::test::OPEN_QUESTIONS,
 ];
 
 fn link(bytes: &[u8]) -> Option<Image> {
@@ -74,7 +75,7 @@ proptest! {
 
     #[test]
     fn bytes_changed_anywhere(
-        which in 0usize..4,
+        which in 0..OBJECTS.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let mut damaged = OBJECTS[which].to_vec();

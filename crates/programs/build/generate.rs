@@ -41,11 +41,14 @@ fn table(name: &str, doc: &str, entries: impl Iterator<Item = (String, String)>)
 }
 
 /// The module of the test objects.
-pub(crate) fn test_module(constants: &str, cases: &[String]) -> String {
-    let entries = cases.iter().map(|name| (name.clone(), name.to_uppercase()));
-    let cases = table("CASES", "Objects whose programs say what they must return.", entries);
+pub(crate) fn test_module(constants: &str, all: &[String], cases: &[String]) -> String {
+    let table = |name, doc, objects: &[String]| {
+        table(name, doc, objects.iter().map(|name| (name.clone(), name.to_uppercase())))
+    };
+    let all = table("ALL", "Every one of them, with its name.", all);
+    let cases = table("CASES", "Objects whose programs say what they must return.", cases);
     format!(
-        "/// Objects for tests: small, and many of them wrong on purpose.\npub mod test {{\n{constants}{cases}}}\n"
+        "/// Objects for tests: small, and many of them wrong on purpose.\npub mod test {{\n{constants}{all}{cases}}}\n"
     )
 }
 

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     source += &generate::list(&names);
     let mut tests = String::new();
-    let mut cases = Vec::new();
+    let (mut all, mut cases) = (Vec::new(), Vec::new());
     for file in sources(&bpf.join("test"))? {
         let name = Unit::new(&file)?.name;
         let is_case = file.parent().is_some_and(|folder| folder.ends_with("case"));
@@ -41,10 +41,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let object = compiler.compile(&bpf, &file, &out, set)?;
         tests += &generate::bytes(&name.to_uppercase(), &object);
         if is_case {
-            cases.push(name);
+            cases.push(name.clone());
         }
+        all.push(name);
     }
-    source += &generate::test_module(&tests, &cases);
+    source += &generate::test_module(&tests, &all, &cases);
     fs::write(out.join("objects.rs"), source)?;
     Ok(())
 }

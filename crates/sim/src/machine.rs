@@ -44,7 +44,7 @@ pub struct Shape {
     pub seed: u64,
     /// How code is executed.
     pub mode: Mode,
-    /// How many instructions one call may execute.
+    /// How many instructions one call may execute, with all that it calls back.
     pub budget: u64,
 }
 
@@ -152,7 +152,7 @@ impl Machine {
         let addresses = code.operands().iter().map(|operand| match *operand {
             Operand::Map(id) => maps.get(id.0 as usize).map_or(0, |m| m.address),
             Operand::MapValue(id, offset) => {
-                maps.get(id.0 as usize).map_or(0, |m| m.values + offset)
+                maps.get(id.0 as usize).map_or(0, |m| m.values.wrapping_add(offset))
             }
             Operand::Function(id) => FUNCTIONS + u64::from(id.0),
             // A program asks only whether the function is there.

@@ -5,7 +5,7 @@ use crate::kernel::Answer;
 use crate::machine::{Machine, STACKS};
 use crate::references::Misuse;
 use rota_bytecode::{
-    Callee, Execution, Fault, MemoryError, Place, Spot, Start, StartError, Step, Trap,
+    Callee, Execution, Fault, MemoryError, Place, Spot, Start, StartError, Step, Trap, TrapKind,
 };
 use rota_object::FunctionId;
 use std::fmt;
@@ -15,7 +15,7 @@ use std::fmt;
 pub enum StopKind {
     /// A program did what it must not.
     #[error("{0}")]
-    Trap(#[from] rota_bytecode::TrapKind),
+    Trap(#[from] TrapKind),
     /// It gave a kernel function memory that can't be reached so.
     #[error("{name}: {fault}")]
     Argument {
@@ -135,7 +135,9 @@ impl Machine {
 
     fn run_frames(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
-        let first = self.frame(function, args, None);
+        // What is called back uses up what is left, so a loop of calls ends as any other.
+        let mut budget = self.shape.budget;
+        let first = self.frame(function, args, None, budget);
         let mut frames = vec![first.map_err(|kind| Stop::new(kind, None))?];
         let mut value = 0;
         while let Some(mut frame) = frames.pop() {
@@ -164,7 +166,8 @@ impl Machine {
                         }
                     }
                 }
-                Step::Return { value: returned, .. } => {
+                Step::Return { value: returned, insns } => {
+                    budget = budget.saturating_sub(insns);
                     self.depth -= 1;
                     self.check_end(self.depth)?;
                     match frame.caller {
@@ -173,7 +176,7 @@ impl Machine {
                     }
                 }
             };
-            value = self.call_back(&mut frames, callbacks, last)?;
+            value = self.call_back(&mut frames, callbacks, last, budget)?;
         }
         Ok(value)
     }
@@ -189,6 +192,7 @@ impl Machine {
         frames: &mut Vec<Frame>,
         mut callbacks: Box<dyn Callbacks>,
         last: Option<u64>,
+        budget: u64,
     ) -> Result<u64, Stop> {
         let next = callbacks.next(self, last).map_err(|fault| {
             let name = "a function that calls back".to_owned();
@@ -196,9 +200,10 @@ impl Machine {
         });
         let pushed = next.and_then(|next| match next {
             Next::Done(value) => Ok(value),
+            Next::Call(..) if budget == 0 => Err(TrapKind::Budget.into()),
             Next::Call(address, args) => {
                 let function = self.function_at(address).ok_or(StopKind::Callback(address))?;
-                frames.push(self.frame(function, args, Some(callbacks))?);
+                frames.push(self.frame(function, args, Some(callbacks), budget)?);
                 Ok(0)
             }
         });
@@ -212,9 +217,10 @@ impl Machine {
         function: FunctionId,
         args: [u64; 5],
         caller: Option<Box<dyn Callbacks>>,
+        budget: u64,
     ) -> Result<Frame, StopKind> {
         let stack = self.stack(self.depth).ok_or(StopKind::Deep(STACKS))?;
-        let start = Start { function, args, stack, budget: self.shape.budget };
+        let start = Start { function, args, stack, budget };
         let execution = Execution::start(self.shape.mode, self.instance(), &start)?;
         self.depth += 1;
         Ok(Frame { execution, caller })

@@ -36,6 +36,10 @@ pub struct MemoryTree {
     files: BTreeMap<String, Vec<u8>>,
 }
 
+/// How many bytes of lines a text can stand for when its braces are written out: twice as much as
+/// the largest machine has.
+const WRITTEN_OUT_MAX: usize = 64 << 20;
+
 /// A line of a tree's text form that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -82,12 +86,13 @@ impl MemoryTree {
     /// gets a newline at its end, as in sysfs.
     pub fn from_text(text: &str) -> Result<Self, TreeTextError> {
         let mut tree = Self::new();
+        let mut room = WRITTEN_OUT_MAX;
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            tree.insert_line(line)
+            tree.insert_line(line, &mut room)
                 .map_err(|problem| TreeTextError { line: number + 1, problem })?;
         }
         Ok(tree)
@@ -133,7 +138,7 @@ impl MemoryTree {
         }
     }
 
-    fn insert_line(&mut self, line: &str) -> Result<(), String> {
+    fn insert_line(&mut self, line: &str, room: &mut usize) -> Result<(), String> {
         let (path, value) = line.split_once('=').ok_or("expected `path = value`, found no '='")?;
         let (path, value) = (path.trim_end(), unescape(value.trim_start())?);
         let Some((before, rest)) = path.split_once('{') else {
@@ -143,6 +148,8 @@ impl MemoryTree {
         let (list, after) = rest.split_once('}').ok_or("a '{' in the path has no '}'")?;
         let numbers = CpuMask::from_list(list).map_err(|error| error.to_string())?;
         let value = String::from_utf8(value).map_err(|_| "braces need a value in UTF-8")?;
+        let left = numbers.count().checked_mul(line.len()).and_then(|all| room.checked_sub(all));
+        *room = left.ok_or("the braces stand for more files than any machine has")?;
         for number in &numbers {
             let mut value = expand(&value, number.0)?;
             value.push('\n');

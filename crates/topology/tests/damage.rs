@@ -193,6 +193,9 @@ fn tree_text_errors() {
     };
     check("# fine\n\nonline", "line 3: expected `path = value`, found no '='");
     check("cpu{0-/a = 1", "line 1: a '{' in the path has no '}'");
+    // Few bytes that stand for many.
+    let many = "cpu{0-1048575}/a = 1\n".repeat(4);
+    check(&many, "line 4: the braces stand for more files than any machine has");
     check(
         "cpu{0-}/a = 1",
         "line 1: CPU mask, at offset 2: expected the last CPU of the range, found the end",

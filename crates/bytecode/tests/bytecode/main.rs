@@ -5,6 +5,7 @@ mod asm;
 mod checks;
 mod control;
 mod families;
+mod generate;
 mod machine;
 mod random;
 mod sandbox;

@@ -42,8 +42,9 @@ pub fn to_json(found: &Description) -> String {
     let kernels = found.kernels.iter().map(|kernel| {
         json!({
             "kernel": kernel.kernel,
-            "loads": kernel.missing.is_empty(),
+            "loads": kernel.loads(),
             "missing": kernel.missing,
+            "unknown": kernel.unknown,
             "without": kernel.without,
         })
     });

@@ -57,6 +57,9 @@ pub struct Fit {
     pub kernel: String,
     /// What keeps the object from being loaded, each in a line.
     pub missing: Vec<String>,
+    /// What may keep it from being loaded, but can't be told from the kernel's types, each in a
+    /// line.
+    pub unknown: Vec<String>,
     /// What the kernel lacks and the object can do without, each in a line.
     pub without: Vec<String>,
 }
@@ -107,19 +110,37 @@ fn variable(btf: &Btf, global: &Global) -> Variable {
 }
 
 fn fit(object: &Object, kernel: &KernelTypes) -> Fit {
-    let (missing, without) = match object.link(kernel) {
-        Ok(image) => (Vec::new(), without(&image)),
-        Err(LinkErrors(errors)) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
+    let kernel_name = kernel.shown_name();
+    let (problems, without) = match object.link(kernel) {
+        Ok(image) => (image.unknown.clone(), without(&image, &kernel_name)),
+        Err(LinkErrors(errors)) => (errors, Vec::new()),
     };
-    Fit { kernel: kernel.shown_name(), missing, without }
+    let lines = |unknown: bool| {
+        let these = problems.iter().filter(|e| e.problem.is_unknown() == unknown);
+        these.map(ToString::to_string).collect()
+    };
+    Fit { missing: lines(false), unknown: lines(true), kernel: kernel_name, without }
+}
+
+impl Fit {
+    /// Whether the kernel's loader takes the object; `None` if that can't be told from its types.
+    pub fn loads(&self) -> Option<bool> {
+        match (self.missing.is_empty(), self.unknown.is_empty()) {
+            (true, true) => Some(true),
+            (true, false) => None,
+            (false, _) => Some(false),
+        }
+    }
 }
 
 /// What an image was linked without.
-fn without(image: &Image) -> Vec<String> {
+fn without(image: &Image, kernel: &str) -> Vec<String> {
     let poisoned = image.functions.iter().flat_map(|f| f.poisoned.values());
     let mut lines: Vec<String> = poisoned.cloned().collect();
-    let variables = image.variables.iter().filter(|v| v.var.is_none());
-    lines.extend(variables.map(|v| format!("variable {} does not exist", v.name)));
+    let told = |name: &str| image.unknown.iter().any(|e| e.symbol == name);
+    let absent = image.variables.iter().filter(|v| v.var.is_none() && !told(&v.name));
+    let words = |name: &str| format!("symbol {name} is not among the types of {kernel}");
+    lines.extend(absent.map(|v| words(&v.name)));
     lines.sort_unstable();
     lines.dedup();
     lines

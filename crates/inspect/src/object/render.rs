@@ -5,6 +5,9 @@ use crate::object::{Description, Fit};
 use rota_object::Taken;
 use std::fmt::Write;
 
+/// The kind of map that gets as many entries as the machine has CPUs (kernel: `enum bpf_map_type`).
+const PERF_EVENT_ARRAY: u32 = 4;
+
 /// The description of an object, ending in a line break.
 pub fn table(found: &Description) -> String {
     let mut out = String::new();
@@ -30,7 +33,11 @@ pub fn table(found: &Description) -> String {
         let kind = found.map_kinds.get(&map.kind).cloned().unwrap_or_default();
         let kind = if map.data { "data".to_owned() } else { kind };
         let sizes = format!("key {} B, value {} B", map.key_size, map.value_size);
-        vec![map.name.clone(), kind, sizes, format!("{} entries", map.max_entries)]
+        let entries = match (map.kind, map.max_entries) {
+            (PERF_EVENT_ARRAY, 0) => "an entry for each CPU".to_owned(),
+            (_, entries) => format!("{entries} entries"),
+        };
+        vec![map.name.clone(), kind, sizes, entries]
     });
     section(&mut out, "maps", &rows.collect::<Vec<_>>());
     let rows = found.globals.iter().map(|global| {
@@ -52,13 +59,15 @@ pub fn table(found: &Description) -> String {
 }
 
 fn kernel(out: &mut String, fit: &Fit) {
-    if fit.missing.is_empty() {
-        line(out, &format!("{}: has all that it needs", fit.kernel));
-        fit.without.iter().for_each(|words| line(out, &format!("  without: {words}")));
-    } else {
-        line(out, &format!("{}: cannot load it", fit.kernel));
-        fit.missing.iter().for_each(|words| line(out, &format!("  {words}")));
-    }
+    let verdict = match fit.loads() {
+        Some(true) => "has all that it needs",
+        Some(false) => "cannot load it",
+        None => "may have all that it needs",
+    };
+    line(out, &format!("{}: {verdict}", fit.kernel));
+    fit.missing.iter().for_each(|words| line(out, &format!("  {words}")));
+    fit.unknown.iter().for_each(|words| line(out, &format!("  not known: {words}")));
+    fit.without.iter().for_each(|words| line(out, &format!("  without: {words}")));
 }
 
 fn taken(list: &[Taken]) -> Vec<Vec<String>> {

@@ -150,6 +150,11 @@ impl Code {
         Some(self.source_line(btf, self.lines.get(after.checked_sub(1)?)?))
     }
 
+    /// Where it starts in its section, in bytes.
+    pub(crate) fn starts_at(&self) -> u64 {
+        u64::from(self.start) * INSN_BYTES as u64
+    }
+
     fn insn(&self, line: &LineInfo) -> u32 {
         (line.offset / INSN_BYTES as u32).saturating_sub(self.start)
     }

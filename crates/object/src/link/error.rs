@@ -29,8 +29,8 @@ pub enum Problem {
     NoVariable,
     /// The variable is of another type: the object's, the kernel's.
     VariableType(String, String),
-    /// A symbol of any type that the kernel's type information doesn't have.
-    NoSymbol,
+    /// A symbol that was asked for without a type, which only the running kernel can look up.
+    UntypedSymbol,
     /// An undefined symbol without a type.
     Untyped,
     /// The kernel's configuration has no such value.
@@ -41,16 +41,35 @@ pub enum Problem {
     UnknownVirtual,
     /// Types nested too deeply to compare.
     TooDeep,
-    /// The kernel has no such table of callbacks.
-    NoTable,
+    /// The kernel has no such table of callbacks: its type.
+    NoTable(String),
     /// A member of a table, which the kernel doesn't have, is set.
     NoMember(String),
     /// A member of a table that the kernel has in another form.
     Member(String),
     /// A CO-RE relocation that no loader accepts.
     Relocation(String),
+    /// The kernel has nothing of this name that a program could be attached to.
+    NoTarget(String),
+    /// The kernel has no such kind of map, by its number.
+    NoMapKind(u32),
+    /// A map has no number of entries.
+    NoEntries,
+    /// A function jumps through a table, which Rota cannot link.
+    JumpTable,
+    /// A function jumps through a table, which the kernel cannot.
+    NoJumpTable,
+    /// Something that the kernel may have, but that its abridged types leave out, in words.
+    LeftOut(String),
     /// Something in the object that doesn't fit together.
     Object(String),
+}
+
+impl Problem {
+    /// Whether the kernel may have no objection: it can't be told from its types.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::UntypedSymbol | Self::NoEntries | Self::JumpTable | Self::LeftOut(_))
+    }
 }
 
 impl fmt::Display for LinkError {
@@ -66,10 +85,13 @@ impl fmt::Display for LinkError {
             }
             Problem::NoVariable => write!(f, "{kernel} has no variable {symbol}"),
             Problem::VariableType(ours, theirs) => {
-                write!(f, "the variable {symbol} is a {theirs} in {kernel}, not a {ours}")
+                write!(f, "the variable {symbol} has the type {theirs} in {kernel}, not {ours}")
             }
-            Problem::NoSymbol => {
-                write!(f, "the type information of {kernel} has no symbol {symbol}")
+            Problem::UntypedSymbol => {
+                write!(
+                    f,
+                    "only a running {kernel} can tell where the symbol {symbol} is, which has no type"
+                )
             }
             Problem::Untyped => {
                 write!(
@@ -83,9 +105,36 @@ impl fmt::Display for LinkError {
             }
             Problem::UnknownVirtual => write!(f, "no loader knows the value {symbol}"),
             Problem::TooDeep => write!(f, "the type of {symbol} is nested too deeply to compare"),
-            Problem::NoTable => write!(f, "{kernel} has no table of callbacks {symbol}"),
+            Problem::NoTable(kind) => {
+                write!(f, "{kernel} has no table of callbacks {kind}, which {symbol} is")
+            }
             Problem::NoMember(member) => {
                 write!(f, "{symbol} sets the member {member}, which {kernel} does not have")
+            }
+            Problem::NoTarget(target) => {
+                write!(f, "{symbol} is attached to the {target}, which {kernel} does not have")
+            }
+            Problem::NoMapKind(kind) => {
+                write!(f, "the map {symbol} is of the kind {kind}, which {kernel} does not have")
+            }
+            Problem::NoEntries => {
+                write!(f, "the map {symbol} has no entries; who loads it has to set their number")
+            }
+            Problem::JumpTable => {
+                write!(
+                    f,
+                    "{symbol} jumps through a table, which Rota cannot link; compile it with -fno-jump-tables"
+                )
+            }
+            Problem::NoJumpTable => {
+                write!(f, "{symbol} jumps through a table, which {kernel} cannot")
+            }
+            Problem::LeftOut(what) => {
+                write!(
+                    f,
+                    "{symbol}: {kernel} may have the {what}, but the types that Rota keeps of it leave that out; \
+                     link against all of its types (/sys/kernel/btf/vmlinux)"
+                )
             }
             Problem::Member(text) | Problem::Relocation(text) | Problem::Object(text) => {
                 write!(f, "{symbol}: {text}")

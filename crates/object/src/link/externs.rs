@@ -9,6 +9,7 @@ use crate::elf::File;
 use crate::image::{Kfunc, Variable};
 use crate::kernel_types::KernelTypes;
 use crate::link::error::Problem;
+use crate::minimise;
 use crate::name::essential;
 use crate::relocate::compat::{Pair, TooDeep, name_of};
 use object::{Object as _, ObjectSymbol, SymbolKind};
@@ -275,15 +276,15 @@ pub(crate) fn variable(
 ) -> Result<Variable, Problem> {
     let name = wanted.name.clone();
     if ty == TypeId(0) {
-        // Any symbol: the kernel's table of symbols would have it, type information may not.
-        let known = kernel.variable(&name).or_else(|| kernel.function(&name));
-        let size = 0;
-        return match known {
-            None if !wanted.weak => Err(Problem::NoSymbol),
-            var => Ok(Variable { per_cpu: false, name, var, size }),
-        };
+        // Any symbol: a loader looks for it in the running kernel's table of symbols, which has more
+        // than its types do.
+        let var = kernel.variable(&name).or_else(|| kernel.function(&name));
+        return Ok(Variable { per_cpu: false, name, var, size: 0 });
     }
     let Some(var) = kernel.variable(&name) else {
+        if kernel.is_abridged() && !minimise::keeps_variable(local, ty) {
+            return Err(Problem::LeftOut("variable".into()));
+        }
         let absent = Variable { name, var: None, size: 0, per_cpu: false };
         return if wanted.weak { Ok(absent) } else { Err(Problem::NoVariable) };
     };

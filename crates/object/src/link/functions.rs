@@ -97,8 +97,7 @@ impl Linker<'_> {
                 // What is not resolved was told before.
                 None if matches!(target, Target::Extern(_)) => {}
                 None => {
-                    let text = "it refers to something that is neither map, variable nor function";
-                    let problem = Problem::Object(text.to_owned());
+                    let problem = self.unlinkable(target);
                     self.error(&code.name, Some((number, at)), problem);
                 }
             }
@@ -128,6 +127,20 @@ impl Linker<'_> {
                 Some((Operand::MapValue(map, at), pseudo::MAP_VALUE))
             }
             (Target::Place(..), false) => None,
+        }
+    }
+
+    /// Why something that an instruction names cannot be linked.
+    fn unlinkable(&self, target: Target) -> Problem {
+        match target {
+            Target::Place(section, _) if self.maps.is_jump_tables(section) => {
+                let known = self.kernel.enumerator("BPF_MAP_TYPE_INSN_ARRAY");
+                if known.is_some() { Problem::JumpTable } else { Problem::NoJumpTable }
+            }
+            _ => {
+                let text = "it refers to something that is neither map, variable nor function";
+                Problem::Object(text.to_owned())
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Maps: those that an object defines, and those that hold its data sections.
 
-use crate::btf::{Btf, Member, TypeId};
+use crate::btf::{Btf, TypeId};
 use crate::btf_decl::Type;
 use crate::elf::{File, ObjectError, is_data};
 use crate::image::{MapDef, MapId};
-use crate::link::structures;
+use crate::link::definition::{PROG_ARRAY, definition};
 use object::{
     Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind,
     SymbolKind,
@@ -14,18 +14,19 @@ use std::collections::BTreeMap;
 
 /// Kinds of map (kernel: `enum bpf_map_type`).
 const ARRAY: u32 = 2;
-const ARRAY_OF_MAPS: u32 = 12;
-const HASH_OF_MAPS: u32 = 13;
-const RINGBUF: u32 = 27;
-const USER_RINGBUF: u32 = 31;
+const PERF_EVENT_ARRAY: u32 = 4;
 const ARENA: u32 = 33;
+
+/// Kinds of map that may have no number of entries: storages, tables of callbacks, and
+/// [`PERF_EVENT_ARRAY`].
+const WITHOUT_ENTRIES: [u32; 8] = [PERF_EVENT_ARRAY, 19, 21, 24, 26, 28, 29, 32];
 
 /// Flags of maps (kernel: `include/uapi/linux/bpf.h`).
 const RDONLY_PROG: u32 = 1 << 7;
 const MMAPABLE: u32 = 1 << 10;
 
 /// Size of a page in bytes, of which arenas and rings are made.
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// The section of an arena's globals.
 const ARENA_SECTION: &str = ".addr_space.1";
@@ -40,6 +41,10 @@ pub(crate) struct Maps {
     sections: BTreeMap<usize, MapId>,
     /// The arena's globals, if there are any.
     arena: Option<(usize, MapId)>,
+    /// Programs in a `prog_array`: the map, the slot, and the place of the program.
+    pub(crate) programs: Vec<(MapId, u32, SectionIndex, u64)>,
+    /// The section of the tables that functions jump through.
+    jump_tables: Option<SectionIndex>,
 }
 
 impl Maps {
@@ -49,6 +54,7 @@ impl Maps {
         maps.read_definitions(file, btf)?;
         maps.read_sections(file, btf)?;
         maps.read_arena(file, at_end)?;
+        maps.jump_tables = file.section_by_name(".jumptables").map(|s| s.index());
         Ok(maps)
     }
 
@@ -64,6 +70,11 @@ impl Maps {
             return Some((map, self.all.get(map.0 as usize)?.initial_at));
         }
         self.sections.get(&section.0).map(|&map| (map, 0))
+    }
+
+    /// Whether a section holds the tables that functions jump through.
+    pub(crate) fn is_jump_tables(&self, section: SectionIndex) -> bool {
+        self.jump_tables == Some(section)
     }
 
     pub(crate) fn add(&mut self, map: MapDef) -> MapId {
@@ -106,7 +117,7 @@ impl Maps {
         Ok(())
     }
 
-    /// Puts a map into a slot of a map of maps.
+    /// Puts a map into a slot of a map of maps, or a program into one of a `prog_array`.
     fn fill_slot(
         &mut self,
         file: &File<'_>,
@@ -124,11 +135,17 @@ impl Maps {
         let start = values.map(|m| u64::from(m.offset_bits / 8));
         let slot = start.and_then(|start| offset.checked_sub(start)).filter(|at| at % 8 == 0);
         let slot = slot.ok_or_else(|| damaged("an initial value that is no slot"))? / 8;
-        let place = symbol.section_index().map(|s| self.definition(s, symbol.address()));
-        let inner =
-            place.flatten().ok_or_else(|| damaged("a slot with something else than a map"))?;
+        let slot = u32::try_from(slot).map_err(|_| damaged("a slot beyond any map"))?;
+        let section = symbol.section_index();
+        let section = section.ok_or_else(|| damaged("a slot with something that is nowhere"))?;
+        if self.all.get(map.0 as usize).is_some_and(|m| m.kind == PROG_ARRAY) {
+            self.programs.push((map, slot, section, symbol.address()));
+            return Ok(());
+        }
+        let inner = self.definition(section, symbol.address());
+        let inner = inner.ok_or_else(|| damaged("a slot with something else than a map"))?;
         if let Some(map) = self.all.get_mut(map.0 as usize) {
-            map.slots.push((slot as u32, inner));
+            map.slots.push((slot, inner));
         }
         Ok(())
     }
@@ -190,6 +207,11 @@ impl Maps {
     }
 }
 
+/// Whether a map has no number of entries, and none that a loader would make up.
+pub(crate) fn has_no_entries(map: &MapDef) -> bool {
+    map.max_entries == 0 && !WITHOUT_ENTRIES.contains(&map.kind)
+}
+
 /// The type of the variable with this name.
 fn variable(btf: &Btf, wanted: &str) -> Option<TypeId> {
     btf.iter().find_map(|(_, ty)| match ty {
@@ -209,99 +231,4 @@ fn section_type(btf: &Btf, wanted: &str) -> (Option<TypeId>, bool) {
     let shown =
         |v: &(TypeId, u32, u32)| matches!(btf.get(v.0), Type::Var { linkage, .. } if *linkage != 0);
     (Some(id), vars.iter().any(shown))
-}
-
-/// Reads a definition: a structure whose members are types that stand for numbers and types.
-fn definition(btf: &Btf, name: &str, members: &[Member], inner: bool) -> Result<MapDef, String> {
-    let mut map = MapDef { name: name.to_owned(), ..MapDef::default() };
-    for (i, member) in members.iter().enumerate() {
-        let field = btf.text(member.name);
-        let unfit = || format!("its {field} is not defined as libbpf's macros do");
-        let number = || number(btf, member.ty).ok_or_else(unfit);
-        match field {
-            "type" => map.kind = number()?,
-            "max_entries" => map.max_entries = number()?,
-            "map_flags" => map.flags = number()?,
-            "numa_node" | "pinning" => drop(number()?),
-            "map_extra" => map.extra = long(btf, member.ty).ok_or_else(unfit)?,
-            "key_size" => set_size(&mut map.key_size, number()?, field)?,
-            "value_size" => set_size(&mut map.value_size, number()?, field)?,
-            "key" | "value" => {
-                let Type::Ptr(ty) = btf.get(member.ty) else { return Err(unfit()) };
-                let size =
-                    btf.size_of(*ty).and_then(|s| u32::try_from(s).ok()).ok_or_else(unfit)?;
-                if field == "key" {
-                    set_size(&mut map.key_size, size, field)?;
-                    map.key_type = Some(*ty);
-                } else {
-                    set_size(&mut map.value_size, size, field)?;
-                    map.value_type = Some(*ty);
-                    map.fields = structures::fields(btf, *ty);
-                }
-            }
-            "values" if inner => return Err("maps of maps of maps do not exist".into()),
-            "values" if i + 1 != members.len() => {
-                return Err("its values have to be the last member".into());
-            }
-            "values" => {
-                if !matches!(map.kind, ARRAY_OF_MAPS | HASH_OF_MAPS) {
-                    return Err("only maps of maps can have values here".into());
-                }
-                set_size(&mut map.value_size, 4, field)?;
-                map.inner = Some(Box::new(inner_map(btf, name, member.ty).ok_or_else(unfit)??));
-            }
-            _ => return Err(format!("its definition has the unknown member {field}")),
-        }
-    }
-    if map.kind == 0 {
-        return Err("its definition has no type".into());
-    }
-    if matches!(map.kind, RINGBUF | USER_RINGBUF) {
-        map.max_entries = ring_size(map.max_entries);
-    }
-    Ok(map)
-}
-
-fn inner_map(btf: &Btf, name: &str, ty: TypeId) -> Option<Result<MapDef, String>> {
-    let Type::Array { element, len: 0, .. } = btf.get(ty) else { return None };
-    let Type::Ptr(target) = btf.resolve(*element).1 else { return None };
-    let Type::Struct { members, .. } = btf.resolve(*target).1 else { return None };
-    Some(definition(btf, &format!("{name}.inner"), members, true))
-}
-
-/// A number is defined as a pointer to an array of that length.
-fn number(btf: &Btf, ty: TypeId) -> Option<u32> {
-    let Type::Ptr(target) = btf.resolve(ty).1 else { return None };
-    let Type::Array { len, .. } = btf.get(*target) else { return None };
-    Some(*len)
-}
-
-/// A long number may also be the only value of an enumeration.
-fn long(btf: &Btf, ty: TypeId) -> Option<u64> {
-    match btf.resolve(ty).1 {
-        Type::Enum { values, wide, .. } => match values.as_slice() {
-            [one] if *wide => Some(one.value.cast_unsigned()),
-            // Of 32 bits, extended by its sign, as a C compiler would.
-            [one] => Some(i64::from(one.value as i32).cast_unsigned()),
-            _ => None,
-        },
-        _ => number(btf, ty).map(u64::from),
-    }
-}
-
-fn set_size(place: &mut u32, size: u32, field: &str) -> Result<(), String> {
-    if *place != 0 && *place != size {
-        return Err(format!("its {field} says {size} bytes, what stands before {place}"));
-    }
-    *place = size;
-    Ok(())
-}
-
-/// A ring has a power of two of pages; the next larger one is taken.
-fn ring_size(wanted: u32) -> u32 {
-    let pages = u64::from(wanted).div_ceil(PAGE);
-    match (pages.next_power_of_two() * PAGE).try_into() {
-        Ok(size) if wanted > 0 => size,
-        _ => wanted,
-    }
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Links an object against the types of one kernel, as libbpf does when it loads it.
 
+mod checks;
 mod code;
+mod definition;
 mod error;
 mod externs;
 mod functions;
 mod maps;
 mod needs;
+mod resolve;
+mod sections;
 mod structures;
 mod table;
 #[cfg(test)]
@@ -18,12 +22,12 @@ pub use needs::{Needs, Part, Taken};
 use crate::btf::Btf;
 use crate::btf_ext::{BtfExt, CoreRelo};
 use crate::elf::{File, Object, ObjectError, Program, open, section_data};
-use crate::image::{self, Function, FunctionId, Image, KfuncId, MapDef, MapId, Table, VariableId};
+use crate::image::{self, Function, FunctionId, Image, KfuncId, MapId, Table, VariableId};
 use crate::insn::INSN_BYTES;
 use crate::kernel_types::KernelTypes;
-use crate::relocate::{Relocator, patch};
-use code::{Code, Codes, Target, section_index};
-use externs::{Configured, Extern, ExternKind};
+use crate::relocate::{Relocator, Unanswered, patch};
+use code::{Code, Codes, section_index};
+use externs::Extern;
 use maps::Maps;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,10 +71,12 @@ impl Object {
             LinkErrors(vec![LinkError { symbol, kernel: kernel.shown_name(), line: None, problem }])
         };
         let mut linker = Linker::read(self, kernel).map_err(damaged)?;
-        linker.check_programs();
+        linker.check_visibility();
         linker.resolve_externs();
         let tables = linker.fit_tables();
         let programs = linker.programs(wanted);
+        linker.check_attachments(&programs);
+        linker.check_maps();
         linker.relocate(&programs);
         let mut image = linker.image(&programs, tables);
         for (global, bytes) in self.enumerator_values(kernel.btf()) {
@@ -81,7 +87,11 @@ impl Object {
                 place.copy_from_slice(&bytes);
             }
         }
-        if linker.errors.is_empty() { Ok(image) } else { Err(LinkErrors(linker.errors)) }
+        if linker.errors.is_empty() {
+            return Ok(image);
+        }
+        linker.errors.append(&mut image.unknown);
+        Err(LinkErrors(linker.errors))
     }
 }
 
@@ -135,66 +145,24 @@ impl<'a> Linker<'a> {
         Ok(linker)
     }
 
+    /// Tells of a problem for which the object cannot be linked.
     fn error(&mut self, symbol: &str, place: Option<(usize, u32)>, problem: Problem) {
+        let error = self.told(symbol, place, problem);
+        self.errors.push(error);
+    }
+
+    /// Tells of a problem that may be none on the kernel, and then does not keep the object from
+    /// being linked.
+    fn tell(&mut self, symbol: &str, place: Option<(usize, u32)>, problem: Problem) {
+        let told = self.told(symbol, place, problem);
+        let list =
+            if told.problem.is_unknown() { &mut self.image.unknown } else { &mut self.errors };
+        list.push(told);
+    }
+
+    fn told(&self, symbol: &str, place: Option<(usize, u32)>, problem: Problem) -> LinkError {
         let line = place.and_then(|(code, insn)| self.codes.all.get(code)?.line_of(self.btf, insn));
-        let kernel = self.kernel.shown_name();
-        self.errors.push(LinkError { symbol: symbol.to_owned(), kernel, line, problem });
-    }
-
-    /// A program that other files cannot see is none to libbpf.
-    fn check_programs(&mut self) {
-        let hidden = |code: &&Code| code.section_name != ".text" && code.named && !code.global;
-        let hidden: Vec<String> =
-            self.codes.all.iter().filter(hidden).map(|code| code.name.clone()).collect();
-        for name in hidden {
-            let text = "a program cannot be static, only functions without a section can";
-            self.error(&name, None, Problem::Object(text.to_owned()));
-        }
-    }
-
-    /// Where a symbol is used first.
-    fn first_use(&self, symbol: usize) -> Option<(usize, u32)> {
-        self.codes.all.iter().enumerate().find_map(|(number, code)| {
-            let found = code.targets.iter().find(|(_, t)| **t == Target::Extern(symbol))?;
-            Some((number, *found.0))
-        })
-    }
-
-    fn resolve_externs(&mut self) {
-        let externs = std::mem::take(&mut self.externs);
-        let Configured { bytes, places, problems } = externs::configure(&externs, self.kernel);
-        for (name, problem) in problems {
-            let symbol = externs.iter().find(|e| e.name == name).map(|e| e.symbol);
-            self.error(&name, symbol.and_then(|s| self.first_use(s)), problem);
-        }
-        if !places.is_empty() {
-            let map = self.maps.add(MapDef::configuration(bytes));
-            let place = |(symbol, at)| (symbol, Resolved::Config(map, at));
-            self.resolved.extend(places.into_iter().map(place));
-        }
-        for wanted in &externs {
-            let resolved = match wanted.kind {
-                ExternKind::Config(_) => continue,
-                ExternKind::Function(proto) => {
-                    externs::function(wanted, proto, self.btf, self.kernel).map(|kfunc| {
-                        self.image.kfuncs.push(kfunc);
-                        Resolved::Kfunc(KfuncId(self.image.kfuncs.len() as u32 - 1))
-                    })
-                }
-                ExternKind::Variable(ty) => externs::variable(wanted, ty, self.btf, self.kernel)
-                    .map(|variable| {
-                        self.image.variables.push(variable);
-                        Resolved::Variable(VariableId(self.image.variables.len() as u32 - 1))
-                    }),
-            };
-            match resolved {
-                Ok(resolved) => drop(self.resolved.insert(wanted.symbol, resolved)),
-                Err(problem) => {
-                    let place = self.first_use(wanted.symbol);
-                    self.error(&wanted.name, place, problem);
-                }
-            }
-        }
+        LinkError { symbol: symbol.to_owned(), kernel: self.kernel.shown_name(), line, problem }
     }
 
     /// The tables in the kernel's layout, each with its name.
@@ -242,14 +210,17 @@ impl<'a> Linker<'a> {
                 continue;
             }
             let insn = (u64::from(relo.offset) / INSN_BYTES as u64) as u32 - code.start;
-            let patched = relocator
-                .answer(&relo)
-                .and_then(|answer| patch(&mut code.insns, insn as usize, &answer, &shown));
+            let patched = match relocator.answer(&relo) {
+                Ok(answer) => patch(&mut code.insns, insn as usize, &answer, &shown)
+                    .map_err(Problem::Relocation),
+                Err(Unanswered::Refused(words)) => Err(Problem::Relocation(words)),
+                Err(Unanswered::LeftOut(subject)) => Err(Problem::LeftOut(subject)),
+            };
             let name = code.name.clone();
             match patched {
                 Ok(None) => {}
                 Ok(Some(words)) => drop(self.poisoned.insert((number, insn), words)),
-                Err(words) => self.error(&name, Some((number, insn)), Problem::Relocation(words)),
+                Err(problem) => self.error(&name, Some((number, insn)), problem),
             }
         }
     }
@@ -285,6 +256,7 @@ impl<'a> Linker<'a> {
             Some(image::Entry { name, section, function: *numbers.get(number)? })
         };
         let entries = programs.iter().filter_map(entry).collect();
+        self.fill_prog_arrays(programs, &numbers);
         let table = |(name, fitted): (String, Fitted)| {
             let callbacks = fitted.callbacks.into_iter();
             let callbacks = callbacks.filter_map(|(m, f)| Some((m, *numbers.get(&f)?))).collect();

@@ -121,7 +121,7 @@ pub(crate) fn fit(
     let (Some(Type::Struct { members: theirs, size, .. }), Type::Struct { members, .. }, true) =
         (found, ours, known)
     else {
-        return Err(vec![Problem::NoTable]);
+        return Err(vec![Problem::NoTable(kernel_type)]);
     };
     // A made-up size is not worth more than its members.
     let size = (*size as usize).min(1 << 16);

@@ -70,8 +70,28 @@ fn variables() {
     assert_eq!(find("other", false, INT), Err(Problem::NoVariable));
     let absent = Variable { name: "other".into(), var: None, size: 0, per_cpu: false };
     assert_eq!(find("other", true, INT), Ok(absent.clone()));
-    assert_eq!(find("other", true, TypeId(0)), Ok(absent));
-    assert_eq!(find("other", false, TypeId(0)), Err(Problem::NoSymbol));
+    // Without a type, only the running kernel knows.
+    assert_eq!(find("other", true, TypeId(0)), Ok(absent.clone()));
+    assert_eq!(find("other", false, TypeId(0)), Ok(absent));
+}
+
+/// Of a part of a kernel's types, what is not there may be in the rest.
+#[test]
+fn variables_of_abridged_types() {
+    let mut types = Types::new();
+    let s = types.structure("rq", 24, &[]);
+    types.variable("runqueues", s);
+    types.leave_out("other");
+    let kernel = types.kernel();
+    let find = |name: &str, of: &str| {
+        let mut types = Types::new();
+        let ty = types.structure(of, 8, &[]);
+        let wanted = wanted(name, true, ExternKind::Variable(ty));
+        externs::variable(&wanted, ty, &types.0.finish(), &kernel).map(|v| v.var.is_some())
+    };
+    assert_eq!(find("runqueues", "rq"), Ok(true));
+    assert_eq!(find("walkqueues", "rq"), Ok(false), "all of this type are kept");
+    assert_eq!(find("tlb", "tlb_state"), Err(Problem::LeftOut("variable".into())));
 }
 
 /// The bytes of one value of the configuration, for a variable of this type.
@@ -148,5 +168,5 @@ fn tables() {
     let other = types.structure("other_ops", 8, &[]);
     let table = RawTable::for_tests(other, vec![0; 8]);
     let missing = table::fit(&table, &types.0.finish(), &kernel_of_ops(), &Codes::default());
-    assert_eq!(missing, Err(vec![Problem::NoTable]));
+    assert_eq!(missing, Err(vec![Problem::NoTable("other_ops".into())]));
 }

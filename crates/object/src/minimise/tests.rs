@@ -61,6 +61,24 @@ fn shapes(btf: &Btf) -> Shapes<'_> {
     btf.iter().filter_map(shape).map(|(n, size, members)| (btf.text(n), (size, members))).collect()
 }
 
+#[test]
+fn a_type_that_is_a_section_is_none() {
+    let mut out = BtfBuilder::new();
+    let section = Type::DataSec { name: out.name(".bss"), size: 4, vars: vec![] };
+    let section = out.add(section);
+    let typedef = Type::Typedef { name: out.name("btf_trace_sched_switch"), target: section };
+    let typedef = out.add(typedef);
+    let float = Type::Float { name: out.name("float"), size: 4 };
+    let float = out.add(float);
+    let name = out.name("scx_rq");
+    let member = |name, ty| crate::btf::Member { name, ty, offset_bits: 0, width_bits: 0 };
+    let members = vec![member(name, typedef), member(name, float)];
+    out.add(Type::Struct { name, size: 8, union: false, members });
+    let small = minimise(&out.finish(), Distance(1));
+    assert_eq!(Btf::parse(&small.to_bytes()).as_ref(), Ok(&small));
+    assert_eq!(small.find_struct("scx_rq").map(|(_, members)| members.len()), Some(2));
+}
+
 proptest! {
     #[test]
     fn what_remains_is_as_it_was(kernel in any_kernel(), distance in 0u32..4) {

@@ -90,6 +90,21 @@ pub(crate) struct Answer {
     pub(crate) fixed_width: bool,
 }
 
+/// Why a relocation has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// libbpf refuses to load an object for it: the reason.
+    Refused(String),
+    /// The abridged types leave out what is asked about.
+    LeftOut(String),
+}
+
+impl From<String> for Unanswered {
+    fn from(reason: String) -> Self {
+        Self::Refused(reason)
+    }
+}
+
 /// Answers the relocations of one object for one kernel.
 pub(crate) struct Relocator<'a> {
     local: &'a Btf,
@@ -124,8 +139,8 @@ impl<'a> Relocator<'a> {
         }
     }
 
-    /// Answers one relocation. An error is what libbpf refuses to load an object for.
-    pub(crate) fn answer(&mut self, relo: &CoreRelo) -> Result<Answer, String> {
+    /// Answers one relocation.
+    pub(crate) fn answer(&mut self, relo: &CoreRelo) -> Result<Answer, Unanswered> {
         let question = Question::from_number(relo.kind)
             .ok_or_else(|| format!("a relocation of the unknown kind {}", relo.kind))?;
         let local = self.local;
@@ -135,7 +150,7 @@ impl<'a> Relocator<'a> {
             let own = Value::unchecked(u64::from(relo.ty.0));
             return Ok(Answer { before: own, after: Some(own), subject, fixed_width: false });
         }
-        let before = value::of(local, &spec, question)?.ok_or("it has no value")?;
+        let before = value::of(local, &spec, question)?.ok_or_else(|| NO_VALUE.to_owned())?;
         let found = self.find(relo.ty, &spec, question, &subject)?;
         let after = match &found {
             Some((_, value)) => Some(*value),
@@ -157,20 +172,20 @@ impl<'a> Relocator<'a> {
         spec: &Spec,
         question: Question,
         subject: &str,
-    ) -> Result<Option<(Spec, Value)>, String> {
+    ) -> Result<Option<(Spec, Value)>, Unanswered> {
         let candidates = self.candidates_for(ty)?;
         let (local, kernel) = (self.local, self.kernel.btf());
         let mut fitting = Vec::new();
         let mut found: Option<(Spec, Value)> = None;
         for &candidate in &candidates {
             let Some(other) = matched(local, kernel, spec, candidate, question)? else { continue };
-            let value = value::of(kernel, &other, question)?.ok_or("it has no value")?;
+            let value = value::of(kernel, &other, question)?.ok_or_else(|| NO_VALUE.to_owned())?;
             if let Some((first, agreed)) = &found {
                 if first.bits != other.bits || agreed.number != value.number {
-                    return Err(format!(
-                        "{subject} is ambiguous: {} has several types of that name",
-                        self.kernel.shown_name()
-                    ));
+                    let kernel = self.kernel.shown_name();
+                    let text =
+                        format!("{subject} is ambiguous: {kernel} has several types of that name");
+                    return Err(Unanswered::Refused(text));
                 }
             } else {
                 found = Some((other, value));
@@ -178,11 +193,7 @@ impl<'a> Relocator<'a> {
             fitting.push(candidate);
         }
         if fitting.is_empty() && self.kernel.leaves_out(name_of(self.local, self.local.get(ty))) {
-            return Err(format!(
-                "{subject} may exist, but the types that Rota keeps of {} leave it out; link against \
-                 all types of the kernel (/sys/kernel/btf/vmlinux)",
-                self.kernel.shown_name()
-            ));
+            return Err(Unanswered::LeftOut(subject.to_owned()));
         }
         if !fitting.is_empty() {
             self.candidates.insert(ty, fitting);
@@ -207,6 +218,8 @@ impl<'a> Relocator<'a> {
         Ok(found)
     }
 }
+
+const NO_VALUE: &str = "it has no value";
 
 /// The path in one type of the kernel, if that has it.
 fn matched(

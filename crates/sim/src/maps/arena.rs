@@ -5,7 +5,7 @@ use rota_bytecode::{Memory, MemoryError, Protection};
 use rota_object::MapDef;
 
 /// Size of a page.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 /// Where user space sees an arena that does not say it. The lower half is not zero, so that no
 /// page is what a program takes for NULL.
 const BASE: u64 = (1 << 44) + (64 << 10);

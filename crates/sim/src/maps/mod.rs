@@ -12,7 +12,7 @@ mod storage;
 
 use crate::errno::Errno;
 use crate::machine::LoadError;
-use arena::Arena;
+use arena::{Arena, PAGE};
 use array::Array;
 use hash::Hash;
 use queue::Queue;
@@ -105,13 +105,36 @@ fn of_addresses(map: &MapDef) -> MapDef {
 /// The longest key of a table (kernel: `MAX_BPF_STACK`).
 const KEY_BYTES_MAX: u32 = 512;
 
+/// The most bytes that a queue or an arena can hold: as many as other maps, which lie in one
+/// window of the machine's memory.
+const BYTES_MAX: u64 = 1 << 32;
+
+/// Refuses what no kernel takes and no memory holds.
+fn check(map: &MapDef) -> Result<(), String> {
+    if map.key_size > KEY_BYTES_MAX {
+        return Err(format!("keys of {} bytes; {KEY_BYTES_MAX} is the most", map.key_size));
+    }
+    let entry_bytes = match map.kind {
+        kind::QUEUE | kind::STACK => u64::from(map.value_size),
+        kind::ARENA => PAGE,
+        _ => return Ok(()),
+    };
+    let bytes = u64::from(map.max_entries) * entry_bytes;
+    if bytes > BYTES_MAX {
+        return Err(format!("{bytes} bytes; {BYTES_MAX} is the most"));
+    }
+    let last = map.extra.checked_add(bytes.saturating_sub(1));
+    let one_window = last.is_some_and(|last| last >> 32 == map.extra >> 32);
+    if map.kind == kind::ARENA && !(one_window && map.extra.is_multiple_of(PAGE)) {
+        return Err(format!("an arena at {:#x} crosses a line of 4 GiB, or a page", map.extra));
+    }
+    Ok(())
+}
+
 impl Map {
     /// A map as defined, on a machine with so many CPUs.
     pub(crate) fn new(memory: &Memory, map: &MapDef, cpus: u32) -> Result<Self, LoadError> {
-        if map.key_size > KEY_BYTES_MAX {
-            let text = format!("keys of {} bytes; {KEY_BYTES_MAX} is the most", map.key_size);
-            return Err(LoadError::Contents(map.name.clone(), text));
-        }
+        check(map).map_err(|text| LoadError::Contents(map.name.clone(), text))?;
         let entries = u64::from(map.max_entries);
         let cpus = u64::from(cpus);
         let slots = |count, cpus| Slots::new(memory, map, count, cpus);

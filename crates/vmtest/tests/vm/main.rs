@@ -8,6 +8,7 @@
 //! A test is named `topic::name::kernel`; `cargo test -p rota-vmtest --test vm -- run::` runs
 //! some, `-- 7.3` those of one kernel.
 
+mod answers;
 mod doctor;
 mod eject;
 mod examples;
@@ -15,8 +16,10 @@ mod fair;
 mod guest;
 mod run;
 mod scenarios;
+mod sched_ext;
 mod topology;
 mod tutorial;
+mod types;
 mod verify;
 
 use guest::{Guest, Pool};
@@ -47,6 +50,8 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("run::two_capabilities_suffice", run::two_capabilities_suffice),
     ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
     ("examples::every_case", examples::every_case),
+    ("types::are_the_kernels", types::are_the_kernels),
+    ("answers::equal_the_kernels", answers::equal_the_kernels),
     ("verify::equals_veristat", verify::equals_veristat),
     ("verify::holds_the_baseline", verify::holds_the_baseline),
     ("verify::worse_fails_the_gate", verify::worse_fails_the_gate),
