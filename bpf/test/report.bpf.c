@@ -327,6 +327,13 @@ REPORT(read_section_left_twice, "bpf_rcu_read_unlock: RCU read section",
 	return 0;
 }
 
+REPORT(ever_more, "bpf_rcu_read_lock: it holds 4096 things already", "bpf_rcu_read_lock-ed region")
+{
+	for (u32 i = 0; i < 5000; i++)
+		bpf_rcu_read_lock();
+	return 0;
+}
+
 REPORT(preemption_off, "the section without preemption taken here is never left",
        "bpf_preempt_disable-ed region")
 {

@@ -31,6 +31,9 @@ int bpf_wq_set_callback___new(struct bpf_wq *wq, int (*callback)(void *map, int 
 int bpf_wq_set_callback_impl(struct bpf_wq *wq, int (*callback)(void *map, int *key, void *value),
                              unsigned int flags, void *aux) __ksym __weak;
 
+/* 7.0 */
+int bpf_timer_cancel_async___new(struct bpf_timer *timer) __ksym __weak;
+
 struct value {
 	struct bpf_timer timer;
 	struct bpf_wq work;
@@ -127,6 +130,23 @@ CASE(bad_flags, -22) /* EINVAL */
 	if (!value || bpf_timer_set_callback(&value->timer, on_time))
 		return 99;
 	return bpf_timer_start(&value->timer, SECOND, 8);
+}
+
+/* This way it keeps its callback, and can be started again. */
+CASE(cancelled_without_waiting, 101)
+{
+	struct value *value = get(0);
+	long first, again;
+
+	if (!ksym_exists(bpf_timer_cancel_async___new))
+		return 101;
+	if (!value || bpf_timer_start(&value->timer, 60 * SECOND, 0))
+		return 99;
+	first = bpf_timer_cancel_async___new(&value->timer);
+	again = bpf_timer_cancel_async___new(&value->timer);
+	if (bpf_timer_start(&value->timer, 60 * SECOND, 0))
+		return 98;
+	return 100 * first + 10 * again + bpf_timer_cancel(&value->timer);
 }
 
 CASE(start_one, 0)

@@ -239,3 +239,9 @@ CASE_MASKS(from_too_little_memory, -13 /* EACCES */, ({
 
 		   bpf_cpumask_populate(a, &bits, sizeof(bits));
 	   }))
+
+CASE_MASKS(emptied, 1, ({
+		   bpf_cpumask_set_cpu(unknown(1), a);
+		   bpf_cpumask_clear(a);
+		   bpf_cpumask_empty(as_mask(a));
+	   }))

@@ -20,6 +20,8 @@ int bpf_strnstr(const char *text, const char *wanted, unsigned long most) __ksym
 int bpf_strcasecmp(const char *one, const char *other) __ksym __weak;
 /* 7.0 */
 int bpf_strncasecmp(const char *one, const char *other, unsigned long most) __ksym __weak;
+int bpf_strcasestr(const char *text, const char *wanted) __ksym __weak;
+int bpf_strncasestr(const char *text, const char *wanted, unsigned long most) __ksym __weak;
 
 static char text[] = "round and round", same[] = "ROUND AND ROUND", late[] = "round trip";
 
@@ -53,3 +55,7 @@ CASE_IF(part, bpf_strstr, 6, bpf_strstr(text, "and"))
 CASE_IF(no_part, bpf_strstr, -2, bpf_strstr(text, "or"))            /* ENOENT */
 CASE_IF(part_too_far, bpf_strnstr, -2, bpf_strnstr(text, "and", 8)) /* ENOENT */
 CASE_IF(part_within, bpf_strnstr, 6, bpf_strnstr(text, "and", 9))
+CASE_IF(part_but_for_case, bpf_strcasestr, 6, bpf_strcasestr(same, "and"))
+CASE_IF(part_but_for_case_too_far, bpf_strncasestr, -2,
+        bpf_strncasestr(same, "and", 8)) /* ENOENT */
+CASE_IF(part_but_for_case_within, bpf_strncasestr, 6, bpf_strncasestr(same, "and", 9))

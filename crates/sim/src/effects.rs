@@ -126,7 +126,6 @@ const EFFECTS: &[(&str, &[Effect])] = &[
     ("bpf_iter_task_new", &[Makes(Kind::Iterator, 0)]),
     ("bpf_kptr_xchg", &[GivesBack(Kind::Pointer, 1), Returns(Kind::Pointer)]),
     ("bpf_list_add", &[GivesBack(Kind::Object, 1)]),
-    ("bpf_list_add_impl", &[GivesBack(Kind::Object, 1)]),
     ("bpf_list_del", &[Returns(Kind::Object)]),
     ("bpf_list_pop_back", &[Returns(Kind::Object)]),
     ("bpf_list_pop_front", &[Returns(Kind::Object)]),

@@ -5,6 +5,11 @@
 //! * [`Machine`] holds one object's instance: CPUs, a clock, maps, everything a program can reach.
 //! * [`Machine::run`] calls a function. Helpers and kernel functions are answered from two tables,
 //!   `kernel::HELPERS` and `kernel::KFUNCS`; what is in neither stops the run by name.
+//! * A third table, in `effects`, says what functions take and give back. What a program keeps is
+//!   reported when it ends.
+//! * [`Machine::advance_to`] lets time go on, and runs the timers that become due.
+//! * What the user half of a scheduler does to maps, arenas and rings are methods of [`Machine`]
+//!   too, as the trait `Engine` has them.
 //!
 //! The same object, machine and seed give the same results, whatever executes them.
 

@@ -19,7 +19,7 @@ use rota_bytecode::{
     MemoryError, Mode, Place, Protection, STACK_BYTES, Spot,
 };
 use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ const FUNCTIONS: u64 = KERNEL + KERNEL_BYTES - (64 << 20);
 /// Executions inside one another that the memory for stacks is made for.
 pub(crate) const STACKS: usize = 16;
 
+/// So many lines are kept that programs print.
+const PRINTED_MAX: usize = 1 << 14;
 /// Room for the arguments of a callback.
 const CONTEXT_BYTES: u64 = 64;
 
@@ -100,8 +102,8 @@ pub struct Machine {
     pub(crate) sched: Sched,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
-    /// Lines that programs have printed.
-    pub(crate) printed: Vec<String>,
+    /// The last lines that programs have printed.
+    printed: VecDeque<String>,
     /// The CPU that executes.
     pub(crate) cpu: u32,
     /// Time since boot, in ns.
@@ -177,7 +179,7 @@ impl Machine {
             variables,
             references: References::default(),
             depth: 0,
-            printed: Vec::new(),
+            printed: VecDeque::new(),
             has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
             maps,
@@ -197,9 +199,18 @@ impl Machine {
         Ok(machine)
     }
 
-    /// The lines that programs have printed since the last call.
+    /// The lines that programs have printed since the last call. Of very many the first are
+    /// gone, as in the kernel's own buffer.
     pub fn take_printed(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.printed)
+        std::mem::take(&mut self.printed).into()
+    }
+
+    /// Keeps a line that a program prints.
+    pub(crate) fn print(&mut self, line: String) {
+        if self.printed.len() == PRINTED_MAX {
+            self.printed.pop_front();
+        }
+        self.printed.push_back(line);
     }
 
     /// Code and memory.

@@ -27,6 +27,9 @@ pub enum Misuse {
     /// It wants to own an object together with others, whose type does not count owners.
     #[error("the object at {0:#x} has no bpf_refcount")]
     Uncounted(u64),
+    /// It takes ever more.
+    #[error("it holds {HELD_MAX} things already and gives none of them back")]
+    TooMany,
     /// It gives up where only a function of the program's own can.
     #[error("this is no call for a function that is called back")]
     Throw,
@@ -34,6 +37,9 @@ pub enum Misuse {
     #[error(transparent)]
     Free(#[from] FreeError),
 }
+
+/// So much can be held at once. What holds more has lost count.
+const HELD_MAX: usize = 4096;
 
 /// What was taken and not given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +60,7 @@ pub(crate) struct References {
 }
 
 impl References {
-    pub(crate) fn take(&mut self, kind: Kind, pointer: u64, depth: usize, at: Spot) {
+    fn take(&mut self, kind: Kind, pointer: u64, depth: usize, at: Spot) {
         self.held.push(Held { kind, pointer, depth, at });
     }
 
@@ -122,7 +128,7 @@ impl Machine {
         args: &[u64; 5],
         returned: Option<u64>,
         spot: Spot,
-    ) {
+    ) -> Result<(), Misuse> {
         for effect in effects {
             let (kind, pointer) = match *effect {
                 Effect::Returns(kind) => match returned {
@@ -136,8 +142,12 @@ impl Machine {
                 Effect::Enters(kind) => (kind, 0),
                 _ => continue,
             };
+            if self.references.held.len() == HELD_MAX {
+                return Err(Misuse::TooMany);
+            }
             // The execution that calls is the innermost one.
             self.references.take(kind, pointer, self.depth.saturating_sub(1), spot);
         }
+        Ok(())
     }
 }

@@ -249,7 +249,9 @@ impl Machine {
             Answer::Callbacks(_) => None,
             Answer::Misuse(_) | Answer::Throw(_) | Answer::Stop(_) => return Ok(answer),
         };
-        self.after_call(known.effects, &args, returned, spot);
-        Ok(answer)
+        match self.after_call(known.effects, &args, returned, spot) {
+            Ok(()) => Ok(answer),
+            Err(misuse) => Ok(Answer::Misuse(misuse)),
+        }
     }
 }

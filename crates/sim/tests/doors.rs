@@ -4,7 +4,7 @@
 
 use rota_bytecode::Mode;
 use rota_object::{EngineError, KernelTypes, Object};
-use rota_programs::test::{DOORS, HELPER_TIMER, HELPER_TRACE};
+use rota_programs::test::{DOORS, HELPER_TIMER, HELPER_TRACE, MAP_QUEUE};
 use rota_sim::{Machine, Shape};
 
 fn machine(bytes: &[u8], mode: Mode) -> (Object, Machine) {
@@ -113,6 +113,33 @@ fn time_makes_things_due() {
     world.advance_to(due).unwrap();
     assert_eq!(world.run_program("one_came", &mut []).unwrap(), 101);
     assert_eq!((world.now_ns(), world.next_due_ns()), (due, None));
+}
+
+/// What the kernel keeps in a value is not for user space, to read or to write.
+#[test]
+fn timers_stay_out_of_sight() {
+    let (_, mut world) = machine(HELPER_TIMER, Mode::Jit);
+    let key = [1, 0, 0, 0];
+    world.map_update("array", &key, &[7; 40]).unwrap();
+    let mut value = vec![0; 32];
+    value.extend([7; 8]);
+    assert_eq!(world.map_lookup("array", &key).unwrap(), Some(value.clone()));
+    assert_eq!(world.run_program("start_one", &mut []).unwrap(), 0);
+    assert_eq!(world.map_lookup("array", &key).unwrap(), Some(value));
+    world.map_update("array", &key, &[0; 40]).unwrap();
+    assert_eq!(world.next_due_ns(), None, "what is updated has no timer any more");
+}
+
+#[test]
+fn queues_have_no_keys() {
+    let (_, mut world) = machine(MAP_QUEUE, Mode::Jit);
+    let (one, two) = (1u32.to_le_bytes(), 2u32.to_le_bytes());
+    assert_eq!(world.map_lookup("queue", &[]).unwrap(), None);
+    world.map_update("queue", &[], &one).unwrap();
+    world.map_update("queue", &[], &two).unwrap();
+    assert_eq!(world.map_lookup("queue", &[]).unwrap(), Some(one.to_vec()));
+    assert!(matches!(world.map_delete("queue", &[]), Err(EngineError::System { .. })));
+    assert_eq!(world.map_next_key("queue", None).unwrap(), None);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 /// Structures inside one another are followed so deep.
 const DEPTH_MAX: u32 = 8;
-/// So many elements of an array are looked at.
-const ELEMENTS_MAX: u32 = 256;
+/// So many members and elements are looked at for one type, whatever a made-up one may have.
+const LOOKS_MAX: u32 = 4096;
 
 /// What a structure of the kernel's is for, by its name.
 const KINDS: [(&str, FieldKind); 11] = [
@@ -41,41 +41,52 @@ pub(crate) fn all(btf: &Btf) -> BTreeMap<TypeId, Structure> {
 
 /// What of a value of this type the kernel keeps for itself.
 pub(crate) fn fields(btf: &Btf, ty: TypeId) -> Vec<Field> {
-    let mut found = Vec::new();
-    collect(btf, ty, 0, DEPTH_MAX, &mut found);
-    found.sort_unstable_by_key(|field| field.offset);
-    found
+    let mut search = Search { btf, looks: LOOKS_MAX, found: Vec::new() };
+    search.collect(ty, 0, DEPTH_MAX);
+    search.found.sort_unstable_by_key(|field| field.offset);
+    search.found
 }
 
-fn collect(btf: &Btf, ty: TypeId, at: u64, depth: u32, found: &mut Vec<Field>) {
-    if depth == 0 {
-        return;
-    }
-    match btf.resolve(ty).1 {
-        Type::Struct { name, size, union: false, members } => {
-            let known = KINDS.iter().find(|(known, _)| *known == btf.text(*name));
-            if let Some((_, kind)) = known {
-                found.push(Field { offset: at, size: u64::from(*size), kind: *kind });
-                return;
-            }
-            for member in members {
-                collect(btf, member.ty, at + u64::from(member.offset_bits / 8), depth - 1, found);
-            }
-        }
-        Type::Array { element, len, .. } => {
-            let Some(size) = btf.size_of(*element) else { return };
-            for i in 0..u64::from((*len).min(ELEMENTS_MAX)) {
-                let before = found.len();
-                collect(btf, *element, at + i * size, depth - 1, found);
-                if found.len() == before {
+struct Search<'a> {
+    btf: &'a Btf,
+    /// How many more members and elements are looked at.
+    looks: u32,
+    found: Vec<Field>,
+}
+
+impl Search<'_> {
+    fn collect(&mut self, ty: TypeId, at: u64, depth: u32) {
+        // Real types are neither nested so deep nor so large.
+        let goes_on = depth > 0 && at <= u64::from(u32::MAX);
+        let Some(looks) = self.looks.checked_sub(1).filter(|_| goes_on) else { return };
+        self.looks = looks;
+        let btf = self.btf;
+        match btf.resolve(ty).1 {
+            Type::Struct { name, size, union: false, members } => {
+                let known = KINDS.iter().find(|(known, _)| *known == btf.text(*name));
+                if let Some((_, kind)) = known {
+                    self.found.push(Field { offset: at, size: u64::from(*size), kind: *kind });
                     return;
                 }
+                for member in members {
+                    self.collect(member.ty, at + u64::from(member.offset_bits / 8), depth - 1);
+                }
             }
+            Type::Array { element, len, .. } => {
+                let Some(size) = btf.size_of(*element) else { return };
+                for i in 0..u64::from(*len) {
+                    let before = self.found.len();
+                    self.collect(*element, at.saturating_add(i.saturating_mul(size)), depth - 1);
+                    if self.found.len() == before {
+                        return;
+                    }
+                }
+            }
+            Type::Ptr(target) if is_kptr(btf, *target) => {
+                self.found.push(Field { offset: at, size: 8, kind: FieldKind::Pointer });
+            }
+            _ => {}
         }
-        Type::Ptr(target) if is_kptr(btf, *target) => {
-            found.push(Field { offset: at, size: 8, kind: FieldKind::Pointer });
-        }
-        _ => {}
     }
 }
 
@@ -135,5 +146,17 @@ mod tests {
         let pointer = Field { offset: 40, size: 8, kind: FieldKind::Pointer };
         assert_eq!(fields(&btf, TypeId(8)), [timer(8), timer(24), pointer]);
         assert_eq!(fields(&btf, TypeId(1)), []);
+    }
+
+    /// Arrays of arrays of arrays, as only a made-up object has them.
+    #[test]
+    fn of_very_many_elements() {
+        let strings = b"\0bpf_timer\0";
+        let array =
+            |element| Type::Array { element: TypeId(element), index: TypeId(0), len: 1 << 20 };
+        let timer = Type::Struct { name: 1, size: 16, union: false, members: Vec::new() };
+        let types = vec![Type::Void, timer, array(1), array(2), array(3), array(4)];
+        let btf = Btf { types, strings: strings.to_vec() };
+        assert!(fields(&btf, TypeId(5)).len() < 4096);
     }
 }

@@ -22,6 +22,8 @@ mod ring;
 mod scx;
 mod storage;
 mod task;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timer;
 mod tree;

@@ -71,7 +71,7 @@ fn trace(machine: &mut Machine, format: u64, words: &[u64]) -> Result<Answer, Fa
         return value(Errno::Invalid.value());
     };
     let len = line.len() as u64;
-    machine.printed.push(line);
+    machine.print(line);
     value(len)
 }
 

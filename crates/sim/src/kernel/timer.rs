@@ -49,6 +49,9 @@ pub(super) fn set_callback(
     machine: &mut Machine,
     [timer, callback, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
+    if machine.function_at(callback).is_none() {
+        return Err(Fault { pointer: callback, size: 0, write: false });
+    }
     let Some(timer) = machine.timers.get(timer) else { return refuse(Errno::Invalid) };
     timer.callback = Some(callback);
     value(0)
@@ -67,7 +70,7 @@ pub(super) fn start(
     if flags & !(ABSOLUTE | PINNED) != 0 || !is_ready(machine, timer) {
         return refuse(Errno::Invalid);
     }
-    let soonest = machine.now_ns + SHORTEST_NS;
+    let soonest = machine.now_ns.saturating_add(SHORTEST_NS);
     let due = if flags & ABSOLUTE == 0 { machine.now_ns.saturating_add(time) } else { time };
     machine.timers.arm(timer, due.max(soonest), machine.cpu);
     value(0)
@@ -125,7 +128,8 @@ pub(super) fn start_work(
         return refuse(Errno::Invalid);
     }
     if !machine.timers.is_armed(work) {
-        machine.timers.arm(work, machine.now_ns + SHORTEST_NS, machine.cpu);
+        let soon = machine.now_ns.saturating_add(SHORTEST_NS);
+        machine.timers.arm(work, soon, machine.cpu);
     }
     value(0)
 }
