@@ -6,7 +6,7 @@ use super::translate::Translator;
 use crate::op::{Access, Atomic, Reg, Size, Source};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, InstructionData, MemFlagsData, Opcode, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 
 fn ty(size: Size) -> Type {
     match size {
@@ -89,7 +89,7 @@ impl Translator<'_> {
         if let Some(in_frame) = self.frame_offsets[pointer].filter(|_| !access.aligned) {
             return (self.host_frame, i32::from(in_frame) + off);
         }
-        let place = self.lower_half(pointer);
+        let place = self.builder.ins().ireduce(I32, pointer);
         let place = self.builder.ins().uextend(I64, place);
         let size = access.size.bytes() as u64;
         if access.aligned && size > 1 {
@@ -100,32 +100,6 @@ impl Translator<'_> {
             self.say_if(misaligned, What::Misaligned { size }, insn, whole);
         }
         (self.builder.ins().iadd(self.base, place), off)
-    }
-
-    /// The lower half of a pointer. A sum is added up in 32 bits, which then needs no other step.
-    fn lower_half(&mut self, pointer: Value) -> Value {
-        let dfg = &self.builder.func.dfg;
-        let made = |value| dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
-        let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [a, b] }) = made(pointer)
-        else {
-            return self.builder.ins().ireduce(I32, pointer);
-        };
-        let scaled = match made(b) {
-            Some(InstructionData::Binary { opcode: Opcode::Ishl, args: [index, by] }) => {
-                Some((index, by))
-            }
-            _ => None,
-        };
-        let ins = &mut self.builder;
-        let a = ins.ins().ireduce(I32, a);
-        let b = match scaled {
-            Some((index, by)) => {
-                let index = ins.ins().ireduce(I32, index);
-                ins.ins().ishl(index, by)
-            }
-            None => ins.ins().ireduce(I32, b),
-        };
-        ins.ins().iadd(a, b)
     }
 
     /// What the code generator may assume of an access: nothing; above all, that it may fault.

@@ -14,7 +14,7 @@ use cranelift_codegen::ir::{Block, InstBuilder, Value};
 /// How many instructions a short loop has at most.
 const SHORT: usize = 16;
 /// How many rounds are counted at once.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 impl Translator<'_> {
     /// The last instruction of a short loop that starts here: a branch back, and the only one

@@ -100,7 +100,7 @@ fn arithmetic_on_registers() {
 #[test]
 fn arithmetic_on_immediates() {
     for op in OPS {
-        for imm in [0, 1, -1, 2, 31, 63, 255, -1000, i32::MAX, i32::MIN] {
+        for imm in [0, 1, -1, 2, 3, 5, 9, 31, 63, 255, -1000, i32::MAX, i32::MIN] {
             for (wide, bits) in [(true, 64), (false, 32)] {
                 let b = i64::from(imm) as u64;
                 let insn = alu_imm(wide, op, 0, imm);
