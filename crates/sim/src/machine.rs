@@ -32,6 +32,8 @@ pub(crate) const STACKS: usize = 16;
 
 /// So many lines are kept that programs print.
 const PRINTED_MAX: usize = 1 << 14;
+/// The most CPUs of a machine: the kernels here are built for as many.
+pub(crate) const CPUS_MAX: u32 = 8192;
 /// Room for the arguments of a callback.
 const CONTEXT_BYTES: u64 = 64;
 
@@ -63,6 +65,9 @@ pub enum LoadError {
     /// It can't be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// It has no CPU, or more than a kernel is built for.
+    #[error("a machine of {0} CPUs; it has 1 to {CPUS_MAX}")]
+    Cpus(u32),
     /// The kernel's types lack something.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -126,6 +131,9 @@ impl Machine {
     /// # Errors
     /// [`LoadError`] says what of the image can't be had here.
     pub fn load(shape: Shape, image: &Image, types: &KernelTypes) -> Result<Self, LoadError> {
+        if !(1..=CPUS_MAX).contains(&shape.cpus) {
+            return Err(LoadError::Cpus(shape.cpus));
+        }
         let layout = Layout::find(types)?;
         let code = Arc::new(Code::new(&image.functions)?);
         if shape.mode == Mode::Jit {

@@ -49,7 +49,9 @@ impl Machine {
     /// From one CPU's instance of something to the next one's, by a pointer to the first.
     pub(crate) fn stride(&self, pointer: u64) -> Option<u64> {
         let within = |place: &&Place| {
-            place.per_cpu && (place.start..place.start + place.stride).contains(&pointer)
+            place.per_cpu
+                && place.start != 0
+                && (place.start..place.start + place.stride).contains(&pointer)
         };
         if let Some(place) = self.variables.0.iter().find(within) {
             return Some(place.stride);

@@ -4,7 +4,7 @@
 
 use rota_bytecode::Mode;
 use rota_object::{FunctionId, Image, KernelTypes, Object, Type};
-use rota_programs::test::{ESCAPE, ESCAPE_OBJECT, KFUNC_TASK};
+use rota_programs::test::{ESCAPE, ESCAPE_OBJECT, FORGED, KFUNC_TASK};
 use rota_sim::{Machine, Shape};
 
 #[test]
@@ -61,4 +61,29 @@ fn stops(object: &Object) -> Vec<(String, String)> {
         found.extend(words.map(|words| (btf.text(*name).to_owned(), words.to_owned())));
     }
     found
+}
+
+#[test]
+fn what_is_forged_does_no_harm() {
+    let types = KernelTypes::builtin("7.3").unwrap();
+    let (_, image) = linked(FORGED, &types);
+    assert!(image.entries.len() > 10);
+    for mode in [Mode::Jit, Mode::Interpreter] {
+        let shape = Shape { mode, budget: 1 << 20, ..Shape::default() };
+        let mut machine = Machine::load(shape, &image, &types).unwrap();
+        for entry in &image.entries {
+            // A result or a stop: anything but a panic.
+            let _ = machine.run(entry.function, [0; 5]);
+        }
+    }
+}
+
+#[test]
+fn a_machine_has_cpus_but_not_too_many() {
+    let types = KernelTypes::builtin("7.3").unwrap();
+    let (_, image) = linked(KFUNC_TASK, &types);
+    for (cpus, fits) in [(0, false), (1, true), (8192, true), (8193, false)] {
+        let made = Machine::load(Shape { cpus, ..Shape::default() }, &image, &types);
+        assert_eq!(made.is_ok(), fits, "{cpus} CPUs");
+    }
 }

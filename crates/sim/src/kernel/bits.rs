@@ -20,9 +20,9 @@ const BIT: u64 = 12;
 /// `bpf_iter_bits_new(it, mask, words)`.
 pub(super) fn new(machine: &mut Machine, [it, mask, words, ..]: [u64; 5]) -> Result<Answer, Fault> {
     let words = words & 0xffff_ffff;
-    machine.memory.write_u64(it + COPY, 0)?;
-    machine.memory.write_u32(it + COUNT, 0)?;
-    machine.memory.write_u32(it + BIT, u32::MAX)?;
+    machine.memory.write_u64(it.wrapping_add(COPY), 0)?;
+    machine.memory.write_u32(it.wrapping_add(COUNT), 0)?;
+    machine.memory.write_u32(it.wrapping_add(BIT), u32::MAX)?;
     if mask == 0 || words == 0 {
         return value(Errno::Invalid.value());
     }
@@ -37,37 +37,40 @@ pub(super) fn new(machine: &mut Machine, [it, mask, words, ..]: [u64; 5]) -> Res
         return value(Errno::NoMemory.value());
     };
     machine.memory.write(copy, &bytes)?;
-    machine.memory.write_u64(it + COPY, copy)?;
-    machine.memory.write_u32(it + COUNT, 64 * words as u32)?;
+    machine.memory.write_u64(it.wrapping_add(COPY), copy)?;
+    machine.memory.write_u32(it.wrapping_add(COUNT), 64 * words as u32)?;
     value(0)
 }
 
 /// `bpf_iter_bits_next(it)`: where the number of the next bit is that is set, or NULL.
 pub(super) fn next(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    let copy = machine.memory.read_u64(it + COPY)?;
-    let count = machine.memory.read_u32(it + COUNT)?;
-    let mut bit = machine.memory.read_u32(it + BIT)?.wrapping_add(1);
+    let copy = machine.memory.read_u64(it.wrapping_add(COPY))?;
+    let count = machine.memory.read_u32(it.wrapping_add(COUNT))?;
+    let mut bit = machine.memory.read_u32(it.wrapping_add(BIT))?.wrapping_add(1);
     while bit < count {
-        let word = machine.memory.read_u64(copy + u64::from(bit / 64 * 8))? >> (bit % 64);
+        let word =
+            machine.memory.read_u64(copy.wrapping_add(u64::from(bit / 64 * 8)))? >> (bit % 64);
         if word != 0 {
             bit += word.trailing_zeros();
-            machine.memory.write_u32(it + BIT, bit)?;
-            return value(it + BIT);
+            machine.memory.write_u32(it.wrapping_add(BIT), bit)?;
+            return value(it.wrapping_add(BIT));
         }
-        bit = (bit + 1).next_multiple_of(64);
+        // A count that was forged must not lead past the end of all numbers.
+        let Some(next) = (bit | 63).checked_add(1) else { break };
+        bit = next;
     }
-    machine.memory.write_u32(it + BIT, count.wrapping_sub(1))?;
+    machine.memory.write_u32(it.wrapping_add(BIT), count.wrapping_sub(1))?;
     value(0)
 }
 
 /// `bpf_iter_bits_destroy(it)`.
 pub(super) fn done(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    let copy = machine.memory.read_u64(it + COPY)?;
+    let copy = machine.memory.read_u64(it.wrapping_add(COPY))?;
     if machine.what(copy) == Some(What::Scratch) {
         // It was found just now, so it can be given back.
         let _ = machine.drop_owner(copy);
     }
-    machine.memory.write_u64(it + COPY, 0)?;
-    machine.memory.write_u32(it + COUNT, 0)?;
+    machine.memory.write_u64(it.wrapping_add(COPY), 0)?;
+    machine.memory.write_u32(it.wrapping_add(COUNT), 0)?;
     value(0)
 }

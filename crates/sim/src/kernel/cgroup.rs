@@ -86,34 +86,34 @@ pub(super) fn iter_new(
     let flags = flags & 0xffff_ffff;
     let last = if machine.has_children_order { order::CHILDREN } else { order::UP };
     if !(order::PARENT_FIRST..=last).contains(&flags) {
-        machine.memory.write_u64(it + START, 0)?;
+        machine.memory.write_u64(it.wrapping_add(START), 0)?;
         return value(Errno::Invalid.value());
     }
     let id = check(machine, start.wrapping_sub(machine.layout.cgroup.css.offset))?;
-    machine.memory.write_u64(it + START, id)?;
-    machine.memory.write_u32(it + ORDER, flags as u32)?;
-    machine.memory.write_u32(it + SEEN, 0)?;
+    machine.memory.write_u64(it.wrapping_add(START), id)?;
+    machine.memory.write_u32(it.wrapping_add(ORDER), flags as u32)?;
+    machine.memory.write_u32(it.wrapping_add(SEEN), 0)?;
     value(0)
 }
 
 /// `bpf_iter_css_next(it)`: the `css` of a cgroup, or NULL.
 pub(super) fn iter_next(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    let id = machine.memory.read_u64(it + START)?;
-    let order = u64::from(machine.memory.read_u32(it + ORDER)?);
-    let seen = machine.memory.read_u32(it + SEEN)?;
+    let id = machine.memory.read_u64(it.wrapping_add(START))?;
+    let order = u64::from(machine.memory.read_u32(it.wrapping_add(ORDER))?);
+    let seen = machine.memory.read_u32(it.wrapping_add(SEEN))?;
     let all = match (id, order) {
         (0, _) => Vec::new(),
         (_, order::UP) => machine.cgroups.above(id),
         (_, order::CHILDREN) => machine.cgroups.inside(id),
         (_, order) => machine.cgroups.below(id, order != order::CHILDREN_FIRST),
     };
-    machine.memory.write_u32(it + SEEN, seen + 1)?;
+    machine.memory.write_u32(it.wrapping_add(SEEN), seen.saturating_add(1))?;
     let found = address(machine, all.get(seen as usize));
     value(if found == 0 { 0 } else { found + machine.layout.cgroup.css.offset })
 }
 
 /// `bpf_iter_css_destroy(it)`.
 pub(super) fn iter_destroy(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    machine.memory.write_u64(it + START, 0)?;
+    machine.memory.write_u64(it.wrapping_add(START), 0)?;
     value(0)
 }

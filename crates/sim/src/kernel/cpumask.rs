@@ -3,12 +3,12 @@
 
 use super::{Answer, value};
 use crate::errno::Errno;
-use crate::machine::Machine;
+use crate::machine::{CPUS_MAX, Machine};
 use crate::objects::What;
 use rota_bytecode::Fault;
 
 /// Words of a mask: the kernels here are built for 8,192 CPUs.
-const WORDS: u64 = 8192 / 64;
+const WORDS: u64 = CPUS_MAX as u64 / 64;
 const BYTES: u64 = WORDS * 8;
 
 /// A mask, cut to the CPUs that the machine has.
@@ -18,14 +18,14 @@ fn load(machine: &Machine, mask: u64) -> Result<Vec<u64>, Fault> {
         .map(|i| {
             let left = cpus - 64 * i;
             let cut = if left < 64 { (1 << left) - 1 } else { u64::MAX };
-            Ok(machine.memory.read_u64(mask + 8 * i)? & cut)
+            Ok(machine.memory.read_u64(mask.wrapping_add(8 * i))? & cut)
         })
         .collect()
 }
 
 fn store(machine: &Machine, mask: u64, words: &[u64]) -> Result<(), Fault> {
     for (i, word) in words.iter().enumerate() {
-        machine.memory.write_u64(mask + 8 * i as u64, *word)?;
+        machine.memory.write_u64(mask.wrapping_add(8 * i as u64), *word)?;
     }
     Ok(())
 }
@@ -95,7 +95,8 @@ pub(super) fn first_and(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Resu
 /// Word and bit of a CPU, if the machine has it.
 fn place(machine: &Machine, cpu: u64, mask: u64) -> Option<(u64, u64)> {
     let cpu = cpu & 0xffff_ffff;
-    (cpu < u64::from(machine.shape.cpus)).then(|| (mask + cpu / 64 * 8, 1 << (cpu % 64)))
+    (cpu < u64::from(machine.shape.cpus))
+        .then(|| (mask.wrapping_add(cpu / 64 * 8), 1 << (cpu % 64)))
 }
 
 /// Sets or clears a CPU; whether it was set. One that the machine does not have never is.

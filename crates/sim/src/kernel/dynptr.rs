@@ -35,14 +35,14 @@ impl Dynptr {
 
     fn load(machine: &Machine, at: u64) -> Result<Self, Fault> {
         let data = machine.memory.read_u64(at)?;
-        let word = machine.memory.read_u32(at + 8)?;
-        Ok(Self { data, word, offset: machine.memory.read_u32(at + 12)? })
+        let word = machine.memory.read_u32(at.wrapping_add(8))?;
+        Ok(Self { data, word, offset: machine.memory.read_u32(at.wrapping_add(12))? })
     }
 
     pub(super) fn store(self, machine: &Machine, at: u64) -> Result<(), Fault> {
         machine.memory.write_u64(at, self.data)?;
-        machine.memory.write_u32(at + 8, self.word)?;
-        machine.memory.write_u32(at + 12, self.offset)
+        machine.memory.write_u32(at.wrapping_add(8), self.word)?;
+        machine.memory.write_u32(at.wrapping_add(12), self.offset)
     }
 
     fn size(self) -> u64 {
@@ -59,7 +59,9 @@ impl Dynptr {
             return Err(Errno::Invalid);
         }
         match self.size().checked_sub(len) {
-            Some(last) if offset <= last => Ok(self.data + u64::from(self.offset) + offset),
+            Some(last) if offset <= last => {
+                Ok(self.data.wrapping_add(u64::from(self.offset) + offset))
+            }
             _ => Err(Errno::TooBig),
         }
     }
@@ -193,7 +195,7 @@ pub(super) fn adjust(
     if end > pointer.size() {
         return value(Errno::Range.value());
     }
-    pointer.offset += start as u32;
+    pointer.offset = pointer.offset.wrapping_add(start as u32);
     pointer.word = pointer.word & !(SIZE_MAX as u32) | (end - start) as u32;
     pointer.store(machine, at)?;
     value(0)

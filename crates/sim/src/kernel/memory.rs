@@ -54,7 +54,7 @@ pub(super) fn read_text(
     let mut text = Vec::new();
     while (text.len() as u64) < size - 1 {
         let mut byte = [0];
-        if let Err(error) = probe(machine, from + text.len() as u64, &mut byte) {
+        if let Err(error) = probe(machine, from.wrapping_add(text.len() as u64), &mut byte) {
             machine.memory.write(to, &vec![0; size as usize])?;
             return value(error.value());
         }
@@ -74,7 +74,10 @@ pub(super) fn compare_text(
     [one, size, other, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
     for i in 0..size & 0xffff_ffff {
-        let (a, b) = (machine.memory.read_u8(one + i)?, machine.memory.read_u8(other + i)?);
+        let (a, b) = (
+            machine.memory.read_u8(one.wrapping_add(i))?,
+            machine.memory.read_u8(other.wrapping_add(i))?,
+        );
         if a != b {
             return value(if a > b { 1 } else { u64::MAX });
         }
@@ -89,7 +92,7 @@ pub(super) fn compare_text(
 pub(super) fn text(machine: &Machine, from: u64) -> Result<String, Fault> {
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < TEXT_MAX {
-        match machine.memory.read_u8(from + bytes.len() as u64)? {
+        match machine.memory.read_u8(from.wrapping_add(bytes.len() as u64))? {
             0 => break,
             byte => bytes.push(byte),
         }

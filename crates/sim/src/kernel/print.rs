@@ -14,8 +14,7 @@ pub(super) fn snprintf(
     [out, size, format, words, len]: [u64; 5],
 ) -> Result<Answer, Fault> {
     let format = text(machine, format)?;
-    let words = (0..len / 8).map(|i| machine.memory.read_u64(words + 8 * i));
-    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let Some(words) = values(machine, words, len)? else { return value(Errno::Invalid.value()) };
     let Some(line) = print(machine, &format, &words)? else {
         return value(Errno::Invalid.value());
     };
@@ -42,8 +41,7 @@ pub(super) fn trace_vprintk(
     machine: &mut Machine,
     [format, _, words, len, _]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    let words = (0..(len & 0xffff_ffff) / 8).map(|i| machine.memory.read_u64(words + 8 * i));
-    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let Some(words) = values(machine, words, len)? else { return value(Errno::Invalid.value()) };
     trace(machine, format, &words)
 }
 
@@ -64,12 +62,30 @@ pub(super) fn stream(
     }
 }
 
+/// The most values of a format, and the longest text of one (kernel: `MAX_BPRINTF_VARARGS`,
+/// `MAX_BPRINTF_BIN_ARGS`).
+const VALUES_MAX: u64 = 12;
+const TEXT_MAX: usize = 512;
+/// The longest line that is printed (kernel: `MAX_BPRINTF_BUF`).
+const LINE_MAX: usize = 1024;
+
+/// The values of a format; `None` for what the kernel refuses.
+pub(super) fn values(machine: &Machine, from: u64, len: u64) -> Result<Option<Vec<u64>>, Fault> {
+    let len = len & 0xffff_ffff;
+    if len % 8 != 0 || len / 8 > VALUES_MAX {
+        return Ok(None);
+    }
+    let words = (0..len / 8).map(|i| machine.memory.read_u64(from.wrapping_add(8 * i)));
+    words.collect::<Result<Vec<_>, _>>().map(Some)
+}
+
 /// Adds a line to what was printed; its length.
 fn trace(machine: &mut Machine, format: u64, words: &[u64]) -> Result<Answer, Fault> {
     let format = text(machine, format)?;
-    let Some(line) = print(machine, &format, words)? else {
+    let Some(mut line) = print(machine, &format, words)? else {
         return value(Errno::Invalid.value());
     };
+    line.truncate(line.floor_char_boundary(LINE_MAX - 1));
     let len = line.len() as u64;
     machine.print(line);
     value(len)
@@ -117,7 +133,11 @@ pub(super) fn print(
             'x' => format!("{number:x}"),
             'X' => format!("{number:X}"),
             'c' => char::from(word as u8).to_string(),
-            's' => text(machine, word)?,
+            's' => {
+                let mut text = text(machine, word)?;
+                text.truncate(text.floor_char_boundary(TEXT_MAX - 1));
+                text
+            }
             'p' => {
                 // What follows says how to print the pointer; all forms are its value here.
                 while rest.peek().is_some_and(char::is_ascii_alphanumeric) {

@@ -77,7 +77,7 @@ pub(super) fn insert_vtime_args(
     machine: &mut Machine,
     [p, args, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    let word = |i: u64| machine.memory.read_u64(args + 8 * i);
+    let word = |i: u64| machine.memory.read_u64(args.wrapping_add(8 * i));
     let insert =
         Insert { queue: word(0)?, slice_ns: word(1)?, vtime: Some(word(2)?), flags: word(3)? };
     commit(machine, p, insert)
@@ -223,7 +223,6 @@ pub(super) fn exit(
 /// The text of a message.
 fn message(machine: &Machine, format: u64, values: u64, size: u64) -> Result<String, Fault> {
     let format = super::memory::text(machine, format)?;
-    let words = (0..(size & 0xffff_ffff) / 8).map(|i| machine.memory.read_u64(values + 8 * i));
-    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let words = super::print::values(machine, values, size)?.unwrap_or_default();
     Ok(super::print::print(machine, &format, &words)?.unwrap_or(format))
 }

@@ -5,6 +5,7 @@ use super::{Answer, value};
 use crate::errno::Errno;
 use crate::machine::Machine;
 use rota_bytecode::Fault;
+use std::ops::Bound;
 
 /// Length of a task's name with the zero at its end.
 const COMM_BYTES: u64 = 16;
@@ -91,7 +92,7 @@ const OVER: u64 = 8;
 fn set_next(machine: &Machine, it: u64, next: Option<(i32, i32)>) -> Result<(), Fault> {
     let (process, task) = next.unwrap_or((-1, -1));
     let word = u64::from(process.cast_unsigned()) << 32 | u64::from(task.cast_unsigned());
-    machine.memory.write_u64(it + NEXT, word)
+    machine.memory.write_u64(it.wrapping_add(NEXT), word)
 }
 
 /// `bpf_iter_task_new(it, task, flags)`. The first of all tasks is the idle one of CPU 0.
@@ -100,7 +101,7 @@ pub(super) fn iter_new(
     [it, task, flags, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
     let flags = flags & 0xffff_ffff;
-    machine.memory.write_u64(it + OVER, flags)?;
+    machine.memory.write_u64(it.wrapping_add(OVER), flags)?;
     let first = match flags {
         over::PROCESSES | over::THREADS => Some((0, 0)),
         over::OF_PROCESS if task == 0 => None,
@@ -116,10 +117,15 @@ pub(super) fn iter_new(
     value(if first.is_some() { 0 } else { Errno::Invalid.value() })
 }
 
+/// All numbers after one.
+fn after(number: i32) -> (Bound<i32>, Bound<i32>) {
+    (Bound::Excluded(number), Bound::Unbounded)
+}
+
 /// `bpf_iter_task_next(it)`: a task, or NULL.
 pub(super) fn iter_next(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    let word = machine.memory.read_u64(it + NEXT)?;
-    let over = machine.memory.read_u64(it + OVER)?;
+    let word = machine.memory.read_u64(it.wrapping_add(NEXT))?;
+    let over = machine.memory.read_u64(it.wrapping_add(OVER))?;
     let (process, task) = (((word >> 32) as u32).cast_signed(), (word as u32).cast_signed());
     if task < 0 {
         return value(0);
@@ -131,13 +137,13 @@ pub(super) fn iter_next(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Ans
     };
     let thread = match over {
         over::PROCESSES => None,
-        _ => tasks.threads.get(&process).and_then(|all| all.range(task + 1..).next()),
+        _ => tasks.threads.get(&process).and_then(|all| all.range(after(task)).next()),
     };
     let next = match thread {
         Some(thread) => Some((process, *thread)),
         None if over == over::OF_PROCESS => None,
         None => {
-            let next = tasks.threads.range(process + 1..).next();
+            let next = tasks.threads.range(after(process)).next();
             next.and_then(|(process, all)| Some((*process, *all.first()?)))
         }
     };

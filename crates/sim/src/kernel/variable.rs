@@ -8,7 +8,7 @@ use rota_bytecode::Fault;
 fn instance(machine: &Machine, pointer: u64, cpu: u64) -> Result<Answer, Fault> {
     let stride = machine.stride(pointer);
     let stride = stride.ok_or(Fault { pointer, size: 0, write: false })?;
-    value(pointer + stride * cpu)
+    value(pointer.wrapping_add(stride.wrapping_mul(cpu)))
 }
 
 /// `bpf_per_cpu_ptr(pointer, cpu)`: NULL if the machine has no such CPU.

@@ -18,6 +18,8 @@ pub(crate) struct Hash {
     entries: BTreeMap<Vec<u8>, Entry>,
     /// Keys by the time of their insertion.
     order: BTreeMap<u64, Vec<u8>>,
+    /// Keys by the time of their last use, if the table forgets.
+    recent: BTreeMap<u64, Vec<u8>>,
     /// Slots from this one on have never been used.
     fresh: u64,
     /// Slots that are free again, those first that have been longest: who still holds a pointer
@@ -34,8 +36,18 @@ struct Entry {
 
 impl Hash {
     pub(super) fn new(slots: Slots, len: u64, forgets: bool) -> Self {
-        let (entries, order) = (BTreeMap::new(), BTreeMap::new());
-        Self { slots, len, forgets, entries, order, fresh: 0, free: VecDeque::new(), clock: 0 }
+        let (entries, order, recent) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self {
+            slots,
+            len,
+            forgets,
+            entries,
+            order,
+            recent,
+            fresh: 0,
+            free: VecDeque::new(),
+            clock: 0,
+        }
     }
 
     fn tick(&mut self) -> u64 {
@@ -46,7 +58,11 @@ impl Hash {
     pub(super) fn lookup(&mut self, key: &[u8], cpu: u32) -> Option<u64> {
         let now = self.tick();
         let entry = self.entries.get_mut(key)?;
-        entry.used = now;
+        if self.forgets
+            && let Some(key) = self.recent.remove(&std::mem::replace(&mut entry.used, now))
+        {
+            self.recent.insert(now, key);
+        }
         self.slots.at(entry.slot, cpu)
     }
 
@@ -70,20 +86,22 @@ impl Hash {
         }
         let mut left = Left::new();
         if old.is_none() && self.entries.len() as u64 == self.len {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
-            match oldest.map(|(key, _)| key.clone()).filter(|_| self.forgets) {
-                Some(oldest) => left = self.delete(&oldest)?,
-                None => return Err(Errno::TooBig),
-            }
+            // Only a table that forgets knows what was used when.
+            let oldest = self.recent.first_key_value().map(|(_, key)| key.clone());
+            left = self.delete(&oldest.ok_or(Errno::TooBig)?)?;
         }
         let slot = self.free_slot().ok_or(Errno::TooBig)?;
         self.slots.set(memory, slot, cpu, value, true);
         let now = self.tick();
         let inserted = self.entries.get(key).map_or(now, |entry| entry.inserted);
         self.order.insert(inserted, key.to_vec());
+        if self.forgets {
+            self.recent.insert(now, key.to_vec());
+        }
         let entry = Entry { slot, inserted, used: now };
         if let Some(old) = self.entries.insert(key.to_vec(), entry) {
             self.free.push_back(old.slot);
+            self.recent.remove(&old.used);
             left = self.slots.kept(old.slot);
         }
         Ok(left)
@@ -101,6 +119,7 @@ impl Hash {
     pub(super) fn delete(&mut self, key: &[u8]) -> Result<Left, Errno> {
         let entry = self.entries.remove(key).ok_or(Errno::NoEntry)?;
         self.order.remove(&entry.inserted);
+        self.recent.remove(&entry.used);
         self.free.push_back(entry.slot);
         Ok(self.slots.kept(entry.slot))
     }

@@ -72,7 +72,7 @@ impl Ring {
     /// Ends a reservation. Whether there was one at this address.
     pub(crate) fn finish(&mut self, at: u64, keep: bool) -> bool {
         let reserved = |record: &&mut Record| record.at == at && record.state == State::Reserved;
-        let found = self.records.iter_mut().find(reserved);
+        let found = self.records.iter_mut().rev().find(reserved);
         let state = if keep { State::Submitted } else { State::Discarded };
         found.map(|record| record.state = state).is_some()
     }
