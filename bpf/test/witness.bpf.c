@@ -17,7 +17,8 @@ static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 fl
 
 SETTING(u32, policy, 0, "what becomes of a task: 0 shared queue, 1 straight to an idle CPU");
 SETTING(u64, slice_ns, 10000000000, "how long a task may run before others get their turn");
-SETTING(u64, insert_flags, 0, "flags that a task is inserted with, beside the kernel's own");
+SETTING(bool, head, false, "insert at the head of a queue");
+SETTING(bool, preempt, false, "insert so that who runs there has to stop");
 SETTING(u64, kick_flags, 0, "how the CPU of an enqueued task is kicked");
 SETTING(bool, kick, false, "kick the CPU on which a task wakes up and is enqueued");
 
@@ -32,6 +33,13 @@ enum policy {
 #define SHARED_DSQ 7
 
 #define SCX_ENQ_WAKEUP (1 << 0)
+
+/* Flags whose values differ between kernels. */
+enum scx_enq_flags {
+	SCX_ENQ_HEAD = 0,
+	SCX_ENQ_PREEMPT = 0,
+};
+#define flag(name) __builtin_preserve_enum_value(*(enum scx_enq_flags *)name, 1)
 
 #define SCX_OPS_KEEP_BUILTIN_IDLE (1 << 0)
 #define SCX_OPS_SWITCH_PARTIAL    (1 << 3)
@@ -75,6 +83,17 @@ struct {
 /* Records that found no room. */
 u64 lost;
 
+static u64 insert_flags(void)
+{
+	u64 flags = 0;
+
+	if (head)
+		flags |= flag(SCX_ENQ_HEAD);
+	if (preempt)
+		flags |= flag(SCX_ENQ_PREEMPT);
+	return flags;
+}
+
 static void witness(u32 callback, s32 pid, s32 number, u64 flags)
 {
 	struct witness_record record = {
@@ -98,7 +117,7 @@ s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 
 	witness(CB_SELECT_CPU, p->pid, prev_cpu, wake_flags);
 	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
 	if (policy == POLICY_DIRECT && is_idle)
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, insert_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, insert_flags());
 	return cpu;
 }
 
@@ -107,7 +126,7 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 	s32 cpu = scx_bpf_task_cpu(p);
 
 	witness(CB_ENQUEUE, p->pid, cpu, enq_flags);
-	enq_flags |= insert_flags;
+	enq_flags |= insert_flags();
 	if (policy == POLICY_VTIME)
 		/* Who has the higher number goes first. */
 		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, -(u64)p->pid, enq_flags);

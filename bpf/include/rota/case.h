@@ -13,6 +13,10 @@
  */
 #define CASE(name, expected) __remark("expect:" #expected) SEC("syscall") int name(void *ctx)
 
+/* The same, so many milliseconds after the one before it. */
+#define CASE_AFTER(name, milliseconds, expected)                                                   \
+	__remark("after:" #milliseconds) CASE(name, expected)
+
 /* A value that neither the compiler nor the verifier knows. */
 #define unknown(value)                                                                             \
 	({                                                                                         \

@@ -11,12 +11,6 @@
 #include <rota/kernel.h>
 
 #define core_field_exists(field) __builtin_preserve_field_info(field, 2 /* BPF_FIELD_EXISTS */)
-/* The address of a weak symbol, kept away from the compiler, which would think it never zero. */
-#define ksym_exists(symbol)                                                                        \
-	({                                                                                         \
-		_Static_assert(!__builtin_constant_p(!!symbol), #symbol " must be __weak");        \
-		!!symbol;                                                                          \
-	})
 
 /*
  * 6.19: scx_bpf_dsq_insert() says whether it inserted. The kernel calls the new one by the name

@@ -4,21 +4,22 @@
 
 #include <rota/types.h>
 
-#define BPF_MAP_TYPE_HASH            1
-#define BPF_MAP_TYPE_ARRAY           2
-#define BPF_MAP_TYPE_PERCPU_HASH     5
-#define BPF_MAP_TYPE_PERCPU_ARRAY    6
-#define BPF_MAP_TYPE_LRU_HASH        9
-#define BPF_MAP_TYPE_LRU_PERCPU_HASH 10
-#define BPF_MAP_TYPE_ARRAY_OF_MAPS   12
-#define BPF_MAP_TYPE_HASH_OF_MAPS    13
-#define BPF_MAP_TYPE_QUEUE           22
-#define BPF_MAP_TYPE_STACK           23
-#define BPF_MAP_TYPE_RINGBUF         27
-#define BPF_MAP_TYPE_TASK_STORAGE    29
-#define BPF_MAP_TYPE_USER_RINGBUF    31
-#define BPF_MAP_TYPE_CGRP_STORAGE    32
-#define BPF_MAP_TYPE_ARENA           33
+#define BPF_MAP_TYPE_HASH             1
+#define BPF_MAP_TYPE_ARRAY            2
+#define BPF_MAP_TYPE_PERF_EVENT_ARRAY 4
+#define BPF_MAP_TYPE_PERCPU_HASH      5
+#define BPF_MAP_TYPE_PERCPU_ARRAY     6
+#define BPF_MAP_TYPE_LRU_HASH         9
+#define BPF_MAP_TYPE_LRU_PERCPU_HASH  10
+#define BPF_MAP_TYPE_ARRAY_OF_MAPS    12
+#define BPF_MAP_TYPE_HASH_OF_MAPS     13
+#define BPF_MAP_TYPE_QUEUE            22
+#define BPF_MAP_TYPE_STACK            23
+#define BPF_MAP_TYPE_RINGBUF          27
+#define BPF_MAP_TYPE_TASK_STORAGE     29
+#define BPF_MAP_TYPE_USER_RINGBUF     31
+#define BPF_MAP_TYPE_CGRP_STORAGE     32
+#define BPF_MAP_TYPE_ARENA            33
 
 #define BPF_F_NO_PREALLOC (1 << 0)
 #define BPF_F_MMAPABLE    (1 << 10)

@@ -28,6 +28,12 @@ typedef _Bool bool;
 
 /* A symbol of the kernel; with __weak it may be missing, and its address is then zero. */
 #define __ksym __attribute__((section(".ksyms")))
+/* The address of a weak symbol, kept away from the compiler, which would think it never zero. */
+#define ksym_exists(symbol)                                                                        \
+	({                                                                                         \
+		_Static_assert(!__builtin_constant_p(!!symbol), #symbol " must be __weak");        \
+		!!symbol;                                                                          \
+	})
 
 /* Members of a map definition: a number, or a type. */
 #define __uint(name, value) int(*name)[value]

@@ -11,6 +11,8 @@ static long (*const bpf_probe_read_kernel)(void *dst, u32 size, const void *src)
 static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *src) = (void *)115;
 static u64 (*const bpf_ktime_get_boot_ns)(void) = (void *)125;
 static u64 (*const bpf_jiffies64)(void) = (void *)118;
+static long (*const bpf_get_numa_node_id)(void) = (void *)42;
+static u64 (*const bpf_ktime_get_tai_ns)(void) = (void *)208;
 static long (*const bpf_snprintf)(char *out, u32 size, const char *format, u64 *words,
                                   u32 bytes) = (void *)165;
 static long (*const bpf_strncmp)(const char *one, u32 size, const char *other) = (void *)182;
@@ -24,7 +26,13 @@ CASE(time_goes_on, 1)
 
 CASE(other_clocks, 1)
 {
-	return bpf_ktime_get_boot_ns() && bpf_jiffies64();
+	return bpf_ktime_get_boot_ns() && bpf_jiffies64() && bpf_ktime_get_tai_ns();
+}
+
+/* The machines of these tests have one. */
+CASE(node, 0)
+{
+	return bpf_get_numa_node_id();
 }
 
 CASE(random_numbers_differ, 1)

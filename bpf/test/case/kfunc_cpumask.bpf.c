@@ -44,6 +44,7 @@ void bpf_cpumask_copy(struct bpf_cpumask *to, const struct cpumask *from) __ksym
 u32 bpf_cpumask_any_distribute(const struct cpumask *mask) __ksym;
 u32 bpf_cpumask_any_and_distribute(const struct cpumask *one, const struct cpumask *two) __ksym;
 u32 bpf_cpumask_weight(const struct cpumask *mask) __ksym;
+int bpf_cpumask_populate(struct bpf_cpumask *mask, void *from, unsigned long size) __ksym;
 void bpf_rcu_read_lock(void) __ksym;
 void bpf_rcu_read_unlock(void) __ksym;
 
@@ -226,3 +227,15 @@ CASE(taken_out_of_a_map, 1)
 	}
 	return 1;
 }
+
+CASE_MASKS(from_memory, 2, ({
+		   u64 bits[2] = {unknown(5ULL)};
+
+		   bpf_cpumask_populate(a, bits, sizeof(bits)) ?: bpf_cpumask_weight(as_mask(a));
+	   }))
+
+CASE_MASKS(from_too_little_memory, -13 /* EACCES */, ({
+		   u32 bits = unknown(5);
+
+		   bpf_cpumask_populate(a, &bits, sizeof(bits));
+	   }))

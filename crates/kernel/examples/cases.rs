@@ -7,6 +7,7 @@ use rota_kernel::{Host, Live};
 use rota_object::{Engine, EngineError, Object, Refusal, Type};
 use std::error::Error;
 use std::io::Write;
+use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
@@ -19,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             wrong += 1;
             continue;
         }
-        for (program, expected) in expectations(&object) {
+        for (program, expected, after) in expectations(&object) {
+            std::thread::sleep(Duration::from_millis(after));
             let found = world.run_program(&program, &mut [])?;
             if found == expected {
                 right += 1;
@@ -33,15 +35,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     if wrong == 0 { Ok(()) } else { Err("the kernel and the cases disagree".into()) }
 }
 
-/// The programs that say what they must return.
-fn expectations(object: &Object) -> Vec<(String, i32)> {
+/// The programs that say what they must return, and how many milliseconds each comes after the one
+/// before it.
+fn expectations(object: &Object) -> Vec<(String, i32, u64)> {
     let btf = object.btf();
     let mut found = Vec::new();
     for (id, ty) in btf.iter() {
         let Type::Func { name, .. } = ty else { continue };
         let tags: Vec<&str> = btf.tags_of(id).map(|(_, text)| text).collect();
         let number = tags.iter().find_map(|t| t.strip_prefix("expect:")?.parse().ok());
-        found.extend(number.map(|n| (btf.text(*name).to_owned(), n)));
+        let after = tags.iter().find_map(|t| t.strip_prefix("after:")?.parse().ok());
+        found.extend(number.map(|n| (btf.text(*name).to_owned(), n, after.unwrap_or(0))));
     }
     found
 }

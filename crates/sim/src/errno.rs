@@ -13,6 +13,10 @@ pub(crate) enum Errno {
     TooBig = 7,
     /// Try again.
     Again = 11,
+    /// No memory.
+    NoMemory = 12,
+    /// Access denied.
+    Access = 13,
     /// A bad address.
     Fault = 14,
     /// It is in use.
@@ -21,6 +25,8 @@ pub(crate) enum Errno {
     Exists = 17,
     /// An invalid argument.
     Invalid = 22,
+    /// No space left.
+    NoSpace = 28,
     /// Out of range.
     Range = 34,
     /// It would wait for ever.
@@ -28,6 +34,25 @@ pub(crate) enum Errno {
 }
 
 impl Errno {
+    /// What it means, for people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::NotPermitted => "not permitted",
+            Self::NoEntry => "no such entry",
+            Self::TooBig => "it is full, or the key is too large",
+            Self::Again => "try again",
+            Self::NoMemory => "no memory",
+            Self::Access => "access denied",
+            Self::Fault => "a bad address",
+            Self::Busy => "it is in use",
+            Self::Exists => "it exists already",
+            Self::Invalid => "it can't be used so",
+            Self::NoSpace => "it is full",
+            Self::Range => "out of range",
+            Self::Deadlock => "it would wait for ever",
+        }
+    }
+
     /// The number as a function returns it.
     pub(crate) fn value(self) -> u64 {
         i64::from(-(self as i32)).cast_unsigned()

@@ -70,6 +70,12 @@ structures! {
         cpus_mask: "cpus_mask",
         nr_cpus_allowed: "nr_cpus_allowed",
         start_time: "start_time",
+        cpu: "thread_info.cpu",
+        sum_exec_runtime: "se.sum_exec_runtime",
+        scx_flags: "scx.flags",
+        weight: "scx.weight",
+        slice: "scx.slice",
+        dsq_vtime: "scx.dsq_vtime",
     }
     /// What a task has of cgroups.
     CssSet = "css_set" {
@@ -111,6 +117,11 @@ impl Layout {
             node: Node::find(types)?,
         })
     }
+}
+
+/// A member of the table of a scheduler's callbacks.
+pub(crate) fn ops_member(types: &KernelTypes, path: &str) -> Result<Field, LayoutError> {
+    Structure::find(types, "sched_ext_ops")?.member(path)
 }
 
 /// One of the kernel's structures.

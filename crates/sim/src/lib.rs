@@ -11,6 +11,7 @@
 mod agenda;
 mod cgroups;
 mod containers;
+mod effects;
 mod errno;
 mod kernel;
 mod layout;
@@ -21,8 +22,11 @@ mod pool;
 mod random;
 mod references;
 mod run;
+mod scenario;
+mod sched;
 mod tasks;
 mod timers;
+mod user;
 mod variables;
 
 pub use layout::LayoutError;
@@ -30,3 +34,5 @@ pub use machine::{LoadError, Machine, Shape};
 pub use pool::FreeError;
 pub use references::Misuse;
 pub use run::{Stop, StopKind};
+pub use scenario::{ScenarioStop, run_scenario};
+pub use sched::{AttachError, AttachStop};

@@ -10,6 +10,7 @@ use crate::objects::Owned;
 use crate::pool::Pool;
 use crate::random::Random;
 use crate::references::References;
+use crate::sched::Sched;
 use crate::tasks::Tasks;
 use crate::timers::Timers;
 use crate::variables::Variables;
@@ -28,6 +29,9 @@ use std::sync::Arc;
 const FUNCTIONS: u64 = 0xffff_ffff_c000_0000;
 /// Executions inside one another that the memory for stacks is made for.
 pub(crate) const STACKS: usize = 16;
+
+/// Room for the arguments of a callback.
+const CONTEXT_BYTES: u64 = 64;
 
 /// What a machine is like.
 #[derive(Debug, Clone)]
@@ -93,8 +97,11 @@ pub struct Machine {
     pub(crate) layout: Layout,
     pub(crate) tasks: Tasks,
     pub(crate) cgroups: Cgroups,
+    pub(crate) sched: Sched,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
+    /// Lines that programs have printed.
+    pub(crate) printed: Vec<String>,
     /// The CPU that executes.
     pub(crate) cpu: u32,
     /// Time since boot, in ns.
@@ -103,8 +110,11 @@ pub struct Machine {
     map_at: BTreeMap<u64, usize>,
     kfuncs: Vec<(String, Option<Known>)>,
     helpers: BTreeMap<i32, Known>,
+    /// Programs by their names.
+    pub(crate) programs: BTreeMap<String, FunctionId>,
     functions: u64,
     stacks: u64,
+    contexts: u64,
     instance: Rc<Instance>,
 }
 
@@ -121,6 +131,7 @@ impl Machine {
         }
         let memory = Rc::new(Memory::new()?);
         let stacks = memory.alloc(STACKS as u64 * STACK_BYTES, 8, Protection::ReadWrite)?;
+        let contexts = memory.alloc(STACKS as u64 * CONTEXT_BYTES, 8, Protection::ReadWrite)?;
         let mut maps = Vec::new();
         let mut map_at = BTreeMap::new();
         for definition in &image.maps {
@@ -158,6 +169,7 @@ impl Machine {
             layout,
             tasks: Tasks::default(),
             cgroups: Cgroups::default(),
+            sched: Sched::none(shape.cpus, types),
             pool: Pool::default(),
             structures: image.structures.clone(),
             containers: Containers::default(),
@@ -165,6 +177,7 @@ impl Machine {
             variables,
             references: References::default(),
             depth: 0,
+            printed: Vec::new(),
             has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
             maps,
@@ -173,13 +186,20 @@ impl Machine {
             map_at,
             kfuncs: kfuncs.collect(),
             helpers: kernel::helpers(),
+            programs: image.entries.iter().map(|e| (e.name.clone(), e.function)).collect(),
             functions: image.functions.len() as u64,
             stacks,
+            contexts,
             instance,
             shape,
         };
         machine.make_first_tasks()?;
         Ok(machine)
+    }
+
+    /// The lines that programs have printed since the last call.
+    pub fn take_printed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.printed)
     }
 
     /// Code and memory.
@@ -203,6 +223,11 @@ impl Machine {
     pub(crate) fn stack(&self, depth: usize) -> Option<Range<u64>> {
         let start = self.stacks + depth as u64 * STACK_BYTES;
         (depth < STACKS).then_some(start..start + STACK_BYTES)
+    }
+
+    /// Where a callback that is this deep inside others finds its arguments.
+    pub(crate) fn context(&self, depth: usize) -> u64 {
+        self.contexts + depth.min(STACKS - 1) as u64 * CONTEXT_BYTES
     }
 
     /// A helper or kernel function; by its name, if it is not simulated.

@@ -5,7 +5,7 @@ use crate::kernel::Answer;
 use crate::machine::{Machine, STACKS};
 use crate::references::Misuse;
 use rota_bytecode::{
-    Callee, Execution, Fault, Place, Spot, Start, StartError, Step, Trap, TrapKind,
+    Callee, Execution, Fault, MemoryError, Place, Spot, Start, StartError, Step, Trap, TrapKind,
 };
 use rota_object::FunctionId;
 use std::fmt;
@@ -49,6 +49,9 @@ pub enum StopKind {
     /// It called back from what was called back, again and again.
     #[error("too many executions inside one another: {0} is the most")]
     Deep(usize),
+    /// The machine's memory is used up.
+    #[error("{0}")]
+    Memory(String),
     /// It called back something that is no function.
     #[error("{0:#x} is no function that could be called back")]
     Callback(u64),
@@ -66,6 +69,10 @@ pub struct Stop {
 impl Stop {
     pub(crate) fn new(kind: StopKind, place: Option<Place>) -> Self {
         Self { kind: Box::new(kind), place: place.map(Box::new) }
+    }
+
+    pub(crate) fn memory(error: &MemoryError) -> Self {
+        Self::new(StopKind::Memory(error.to_string()), None)
     }
 }
 
@@ -112,6 +119,20 @@ impl Machine {
         result
     }
 
+    /// Calls a callback of a table, which gets its arguments as words in memory.
+    pub(crate) fn run_with_context(
+        &mut self,
+        function: FunctionId,
+        args: &[u64],
+    ) -> Result<u64, Stop> {
+        let context = self.context(self.depth);
+        for (i, arg) in args.iter().enumerate() {
+            // It has been made for as many as callbacks take; beyond the deepest, there is none.
+            let _ = self.memory.write_u64(context + 8 * i as u64, *arg);
+        }
+        self.run(function, [context, 0, 0, 0, 0])
+    }
+
     fn run_frames(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
         // What is called back uses up what is left, so a loop of calls ends as any other.
@@ -134,11 +155,11 @@ impl Machine {
                             continue;
                         }
                         Answer::Callbacks(callbacks) => (callbacks, None),
-                        Answer::Misuse(misuse) => {
-                            let name = self.find(callee).map_or("", |known| known.name);
-                            let kind = StopKind::Misuse { name, misuse };
-                            return Err(Stop::new(kind, Some(self.place(spot))));
+                        Answer::Misuse(misuse) => return Err(self.misused(callee, misuse, spot)),
+                        Answer::Throw(_) if frames.len() > 1 => {
+                            return Err(self.misused(callee, Misuse::Throw, spot));
                         }
+                        Answer::Stop(stop) => return Err(stop),
                         Answer::Throw(cookie) => {
                             self.check_end(outermost)?;
                             return Ok(cookie);
@@ -158,6 +179,11 @@ impl Machine {
             value = self.call_back(&mut frames, callbacks, last, budget)?;
         }
         Ok(value)
+    }
+
+    fn misused(&self, callee: Callee, misuse: Misuse, spot: Spot) -> Stop {
+        let name = self.find(callee).map_or("", |known| known.name);
+        Stop::new(StopKind::Misuse { name, misuse }, Some(self.place(spot)))
     }
 
     /// Goes on with a kernel function that calls back; what the execution on top is resumed with.
@@ -218,9 +244,12 @@ impl Machine {
         }
         let answer = (known.call)(self, args)
             .map_err(|fault| StopKind::Argument { name: known.name.to_owned(), fault })?;
-        if let Answer::Value(returned) = answer {
-            self.after_call(known.effects, &args, returned, spot);
-        }
+        let returned = match answer {
+            Answer::Value(value) => Some(value),
+            Answer::Callbacks(_) => None,
+            Answer::Misuse(_) | Answer::Throw(_) | Answer::Stop(_) => return Ok(answer),
+        };
+        self.after_call(known.effects, &args, returned, spot);
         Ok(answer)
     }
 }

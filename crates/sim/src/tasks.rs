@@ -2,6 +2,7 @@
 //! The tasks of a machine, as the kernel's own structures in its memory.
 
 use crate::machine::Machine;
+use crate::sched::TaskId;
 use rota_bytecode::{MemoryError, Protection};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,8 @@ pub(crate) struct Task {
     pub(crate) address: u64,
     /// The cgroup that it is in.
     pub(crate) cgroup: u64,
+    /// Its number for the scheduler, if it is scheduled.
+    pub(crate) id: Option<TaskId>,
 }
 
 /// The tasks of a machine.
@@ -54,12 +57,21 @@ impl Machine {
         }
         for (pid, comm) in [(1, "init"), (2, "rota")] {
             let task = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
-            let address = self.make_task(&task)?;
-            self.tasks.by_pid.insert(pid, Task { address, cgroup });
-            self.tasks.threads.entry(pid).or_default().insert(pid);
-            self.tasks.current[0] = address;
+            self.tasks.current[0] = self.add_task(&task, None)?;
         }
         Ok(())
+    }
+
+    /// Makes a task; its address.
+    pub(crate) fn add_task(
+        &mut self,
+        new: &NewTask<'_>,
+        id: Option<TaskId>,
+    ) -> Result<u64, MemoryError> {
+        let address = self.make_task(new)?;
+        self.tasks.by_pid.insert(new.pid, Task { address, cgroup: new.cgroup, id });
+        self.tasks.threads.entry(new.tgid).or_default().insert(new.pid);
+        Ok(address)
     }
 
     /// Fills in the structure of a task; its address.

@@ -19,7 +19,9 @@ fn every_case_returns_what_stands_beside_it() {
                 let shape = Shape { mode, ..Shape::default() };
                 let mut machine =
                     Machine::load(shape, &image, &types).unwrap_or_else(|e| panic!("{name}: {e}"));
-                for (program, expected) in expectations(&object) {
+                for (program, expected, after_ns) in expectations(&object) {
+                    let then = machine.now_ns() + after_ns;
+                    machine.advance_to(then).unwrap_or_else(|e| panic!("{name}: {e}"));
                     let entry = image.entries.iter().find(|e| e.name == program).unwrap();
                     let found = machine.run(entry.function, [0; 5]);
                     let found = found.unwrap_or_else(|e| panic!("{name}/{program}: {e}"));
@@ -33,15 +35,16 @@ fn every_case_returns_what_stands_beside_it() {
     assert!(right > 4 * 2 * 400, "only {right} cases ran");
 }
 
-/// The programs that say what they must return.
-fn expectations(object: &Object) -> Vec<(String, i32)> {
+/// The programs that say what they must return, and how long each comes after the one before it.
+fn expectations(object: &Object) -> Vec<(String, i32, u64)> {
     let btf = object.btf();
     let mut found = Vec::new();
     for (id, ty) in btf.iter() {
         let Type::Func { name, .. } = ty else { continue };
-        let mut tags = btf.tags_of(id);
-        let number = tags.find_map(|(_, text)| text.strip_prefix("expect:")?.parse().ok());
-        found.extend(number.map(|n| (btf.text(*name).to_owned(), n)));
+        let tag = |prefix| btf.tags_of(id).find_map(|(_, text)| text.strip_prefix(prefix));
+        let Some(expected) = tag("expect:").and_then(|text| text.parse().ok()) else { continue };
+        let after: u64 = tag("after:").and_then(|text| text.parse().ok()).unwrap_or(0);
+        found.push((btf.text(*name).to_owned(), expected, after * 1_000_000));
     }
     found
 }

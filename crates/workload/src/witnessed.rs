@@ -172,12 +172,21 @@ impl Witnessed {
                 Some(format!("{} {}", record.callback.name(), record.number))
             }
             Callback::Dispatch => {
+                // What follows, but for a CPU that is idle no more.
                 let next = rest.iter().find(|r| {
                     r.cpu == record.cpu
-                        && matches!(r.callback, Callback::Running | Callback::Dispatch)
+                        && match r.callback {
+                            Callback::Running | Callback::Stopping | Callback::Dispatch => true,
+                            Callback::UpdateIdle => r.flags == 1,
+                            _ => false,
+                        }
                 })?;
                 let queued = if record.flags == 0 { "" } else { ", queued" };
-                let leads = next.callback == Callback::Running && next.pid != record.pid;
+                let leads = match next.callback {
+                    Callback::Running => next.pid != record.pid,
+                    Callback::Stopping => next.pid == record.pid && next.flags == 1,
+                    _ => false,
+                };
                 leads.then(|| format!("looks for work after {name}{queued}"))
             }
             _ => None,

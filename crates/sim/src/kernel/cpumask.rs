@@ -2,6 +2,7 @@
 //! CPU masks (kernel: `kernel/bpf/cpumask.c`, `include/linux/cpumask.h`).
 
 use super::{Answer, value};
+use crate::errno::Errno;
 use crate::machine::Machine;
 use crate::objects::What;
 use rota_bytecode::Fault;
@@ -158,6 +159,17 @@ pub(super) fn clear(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answe
 pub(super) fn copy(machine: &mut Machine, [to, from, ..]: [u64; 5]) -> Result<Answer, Fault> {
     store(machine, to, &load(machine, from)?)?;
     value(0)
+}
+
+/// `bpf_cpumask_populate(mask, from, size)`: the mask's bits, from memory of the program's.
+pub(super) fn populate(
+    machine: &mut Machine,
+    [mask, from, size, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    if size < u64::from(machine.shape.cpus).div_ceil(64) * 8 {
+        return value(Errno::Access.value());
+    }
+    copy(machine, [mask, from, 0, 0, 0])
 }
 
 /// Joins two masks into a third; whether that has a CPU.

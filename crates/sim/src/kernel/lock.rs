@@ -3,11 +3,14 @@
 //! never waited for in vain unless its own holder waits; who holds what is in `references`.
 
 use super::{Answer, value};
+use crate::effects::Kind;
 use crate::errno::Errno;
 use crate::machine::Machine;
 use crate::references::Misuse;
 use rota_bytecode::Fault;
 
+/// Kinds of lock.
+const LOCKS: [Kind; 2] = [Kind::SpinLock, Kind::ResilientLock];
 /// What a lock looks like while it is held.
 const LOCKED: u32 = 1;
 /// What interrupts look like that are switched on (kernel: `X86_EFLAGS_IF`).
@@ -16,7 +19,7 @@ const INTERRUPTS_ON: u64 = 1 << 9;
 /// `bpf_spin_lock(lock)`: whoever holds it already would wait for ever.
 pub(super) fn spin_lock(machine: &mut Machine, [lock, ..]: [u64; 5]) -> Result<Answer, Fault> {
     machine.memory.write_u32(lock, LOCKED)?;
-    match machine.references.lock(lock) {
+    match machine.references.find(&LOCKS, lock) {
         Some(held) => Ok(Answer::Misuse(Misuse::Deadlock(Box::new(machine.place(held.at))))),
         None => value(0),
     }
@@ -31,7 +34,7 @@ pub(super) fn unlock(machine: &mut Machine, [lock, ..]: [u64; 5]) -> Result<Answ
 /// `bpf_res_spin_lock(lock)`: the kernel notices that it would wait for ever, and says so.
 pub(super) fn resilient_lock(machine: &mut Machine, [lock, ..]: [u64; 5]) -> Result<Answer, Fault> {
     machine.memory.write_u32(lock, LOCKED)?;
-    value(machine.references.lock(lock).map_or(0, |_| Errno::Deadlock.value()))
+    value(machine.references.find(&LOCKS, lock).map_or(0, |_| Errno::Deadlock.value()))
 }
 
 /// `bpf_res_spin_lock_irqsave(lock, flags)`.

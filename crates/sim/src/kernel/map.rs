@@ -89,7 +89,8 @@ impl Machine {
         Ok(())
     }
 
-    fn end_values(&mut self, map: u64, left: &[u64]) {
+    /// Ends what the kernel kept in values of a map.
+    pub(super) fn end_values(&mut self, map: u64, left: &[u64]) {
         if left.is_empty() {
             return;
         }

@@ -19,7 +19,7 @@ pub(super) fn read(machine: &mut Machine, [to, size, from, ..]: [u64; 5]) -> Res
 }
 
 /// Reads what a program may be wrong about.
-fn probe(machine: &Machine, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+pub(super) fn probe(machine: &Machine, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
     let result = match from {
         // Programs that follow NULL read zeros, but these helpers know better.
         0..NULL_BYTES => Err(Errno::Range),
@@ -29,6 +29,17 @@ fn probe(machine: &Machine, from: u64, bytes: &mut [u8]) -> Result<(), Errno> {
         bytes.fill(0);
     }
     result
+}
+
+/// `bpf_probe_read_user(dst, size, src)` and its kin: no user space is simulated, so there is
+/// nothing to be read.
+pub(super) fn read_of_user(
+    machine: &mut Machine,
+    [to, size, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let zeros = vec![0; (size & 0xffff_ffff).min(1 << 24) as usize];
+    machine.memory.write(to, &zeros)?;
+    value(Errno::Fault.value())
 }
 
 /// `bpf_probe_read_kernel_str(dst, size, src)`: the length with the zero at the end.

@@ -5,8 +5,11 @@
 //! can't be followed is a [`Fault`], which stops the run at the call.
 
 mod arena;
+mod bits;
 mod cgroup;
+mod counter;
 mod cpumask;
+mod dynptr;
 mod list;
 mod lock;
 mod map;
@@ -16,17 +19,20 @@ mod object;
 mod print;
 mod repeat;
 mod ring;
+mod scx;
 mod storage;
 mod task;
+mod text;
 mod timer;
 mod tree;
 mod variable;
 
 pub(crate) use cpumask::fill as fill_mask;
 
+use crate::effects::{Effect, effects};
 use crate::machine::Machine;
-use crate::references::{Effect, Misuse, effects};
-use crate::run::Callbacks;
+use crate::references::Misuse;
+use crate::run::{Callbacks, Stop};
 use rota_bytecode::Fault;
 use std::collections::BTreeMap;
 
@@ -40,6 +46,8 @@ pub(crate) enum Answer {
     Misuse(Misuse),
     /// It ends the program at once, which returns this.
     Throw(u64),
+    /// A callback of the scheduler that it led to was stopped.
+    Stop(Stop),
 }
 
 /// A function that is simulated.
@@ -63,27 +71,34 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (1, "bpf_map_lookup_elem", map::lookup),
     (2, "bpf_map_update_elem", map::update),
     (3, "bpf_map_delete_elem", map::delete),
+    (4, "bpf_probe_read", memory::read),
     (5, "bpf_ktime_get_ns", numbers::now),
+    (6, "bpf_trace_printk", print::trace_printk),
     (7, "bpf_get_prandom_u32", numbers::random),
     (8, "bpf_get_smp_processor_id", numbers::cpu),
     (14, "bpf_get_current_pid_tgid", task::current_numbers),
     (15, "bpf_get_current_uid_gid", task::current_user),
     (16, "bpf_get_current_comm", task::current_comm),
     (35, "bpf_get_current_task", task::current),
+    (42, "bpf_get_numa_node_id", numbers::nothing),
+    (45, "bpf_probe_read_str", memory::read_text),
+    (55, "bpf_perf_event_read_value", counter::read_value),
     (80, "bpf_get_current_cgroup_id", cgroup::current_id),
     (87, "bpf_map_push_elem", map::push),
     (88, "bpf_map_pop_elem", map::pop),
     (89, "bpf_map_peek_elem", map::peek),
     (93, "bpf_spin_lock", lock::spin_lock),
     (94, "bpf_spin_unlock", lock::unlock),
+    (112, "bpf_probe_read_user", memory::read_of_user),
     (113, "bpf_probe_read_kernel", memory::read),
+    (114, "bpf_probe_read_user_str", memory::read_of_user),
     (115, "bpf_probe_read_kernel_str", memory::read_text),
     (118, "bpf_jiffies64", numbers::jiffies),
     (125, "bpf_ktime_get_boot_ns", numbers::now),
     (130, "bpf_ringbuf_output", ring::output),
     (131, "bpf_ringbuf_reserve", ring::reserve),
-    (132, "bpf_ringbuf_submit", ring::finish),
-    (133, "bpf_ringbuf_discard", ring::finish),
+    (132, "bpf_ringbuf_submit", ring::submit),
+    (133, "bpf_ringbuf_discard", ring::discard),
     (134, "bpf_ringbuf_query", ring::query),
     (153, "bpf_per_cpu_ptr", variable::of_cpu),
     (154, "bpf_this_cpu_ptr", variable::of_this_cpu),
@@ -96,16 +111,27 @@ const HELPERS: &[(i32, &str, KernelFunction)] = &[
     (170, "bpf_timer_set_callback", timer::set_callback),
     (171, "bpf_timer_start", timer::start),
     (172, "bpf_timer_cancel", timer::cancel),
+    (177, "bpf_trace_vprintk", print::trace_vprintk),
     (181, "bpf_loop", repeat::repeat),
     (182, "bpf_strncmp", memory::compare_text),
     (194, "bpf_kptr_xchg", object::exchange),
     (195, "bpf_map_lookup_percpu_elem", map::lookup_of_cpu),
+    (197, "bpf_dynptr_from_mem", dynptr::from_memory),
+    (198, "bpf_ringbuf_reserve_dynptr", dynptr::reserve),
+    (199, "bpf_ringbuf_submit_dynptr", dynptr::submit),
+    (200, "bpf_ringbuf_discard_dynptr", dynptr::discard),
+    (201, "bpf_dynptr_read", dynptr::read),
+    (202, "bpf_dynptr_write", dynptr::write),
+    (203, "bpf_dynptr_data", dynptr::data),
+    (208, "bpf_ktime_get_tai_ns", numbers::now),
+    (209, "bpf_user_ringbuf_drain", ring::drain),
     (210, "bpf_cgrp_storage_get", storage::cgroup_get),
     (211, "bpf_cgrp_storage_delete", storage::cgroup_delete),
 ];
 
 /// Every simulated kernel function: its name, what it does.
 const KFUNCS: &[(&str, KernelFunction)] = &[
+    ("__scx_bpf_dsq_insert_vtime", scx::insert_vtime_args),
     ("bpf_arena_alloc_pages", arena::alloc_pages),
     ("bpf_arena_free_pages", arena::free_pages),
     ("bpf_cast_to_kern_ctx", numbers::itself),
@@ -129,6 +155,7 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_cpumask_full", cpumask::full),
     ("bpf_cpumask_intersects", cpumask::intersects),
     ("bpf_cpumask_or", cpumask::or),
+    ("bpf_cpumask_populate", cpumask::populate),
     ("bpf_cpumask_release", cpumask::release),
     ("bpf_cpumask_set_cpu", cpumask::set_cpu),
     ("bpf_cpumask_setall", cpumask::set_all),
@@ -138,6 +165,17 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_cpumask_test_cpu", cpumask::test),
     ("bpf_cpumask_weight", cpumask::weight),
     ("bpf_cpumask_xor", cpumask::xor),
+    ("bpf_dynptr_adjust", dynptr::adjust),
+    ("bpf_dynptr_clone", dynptr::copy_pointer),
+    ("bpf_dynptr_copy", dynptr::copy),
+    ("bpf_dynptr_is_null", dynptr::is_null),
+    ("bpf_dynptr_is_rdonly", dynptr::is_read_only),
+    ("bpf_dynptr_memset", dynptr::fill),
+    ("bpf_dynptr_size", dynptr::size),
+    ("bpf_dynptr_slice", dynptr::slice),
+    ("bpf_iter_bits_destroy", bits::done),
+    ("bpf_iter_bits_new", bits::new),
+    ("bpf_iter_bits_next", bits::next),
     ("bpf_iter_css_destroy", cgroup::iter_destroy),
     ("bpf_iter_css_new", cgroup::iter_new),
     ("bpf_iter_css_next", cgroup::iter_next),
@@ -188,6 +226,23 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_res_spin_lock_irqsave", lock::lock_and_save),
     ("bpf_res_spin_unlock", lock::unlock),
     ("bpf_res_spin_unlock_irqrestore", lock::unlock),
+    ("bpf_strcasecmp", text::compare_folded),
+    ("bpf_strcasestr", text::search_folded),
+    ("bpf_strchr", text::find),
+    ("bpf_strchrnul", text::find_or_end),
+    ("bpf_strcmp", text::compare),
+    ("bpf_strcspn", text::span_without),
+    ("bpf_stream_vprintk", print::stream),
+    ("bpf_stream_vprintk_impl", print::stream),
+    ("bpf_strlen", text::length),
+    ("bpf_strncasecmp", text::compare_start_folded),
+    ("bpf_strncasestr", text::search_within_folded),
+    ("bpf_strnchr", text::find_within),
+    ("bpf_strnlen", text::length_within),
+    ("bpf_strnstr", text::search_within),
+    ("bpf_strrchr", text::find_last),
+    ("bpf_strspn", text::span),
+    ("bpf_strstr", text::search),
     ("bpf_task_acquire", task::acquire),
     ("bpf_task_from_pid", task::from_pid),
     ("bpf_task_from_vpid", task::from_pid),
@@ -200,6 +255,23 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_wq_set_callback", timer::set_work),
     ("bpf_wq_set_callback_impl", timer::set_work),
     ("bpf_wq_start", timer::start_work),
+    ("scx_bpf_create_dsq", scx::create_dsq),
+    ("scx_bpf_destroy_dsq", scx::destroy_dsq),
+    ("scx_bpf_dsq_insert", scx::insert),
+    ("scx_bpf_dsq_insert___v2", scx::insert),
+    ("scx_bpf_dsq_insert_vtime", scx::insert_vtime),
+    ("scx_bpf_dsq_move_to_local", scx::move_to_local),
+    ("scx_bpf_dsq_nr_queued", scx::nr_queued),
+    ("scx_bpf_error_bstr", scx::error),
+    ("scx_bpf_exit_bstr", scx::exit),
+    ("scx_bpf_kick_cpu", scx::kick_cpu),
+    ("scx_bpf_now", scx::now),
+    ("scx_bpf_nr_cpu_ids", scx::nr_cpu_ids),
+    ("scx_bpf_select_cpu_dfl", scx::select_cpu_dfl),
+    ("scx_bpf_task_cpu", scx::task_cpu),
+    ("scx_bpf_task_running", scx::task_running),
+    ("scx_bpf_task_set_dsq_vtime", scx::set_vtime),
+    ("scx_bpf_task_set_slice", scx::set_slice),
 ];
 
 /// Every simulated helper, by its number.

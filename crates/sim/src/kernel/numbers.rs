@@ -27,7 +27,7 @@ pub(super) fn cpu(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
     value(u64::from(machine.cpu))
 }
 
-/// What has no effect where one thing happens at a time.
+/// What has no effect where one thing happens at a time, and the number of the only node.
 pub(super) fn nothing(_: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
     value(0)
 }

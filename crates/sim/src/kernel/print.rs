@@ -29,6 +29,52 @@ pub(super) fn snprintf(
     value(line.len() as u64 + 1)
 }
 
+/// `bpf_trace_printk(format, size, …)`, with up to three values.
+pub(super) fn trace_printk(
+    machine: &mut Machine,
+    [format, _, a, b, c]: [u64; 5],
+) -> Result<Answer, Fault> {
+    trace(machine, format, &[a, b, c])
+}
+
+/// `bpf_trace_vprintk(format, size, words, bytes)`.
+pub(super) fn trace_vprintk(
+    machine: &mut Machine,
+    [format, _, words, len, _]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let words = (0..(len & 0xffff_ffff) / 8).map(|i| machine.memory.read_u64(words + 8 * i));
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    trace(machine, format, &words)
+}
+
+/// Streams that a program can print to (kernel: `BPF_STDOUT`, `BPF_STDERR`).
+const STREAMS: std::ops::RangeInclusive<u64> = 1..=2;
+
+/// `bpf_stream_vprintk(stream, format, words, bytes)`.
+pub(super) fn stream(
+    machine: &mut Machine,
+    [stream, format, words, len, _]: [u64; 5],
+) -> Result<Answer, Fault> {
+    if !STREAMS.contains(&(stream & 0xffff_ffff)) {
+        return value(Errno::NoEntry.value());
+    }
+    match trace_vprintk(machine, [format, 0, words, len, 0])? {
+        Answer::Value(len) if len.cast_signed() >= 0 => value(0),
+        refused => Ok(refused),
+    }
+}
+
+/// Adds a line to what was printed; its length.
+fn trace(machine: &mut Machine, format: u64, words: &[u64]) -> Result<Answer, Fault> {
+    let format = text(machine, format)?;
+    let Some(line) = print(machine, &format, words)? else {
+        return value(Errno::Invalid.value());
+    };
+    let len = line.len() as u64;
+    machine.printed.push(line);
+    value(len)
+}
+
 /// The text, or `None` for a format that the kernel refuses.
 pub(super) fn print(
     machine: &Machine,
@@ -83,8 +129,7 @@ pub(super) fn print(
         };
         out += &spec.pad(&plain, kind != 's' && kind != 'c');
     }
-    // Words that the format does not name are refused.
-    Ok(words.next().is_none().then_some(out))
+    Ok(Some(out))
 }
 
 /// What stands between the percent sign and the kind.

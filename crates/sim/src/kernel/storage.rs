@@ -86,6 +86,8 @@ fn delete(machine: &mut Machine, kind: Owner, [map, owner, ..]: [u64; 5]) -> Res
         return value(Errno::Invalid.value());
     }
     check(machine, kind, owner)?;
+    let value_at = storage(machine, map, kind)?.2.get(owner);
+    machine.end_values(map, value_at.as_slice());
     let (memory, _, storage) = storage(machine, map, kind)?;
     let deleted = storage.delete(memory, owner);
     let deleted = deleted.map_err(|_| Fault { pointer: owner, size: 0, write: true })?;

@@ -58,6 +58,22 @@ impl Arena {
         Some(pointer)
     }
 
+    /// Size in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.pages.len() as u64 * PAGE
+    }
+
+    /// Allocates one page, by its number, unless it is there: what happens when user space
+    /// touches it.
+    pub(crate) fn touch(&mut self, memory: &Memory, page: u64) {
+        let _ = self.take(memory, Some(self.base + page * PAGE), 1);
+    }
+
+    /// Where programs have the byte at an offset.
+    pub(crate) fn place(&self, offset: u64) -> u64 {
+        (self.base + offset) & 0xffff_ffff
+    }
+
     /// Gives pages back; those that are not allocated, or not the arena's, are left alone.
     pub(crate) fn give_back(&mut self, memory: &Memory, at: u64, count: u64) {
         let Some(first) = self.page(at) else { return };

@@ -15,7 +15,7 @@ use arena::{Arena, PAGE};
 use array::Array;
 use hash::Hash;
 use queue::Queue;
-use ring::Ring;
+pub(crate) use ring::{Ring, UserRing};
 use rota_bytecode::{Fault, Memory, MemoryError, Protection};
 use rota_object::{Field, MapDef};
 pub(crate) use storage::{Owner, Storage};
@@ -24,6 +24,7 @@ pub(crate) use storage::{Owner, Storage};
 mod kind {
     pub(super) const HASH: u32 = 1;
     pub(super) const ARRAY: u32 = 2;
+    pub(super) const PERF_EVENT_ARRAY: u32 = 4;
     pub(super) const PERCPU_HASH: u32 = 5;
     pub(super) const PERCPU_ARRAY: u32 = 6;
     pub(super) const LRU_HASH: u32 = 9;
@@ -34,18 +35,24 @@ mod kind {
     pub(super) const STACK: u32 = 23;
     pub(super) const RINGBUF: u32 = 27;
     pub(super) const TASK_STORAGE: u32 = 29;
+    pub(super) const USER_RINGBUF: u32 = 31;
     pub(super) const CGRP_STORAGE: u32 = 32;
     pub(super) const ARENA: u32 = 33;
 }
 
 /// A map.
 pub(crate) struct Map {
+    pub(crate) name: String,
     /// What programs know it by: memory of which nothing can be read or written.
     pub(crate) address: u64,
     /// Where its values start.
     pub(crate) values: u64,
     pub(crate) key_size: u32,
     pub(crate) value_size: u32,
+    pub(crate) max_entries: u32,
+    /// Whether every CPU has values of its own.
+    pub(crate) per_cpu: bool,
+    protection: Protection,
     /// What of a value the kernel keeps for itself.
     pub(crate) fields: Vec<Field>,
     pub(crate) contents: Contents,
@@ -60,6 +67,9 @@ pub(crate) enum Contents {
     Hash(Hash),
     Queue(Queue),
     Ring(Ring),
+    UserRing(UserRing),
+    /// Counters of the hardware, of which this machine has none.
+    Counters,
     Storage(Storage),
     Arena(Arena),
 }
@@ -95,17 +105,21 @@ pub(crate) struct Slots {
     fields: Vec<Field>,
 }
 
+/// What programs may do to a map's values.
+fn protection_of(map: &MapDef) -> Protection {
+    if map.read_only { Protection::ReadOnly } else { Protection::ReadWrite }
+}
+
 impl Slots {
     fn new(memory: &Memory, map: &MapDef, count: u64, cpus: u64) -> Result<Self, MemoryError> {
         let stride = u64::from(map.value_size).next_multiple_of(8).max(8);
-        let protection = if map.read_only { Protection::ReadOnly } else { Protection::ReadWrite };
         let size = stride.saturating_mul(cpus).saturating_mul(count.max(1));
         let start = memory.alloc(size, 8, Protection::ReadWrite)?;
         if !map.initial.is_empty() {
             let from = start + map.initial_at;
             memory.write(from, &map.initial).map_err(|_| MemoryError::Pointer(from))?;
         }
-        memory.protect(start, protection)?;
+        memory.protect(start, protection_of(map))?;
         let (value_size, fields) = (map.value_size, map.fields.clone());
         Ok(Self { start, stride, cpus, value_size, fields })
     }
@@ -225,6 +239,8 @@ impl Map {
             kind::QUEUE => Contents::Queue(Queue::new(map.value_size, map.max_entries, false)),
             kind::STACK => Contents::Queue(Queue::new(map.value_size, map.max_entries, true)),
             kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
+            kind::USER_RINGBUF => Contents::UserRing(UserRing::new(map.max_entries)),
+            kind::PERF_EVENT_ARRAY => Contents::Counters,
             kind::TASK_STORAGE => Contents::Storage(Storage::new(Owner::Task, map.value_size)),
             kind::CGRP_STORAGE => Contents::Storage(Storage::new(Owner::Cgroup, map.value_size)),
             kind::ARENA => Contents::Arena(Arena::new(memory, map)?),
@@ -235,10 +251,25 @@ impl Map {
             Contents::Array(a) | Contents::Maps(a) => a.slots.start,
             Contents::Hash(h) | Contents::MapsByKey(h) => h.slots.start,
             Contents::Arena(arena) => arena.base,
-            Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) => 0,
+            _ => 0,
         };
         let (key_size, value_size, fields) = (map.key_size, map.value_size, map.fields.clone());
-        Ok(Self { address, values, key_size, value_size, fields, contents })
+        let (name, max_entries) = (map.name.clone(), map.max_entries);
+        let per_cpu =
+            matches!(map.kind, kind::PERCPU_ARRAY | kind::PERCPU_HASH | kind::LRU_PERCPU_HASH);
+        let protection = protection_of(map);
+        Ok(Self {
+            name,
+            address,
+            values,
+            key_size,
+            value_size,
+            max_entries,
+            per_cpu,
+            protection,
+            fields,
+            contents,
+        })
     }
 
     /// Puts a map into a map of maps.
@@ -274,10 +305,21 @@ impl Map {
             }
             Contents::MapsByKey(hash) => memory.read_u64(hash.lookup(key, cpu)?).ok(),
             Contents::Hash(hash) => hash.lookup(key, cpu),
-            Contents::Queue(_) | Contents::Ring(_) | Contents::Storage(_) | Contents::Arena(_) => {
-                None
-            }
+            _ => None,
         }
+    }
+
+    /// Writes to the map's values from outside, whatever programs may do.
+    pub(crate) fn write_data(
+        &self,
+        memory: &Memory,
+        to: u64,
+        bytes: &[u8],
+    ) -> Result<(), MemoryError> {
+        memory.protect(self.values, Protection::ReadWrite)?;
+        let written = memory.write(to, bytes).map_err(|fault| MemoryError::Pointer(fault.pointer));
+        memory.protect(self.values, self.protection)?;
+        written
     }
 
     /// Where user space sees the arena, if the map is one.

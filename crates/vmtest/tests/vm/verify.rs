@@ -146,3 +146,24 @@ pub(crate) fn explains_rejections(guest: &mut Guest) -> Result<(), Failed> {
     }
     contains(&guest.expect(0, "cat /sys/kernel/sched_ext/state")?, &["disabled"])
 }
+
+/// What a simulated machine reports, since there is no verifier in it, the kernel's verifier
+/// refuses, with the words that stand beside it.
+pub(crate) fn refuses_what_is_reported(guest: &mut Guest) -> Result<(), Failed> {
+    let path = guest.put("report.bpf.o", test::REPORT)?;
+    let text = guest.expect(1, &format!("rota verify {path} 2>&1"))?;
+    let object = rota_object::Object::parse(test::REPORT)?;
+    let btf = object.btf();
+    let mut refused = 0;
+    for (id, ty) in btf.iter() {
+        let rota_object::Type::Func { name, .. } = ty else { continue };
+        let words = btf.tags_of(id).find_map(|(_, tag)| tag.strip_prefix("refused:"));
+        let Some(words) = words else { continue };
+        let start = format!("report: {} on ", btf.text(*name));
+        let found = text.lines().find(|line| line.starts_with(&start));
+        let right = found.is_some_and(|line| line.contains(words));
+        ensure(right, || format!("{words} expected, not {found:?}"))?;
+        refused += 1;
+    }
+    ensure(refused >= 29, || format!("only {refused} programs were tried"))
+}

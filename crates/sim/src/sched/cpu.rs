@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A CPU: what makes it choose, what it chooses, and how it switches.
+
+use super::ext::{Verdict, flags};
+use super::ops::ops_flags;
+use super::task::Class;
+use super::{Due, Insert, Op, Orders, QueueId, SLICE_DEFAULT_NS, TICK_NS, TaskId};
+use crate::machine::Machine;
+use crate::run::Stop;
+use rota_topology::CpuId;
+
+/// How long a task that does nothing much runs, in ns.
+const MOMENT_NS: u64 = 2_000;
+/// A wake-up (kernel: `WF_TTWU`).
+const WAKE: u64 = 8;
+
+impl Machine {
+    /// Lets time go on to a point and does everything that becomes due until then.
+    pub(crate) fn schedule_until(&mut self, time_ns: u64) -> Result<(), Stop> {
+        loop {
+            let next = [self.sched.agenda.next_time(), self.next_due_ns()].into_iter().flatten();
+            let Some(next) = next.min().filter(|next| *next <= time_ns) else { break };
+            self.advance_to(next)?;
+            while let Some((_, due)) = self.sched.agenda.take_due(next) {
+                self.happen(due)?;
+            }
+        }
+        self.advance_to(time_ns)
+    }
+
+    fn happen(&mut self, due: Due) -> Result<(), Stop> {
+        match due {
+            Due::Schedule(cpu) => {
+                self.cpu = cpu;
+                if self.sched.rq(cpu).resched { self.schedule(cpu, None) } else { Ok(()) }
+            }
+            Due::Tick(cpu, ticks) => {
+                self.cpu = cpu;
+                if self.sched.rq(cpu).ticks == ticks { self.tick(cpu) } else { Ok(()) }
+            }
+            Due::Kick(kick) => {
+                self.kick(kick);
+                Ok(())
+            }
+            Due::Ran(task, run) => {
+                let state = self.sched.task(task);
+                let cpu = state.cpu;
+                let still = state.run == run;
+                self.cpu = cpu;
+                if still && self.sched.rq(cpu).current == Some(task) {
+                    self.obey(task)
+                } else {
+                    Ok(())
+                }
+            }
+            Due::Watchdog => self.watch(),
+        }
+    }
+
+    /// Tells a CPU to choose again.
+    pub(crate) fn resched(&mut self, cpu: u32) {
+        let rq = self.sched.rq(cpu);
+        if !std::mem::replace(&mut rq.resched, true) {
+            self.sched.agenda.add(self.now_ns, Due::Schedule(cpu));
+        }
+    }
+
+    fn kick(&mut self, kick: super::Kick) {
+        let rq = self.sched.rq(kick.cpu);
+        let current = rq.current;
+        if kick.only_if_idle {
+            if current.is_none() {
+                self.resched(kick.cpu);
+            }
+            return;
+        }
+        match current {
+            // A higher class can't be moved.
+            Some(task) if !self.is_ext(task) => return,
+            Some(task) if kick.preempt => self.set_slice(task, 0),
+            _ => {}
+        }
+        self.resched(kick.cpu);
+    }
+
+    /// The tick of a CPU.
+    fn tick(&mut self, cpu: u32) -> Result<(), Stop> {
+        let Some(task) = self.sched.rq(cpu).current else { return Ok(()) };
+        let ticks = self.sched.rq(cpu).ticks;
+        self.sched.agenda.add(self.now_ns + TICK_NS, Due::Tick(cpu, ticks));
+        if !self.is_ext(task) {
+            return Ok(());
+        }
+        self.charge(cpu);
+        self.task_op(Op::Tick, task, 0)?;
+        if self.slice(task) == 0 {
+            self.resched(cpu);
+        }
+        Ok(())
+    }
+
+    /// A task that runs does what it wants to.
+    fn obey(&mut self, task: TaskId) -> Result<(), Stop> {
+        let cpu = self.sched.task(task).cpu;
+        match self.sched.task(task).orders {
+            Orders::Spin => Ok(()),
+            Orders::Sleep => self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK)),
+            Orders::Yield => {
+                self.sched.task(task).orders = Orders::Spin;
+                self.yield_task(cpu, task)
+            }
+            Orders::Exit => self.exit_task(cpu, task),
+        }
+    }
+
+    /// Tells a running task that it has something to do now.
+    pub(crate) fn prod(&mut self, task: TaskId) {
+        let state = self.sched.task(task);
+        let cpu = state.cpu;
+        state.run += 1;
+        let (orders, run) = (state.orders, state.run);
+        if orders != Orders::Spin && self.sched.rq(cpu).current == Some(task) {
+            self.sched.agenda.add(self.now_ns + MOMENT_NS, Due::Ran(task, run));
+        }
+    }
+
+    /// A task wakes up, woken by the CPU that executes.
+    pub(crate) fn wake_up(&mut self, task: TaskId) -> Result<(), Stop> {
+        let state = self.sched.task(task);
+        if state.queued {
+            return Ok(());
+        }
+        if state.class == Class::Realtime {
+            let cpu = state.cpu;
+            state.queued = true;
+            self.sched.rq(cpu).realtime.push_back(task);
+            if self.sched.rq(cpu).current.is_none_or(|current| self.is_ext(current)) {
+                self.resched(cpu);
+            }
+            return Ok(());
+        }
+        let previous = state.cpu;
+        let mut flags = flags::SLEEP | flags::NO_CLOCK;
+        let mut cpu = self.first_allowed(task, previous);
+        if self.sched.task(task).allowed.count() > 1 {
+            flags |= self.sched.version.selected;
+            cpu = self.select_cpu(task, previous)?;
+        }
+        let allowed = self.sched.task(task).allowed.contains(CpuId(cpu));
+        if !allowed || !self.sched.rq(cpu).online {
+            cpu = self.first_allowed(task, previous);
+        }
+        if cpu != previous {
+            flags |= self.sched.version.migrated;
+            self.set_cpu(task, cpu);
+        }
+        self.enqueue_task(cpu, task, flags, false)?;
+        if self.sched.rq(cpu).current.is_none() {
+            self.resched(cpu);
+        }
+        self.run_deferred(cpu)
+    }
+
+    /// The CPU that a task was on if it may still run there, else the first that it may.
+    fn first_allowed(&mut self, task: TaskId, previous: u32) -> u32 {
+        let allowed = &self.sched.tasks[task.0 as usize].allowed & &self.sched.online;
+        if allowed.contains(CpuId(previous)) {
+            return previous;
+        }
+        allowed.first().map_or(previous, |cpu| cpu.0)
+    }
+
+    fn select_cpu(&mut self, task: TaskId, previous: u32) -> Result<u32, Stop> {
+        if !self.sched.ops.has(Op::SelectCpu) {
+            let allowed = self.sched.task(task).allowed.clone();
+            let idle = super::select_cpu_default(self, previous, WAKE, &allowed, 0);
+            if idle.is_some() {
+                let slice_ns = SLICE_DEFAULT_NS;
+                let queue = super::queue::LOCAL;
+                let insert = Insert { queue, slice_ns, vtime: None, flags: 0 };
+                self.sched.task(task).direct = Some(insert);
+            }
+            return Ok(idle.unwrap_or(previous));
+        }
+        let here = self.cpu;
+        let address = self.sched.task(task).address;
+        self.sched.rq(here).direct = super::Direct::Task(task);
+        let chosen = self.op(Op::SelectCpu, &[address, u64::from(previous), WAKE]);
+        self.sched.rq(here).direct = super::Direct::No;
+        let chosen = chosen?.map_or(previous, |cpu| cpu as u32);
+        if chosen >= self.shape.cpus {
+            self.error(format!("invalid CPU {} from ops.select_cpu()", chosen.cast_signed()));
+            return Ok(previous);
+        }
+        self.sched.task(task).selected = chosen;
+        Ok(chosen)
+    }
+
+    /// A CPU chooses what to run and switches to it. With flags, what runs goes to sleep.
+    pub(crate) fn schedule(&mut self, cpu: u32, sleeps: Option<u64>) -> Result<(), Stop> {
+        self.sched.rq(cpu).resched = false;
+        let previous = self.sched.rq(cpu).current;
+        if let (Some(task), Some(flags)) = (previous, sleeps) {
+            if self.is_ext(task) {
+                self.dequeue_task(cpu, task, flags, false)?;
+            } else {
+                self.sched.task(task).queued = false;
+            }
+        }
+        let next = self.choose(cpu)?;
+        self.sched.rq(cpu).resched = false;
+        if next == previous {
+            if next.is_none() {
+                self.refresh_idle(cpu, true);
+            }
+            return self.run_deferred(cpu);
+        }
+        self.put_aside(cpu, previous, next)?;
+        self.sched.rq(cpu).current = next;
+        self.start(cpu, next)?;
+        self.run_deferred(cpu)
+    }
+
+    /// What a CPU is to run next.
+    fn choose(&mut self, cpu: u32) -> Result<Option<TaskId>, Stop> {
+        let current = self.sched.rq(cpu).current;
+        let realtime = current.filter(|task| !self.is_ext(*task) && self.sched.task(*task).queued);
+        if realtime.is_some() {
+            return Ok(realtime);
+        }
+        if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
+            return Ok(Some(task));
+        }
+        let chosen = match self.look_for_work(cpu)? {
+            Verdict::Nothing => None,
+            Verdict::Previous => current,
+            Verdict::Local => self.sched.queues.first(QueueId::Local(cpu)),
+        };
+        if let Some(task) = chosen
+            && self.slice(task) == 0
+        {
+            self.set_slice(task, SLICE_DEFAULT_NS);
+        }
+        Ok(chosen)
+    }
+
+    /// What ran on a CPU is put aside for what comes next.
+    fn put_aside(
+        &mut self,
+        cpu: u32,
+        previous: Option<TaskId>,
+        next: Option<TaskId>,
+    ) -> Result<(), Stop> {
+        let Some(task) = previous else { return self.update_idle(cpu, false) };
+        if !self.is_ext(task) {
+            if self.sched.task(task).queued {
+                self.sched.rq(cpu).realtime.push_front(task);
+            }
+            return Ok(());
+        }
+        self.charge(cpu);
+        if !self.sched.task(task).queued {
+            return Ok(());
+        }
+        self.task_op(Op::Stopping, task, 1)?;
+        let now = self.now_ns;
+        self.sched.task(task).runnable_at_ns = now;
+        if self.slice(task) != 0 {
+            let flags = self.sched.version.head;
+            let keep = Insert { queue: super::queue::LOCAL, slice_ns: 0, vtime: None, flags };
+            return self.insert(cpu, QueueId::Local(cpu), task, keep, false);
+        }
+        if next.is_some() || self.sched.ops.flags & ops_flags::ENQ_LAST == 0 {
+            return self.give(cpu, task, 0);
+        }
+        self.give(cpu, task, self.sched.version.last)?;
+        if self.sched.version.last_runs && self.sched.queues.len(QueueId::Local(cpu)) > 0 {
+            // It is told so after it has gone idle, which is what it has just decided to do.
+            self.sched.rq(cpu).resched = false;
+            self.resched(cpu);
+        }
+        Ok(())
+    }
+
+    /// What a CPU has switched to starts to run.
+    fn start(&mut self, cpu: u32, next: Option<TaskId>) -> Result<(), Stop> {
+        self.sched.rq(cpu).ticks += 1;
+        let Some(task) = next else { return self.update_idle(cpu, true) };
+        let ticks = self.sched.rq(cpu).ticks;
+        let next_tick = (self.now_ns / TICK_NS + 1) * TICK_NS;
+        self.sched.agenda.add(next_tick, Due::Tick(cpu, ticks));
+        let now = self.now_ns;
+        self.sched.task(task).charged_at_ns = now;
+        if self.is_ext(task) {
+            self.unlink(task);
+            self.task_op(Op::Running, task, 0)?;
+        }
+        self.prod(task);
+        Ok(())
+    }
+
+    /// Ends the scheduler if a task has waited for longer than it may.
+    fn watch(&mut self) -> Result<(), Stop> {
+        let limit = self.sched.ops.timeout_ns;
+        self.sched.agenda.add(self.now_ns + limit / 2, Due::Watchdog);
+        let waits = |cpu: u32, task: TaskId, machine: &mut Self| {
+            machine.sched.rq(cpu).current != Some(task)
+        };
+        for id in 0..self.sched.tasks.len() as u32 {
+            let task = TaskId(id);
+            let state = self.sched.task(task);
+            let (cpu, queued, since) = (state.cpu, state.queued, state.runnable_at_ns);
+            let waited = self.now_ns - since.min(self.now_ns);
+            if queued && waited > limit && self.is_ext(task) && waits(cpu, task, self) {
+                let (comm, pid) = self.comm_and_pid(task);
+                let ms = waited / 1_000_000;
+                let text =
+                    format!("{comm}[{pid}] failed to run for {}.{:03}s", ms / 1000, ms % 1000);
+                self.end(super::change::STALL, 0, text);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_ext(&self, task: TaskId) -> bool {
+        self.sched.tasks[task.0 as usize].class == Class::Ext
+    }
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tasks on their way into queues and out of them.
+
+use super::ops::ops_flags;
+use super::queue::{BUILTIN, GLOBAL, LOCAL, LOCAL_ON};
+use super::task::Owner;
+use super::{Direct, Due, Insert, Op, QueueId, SLICE_DEFAULT_NS, SLICE_INFINITE, TaskId};
+use crate::machine::Machine;
+use crate::run::Stop;
+
+/// Flags of the core's own, the same in every supported kernel (kernel: `kernel/sched/sched.h`).
+pub(crate) mod flags {
+    /// Going to sleep, or waking up.
+    pub(crate) const SLEEP: u64 = 1;
+    /// Taken out for a change, or put back after it.
+    pub(crate) const SAVE: u64 = 2;
+    pub(crate) const MOVE: u64 = 4;
+    pub(crate) const NO_CLOCK: u64 = 8;
+}
+
+/// How often `dispatch` is called for one choice (kernel: `SCX_DSP_MAX_LOOPS`).
+const DISPATCH_LOOPS: u32 = 32;
+
+/// What a CPU goes on with after `dispatch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Nothing,
+    Local,
+    Previous,
+}
+
+impl Machine {
+    pub(crate) fn slice(&self, task: TaskId) -> u64 {
+        let field = self.layout.task.slice;
+        // A task's structure is the machine's own memory.
+        field.get(&self.memory, self.sched.tasks[task.0 as usize].address).unwrap_or(0)
+    }
+
+    pub(crate) fn set_slice(&mut self, task: TaskId, slice_ns: u64) {
+        let field = self.layout.task.slice;
+        let _ = field.set(&self.memory, self.sched.task(task).address, slice_ns);
+    }
+
+    /// Charges what runs on a CPU for the time since it was last charged.
+    pub(crate) fn charge(&mut self, cpu: u32) {
+        let Some(task) = self.sched.rq(cpu).current else { return };
+        let now = self.now_ns;
+        let state = self.sched.task(task);
+        let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
+        let (address, sum) = (state.address, self.layout.task.sum_exec_runtime);
+        let total = sum.get(&self.memory, address).unwrap_or(0);
+        let _ = sum.set(&self.memory, address, total + ran);
+        let slice = self.slice(task);
+        if slice != SLICE_INFINITE {
+            self.set_slice(task, slice.saturating_sub(ran));
+        }
+    }
+
+    /// A task wants to run on a CPU. `migrates` says that it only changes the CPU.
+    pub(crate) fn enqueue_task(
+        &mut self,
+        cpu: u32,
+        task: TaskId,
+        flags: u64,
+        migrates: bool,
+    ) -> Result<(), Stop> {
+        let running = self.sched.rq(cpu).current == Some(task);
+        let restores = flags & flags::SAVE != 0 && running;
+        let flags = if restores { flags | self.sched.version.restore_running } else { flags };
+        let now = self.now_ns;
+        let state = self.sched.task(task);
+        let moves = std::mem::take(&mut state.moving);
+        state.queued = true;
+        state.runnable_at_ns = now;
+        self.show_queued(task, true);
+        if !migrates {
+            self.task_op(Op::Runnable, task, flags)?;
+        }
+        if moves || restores {
+            let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
+            return self.insert(cpu, QueueId::Local(cpu), task, keep, false);
+        }
+        self.give(cpu, task, flags)
+    }
+
+    /// Gives a task to the scheduler.
+    pub(crate) fn give(&mut self, cpu: u32, task: TaskId, flags: u64) -> Result<(), Stop> {
+        if !self.sched.rq(cpu).online || self.sched.exit.is_some() {
+            return self.insert_filled(cpu, QueueId::Local(cpu), task, flags);
+        }
+        if self.sched.task(task).direct.is_none() {
+            if !self.sched.ops.has(Op::Enqueue) {
+                return self.insert_filled(cpu, QueueId::Global, task, flags);
+            }
+            let state = self.sched.task(task);
+            state.round += 1;
+            state.owner = Owner::Queueing;
+            let here = self.cpu;
+            self.sched.rq(here).direct = Direct::Task(task);
+            let called = self.task_op(Op::Enqueue, task, flags);
+            self.sched.rq(here).direct = Direct::No;
+            called?;
+        }
+        match self.sched.task(task).direct.take() {
+            Some(insert) => self.insert_directly(cpu, task, insert, flags),
+            None => {
+                let state = self.sched.task(task);
+                state.in_custody = true;
+                state.owner = Owner::Scheduler;
+                Ok(())
+            }
+        }
+    }
+
+    /// Inserts a task with the default slice.
+    fn insert_filled(
+        &mut self,
+        cpu: u32,
+        queue: QueueId,
+        task: TaskId,
+        flags: u64,
+    ) -> Result<(), Stop> {
+        self.set_slice(task, SLICE_DEFAULT_NS);
+        self.sched.task(task).direct = None;
+        let keep = Insert { queue: 0, slice_ns: 0, vtime: None, flags };
+        self.insert(cpu, queue, task, keep, false)
+    }
+
+    /// Inserts a task where `select_cpu` or `enqueue` said.
+    fn insert_directly(
+        &mut self,
+        cpu: u32,
+        task: TaskId,
+        insert: Insert,
+        flags: u64,
+    ) -> Result<(), Stop> {
+        let insert = Insert { flags: insert.flags | flags, ..insert };
+        self.sched.task(task).owner = Owner::Core;
+        match self.resolve(insert.queue, cpu) {
+            // The other's run queue can't be had while this one is held.
+            QueueId::Local(other) if other != cpu => {
+                self.sched.task(task).direct = Some(insert);
+                self.sched.rq(cpu).deferred.push_back(task);
+                Ok(())
+            }
+            queue => self.insert(cpu, queue, task, insert, true),
+        }
+    }
+
+    /// Makes the insertions that had to wait.
+    pub(crate) fn run_deferred(&mut self, cpu: u32) -> Result<(), Stop> {
+        while let Some(task) = self.sched.rq(cpu).deferred.pop_front() {
+            let Some(insert) = self.sched.task(task).direct.take() else { continue };
+            match self.resolve(insert.queue, cpu) {
+                QueueId::Local(other) => self.insert_elsewhere(task, other, insert)?,
+                queue => self.insert(cpu, queue, task, insert, true)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts a task into the local queue of a CPU that it is not on.
+    fn insert_elsewhere(&mut self, task: TaskId, cpu: u32, insert: Insert) -> Result<(), Stop> {
+        let from = self.sched.task(task).cpu;
+        if from == cpu {
+            return self.insert(cpu, QueueId::Local(cpu), task, insert, true);
+        }
+        if !self.may_move(task, cpu) {
+            let (comm, pid) = self.comm_and_pid(task);
+            let text = format!("SCX_DSQ_LOCAL[_ON] target CPU {cpu} not allowed for {comm}[{pid}]");
+            self.error(text);
+            return self.insert(from, QueueId::Global, task, insert, true);
+        }
+        self.apply(task, &insert);
+        self.move_task(task, cpu, insert.flags)?;
+        if self.sched.rq(cpu).current.is_none() {
+            self.resched(cpu);
+        }
+        Ok(())
+    }
+
+    /// Commits the slice and the virtual time of an insertion.
+    fn apply(&mut self, task: TaskId, insert: &Insert) {
+        if insert.slice_ns != 0 {
+            self.set_slice(task, insert.slice_ns);
+        } else if self.slice(task) == 0 {
+            self.set_slice(task, 1);
+        }
+        if let Some(vtime) = insert.vtime {
+            let field = self.layout.task.dsq_vtime;
+            let _ = field.set(&self.memory, self.sched.task(task).address, vtime);
+        }
+    }
+
+    /// Puts a task into a queue.
+    pub(crate) fn insert(
+        &mut self,
+        cpu: u32,
+        queue: QueueId,
+        task: TaskId,
+        insert: Insert,
+        apply: bool,
+    ) -> Result<(), Stop> {
+        let mut vtime = insert.vtime;
+        if !matches!(queue, QueueId::User(_)) && vtime.take().is_some() {
+            self.error("cannot use vtime ordering for built-in DSQs".to_owned());
+        }
+        if apply {
+            self.apply(task, &Insert { vtime, ..insert });
+        }
+        let version = self.sched.version;
+        let at_head = insert.flags & (version.head | version.preempt) != 0 && vtime.is_none();
+        let Some(found) = self.sched.queues.get(queue) else { return Ok(()) };
+        let mixed = !found.tasks.is_empty() && found.by_vtime != vtime.is_some();
+        let kind = if found.by_vtime { "PRIQ" } else { "FIFO" };
+        let place = found.add(task, vtime, at_head);
+        if mixed && let QueueId::User(id) = queue {
+            self.error(format!("DSQ ID {id:#018x} already had {kind}-enqueued tasks"));
+        }
+        let state = self.sched.task(task);
+        state.queue = Some((queue, place));
+        match queue {
+            QueueId::Local(_) => self.after_local(cpu, task, insert.flags)?,
+            QueueId::Global => self.leave_custody(task, 0)?,
+            QueueId::User(_) => state.in_custody = true,
+        }
+        self.sched.task(task).owner = Owner::Core;
+        Ok(())
+    }
+
+    /// What follows when a task has come into a CPU's local queue.
+    fn after_local(&mut self, cpu: u32, task: TaskId, flags: u64) -> Result<(), Stop> {
+        self.leave_custody(task, 0)?;
+        let preempt = flags & self.sched.version.preempt != 0;
+        if self.sched.rq(cpu).in_dispatch {
+            return Ok(());
+        }
+        let current = self.sched.rq(cpu).current;
+        match current {
+            None => self.resched(cpu),
+            Some(current) if preempt && current != task && self.is_ext(current) => {
+                self.set_slice(current, 0);
+                self.resched(cpu);
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The scheduler does not answer for a task any more.
+    fn leave_custody(&mut self, task: TaskId, flags: u64) -> Result<(), Stop> {
+        let state = self.sched.task(task);
+        if !state.in_custody || state.moving {
+            return Ok(());
+        }
+        state.in_custody = false;
+        if self.sched.version.custody {
+            self.task_op(Op::Dequeue, task, flags)?;
+        }
+        Ok(())
+    }
+
+    /// A task does not want to run on a CPU any more, or is taken away for a moment. `migrates`
+    /// says that it only changes the CPU.
+    pub(crate) fn dequeue_task(
+        &mut self,
+        cpu: u32,
+        task: TaskId,
+        flags: u64,
+        migrates: bool,
+    ) -> Result<(), Stop> {
+        let sleeps = flags & flags::SLEEP != 0;
+        let flags = if sleeps { flags } else { flags | self.sched.version.change };
+        if !self.sched.task(task).queued {
+            return Ok(());
+        }
+        self.take_back(task, flags)?;
+        if self.sched.rq(cpu).current == Some(task) {
+            self.charge(cpu);
+            self.task_op(Op::Stopping, task, 0)?;
+        }
+        if !migrates {
+            self.task_op(Op::Quiescent, task, flags)?;
+        }
+        self.sched.task(task).queued = false;
+        self.show_queued(task, false);
+        self.unlink(task);
+        self.sched.task(task).direct = None;
+        Ok(())
+    }
+
+    /// Takes a task back from the scheduler.
+    pub(crate) fn take_back(&mut self, task: TaskId, flags: u64) -> Result<(), Stop> {
+        let state = self.sched.task(task);
+        let kept = std::mem::replace(&mut state.owner, Owner::Core) == Owner::Scheduler;
+        if kept && !self.sched.version.custody {
+            self.sched.task(task).in_custody = false;
+            return self.task_op(Op::Dequeue, task, flags);
+        }
+        self.leave_custody(task, flags)
+    }
+
+    /// Takes a task out of the queue that it is in.
+    pub(crate) fn unlink(&mut self, task: TaskId) {
+        if let Some((queue, place)) = self.sched.task(task).queue.take()
+            && let Some(queue) = self.sched.queues.get(queue)
+        {
+            queue.tasks.remove(&place);
+        }
+    }
+
+    /// Moves a task that wants to run into another CPU's local queue.
+    fn move_task(&mut self, task: TaskId, to: u32, flags: u64) -> Result<(), Stop> {
+        let from = self.sched.task(task).cpu;
+        self.sched.task(task).moving = true;
+        self.dequeue_task(from, task, 0, true)?;
+        self.set_cpu(task, to);
+        self.enqueue_task(to, task, flags, true)
+    }
+
+    /// Whether the scheduler may move a task to a CPU.
+    fn may_move(&self, task: TaskId, cpu: u32) -> bool {
+        let id = rota_topology::CpuId(cpu);
+        let allowed = self.sched.tasks[task.0 as usize].allowed.contains(id);
+        allowed && self.sched.rqs[cpu as usize].online
+    }
+
+    /// Moves the first task of a queue that may run on a CPU into its local queue; whether there
+    /// was one.
+    pub(crate) fn consume(&mut self, cpu: u32, queue: QueueId, flags: u64) -> Result<bool, Stop> {
+        let Some(found) = self.sched.queues.get(queue) else { return Ok(false) };
+        let tasks: Vec<TaskId> = found.tasks.values().copied().collect();
+        for task in tasks {
+            if self.sched.task(task).cpu == cpu {
+                self.unlink(task);
+                let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
+                self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
+                return Ok(true);
+            }
+            if self.may_move(task, cpu) {
+                self.unlink(task);
+                self.move_task(task, cpu, flags)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes the insertions that `dispatch` has asked for.
+    pub(crate) fn flush(&mut self, cpu: u32) -> Result<(), Stop> {
+        let buffer = std::mem::take(&mut self.sched.rq(cpu).buffer);
+        self.sched.rq(cpu).moved += buffer.len() as u32;
+        for entry in buffer {
+            let state = self.sched.task(entry.task);
+            if state.owner != Owner::Scheduler || state.round != entry.round {
+                continue;
+            }
+            state.owner = Owner::Core;
+            match self.resolve(entry.insert.queue, cpu) {
+                QueueId::Local(to) => self.insert_elsewhere(entry.task, to, entry.insert)?,
+                queue => {
+                    let on = self.sched.task(entry.task).cpu;
+                    self.insert(on, queue, entry.task, entry.insert, true)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for something to run on a CPU.
+    pub(crate) fn look_for_work(&mut self, cpu: u32) -> Result<Verdict, Stop> {
+        self.sched.rq(cpu).in_dispatch = true;
+        let verdict = self.dispatch(cpu);
+        self.sched.rq(cpu).in_dispatch = false;
+        verdict
+    }
+
+    fn dispatch(&mut self, cpu: u32) -> Result<Verdict, Stop> {
+        let previous = self.sched.rq(cpu).current.filter(|task| self.is_ext(*task));
+        let goes_on = |machine: &mut Self| {
+            previous.is_some_and(|p| machine.sched.task(p).queued && machine.slice(p) != 0)
+        };
+        self.charge(cpu);
+        if goes_on(self) {
+            return Ok(Verdict::Previous);
+        }
+        let local = QueueId::Local(cpu);
+        if self.sched.queues.len(local) > 0 || self.consume(cpu, QueueId::Global, 0)? {
+            return Ok(Verdict::Local);
+        }
+        if self.sched.ops.has(Op::Dispatch) && self.sched.rq(cpu).online {
+            let address = previous.map_or(0, |task| self.sched.task(task).address);
+            for round in 0..DISPATCH_LOOPS {
+                self.sched.rq(cpu).moved = 0;
+                self.op(Op::Dispatch, &[u64::from(cpu), address])?;
+                self.flush(cpu)?;
+                if goes_on(self) {
+                    return Ok(Verdict::Previous);
+                }
+                if self.sched.queues.len(local) > 0 || self.consume(cpu, QueueId::Global, 0)? {
+                    return Ok(Verdict::Local);
+                }
+                if self.sched.rq(cpu).moved == 0 {
+                    break;
+                }
+                if round + 1 == DISPATCH_LOOPS {
+                    let kick = super::Kick { cpu, only_if_idle: false, preempt: false };
+                    self.sched.agenda.add(self.now_ns, Due::Kick(kick));
+                }
+            }
+        }
+        let last = self.sched.ops.flags & ops_flags::ENQ_LAST != 0;
+        let goes_on = previous.is_some_and(|task| self.sched.task(task).queued);
+        Ok(if goes_on && !last { Verdict::Previous } else { Verdict::Nothing })
+    }
+
+    /// The queue that a number names on the CPU that executes, whether it is there or not.
+    pub(crate) fn named_queue(&self, queue: u64) -> QueueId {
+        match queue {
+            LOCAL => QueueId::Local(self.cpu),
+            GLOBAL => QueueId::Global,
+            _ if queue & LOCAL_ON == LOCAL_ON => QueueId::Local(queue as u32),
+            _ => QueueId::User(queue),
+        }
+    }
+
+    /// The queue with a number, as a CPU means it. One that is not there is an error of the
+    /// scheduler, and the global one takes its place.
+    fn resolve(&mut self, queue: u64, cpu: u32) -> QueueId {
+        if queue == LOCAL {
+            return QueueId::Local(cpu);
+        }
+        if queue & LOCAL_ON == LOCAL_ON {
+            let named = queue as u32;
+            if named < self.shape.cpus {
+                return QueueId::Local(named);
+            }
+            self.error(format!("invalid CPU {named} in SCX_DSQ_LOCAL_ON dispatch verdict"));
+            return QueueId::Global;
+        }
+        if queue == GLOBAL {
+            return QueueId::Global;
+        }
+        let found = queue & BUILTIN == 0 && self.sched.queues.get(QueueId::User(queue)).is_some();
+        if found {
+            return QueueId::User(queue);
+        }
+        self.error(format!("non-existent DSQ {queue:#x}"));
+        QueueId::Global
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The core of sched_ext (kernel: `kernel/sched/ext.c`, `idle.c`, and what of `core.c` it hangs
+//! on), as a model in time.
+//!
+//! * [`cpu`]: a CPU chooses what to run and switches to it; wake-ups and ticks make it choose.
+//! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them.
+//! * [`idle`]: which CPUs are idle, and which of them a task gets.
+//! * [`change`]: what is done to tasks and CPUs from outside.
+//!
+//! A CPU executes one thing at a time, and everything that is due at one moment happens in the
+//! order in which it became due. So no locks are needed; where the kernel waits for one, things
+//! here come one after the other.
+
+mod change;
+mod cpu;
+mod ext;
+mod idle;
+mod ops;
+mod queue;
+mod task;
+mod version;
+
+pub use change::AttachStop;
+pub use ops::AttachError;
+
+pub(crate) use change::{BPF, BPF_ERROR};
+pub(crate) use idle::select_cpu_default;
+pub(crate) use ops::{Op, Ops};
+pub(crate) use queue::{QueueId, Queues};
+pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
+pub(crate) use version::Version;
+
+use crate::agenda::Agenda;
+use idle::Idle;
+use rota_object::ExitInfo;
+use rota_topology::CpuMask;
+use std::collections::VecDeque;
+
+/// Length of a tick in ns, at 250 a second.
+pub(crate) const TICK_NS: u64 = 4_000_000;
+/// What a task's slice is filled up to by default (kernel: `SCX_SLICE_DFL`).
+pub(crate) const SLICE_DEFAULT_NS: u64 = 20_000_000;
+/// A slice without an end (kernel: `SCX_SLICE_INF`).
+pub(crate) const SLICE_INFINITE: u64 = u64::MAX;
+
+/// Something that happens at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// A CPU that was told to choose again does.
+    Schedule(u32),
+    /// The tick of a CPU that is not idle, if it is still the one with this number.
+    Tick(u32, u64),
+    /// A CPU is kicked.
+    Kick(Kick),
+    /// A task has run as long as it wanted to, if that run is still the one with this number.
+    Ran(TaskId, u64),
+    /// The watchdog looks for tasks that wait for too long.
+    Watchdog,
+}
+
+/// A kick that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kick {
+    pub(crate) cpu: u32,
+    pub(crate) only_if_idle: bool,
+    pub(crate) preempt: bool,
+}
+
+/// What a CPU has of the scheduler.
+#[derive(Debug, Default)]
+pub(crate) struct Rq {
+    /// What runs; `None` is the idle task.
+    pub(crate) current: Option<TaskId>,
+    /// Whether the CPU has been told to choose again.
+    pub(crate) resched: bool,
+    pub(crate) in_dispatch: bool,
+    pub(crate) online: bool,
+    /// Tasks of the real-time class that want to run, but for the one that runs.
+    pub(crate) realtime: VecDeque<TaskId>,
+    /// Tasks whose insertion into another CPU's local queue has to wait until this one's run queue
+    /// is free.
+    pub(crate) deferred: VecDeque<TaskId>,
+    /// The task that `enqueue` or `select_cpu` is being called for, while it may be dispatched
+    /// directly; then that it was.
+    pub(crate) direct: Direct,
+    /// What `dispatch` has inserted so far in the present call.
+    pub(crate) buffer: Vec<Buffered>,
+    /// How many tasks were moved or inserted in the present call of `dispatch`.
+    pub(crate) moved: u32,
+    /// Number of the run of ticks.
+    pub(crate) ticks: u64,
+}
+
+/// Whether a task may be dispatched directly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Direct {
+    /// No callback runs that could.
+    #[default]
+    No,
+    /// This one may.
+    Task(TaskId),
+    /// It was.
+    Done,
+}
+
+/// An insertion that waits for the end of `dispatch`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Buffered {
+    pub(crate) task: TaskId,
+    /// The round of queueing that the task was in.
+    pub(crate) round: u64,
+    pub(crate) insert: Insert,
+}
+
+/// The state of the scheduler on a machine.
+pub(crate) struct Sched {
+    pub(crate) ops: Ops,
+    pub(crate) version: Version,
+    pub(crate) rqs: Vec<Rq>,
+    pub(crate) tasks: Vec<TaskState>,
+    pub(crate) queues: Queues,
+    pub(crate) idle: Idle,
+    pub(crate) agenda: Agenda<Due>,
+    pub(crate) online: CpuMask,
+    /// Why the scheduler ended.
+    pub(crate) exit: Option<ExitInfo>,
+}
+
+impl Sched {
+    /// The state of a task.
+    pub(crate) fn task(&mut self, id: TaskId) -> &mut TaskState {
+        &mut self.tasks[id.0 as usize]
+    }
+
+    /// The state of a CPU.
+    pub(crate) fn rq(&mut self, cpu: u32) -> &mut Rq {
+        &mut self.rqs[cpu as usize]
+    }
+}

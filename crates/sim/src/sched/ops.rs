@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The callbacks of a scheduler, and calling them.
+
+use super::{Sched, TaskId};
+use crate::machine::Machine;
+use crate::run::Stop;
+use rota_object::{FunctionId, KernelTypes, Table};
+use std::collections::BTreeMap;
+
+/// A callback (kernel: `struct sched_ext_ops`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub(crate) enum Op {
+    SelectCpu,
+    Enqueue,
+    Dequeue,
+    Dispatch,
+    Tick,
+    Runnable,
+    Running,
+    Stopping,
+    Quiescent,
+    Yield,
+    SetWeight,
+    SetCpumask,
+    UpdateIdle,
+    CpuOnline,
+    CpuOffline,
+    InitTask,
+    ExitTask,
+    Enable,
+    Disable,
+    Init,
+    Exit,
+}
+
+const NAMES: [(Op, &str); 21] = [
+    (Op::SelectCpu, "select_cpu"),
+    (Op::Enqueue, "enqueue"),
+    (Op::Dequeue, "dequeue"),
+    (Op::Dispatch, "dispatch"),
+    (Op::Tick, "tick"),
+    (Op::Runnable, "runnable"),
+    (Op::Running, "running"),
+    (Op::Stopping, "stopping"),
+    (Op::Quiescent, "quiescent"),
+    (Op::Yield, "yield"),
+    (Op::SetWeight, "set_weight"),
+    (Op::SetCpumask, "set_cpumask"),
+    (Op::UpdateIdle, "update_idle"),
+    (Op::CpuOnline, "cpu_online"),
+    (Op::CpuOffline, "cpu_offline"),
+    (Op::InitTask, "init_task"),
+    (Op::ExitTask, "exit_task"),
+    (Op::Enable, "enable"),
+    (Op::Disable, "disable"),
+    (Op::Init, "init"),
+    (Op::Exit, "exit"),
+];
+
+/// Flags of a table of callbacks (kernel: `enum scx_ops_flags`).
+pub(crate) mod ops_flags {
+    pub(crate) const KEEP_BUILTIN_IDLE: u64 = 1 << 0;
+    pub(crate) const ENQ_LAST: u64 = 1 << 1;
+}
+
+/// Why no scheduler can be put in charge.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// The object has no scheduler.
+    #[error("the object has no scheduler: no table of callbacks of the type sched_ext_ops")]
+    NoTable,
+    /// The table is not laid out as the kernel's.
+    #[error("the table of callbacks has no member {0}")]
+    Member(&'static str),
+    /// The scheduler uses a callback that is not modelled.
+    #[error("the callback {0} is not modelled yet")]
+    Callback(String),
+}
+
+/// The callbacks of a scheduler, with its numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Ops {
+    callbacks: [Option<FunctionId>; NAMES.len()],
+    pub(crate) flags: u64,
+    pub(crate) timeout_ns: u64,
+}
+
+/// How long a task may wait if the scheduler does not say (kernel: `SCX_WATCHDOG_MAX_TIMEOUT`).
+const TIMEOUT_NS: u64 = 30_000_000_000;
+
+impl Ops {
+    /// Takes callbacks and numbers out of a table.
+    pub(crate) fn new(table: &Table, types: &KernelTypes) -> Result<Self, AttachError> {
+        let number = |member: &'static str| {
+            let field = crate::layout::ops_member(types, member);
+            let field = field.map_err(|_| AttachError::Member(member))?;
+            let bytes =
+                table.bytes.get(field.offset as usize..(field.offset + field.size) as usize);
+            let bytes = bytes.ok_or(AttachError::Member(member))?;
+            Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+        };
+        let mut ops = Self { flags: number("flags")?, ..Self::default() };
+        ops.timeout_ns = match number("timeout_ms")? {
+            0 => TIMEOUT_NS,
+            given => given * 1_000_000,
+        };
+        let by_name: BTreeMap<&str, Op> = NAMES.iter().map(|(op, name)| (*name, *op)).collect();
+        for (name, function) in &table.callbacks {
+            let op = by_name.get(name.as_str());
+            let op = op.ok_or_else(|| AttachError::Callback(name.clone()))?;
+            ops.callbacks[*op as usize] = Some(*function);
+        }
+        Ok(ops)
+    }
+
+    /// Whether the scheduler has a callback.
+    pub(crate) fn has(&self, op: Op) -> bool {
+        self.callbacks[op as usize].is_some()
+    }
+}
+
+impl Machine {
+    /// Calls a callback on the CPU that executes, if the scheduler has it and is still in charge;
+    /// what it returns.
+    pub(crate) fn op(&mut self, op: Op, args: &[u64]) -> Result<Option<u64>, Stop> {
+        let Some(function) = self.sched.ops.callbacks[op as usize] else { return Ok(None) };
+        if self.sched.exit.is_some() && op != Op::Exit {
+            return Ok(None);
+        }
+        self.run_with_context(function, args).map(Some)
+    }
+
+    /// Calls a callback about a task.
+    pub(crate) fn task_op(&mut self, op: Op, task: TaskId, arg: u64) -> Result<(), Stop> {
+        let address = self.sched.task(task).address;
+        self.op(op, &[address, arg]).map(drop)
+    }
+}
+
+impl Sched {
+    /// Whether the kernel keeps track of idle CPUs itself.
+    pub(crate) fn keeps_idle_masks(&self) -> bool {
+        !self.ops.has(Op::UpdateIdle) || self.ops.flags & ops_flags::KEEP_BUILTIN_IDLE != 0
+    }
+}

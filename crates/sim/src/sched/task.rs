@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the scheduler knows of a task beside what stands in the kernel's structure.
+
+use super::QueueId;
+use crate::layout::Field;
+use crate::machine::Machine;
+use rota_topology::CpuMask;
+
+/// A task that wants to run (kernel: `SCX_TASK_QUEUED`).
+const QUEUED: u64 = 1;
+
+/// Number of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TaskId(pub(crate) u32);
+
+/// A task's scheduling class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Realtime,
+    Ext,
+}
+
+/// Who has a task that wants to run (kernel: `SCX_OPSS_…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The core: it runs, or is in a queue, or sleeps.
+    Core,
+    /// The scheduler is being told of it.
+    Queueing,
+    /// The scheduler keeps it.
+    Scheduler,
+}
+
+/// Into which queue a task is to be inserted, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Insert {
+    pub(crate) queue: u64,
+    /// 0 keeps the slice that the task has.
+    pub(crate) slice_ns: u64,
+    /// Its virtual time, for a queue in that order.
+    pub(crate) vtime: Option<u64>,
+    pub(crate) flags: u64,
+}
+
+/// What a task does when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orders {
+    /// It goes to sleep.
+    Sleep,
+    /// It runs without end.
+    Spin,
+    /// It gives way once, then runs without end.
+    Yield,
+    /// It ends.
+    Exit,
+}
+
+/// The state of a task.
+#[derive(Debug)]
+pub(crate) struct TaskState {
+    /// Its `struct task_struct`.
+    pub(crate) address: u64,
+    pub(crate) class: Class,
+    /// The CPU that it is on, or was last.
+    pub(crate) cpu: u32,
+    pub(crate) allowed: CpuMask,
+    /// Whether it wants to run.
+    pub(crate) queued: bool,
+    pub(crate) owner: Owner,
+    /// Counts how often it was given to the scheduler.
+    pub(crate) round: u64,
+    /// Whether the scheduler answers for it, by keeping it or in one of its queues.
+    pub(crate) in_custody: bool,
+    /// The queue that it is in, with its place there.
+    pub(crate) queue: Option<(QueueId, (i64, i64))>,
+    /// An insertion that was decided before it could be made.
+    pub(crate) direct: Option<Insert>,
+    /// Set while it moves to another CPU's run queue within the core.
+    pub(crate) moving: bool,
+    /// The CPU that `select_cpu` chose.
+    pub(crate) selected: u32,
+    /// Since when it is charged for running.
+    pub(crate) charged_at_ns: u64,
+    /// Since when it wants to run without running.
+    pub(crate) runnable_at_ns: u64,
+    pub(crate) orders: Orders,
+    /// Counts its runs, so that the end of an earlier one is known for what it is.
+    pub(crate) run: u64,
+}
+
+impl Machine {
+    fn task_address(&self, task: TaskId) -> u64 {
+        self.sched.tasks[task.0 as usize].address
+    }
+
+    /// Sets a number in a task's structure, which is the machine's own memory.
+    fn show(&self, task: TaskId, field: Field, value: u64) {
+        let _ = field.set(&self.memory, self.task_address(task), value);
+    }
+
+    /// Notes the CPU that a task is on.
+    pub(crate) fn set_cpu(&mut self, task: TaskId, cpu: u32) {
+        self.sched.task(task).cpu = cpu;
+        self.show(task, self.layout.task.cpu, u64::from(cpu));
+    }
+
+    /// Shows whether a task wants to run.
+    pub(crate) fn show_queued(&self, task: TaskId, queued: bool) {
+        let field = self.layout.task.scx_flags;
+        let flags = field.get(&self.memory, self.task_address(task)).unwrap_or(0);
+        self.show(task, field, if queued { flags | QUEUED } else { flags & !QUEUED });
+    }
+
+    /// Shows a task's weight.
+    pub(crate) fn show_weight(&self, task: TaskId, weight: u64) {
+        self.show(task, self.layout.task.weight, weight);
+    }
+
+    /// Shows the CPUs that a task may run on; the address of the mask.
+    pub(crate) fn show_allowed(&self, task: TaskId) -> u64 {
+        let mask = self.task_address(task) + self.layout.task.cpus_mask.offset;
+        let allowed = &self.sched.tasks[task.0 as usize].allowed;
+        for word in 0..self.shape.cpus.div_ceil(64) {
+            let cpus = allowed.iter().filter(|cpu| cpu.0 / 64 == word);
+            let bits = cpus.fold(0, |bits, cpu| bits | 1 << (cpu.0 % 64));
+            let _ = self.memory.write_u64(mask + 8 * u64::from(word), bits);
+        }
+        self.show(task, self.layout.task.nr_cpus_allowed, allowed.count() as u64);
+        mask
+    }
+
+    /// Name and number of a task, for messages.
+    pub(crate) fn comm_and_pid(&self, task: TaskId) -> (String, u64) {
+        let (address, layout) = (self.task_address(task), &self.layout.task);
+        let mut comm = [0; 16];
+        let _ = self.memory.read(address + layout.comm.offset, &mut comm);
+        let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+        let pid = layout.pid.get(&self.memory, address).unwrap_or(0);
+        (String::from_utf8_lossy(&comm[..end]).into_owned(), pid)
+    }
+}

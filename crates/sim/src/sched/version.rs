@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! In what the supported kernels differ.
+
+use rota_object::KernelTypes;
+
+/// What a kernel does, where kernels differ.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version {
+    /// `dequeue` is called whenever a task leaves the scheduler's custody, not only when it is
+    /// taken away while it waits for the scheduler itself. After 7.0 (seen on 7.3).
+    pub(crate) custody: bool,
+    /// A task that `ENQ_LAST` puts into the local queue makes its CPU choose again; before, the
+    /// CPU went idle with the task in its queue. After 7.0 (seen on 7.3).
+    pub(crate) last_runs: bool,
+    /// A dequeue for a change of the task says so. After 7.0 (seen on 7.3).
+    pub(crate) change: u64,
+    /// A task that runs is put back past all that could refuse it. After 7.0 (seen on 7.3).
+    pub(crate) restore_running: u64,
+    /// Bits of the kernel's own flags, which have no names in its types.
+    pub(crate) migrated: u64,
+    pub(crate) dead: u64,
+    /// Bits with names.
+    pub(crate) head: u64,
+    pub(crate) preempt: u64,
+    pub(crate) last: u64,
+    pub(crate) selected: u64,
+}
+
+impl Version {
+    /// Looks up what a kernel does.
+    pub(crate) fn of(types: &KernelTypes) -> Self {
+        let flag =
+            |name: &str, default: u64| types.enumerator(name).map_or(default, i64::cast_unsigned);
+        let newer = types.configuration().version >= [7, 1, 0];
+        // The kernel's own flags moved up when sched_ext's got the lower half (after 7.0).
+        let moved = flag("SCX_ENQ_HEAD", 0x10) != 0x10;
+        Self {
+            custody: newer,
+            last_runs: newer,
+            change: if newer { flag("SCX_DEQ_SCHED_CHANGE", 1 << 33) } else { 0 },
+            restore_running: flag("SCX_ENQ_IGNORE_CAPS", 0),
+            migrated: if moved { 0x4_0000 } else { 0x40 },
+            dead: if moved { 0x1_0000 } else { 0x10 },
+            head: flag("SCX_ENQ_HEAD", 0x10),
+            preempt: flag("SCX_ENQ_PREEMPT", 1 << 32),
+            last: flag("SCX_ENQ_LAST", 1 << 41),
+            selected: flag("SCX_ENQ_CPU_SELECTED", 1 << 10),
+        }
+    }
+}
