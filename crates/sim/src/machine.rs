@@ -125,6 +125,24 @@ pub struct Machine {
     instance: Rc<Instance>,
 }
 
+/// Where everything lies that instructions name.
+fn addresses(code: &Code, image: &Image, maps: &[Map], variables: &Variables) -> Vec<u64> {
+    let address = |operand: &Operand| match *operand {
+        Operand::Map(id) => maps.get(id.0 as usize).map_or(0, |m| m.address),
+        Operand::MapValue(id, offset) => {
+            maps.get(id.0 as usize).map_or(0, |m| m.values.wrapping_add(offset))
+        }
+        Operand::Function(id) => FUNCTIONS + u64::from(id.0),
+        // A program asks only whether the function is there.
+        Operand::Kfunc(id) => {
+            let known = image.kfuncs.get(id.0 as usize).is_some_and(|k| k.func.is_some());
+            u64::from(known) * (FUNCTIONS + (1 << 24) + u64::from(id.0))
+        }
+        Operand::Variable(id) => variables.address(id),
+    };
+    code.operands().iter().map(address).collect()
+}
+
 impl Machine {
     /// Puts an image on a new machine with a kernel, the one that it was linked against.
     ///
@@ -157,20 +175,7 @@ impl Machine {
             }
         }
         let variables = Variables::new(&memory, &image.variables, shape.cpus)?;
-        let addresses = code.operands().iter().map(|operand| match *operand {
-            Operand::Map(id) => maps.get(id.0 as usize).map_or(0, |m| m.address),
-            Operand::MapValue(id, offset) => {
-                maps.get(id.0 as usize).map_or(0, |m| m.values.wrapping_add(offset))
-            }
-            Operand::Function(id) => FUNCTIONS + u64::from(id.0),
-            // A program asks only whether the function is there.
-            Operand::Kfunc(id) => {
-                let known = image.kfuncs.get(id.0 as usize).is_some_and(|k| k.func.is_some());
-                u64::from(known) * (FUNCTIONS + (1 << 24) + u64::from(id.0))
-            }
-            Operand::Variable(id) => variables.address(id),
-        });
-        let addresses = addresses.collect();
+        let addresses = addresses(&code, image, &maps, &variables);
         let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);
         let instance = Rc::new(Instance::new(code, Rc::clone(&memory), addresses, arena)?);
         let kfuncs = image.kfuncs.iter().map(|k| (k.name.clone(), kernel::kfunc(&k.name)));

@@ -72,7 +72,7 @@ const LINE_MAX: usize = 1024;
 /// The values of a format; `None` for what the kernel refuses.
 pub(super) fn values(machine: &Machine, from: u64, len: u64) -> Result<Option<Vec<u64>>, Fault> {
     let len = len & 0xffff_ffff;
-    if len % 8 != 0 || len / 8 > VALUES_MAX {
+    if !len.is_multiple_of(8) || len / 8 > VALUES_MAX {
         return Ok(None);
     }
     let words = (0..len / 8).map(|i| machine.memory.read_u64(from.wrapping_add(8 * i)));
