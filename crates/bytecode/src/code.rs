@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Functions, checked: what an execution starts from.
 
-use crate::decode::{Problem, decode};
+use crate::decode::{MOST_INSNS, Problem, decode};
 use crate::interpreter::Program;
 use crate::jit::{CompileError, Compiled};
 use crate::op::Op;
@@ -47,7 +47,12 @@ impl Code {
         let mut addresses = BTreeMap::new();
         let mut operands = Vec::new();
         let mut bodies = Vec::with_capacity(functions.len());
+        let mut room = MOST_INSNS;
         for function in functions {
+            room = room.checked_sub(function.insns.len()).ok_or_else(|| CodeError {
+                place: place(&function.name, &function.lines, room as u32),
+                problem: Problem::TooLong,
+            })?;
             let mut address = |operand| {
                 *addresses.entry(operand).or_insert_with(|| {
                     operands.push(operand);

@@ -38,7 +38,17 @@ pub enum Problem {
     /// A call through a register.
     #[error("call through a register; the kernel takes none here either")]
     CallRegister,
+    /// The first instruction that is too much.
+    #[error(
+        "more than {MOST_INSNS} instructions in all, which is more than a kernel takes of one \
+         program; make the program shorter, or divide it among objects"
+    )]
+    TooLong,
 }
+
+/// How many instructions an object has at most: as many as the kernel lets one program have
+/// (`BPF_COMPLEXITY_LIMIT_INSNS`). More can't be of use, and would take the host's memory.
+pub(crate) const MOST_INSNS: usize = 1_000_000;
 
 /// Instruction `at` of a function, with what it names. Targets are not checked, addresses are
 /// numbered by `address`.

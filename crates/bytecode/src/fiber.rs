@@ -151,7 +151,7 @@ impl Fiber {
         let (Some(coroutine), Some(compiled)) =
             (&mut self.coroutine, self.instance.code().compiled())
         else {
-            return self.trap(TrapKind::Budget, self.place);
+            return self.internal("resumed after its end");
         };
         let memory = self.instance.memory();
         let active = Active::new(coroutine.trap_handler(), compiled.range(), memory.host_range());
@@ -171,7 +171,7 @@ impl Fiber {
                 // ended.
                 unsafe { (*self.context).remaining = remaining };
                 let Some((function, risk)) = compiled.fault_at(pc) else {
-                    return self.trap(TrapKind::Budget, self.place);
+                    return self.internal("machine code faulted where it must not");
                 };
                 self.owed = risk.owed;
                 let place = (function, risk.insn);
@@ -192,7 +192,7 @@ impl Fiber {
     fn site(&mut self, number: u32, value: u64) -> Step {
         let site = self.instance.code().compiled().and_then(|compiled| compiled.site(number));
         let Some(site) = site else {
-            return self.trap(TrapKind::Budget, self.place);
+            return self.internal("machine code stands at a site that it does not have");
         };
         let place = (site.function, site.insn);
         self.owed = site.owed;
@@ -236,6 +236,11 @@ impl Fiber {
         self.trap(TrapKind::Memory(fault), place)
     }
 
+    /// The end by what no program can do.
+    fn internal(&mut self, what: &'static str) -> Step {
+        self.trap(TrapKind::Internal(what), self.place)
+    }
+
     /// The end of it by a trap.
     fn trap(&mut self, kind: TrapKind, place: (u32, u32)) -> Step {
         self.place = place;
@@ -276,3 +281,7 @@ impl Drop for Fiber {
         drop(unsafe { Box::from_raw(self.context) });
     }
 }
+
+#[cfg(test)]
+#[path = "fiber_tests.rs"]
+mod tests;

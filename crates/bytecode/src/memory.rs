@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The memory of one simulated machine, as its BPF programs see it.
 
-use crate::window::{PAGE, READ, WINDOW, WRITE, Window};
+use crate::window::{MOST_PIECES, PAGE, READ, WINDOW, WRITE, Window};
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -72,6 +72,12 @@ pub enum MemoryError {
     /// Not the pointer of an allocation, or pages that are mapped already, or not mapped.
     #[error("{0:#x} is not where an allocation starts, or not pages in that state")]
     Pointer(u64),
+    /// Too many pieces of memory that can be reached in different ways, each apart from the next.
+    #[error(
+        "the machine's memory is in more than {MOST_PIECES} pieces; allocate fewer and bigger \
+         ones, and pages of an arena next to each other"
+    )]
+    Pieces,
     /// The host refused.
     #[error("the host gives no memory: {0}; raise the limit of address space or of mappings")]
     Host(#[from] io::Error),
@@ -161,7 +167,7 @@ impl Memory {
     /// Changes what may be done to an allocation.
     pub fn protect(&self, pointer: u64, protection: Protection) -> Result<(), MemoryError> {
         let pages = self.allocation(pointer)?;
-        Ok(self.window.borrow_mut().protect(pages, protection.access())?)
+        self.window.borrow_mut().protect(pages, protection.access())
     }
 
     fn allocation(&self, pointer: u64) -> Result<Range<u64>, MemoryError> {
@@ -182,24 +188,23 @@ impl Memory {
         if !pages.clone().all(free) {
             return Err(MemoryError::Pointer(pointer));
         }
-        Ok(window.protect(pages, protection.access())?)
+        window.protect(pages, protection.access())
     }
 
-    /// Takes pages of the arena away again.
+    /// Takes pages of the arena away again. That is refused too if it leaves too many pieces.
     pub fn unmap(&self, pointer: u64, size: u64) -> Result<(), MemoryError> {
         let pages = arena_pages(pointer, size)?;
         let mut window = self.window.borrow_mut();
         if pages.clone().any(|page| window.page(page) == 0) {
             return Err(MemoryError::Pointer(pointer));
         }
-        window.discard(pages.clone())?;
         let null = pages.start..pages.end.min(NULL_PAGES.end);
         let rest = pages.start.max(NULL_PAGES.end)..pages.end;
-        if !null.is_empty() {
-            window.protect(null, READ)?;
-        }
-        if !rest.is_empty() {
-            window.protect(rest, 0)?;
+        for (part, access) in [(rest, 0), (null, READ)] {
+            if !part.is_empty() {
+                window.protect(part.clone(), access)?;
+                window.discard(part)?;
+            }
         }
         Ok(())
     }

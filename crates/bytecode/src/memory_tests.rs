@@ -126,6 +126,80 @@ fn a_write_is_whole_or_not_at_all() {
     assert_eq!(memory.read(KERNEL, &mut []), Ok(()));
 }
 
+/// Maps every second page of the arena from `from` on, until that is refused; says how many.
+fn map_every_second(memory: &Memory, from: u64) -> u64 {
+    for number in 0.. {
+        let pointer = from + 2 * number * PAGE;
+        match memory.map(pointer, PAGE, Protection::ReadWrite) {
+            Ok(()) => memory.write_u64(pointer, number).unwrap(),
+            Err(MemoryError::Pieces) => return number,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    0
+}
+
+/// How many mappings the host keeps for a memory.
+#[expect(clippy::disallowed_methods, reason = "only the host knows what it keeps")]
+fn mappings(memory: &Memory) -> usize {
+    let all = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let start = |line: &str| usize::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+    let range = memory.host_range();
+    all.lines().filter(|line| range.contains(&start(line))).count()
+}
+
+#[test]
+fn a_machine_in_too_many_pieces_is_refused_and_others_go_on() {
+    let (greedy, other) = (Memory::new().unwrap(), Memory::new().unwrap());
+    let from = 0x1000_0000;
+    let count = map_every_second(&greedy, from);
+    // One change is that behind the pages of NULL.
+    assert_eq!(count, (MOST_PIECES as u64 - 1) / 2);
+    assert!(mappings(&greedy) <= MOST_PIECES + 1);
+    let refused = greedy.alloc(1, 1, Protection::ReadWrite).unwrap_err();
+    assert!(refused.to_string().contains("in more than 16384 pieces"), "{refused}");
+    // What it has is its own still, and what makes no more pieces is allowed.
+    assert_eq!(greedy.read_u64(from + 2 * (count - 1) * PAGE), Ok(count - 1));
+    greedy.map(from + PAGE, PAGE, Protection::ReadWrite).unwrap();
+    let pointer = greedy.alloc(3 * PAGE, 1, Protection::ReadWrite).unwrap();
+    greedy.free(pointer).unwrap();
+    // The other knows nothing of all that.
+    assert_eq!(map_every_second(&other, from), count);
+    assert_eq!(other.read_u64(from), Ok(0));
+}
+
+#[test]
+fn a_page_that_would_break_a_piece_stays_as_it_was() {
+    let memory = Memory::new().unwrap();
+    let whole = 0x7000_0000;
+    memory.map(whole, 3 * PAGE, Protection::ReadWrite).unwrap();
+    memory.write_u64(whole + PAGE, 7).unwrap();
+    map_every_second(&memory, 0x1000_0000);
+    assert!(matches!(memory.unmap(whole + PAGE, PAGE), Err(MemoryError::Pieces)));
+    assert_eq!(memory.read_u64(whole + PAGE), Ok(7));
+    memory.unmap(whole, 3 * PAGE).unwrap();
+    assert!(memory.read_u64(whole + PAGE).is_err());
+}
+
+#[test]
+fn the_host_keeps_one_mapping_for_a_piece() {
+    let memory = Memory::new().unwrap();
+    let from = 0x1000_0000;
+    let page = |number| from + number * PAGE;
+    let few = mappings(&memory);
+    for number in (0..200).step_by(2).chain((1..200).step_by(2)) {
+        memory.map(page(number), PAGE, Protection::ReadWrite).unwrap();
+        memory.write_u64(page(number), number).unwrap();
+    }
+    // The piece, and the one behind it.
+    assert_eq!(mappings(&memory), few + 2);
+    for number in 0..200 {
+        assert_eq!(memory.read_u64(page(number)), Ok(number));
+        memory.unmap(page(number), PAGE).unwrap();
+    }
+    assert_eq!(mappings(&memory), few);
+}
+
 proptest! {
     /// Against a map from pages to what they hold.
     #[test]

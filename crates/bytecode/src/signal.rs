@@ -48,10 +48,17 @@ thread_local! {
 
 /// Runs an execution, whose faults end it.
 pub(crate) fn catching<T>(active: &Active, run: impl FnOnce() -> T) -> T {
-    let before = ACTIVE.replace(active);
-    let result = run();
-    ACTIVE.set(before);
-    result
+    let _before = Outer(ACTIVE.replace(active));
+    run()
+}
+
+/// What ran on a thread before, and does again when this is dropped: also by a panic.
+struct Outer(*const Active);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        ACTIVE.set(self.0);
+    }
 }
 
 /// The signals, and who handled them before.
@@ -112,7 +119,7 @@ extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc
 /// `context` is what was interrupted on this thread and will be restored.
 unsafe fn catch(signal: i32, info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool {
     // SAFETY: `catching` sets it to a reference that outlives the execution, and to null or an
-    // outer one after.
+    // outer one after, even if the execution unwinds.
     let Some(active) = (unsafe { ACTIVE.get().as_ref() }) else {
         return false;
     };
@@ -167,5 +174,30 @@ fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) 
                 libc::signal(signal, libc::SIG_DFL);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corosensei::Coroutine;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn no_execution_is_left_behind_by_a_panic() {
+        let coroutine: Coroutine<u64, Said, Said> = Coroutine::new(|_, _| Said::Fault);
+        let outer = Active::new(coroutine.trap_handler(), 0..0, 0..0);
+        let inner = Active::new(coroutine.trap_handler(), 0..0, 0..0);
+        catching(&outer, || {
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                catching(&inner, || {
+                    assert!(ptr::eq(ACTIVE.get(), &raw const inner));
+                    panic!("on purpose");
+                })
+            }));
+            assert!(panicked.is_err_and(|words| words.downcast_ref() == Some(&"on purpose")));
+            assert!(ptr::eq(ACTIVE.get(), &raw const outer));
+        });
+        assert!(ACTIVE.get().is_null());
     }
 }

@@ -56,6 +56,9 @@ pub enum TrapKind {
     /// An instruction that depends on something that the kernel does not have.
     #[error("not on this kernel: {0}")]
     Poisoned(String),
+    /// Nothing that a program can do: the machine code is not what it should be.
+    #[error("a bug of Rota, not of the program: {0}; please report it, and use the interpreter")]
+    Internal(&'static str),
 }
 
 /// The end of an execution that did what it must not.

@@ -6,6 +6,7 @@
 //! which says the same.
 #![allow(unsafe_code)]
 
+use crate::memory::MemoryError;
 use std::io;
 use std::ops::Range;
 use std::ptr;
@@ -19,6 +20,11 @@ const GUARD: usize = 1 << 20;
 /// Bytes from the first guard to the last.
 const RESERVED: usize = WINDOW as usize + 2 * GUARD;
 
+/// How many times, from a window's start to its end, the pages' protection may change. The host
+/// keeps a mapping for each such piece, and gives a process a limited number of all kinds: Linux
+/// 65,530 (`vm.max_map_count`). Without a limit of its own, a machine could take those of others.
+pub(crate) const MOST_PIECES: usize = 16_384;
+
 /// May be read.
 pub(crate) const READ: u8 = 1;
 /// May be written.
@@ -29,6 +35,8 @@ pub(crate) const WRITE: u8 = 2;
 pub(crate) struct Window {
     base: *mut u8,
     pages: Vec<u8>,
+    /// How many times the protection changes from a page to the next.
+    pieces: usize,
 }
 
 impl Window {
@@ -41,7 +49,16 @@ impl Window {
             return Err(io::Error::last_os_error());
         }
         let base = start.cast::<u8>().wrapping_add(GUARD);
-        Ok(Self { base, pages: vec![0; (WINDOW / PAGE) as usize] })
+        let mut window = Self { base, pages: vec![0; (WINDOW / PAGE) as usize], pieces: 0 };
+        // The host keeps two neighbours as one mapping if their protection is the same and their
+        // memory was first used as parts of one. So the whole is used once, while it is one.
+        let first = 0..1;
+        window.set(first.clone(), READ | WRITE)?;
+        // SAFETY: this page is ours, and was just made writable.
+        unsafe { base.write_volatile(1) };
+        window.set(first.clone(), 0)?;
+        window.discard(first)?;
+        Ok(window)
     }
 
     /// The host's address of place 0.
@@ -61,7 +78,26 @@ impl Window {
     }
 
     /// Makes pages reachable as `access` says, keeping what they hold.
-    pub(crate) fn protect(&mut self, pages: Range<u64>, access: u8) -> io::Result<()> {
+    pub(crate) fn protect(&mut self, pages: Range<u64>, access: u8) -> Result<(), MemoryError> {
+        // The changes in between go, and there may be one at each end.
+        let (start, end) = (pages.start as usize, pages.end as usize);
+        let around = start.saturating_sub(1)..(end + 1).min(self.pages.len());
+        let around = self.pages.get(around).unwrap_or(&[]);
+        let gone = around.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let neighbours = [start.checked_sub(1), Some(end)].into_iter().flatten();
+        let neighbours = neighbours.filter_map(|page| self.pages.get(page));
+        let come = neighbours.filter(|has| **has != access).count();
+        let pieces = self.pieces - gone + come;
+        if pieces > self.pieces && pieces > MOST_PIECES {
+            return Err(MemoryError::Pieces);
+        }
+        self.set(pages, access)?;
+        self.pieces = pieces;
+        Ok(())
+    }
+
+    /// The same, uncounted.
+    fn set(&mut self, pages: Range<u64>, access: u8) -> io::Result<()> {
         let Some(table) = self.pages.get_mut(pages.start as usize..pages.end as usize) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };

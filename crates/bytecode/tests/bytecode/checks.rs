@@ -172,6 +172,22 @@ fn names() {
 }
 
 #[test]
+fn as_many_instructions_as_a_kernel_takes() {
+    let long = |name, count: usize| {
+        let mut insns = vec![mov_imm(0, 0); count - 1];
+        insns.push(exit());
+        function(name, &insns)
+    };
+    let functions = [long("main", 600_000), long("more", 400_000)];
+    assert!(Code::new(&functions).is_ok());
+    let functions = [long("main", 600_000), long("more", 400_001)];
+    let error = Code::new(&functions).err().unwrap();
+    assert_eq!((error.place.function.as_str(), error.place.insn), ("more", 400_000));
+    assert_eq!(error.problem, Problem::TooLong);
+    assert!(error.to_string().contains("more than 1000000 instructions in all"), "{error}");
+}
+
+#[test]
 fn operands_are_listed_once() {
     let (a, b) = (Operand::Map(MapId(1)), Operand::MapValue(MapId(1), 8));
     let [first, second] = wide(0, 0);

@@ -123,6 +123,7 @@ fn both_modes_do_the_same() {
                 TrapKind::StackOverflow => "stack",
                 TrapKind::Budget => "budget",
                 TrapKind::Poisoned(_) => "poison",
+                TrapKind::Internal(_) => panic!("seed {seed}: {trap}"),
             },
             None => "no end",
         };

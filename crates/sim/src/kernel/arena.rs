@@ -4,6 +4,7 @@
 use super::{Answer, value};
 use crate::machine::Machine;
 use crate::maps::Contents;
+use crate::run::Stop;
 use rota_bytecode::Fault;
 
 /// `bpf_arena_alloc_pages(map, address, pages, node, flags)`: the first page, or NULL.
@@ -28,8 +29,9 @@ pub(super) fn free_pages(
 ) -> Result<Answer, Fault> {
     if let Some((memory, map)) = machine.map(map)
         && let Contents::Arena(arena) = &mut map.contents
+        && let Err(error) = arena.give_back(memory, address, pages & 0xffff_ffff)
     {
-        arena.give_back(memory, address, pages & 0xffff_ffff);
+        return Ok(Answer::Stop(Stop::memory(&error)));
     }
     value(0)
 }

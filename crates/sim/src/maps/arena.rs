@@ -81,16 +81,27 @@ impl Arena {
     }
 
     /// Gives pages back; those that are not allocated, or not the arena's, are left alone.
-    pub(crate) fn give_back(&mut self, memory: &Memory, at: u64, count: u64) {
-        let Some(first) = self.page(at) else { return };
+    pub(crate) fn give_back(
+        &mut self,
+        memory: &Memory,
+        at: u64,
+        count: u64,
+    ) -> Result<(), MemoryError> {
+        let Some(first) = self.page(at) else { return Ok(()) };
         for i in 0..count.min((self.pages.len() - first) as u64) {
             let used = &mut self.pages[first + i as usize];
             let kernel = (self.base + (first as u64 + i) * PAGE) & 0xffff_ffff;
-            if std::mem::take(used) {
-                // It is mapped, since it was allocated.
-                let _ = memory.unmap(kernel, PAGE);
+            if !*used {
+                continue;
+            }
+            match memory.unmap(kernel, PAGE) {
+                Ok(()) => *used = false,
+                // What the machine keeps for itself.
+                Err(MemoryError::Pointer(_)) => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 }
 
@@ -114,5 +125,24 @@ mod tests {
         let half = kernel / PAGE - 1;
         assert_eq!(arena.take(&memory, None, half), at(0));
         assert_eq!(arena.take(&memory, None, half), None);
+        // It is not given back either.
+        arena.give_back(&memory, (1 << 44) + kernel, 1).unwrap();
+        assert_eq!(arena.take(&memory, None, 1), at(half * PAGE + PAGE + KERNEL_BYTES + PAGE));
+    }
+
+    #[test]
+    fn a_hole_too_many_is_no_hole() {
+        let memory = Memory::new().unwrap();
+        let definition = MapDef { max_entries: 1 << 16, extra: 1 << 44, ..MapDef::default() };
+        let mut arena = Arena::new(&memory, &definition).unwrap();
+        assert_eq!(arena.take(&memory, None, 1 << 16), Some(1 << 44));
+        let hole = |number: u64| (1 << 44) + (64 + 2 * number) * PAGE;
+        let refused = (0..1 << 14).find_map(|number| {
+            let refused = arena.give_back(&memory, hole(number), 1).err()?;
+            Some((number, refused))
+        });
+        let Some((number, MemoryError::Pieces)) = refused else { panic!("{refused:?}") };
+        assert_eq!(arena.take(&memory, Some(hole(number)), 1), None);
+        assert_eq!(arena.take(&memory, Some(hole(number - 1)), 1), Some(hole(number - 1)));
     }
 }
