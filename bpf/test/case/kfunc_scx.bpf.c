@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Functions of sched_ext that any program may call, with no scheduler attached. */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 
