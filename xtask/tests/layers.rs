@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Dependencies point downward only, and what is heavy has one owner.
 //!
-//! The tables are the design (`docs`, "Layout"); a new edge is a change of the design and belongs
-//! here first.
+//! The tables are the design; a new edge is a change of the design and belongs here first. The
+//! table of `ARCHITECTURE.md` has the rows of those packages that exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
@@ -26,11 +27,7 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
         &["rota-object", "rota-programs", "rota-topology", "rota-balance", "rota-events"],
     ),
     ("rota-kernel", 3, &["rota-object", "rota-topology", "rota-events"]),
-    (
-        "rota-sim",
-        3,
-        &["rota-object", "rota-bytecode", "rota-topology", "rota-events", "rota-workload"],
-    ),
+    ("rota-sim", 3, &["rota-object", "rota-bytecode", "rota-topology", "rota-workload"]),
     (
         "rota-inspect",
         4,
@@ -127,6 +124,54 @@ fn dependencies_point_downward() {
         edges.extend(used.map(|used| (package.name.as_str(), used.name.as_str())));
     }
     assert_eq!(violations(&packages, &edges), Vec::<String>::new());
+}
+
+/// A package's layer, and what it may use.
+type Row = (u32, BTreeSet<String>);
+
+/// The packages that the table of a text has.
+fn written(text: &str) -> BTreeMap<String, Row> {
+    let (_, text) = text.split_once("\n## Layers\n").unwrap();
+    let (text, _) = text.split_once("\n## ").unwrap();
+    let mut rows = BTreeMap::new();
+    let mut everything = BTreeSet::new();
+    for line in text.lines().filter(|line| line.contains("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, layer, names, uses, _] = cells.as_slice() else { panic!("no row: {line}") };
+        let mut uses = packages_in(uses);
+        if *names == "`cli` (package `rota`)" {
+            uses.append(&mut everything.clone());
+        }
+        for name in packages_in(names) {
+            everything.insert(name.clone());
+            rows.insert(name, (layer.parse().unwrap_or(9), uses.clone()));
+        }
+    }
+    rows
+}
+
+/// The packages that a cell names.
+fn packages_in(cell: &str) -> BTreeSet<String> {
+    let package = |name: &str| match name {
+        "cli" | "rota" => "rota".to_owned(),
+        "xtask" => name.to_owned(),
+        _ => format!("rota-{name}"),
+    };
+    cell.split('`').skip(1).step_by(2).map(package).collect()
+}
+
+#[test]
+fn the_map_has_the_same_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec();
+    let metadata = metadata.unwrap();
+    let exists = |name: &str| metadata.packages.iter().any(|package| package.name == name);
+    let rows = LAYERS.iter().filter(|row| exists(row.0)).map(|(name, layer, allowed)| {
+        let allowed = allowed.iter().filter(|name| exists(name)).map(|name| (*name).to_owned());
+        ((*name).to_owned(), (*layer, allowed.collect()))
+    });
+    assert_eq!(written(&text), rows.collect::<BTreeMap<String, Row>>());
 }
 
 #[test]

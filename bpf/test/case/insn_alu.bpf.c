@@ -4,7 +4,7 @@
  * the upper half; division by zero gives 0, and its remainder is the dividend; a shift counts
  * modulo the width.
  */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

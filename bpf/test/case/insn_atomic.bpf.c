@@ -3,7 +3,7 @@
  * Atomics in 64 and 32 bits, with and without the old value, and loads and stores with an order.
  * The old value of a 32-bit atomic clears the upper half of its register.
  */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

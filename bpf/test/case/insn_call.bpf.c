@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Calls of functions and callbacks, and loops that the program leaves by itself or is made to. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 
 LICENSE_GPL;

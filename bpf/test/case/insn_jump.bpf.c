@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Conditional jumps on 64 and on 32 bits, with registers and with immediates; calls by gotol. */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Loads and stores of every size, with and without a sign, on the stack and in a global. */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

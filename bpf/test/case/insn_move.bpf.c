@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Moves that extend a sign, and swaps of bytes. */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

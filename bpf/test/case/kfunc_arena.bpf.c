@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* An arena: pages that both halves of a scheduler see, with pointers between them. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 
 LICENSE_GPL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* CPU masks: made, changed, compared, kept in a map. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 
 LICENSE_GPL;

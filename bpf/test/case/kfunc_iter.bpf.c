@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Loops over numbers and over CPUs, with iterators. */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

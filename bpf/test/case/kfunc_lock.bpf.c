@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Locks that notice a deadlock, and sections that nothing interrupts. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 #include <rota/object.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Objects that a program allocates, in trees and in lists, under a spin lock. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/object.h>
 
 LICENSE_GPL;

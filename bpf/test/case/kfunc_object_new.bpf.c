@@ -3,7 +3,7 @@
  * Objects, trees and lists by the names that 7.1 gave their functions: what the verifier supplies
  * is no argument any more. Older kernels have none of them, and return what is expected.
  */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 #include <rota/object.h>
 

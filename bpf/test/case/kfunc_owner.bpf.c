@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Objects with several owners, the shape of trees, lists from both ends, and owned pointers. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 #include <rota/object.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Bits of masks, variables of the kernel, what every CPU has, casts, and giving up at once. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 #include <rota/object.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Comparing, measuring and searching text: what kernels have learned since 6.17. */
-#include <rota/case.h>
+#include "case.h"
 
 LICENSE_GPL;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Hash tables: plain, of each CPU, and those that forget what was used longest ago. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 
 LICENSE_GPL;

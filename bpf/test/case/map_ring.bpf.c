@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The ring buffer, from the side that fills it. */
-#include <rota/case.h>
+#include "case.h"
 #include <rota/map.h>
 
 LICENSE_GPL;

@@ -193,6 +193,8 @@ pub(crate) fn effects(name: &str) -> &'static [Effect] {
 #[cfg(test)]
 mod tests {
     use super::EFFECTS;
+    use crate::kernel::{helpers, kfunc};
+    use rota_object::KernelTypes;
 
     #[test]
     fn the_table_is_in_order() {
@@ -201,5 +203,17 @@ mod tests {
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(names, sorted);
+    }
+
+    #[test]
+    fn each_name_is_a_function() {
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let helpers = helpers();
+        for (name, _) in EFFECTS {
+            let simulated = helpers.values().any(|f| f.name == *name) || kfunc(name).is_some();
+            let tags = types.function(name).map(|id| types.btf().tags_of(id));
+            let there = tags.is_some_and(|mut tags| tags.any(|(_, text)| text == "bpf_kfunc"));
+            assert!(simulated || there, "{name} is a function of no kernel");
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Errno {
     Busy = 16,
     /// It exists already.
     Exists = 17,
+    /// There is no such device: here, no scheduler is attached.
+    NoDevice = 19,
     /// An invalid argument.
     Invalid = 22,
     /// No space left.
@@ -41,6 +43,7 @@ impl Errno {
             Self::NoEntry => "no such entry",
             Self::TooBig => "it is full, or the key is too large",
             Self::Again => "try again",
+            Self::NoDevice => "no scheduler is attached",
             Self::NoMemory => "no memory",
             Self::Access => "access denied",
             Self::Fault => "a bad address",

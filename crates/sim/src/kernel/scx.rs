@@ -49,6 +49,9 @@ pub(super) fn destroy_dsq(machine: &mut Machine, [id, ..]: [u64; 5]) -> Result<A
 
 /// `scx_bpf_dsq_nr_queued(id)`.
 pub(super) fn nr_queued(machine: &mut Machine, [id, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    if machine.sched.ops.timeout_ns == 0 {
+        return value(Errno::NoDevice.value());
+    }
     let queue = machine.named_queue(id);
     value(match machine.sched.queues.get(queue) {
         Some(queue) => queue.tasks.len() as u64,

@@ -83,6 +83,7 @@ pub enum AttachError {
 pub(crate) struct Ops {
     callbacks: [Option<FunctionId>; NAMES.len()],
     pub(crate) flags: u64,
+    /// 0 as long as no scheduler is attached, and only then.
     pub(crate) timeout_ns: u64,
 }
 
