@@ -5,9 +5,12 @@ use crate::machine::Machine;
 use crate::sched::TaskId;
 use rota_bytecode::{MemoryError, Protection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A kernel thread (kernel: `PF_KTHREAD`).
 const KTHREAD: u64 = 0x0020_0000;
+/// For how many tasks memory is taken at once.
+const TASKS_AT_A_TIME: u64 = 64;
 /// Longest name of a task, in bytes.
 const COMM_MAX: usize = 15;
 
@@ -32,6 +35,8 @@ pub(crate) struct Tasks {
     pub(crate) idle: Vec<u64>,
     /// What each CPU executes.
     pub(crate) current: Vec<u64>,
+    /// Memory for the structures of tasks to come.
+    room: Range<u64>,
 }
 
 /// What a new task is like.
@@ -78,7 +83,14 @@ impl Machine {
     fn make_task(&mut self, new: &NewTask<'_>) -> Result<u64, MemoryError> {
         let css_set = self.css_set(new.cgroup)?;
         let layout = &self.layout.task;
-        let task = self.memory.alloc(layout.size, 64, Protection::ReadWrite)?;
+        let size = layout.size.next_multiple_of(64);
+        if self.tasks.room.is_empty() {
+            // Many at a time: memory is in a limited number of pieces.
+            let start = self.memory.alloc(TASKS_AT_A_TIME * size, 64, Protection::ReadWrite)?;
+            self.tasks.room = start..start + TASKS_AT_A_TIME * size;
+        }
+        let task = self.tasks.room.start;
+        self.tasks.room.start += size;
         let comm = &new.comm.as_bytes()[..new.comm.len().min(COMM_MAX)];
         let leader = self.tasks.by_pid.get(&new.tgid).map_or(task, |leader| leader.address);
         let init = self.tasks.by_pid.get(&1).map_or(task, |init| init.address);
