@@ -80,6 +80,12 @@ u64 variable = 1;
 /* Nothing is mapped there: beyond all that the kernel's window holds. */
 #define NOWHERE 0xffff8881b0000000ULL
 
+static long call_again(u64 i, void *depth)
+{
+	bpf_loop(1, call_again, depth, 0);
+	return 0;
+}
+
 ESCAPE(load_wild, "bad load of 8 bytes")
 {
 	return AT(u64, unknown(0xdeadbeef40000008ULL));
@@ -126,13 +132,13 @@ ESCAPE(store_to_a_constant, "bad store of 8 bytes")
 
 ESCAPE(store_to_code, "bad store of 8 bytes")
 {
-	AT(u64, (u64)(void *)load_wild + unknown(0)) = 0;
+	AT(u64, (u64)(void *)call_again + unknown(0)) = 0;
 	return 0;
 }
 
 ESCAPE(load_from_code, "bad load of 8 bytes")
 {
-	return AT(u64, (u64)(void *)load_wild + unknown(0));
+	return AT(u64, (u64)(void *)call_again + unknown(0));
 }
 
 ESCAPE(load_from_a_map_itself, "bad store of 8 bytes")
@@ -193,12 +199,6 @@ ESCAPE(endless, "runaway loop")
 {
 	while (unknown(1))
 		;
-	return 0;
-}
-
-static long call_again(u64 i, void *depth)
-{
-	bpf_loop(1, call_again, depth, 0);
 	return 0;
 }
 
