@@ -191,13 +191,14 @@ fn the_host_keeps_one_mapping_for_a_piece() {
         memory.map(page(number), PAGE, Protection::ReadWrite).unwrap();
         memory.write_u64(page(number), number).unwrap();
     }
-    // The piece, and the one behind it.
-    assert_eq!(mappings(&memory), few + 2);
+    // The piece, and the one behind it, not a hundred. The host may count those at the ends with
+    // what lies beside them, such as another machine's.
+    assert!(mappings(&memory).abs_diff(few + 2) <= 2);
     for number in 0..200 {
         assert_eq!(memory.read_u64(page(number)), Ok(number));
         memory.unmap(page(number), PAGE).unwrap();
     }
-    assert_eq!(mappings(&memory), few);
+    assert!(mappings(&memory).abs_diff(few) <= 2);
 }
 
 proptest! {
