@@ -5,7 +5,8 @@
 use rota_object::{KernelTypes, LinkErrors, Object};
 
 /// What keeps objects from being linked: the object, the kernels, and a part of each line.
-const LACKS: [(&str, &[&str], &[&str]); 15] = [
+const LACKS: [(&str, &[&str], &[&str]); 16] = [
+    ("lack_address", &ALL, &["lack_address.bpf.c:14: calls: it takes the address of a program"]),
     ("lack_config", &["6.16", "6.18", "7.0"], &["was built without CONFIG_HAS_SEPARATE"]),
     ("lack_function", &["6.16", "6.18"], &["on_call is attached to the function scx_bpf_task_set"]),
     ("lack_jump", &["6.16", "6.18"], &["ask jumps through a table, which Linux 6.1", " cannot"]),

@@ -18,6 +18,11 @@ pub(crate) mod pseudo {
     pub(crate) const FUNCTION: u8 = 4;
 }
 
+/// Whether a function is a program, not one that programs call.
+fn is_program(code: &Code) -> bool {
+    code.section_name != ".text"
+}
+
 /// A call of any kind.
 const CALL: u8 = 0x85;
 
@@ -72,6 +77,13 @@ impl Linker<'_> {
                 Some(&id) => {
                     function.operands.insert(at, Operand::Function(id));
                     let wide = code.insns.get(at as usize).is_some_and(|i| i.is_wide());
+                    if wide
+                        && self.codes.all.get(callee.unwrap_or_default()).is_some_and(is_program)
+                    {
+                        let text = "it takes the address of a program; only functions without a \
+                                    section have one";
+                        self.error(&code.name, Some((number, at)), Problem::Object(text.into()));
+                    }
                     let kind = if wide { pseudo::FUNCTION } else { pseudo::CALL };
                     rewrite(&mut function.insns, at, kind);
                 }

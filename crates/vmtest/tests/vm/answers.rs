@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// What stands before and behind a name where libbpf says what is missing, and what Rota says of it.
-const REASONS: [(&str, &str, &str); 13] = [
+const REASONS: [(&str, &str, &str); 14] = [
     ("extern (func ksym) '", "': not found", "has no kfunc {}"),
     ("extern (func ksym) '", "': func_proto", "the kfunc {} has other parameters"),
     ("extern (var ksym) '", "': not found", "has no variable {}"),
@@ -25,6 +25,7 @@ const REASONS: [(&str, &str, &str); 13] = [
     ("Cannot find member ", " in kernel BTF", "sets the member {}"),
     ("kernel BTF type ID of '", "'", " {}"),
     ("map '", "': failed to create", "the map {} "),
+    ("prog '", "': bad map relo against", "{}: it takes the address of a program"),
     ("prog '", "': relo #", "{} jumps through a table"),
     ("prog '", "': missing BPF prog type", "{}: no loader knows"),
     ("prog '", "': SEC(\"struct_ops\") program isn't referenced", "{}: no table of callbacks"),
