@@ -17,6 +17,7 @@ static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 fl
 
 SETTING(u32, policy, 0, "what becomes of a task: 0 shared queue, 1 straight to an idle CPU");
 SETTING(u64, slice_ns, 10000000000, "how long a task may run before others get their turn");
+SETTING(bool, short_slice, false, "cut a slice to a millisecond when its task starts to run");
 SETTING(bool, head, false, "insert at the head of a queue");
 SETTING(bool, preempt, false, "insert so that who runs there has to stop");
 SETTING(u64, kick_flags, 0, "how the CPU of an enqueued task is kicked");
@@ -127,10 +128,11 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 
 	witness(CB_ENQUEUE, p->pid, cpu, enq_flags);
 	enq_flags |= insert_flags();
-	if (policy == POLICY_VTIME)
+	if (policy == POLICY_VTIME) {
 		/* Who has the higher number goes first. */
-		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, -(u64)p->pid, enq_flags);
-	else if (policy == POLICY_LOCAL)
+		scx_bpf_task_set_dsq_vtime(p, -(u64)p->pid);
+		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, p->scx.dsq_vtime, enq_flags);
+	} else if (policy == POLICY_LOCAL)
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 	else if (policy == POLICY_GLOBAL)
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
@@ -160,6 +162,8 @@ void BPF_STRUCT_OPS(witness_runnable, struct task_struct *p, u64 enq_flags)
 void BPF_STRUCT_OPS(witness_running, struct task_struct *p)
 {
 	witness(CB_RUNNING, p->pid, scx_bpf_task_cpu(p), 0);
+	if (short_slice)
+		scx_bpf_task_set_slice(p, 1000000);
 }
 
 void BPF_STRUCT_OPS(witness_stopping, struct task_struct *p, bool runnable)

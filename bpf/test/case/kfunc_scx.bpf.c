@@ -4,11 +4,17 @@
 
 LICENSE_GPL;
 
+struct task_struct {
+	s32 pid;
+} __attribute__((preserve_access_index));
+
+static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 
 void scx_bpf_destroy_dsq(u64 dsq_id) __ksym;
 s32 scx_bpf_dsq_nr_queued(u64 dsq_id) __ksym;
 u64 scx_bpf_now(void) __ksym;
+bool scx_bpf_task_running(const struct task_struct *p) __ksym;
 u32 scx_bpf_nr_cpu_ids(void) __ksym;
 
 static u64 before;
@@ -27,6 +33,11 @@ CASE_AFTER(scx_time_goes_on, 20, 1)
 CASE(scx_cpus, 1)
 {
 	return scx_bpf_nr_cpu_ids() > bpf_get_smp_processor_id();
+}
+
+CASE(scx_current_runs, 1)
+{
+	return scx_bpf_task_running(bpf_get_current_task_btf());
 }
 
 /* Nobody has it, so nothing is destroyed, and nothing is wrong. */

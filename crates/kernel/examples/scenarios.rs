@@ -6,7 +6,7 @@
 use rota_kernel::{Host, Live};
 use rota_object::{Engine, Object, Setup};
 use rota_programs::test::WITNESS;
-use rota_workload::{Callback, Command, Order, Record, Scenario, Witnessed};
+use rota_workload::{Command, Order, Record, Scenario, Witnessed};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -67,7 +67,7 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
         thread::sleep(REST);
     }
     let mut seen = Witnessed::default();
-    world.ring_drain("records", &mut |bytes| seen.records.extend(record(bytes)))?;
+    world.ring_drain("records", &mut |bytes| seen.records.extend(Record::from_bytes(bytes)))?;
     let own = workers.iter().zip(&scenario.tasks).filter(|(_, task)| !task.realtime);
     let named = own.map(|(worker, task)| (worker.tid, task.name.clone()));
     seen.names = named.collect();
@@ -83,19 +83,6 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
     }
     world.detach()?;
     Ok(seen)
-}
-
-fn record(bytes: &[u8]) -> Option<Record> {
-    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let wide = |at: usize| Some(u64::from(word(at)?) | u64::from(word(at + 4)?) << 32);
-    Some(Record {
-        time_ns: wide(0)?,
-        cpu: word(8)?,
-        callback: Callback::from_number(word(12)?)?,
-        pid: word(16)?.cast_signed(),
-        number: word(20)?.cast_signed(),
-        flags: wide(24)?,
-    })
 }
 
 fn obey(command: &Command, workers: &[Worker]) -> Result<()> {

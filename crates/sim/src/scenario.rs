@@ -8,7 +8,7 @@ use crate::sched::{AttachStop, Class, Orders, TaskId};
 use rota_bytecode::Mode;
 use rota_object::{EngineError, ExitInfo, Image, KernelTypes, LinkErrors, Object};
 use rota_topology::{Spec, SpecError};
-use rota_workload::{Callback, Command, Order, Record, Scenario, Witnessed};
+use rota_workload::{Command, Order, Record, Scenario, Witnessed};
 
 /// Time between steps, in ns, and between the commands of a step.
 const REST_NS: u64 = 150_000_000;
@@ -80,7 +80,7 @@ pub fn run_scenario(
         }
         machine.schedule_until(machine.now_ns() + REST_NS)?;
     }
-    machine.ring_drain("records", &mut |bytes| seen.records.extend(record(bytes)))?;
+    machine.ring_drain("records", &mut |bytes| seen.records.extend(Record::from_bytes(bytes)))?;
     match machine.sched.exit.take() {
         Some(exit) => Err(ScenarioStop::Exit(Box::new(exit))),
         None => Ok(seen),
@@ -132,17 +132,4 @@ fn obey(machine: &mut Machine, tasks: &[TaskId], command: &Command) -> Result<()
     machine.sched.task(task).orders = orders;
     machine.prod(task);
     if wakes { machine.wake_up(task) } else { Ok(()) }
-}
-
-fn record(bytes: &[u8]) -> Option<Record> {
-    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let wide = |at: usize| Some(u64::from(word(at)?) | u64::from(word(at + 4)?) << 32);
-    Some(Record {
-        time_ns: wide(0)?,
-        cpu: word(8)?,
-        callback: Callback::from_number(word(12)?)?,
-        pid: word(16)?.cast_signed(),
-        number: word(20)?.cast_signed(),
-        flags: wide(24)?,
-    })
 }

@@ -33,8 +33,9 @@ pub(crate) struct Tasks {
     pub(crate) threads: BTreeMap<i32, BTreeSet<i32>>,
     /// The idle task of each CPU.
     pub(crate) idle: Vec<u64>,
-    /// What each CPU executes.
-    pub(crate) current: Vec<u64>,
+    /// Who tells the machine what to do, and runs `syscall` programs: it counts as running on
+    /// CPU 0 while nothing that is scheduled does.
+    caller: u64,
     /// Memory for the structures of tasks to come.
     room: Range<u64>,
 }
@@ -58,11 +59,10 @@ impl Machine {
             let idle = NewTask { pid: 0, tgid: 0, comm: &comm, kthread: true, cgroup };
             let idle = self.make_task(&idle)?;
             self.tasks.idle.push(idle);
-            self.tasks.current.push(idle);
         }
         for (pid, comm) in [(1, "init"), (2, "rota")] {
             let task = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
-            self.tasks.current[0] = self.add_task(&task, None)?;
+            self.tasks.caller = self.add_task(&task, None)?;
         }
         Ok(())
     }
@@ -117,7 +117,12 @@ impl Machine {
 
     /// The task that executes.
     pub(crate) fn current(&self) -> u64 {
-        self.tasks.current.get(self.cpu as usize).copied().unwrap_or(0)
+        let scheduled = self.sched.rqs.get(self.cpu as usize).and_then(|rq| rq.current);
+        match scheduled {
+            Some(task) => self.sched.tasks[task.0 as usize].address,
+            None if self.cpu == 0 => self.tasks.caller,
+            None => self.tasks.idle.get(self.cpu as usize).copied().unwrap_or(0),
+        }
     }
 
     /// The task with this address, if there is one that is not idle.

@@ -74,6 +74,23 @@ pub struct Record {
     pub flags: u64,
 }
 
+impl Record {
+    /// Reads a record as the test scheduler writes it (`struct witness_record`), in little-endian
+    /// bytes; `None` for what is none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let wide = |at: usize| Some(u64::from(word(at)?) | u64::from(word(at + 4)?) << 32);
+        Some(Self {
+            time_ns: wide(0)?,
+            cpu: word(8)?,
+            callback: Callback::from_number(word(12)?)?,
+            pid: word(16)?.cast_signed(),
+            number: word(20)?.cast_signed(),
+            flags: wide(24)?,
+        })
+    }
+}
+
 /// What happened in a run of a scenario.
 #[derive(Debug, Clone, Default)]
 pub struct Witnessed {
@@ -265,6 +282,28 @@ mod tests {
             record(Callback::Running, 7, 1, 0),
         ];
         assert_ne!(text(&start), text(&[&start[..], &last].concat()));
+    }
+
+    #[test]
+    fn records_are_read_as_they_are_written() {
+        let mut bytes = [0; 32];
+        (bytes[0], bytes[8], bytes[12]) = (9, 3, 6);
+        bytes[16..20].copy_from_slice(&7_i32.to_le_bytes());
+        bytes[20..24].copy_from_slice(&(-2_i32).to_le_bytes());
+        bytes[31] = 1;
+        let read = Record::from_bytes(&bytes).unwrap();
+        let expected = Record {
+            time_ns: 9,
+            cpu: 3,
+            callback: Callback::Running,
+            pid: 7,
+            number: -2,
+            flags: 1 << 56,
+        };
+        assert_eq!(read, expected);
+        assert_eq!(Record::from_bytes(&bytes[..31]), None);
+        bytes[12] = 99;
+        assert_eq!(Record::from_bytes(&bytes), None);
     }
 
     #[test]

@@ -171,6 +171,9 @@ pub(super) fn task_cpu(machine: &mut Machine, [p, ..]: [u64; 5]) -> Result<Answe
 
 /// `scx_bpf_task_running(task)`.
 pub(super) fn task_running(machine: &mut Machine, [p, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    if p == machine.current() {
+        return value(1);
+    }
     let id = task(machine, p)?;
     let cpu = machine.sched.task(id).cpu;
     value(u64::from(machine.sched.rq(cpu).current == Some(id)))

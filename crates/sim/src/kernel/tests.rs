@@ -15,15 +15,6 @@ const NO_CASE: &[(&str, &str)] = &[
     ("bpf_cast_to_kern_ctx", "the context of a program that runs by itself has no kernel type"),
     ("scx_bpf_error_bstr", "it ends a scheduler, and a case has none"),
     ("scx_bpf_exit_bstr", "it ends a scheduler, and a case has none"),
-    ("scx_bpf_task_running", "the task that a case runs as is none of the simulated core's"),
-    (
-        "scx_bpf_task_set_dsq_vtime",
-        "it is for tasks of a scheduler, and a case has none; `simple` calls it",
-    ),
-    (
-        "scx_bpf_task_set_slice",
-        "it is for tasks of a scheduler, and a case has none; `simple` calls it",
-    ),
 ];
 
 /// A call of a helper, by its number.

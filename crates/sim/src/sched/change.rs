@@ -61,7 +61,6 @@ impl Machine {
         types: &KernelTypes,
         topology: &Topology,
     ) -> Result<(), AttachStop> {
-        self.sched = Sched::none(self.shape.cpus, types);
         self.sched.idle = Idle::new(topology, self.shape.cpus);
         let table = image.tables.iter().find(|table| table.kernel_type == "sched_ext_ops");
         self.sched.ops = Ops::new(table.ok_or(AttachError::NoTable)?, types)?;
@@ -116,7 +115,6 @@ impl Machine {
             queue: None,
             direct: None,
             moving: false,
-            selected: cpu,
             charged_at_ns: 0,
             runnable_at_ns: 0,
             orders: Orders::Sleep,

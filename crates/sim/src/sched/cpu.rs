@@ -192,7 +192,6 @@ impl Machine {
             self.error(format!("invalid CPU {} from ops.select_cpu()", chosen.cast_signed()));
             return Ok(previous);
         }
-        self.sched.task(task).selected = chosen;
         Ok(chosen)
     }
 
@@ -216,8 +215,10 @@ impl Machine {
             return self.run_deferred(cpu);
         }
         self.put_aside(cpu, previous, next)?;
+        // Until the switch itself, what ran is what runs, also for `running`.
+        self.announce(cpu, next)?;
         self.sched.rq(cpu).current = next;
-        self.start(cpu, next)?;
+        self.start(cpu, next);
         self.run_deferred(cpu)
     }
 
@@ -234,7 +235,7 @@ impl Machine {
         let chosen = match self.look_for_work(cpu)? {
             Verdict::Nothing => None,
             Verdict::Previous => current,
-            Verdict::Local => self.sched.queues.first(QueueId::Local(cpu)),
+            Verdict::Local => self.sched.queues.tasks(QueueId::Local(cpu)).next(),
         };
         if let Some(task) = chosen
             && self.slice(task) == 0
@@ -282,21 +283,26 @@ impl Machine {
         Ok(())
     }
 
-    /// What a CPU has switched to starts to run.
-    fn start(&mut self, cpu: u32, next: Option<TaskId>) -> Result<(), Stop> {
-        self.sched.rq(cpu).ticks += 1;
+    /// The scheduler is told what a CPU switches to.
+    fn announce(&mut self, cpu: u32, next: Option<TaskId>) -> Result<(), Stop> {
         let Some(task) = next else { return self.update_idle(cpu, true) };
+        if self.is_ext(task) {
+            self.unlink(task);
+            self.task_op(Op::Running, task, 0)?;
+        }
+        Ok(())
+    }
+
+    /// What a CPU has switched to starts to run.
+    fn start(&mut self, cpu: u32, next: Option<TaskId>) {
+        self.sched.rq(cpu).ticks += 1;
+        let Some(task) = next else { return };
         let ticks = self.sched.rq(cpu).ticks;
         let next_tick = (self.now_ns / TICK_NS + 1) * TICK_NS;
         self.sched.agenda.add(next_tick, Due::Tick(cpu, ticks));
         let now = self.now_ns;
         self.sched.task(task).charged_at_ns = now;
-        if self.is_ext(task) {
-            self.unlink(task);
-            self.task_op(Op::Running, task, 0)?;
-        }
         self.prod(task);
-        Ok(())
     }
 
     /// Ends the scheduler if a task has waited for longer than it may.

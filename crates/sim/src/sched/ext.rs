@@ -328,22 +328,20 @@ impl Machine {
     /// Moves the first task of a queue that may run on a CPU into its local queue; whether there
     /// was one.
     pub(crate) fn consume(&mut self, cpu: u32, queue: QueueId, flags: u64) -> Result<bool, Stop> {
-        let Some(found) = self.sched.queues.get(queue) else { return Ok(false) };
-        let tasks: Vec<TaskId> = found.tasks.values().copied().collect();
-        for task in tasks {
-            if self.sched.task(task).cpu == cpu {
-                self.unlink(task);
-                let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
-                self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
-                return Ok(true);
-            }
-            if self.may_move(task, cpu) {
-                self.unlink(task);
-                self.move_task(task, cpu, flags)?;
-                return Ok(true);
-            }
+        let is_here = |task: TaskId| self.sched.tasks[task.0 as usize].cpu == cpu;
+        let fits = |task: &TaskId| is_here(*task) || self.may_move(*task, cpu);
+        let found = self.sched.queues.tasks(queue).find(fits);
+        let Some((task, is_here)) = found.map(|task| (task, is_here(task))) else {
+            return Ok(false);
+        };
+        self.unlink(task);
+        if is_here {
+            let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
+            self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
+        } else {
+            self.move_task(task, cpu, flags)?;
         }
-        Ok(false)
+        Ok(true)
     }
 
     /// Makes the insertions that `dispatch` has asked for.

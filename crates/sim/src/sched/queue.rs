@@ -89,8 +89,8 @@ impl Queues {
         self.all.get(&id).map_or(0, |queue| queue.tasks.len())
     }
 
-    /// The first task of a queue.
-    pub(crate) fn first(&self, id: QueueId) -> Option<TaskId> {
-        self.all.get(&id)?.tasks.first_key_value().map(|(_, task)| *task)
+    /// The tasks of a queue, the first of them first.
+    pub(crate) fn tasks(&self, id: QueueId) -> impl Iterator<Item = TaskId> {
+        self.all.get(&id).into_iter().flat_map(|queue| queue.tasks.values().copied())
     }
 }

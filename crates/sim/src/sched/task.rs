@@ -77,8 +77,6 @@ pub(crate) struct TaskState {
     pub(crate) direct: Option<Insert>,
     /// Set while it moves to another CPU's run queue within the core.
     pub(crate) moving: bool,
-    /// The CPU that `select_cpu` chose.
-    pub(crate) selected: u32,
     /// Since when it is charged for running.
     pub(crate) charged_at_ns: u64,
     /// Since when it wants to run without running.
