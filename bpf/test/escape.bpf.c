@@ -3,42 +3,17 @@
  * Programs that no verifier would let through: each tries to reach what it must not, and says in
  * the same place with which words a simulated machine has to stop it.
  */
-#include <rota/map.h>
+#include "misuse.h"
 
 LICENSE_GPL;
 
-#define ESCAPE(name, words) __remark("stop:" words) SEC("syscall") int name(void *ctx)
-
-/* A value that the compiler does not know. */
-#define unknown(value)                                                                             \
-	({                                                                                         \
-		static volatile u64 __unknown = value;                                             \
-		__unknown;                                                                         \
-	})
 #define AT(type, address) (*(volatile type *)(address))
-
-struct task_struct {
-	s32 pid;
-} __attribute__((preserve_access_index));
-struct cgroup {
-	s32 level;
-} __attribute__((preserve_access_index));
-struct cpumask {
-	u64 bits[1];
-};
-struct bpf_cpumask {
-	struct cpumask cpumask;
-};
-struct bpf_iter_num {
-	u64 __opaque[1];
-};
 
 void *bpf_arena_alloc_pages(void *map, void *address, u32 pages, int node, u64 flags) __ksym;
 void bpf_arena_free_pages(void *map, void *address, u32 pages) __ksym;
 struct task_struct *bpf_task_acquire(struct task_struct *p) __ksym;
 struct cgroup *bpf_cgroup_acquire(struct cgroup *cgrp) __ksym;
 u32 bpf_cpumask_first(const struct cpumask *mask) __ksym;
-void bpf_cpumask_release(struct bpf_cpumask *mask) __ksym;
 void bpf_cpumask_set_cpu(u32 cpu, struct bpf_cpumask *mask) __ksym;
 int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
 
@@ -76,9 +51,6 @@ struct {
 
 const volatile u64 constant = 7;
 u64 variable = 1;
-
-/* Nothing is mapped there: beyond all that the kernel's window holds. */
-#define NOWHERE 0xffff8881b0000000ULL
 
 static long call_again(u64 i, void *depth)
 {
@@ -120,7 +92,7 @@ ESCAPE(store_behind_null, "bad store of 4 bytes at 0x120")
 
 ESCAPE(store_wild, "bad store of 2 bytes")
 {
-	AT(u16, unknown(NOWHERE)) = 1;
+	AT(u16, NOWHERE) = 1;
 	return 0;
 }
 
@@ -229,13 +201,13 @@ static long believe(u64 i, u64 *number)
 
 ESCAPE(callback_with_a_forged_argument, "bad store of 8 bytes")
 {
-	bpf_loop(1, believe, (void *)unknown(NOWHERE), 0);
+	bpf_loop(1, believe, NOWHERE, 0);
 	return 0;
 }
 
 ESCAPE(each_with_a_forged_map, "bpf_for_each_map_elem: bad load")
 {
-	bpf_for_each_map_elem((void *)unknown(NOWHERE), call_again, NULL, 0);
+	bpf_for_each_map_elem(NOWHERE, call_again, NULL, 0);
 	return 0;
 }
 
@@ -248,7 +220,7 @@ ESCAPE(lookup_in_no_map, "bpf_map_lookup_elem: bad load")
 
 ESCAPE(key_from_nowhere, "bpf_map_lookup_elem: bad load of 8 bytes")
 {
-	return bpf_map_lookup_elem(&hash, (void *)unknown(NOWHERE)) != NULL;
+	return bpf_map_lookup_elem(&hash, NOWHERE) != NULL;
 }
 
 ESCAPE(key_that_runs_off, "bpf_map_delete_elem: bad load of 8 bytes")
@@ -260,7 +232,7 @@ ESCAPE(value_from_nowhere, "bpf_map_update_elem: bad load of 8 bytes")
 {
 	u64 key = 0;
 
-	return bpf_map_update_elem(&hash, &key, (void *)unknown(NOWHERE), BPF_ANY);
+	return bpf_map_update_elem(&hash, &key, NOWHERE, BPF_ANY);
 }
 
 ESCAPE(huge_record, "bpf_ringbuf_output: bad load")
@@ -276,7 +248,7 @@ ESCAPE(forged_record, "bpf_ringbuf_submit: record of a ring at")
 
 ESCAPE(read_to_nowhere, "bpf_probe_read_kernel: bad store of 8 bytes")
 {
-	return bpf_probe_read_kernel((void *)unknown(NOWHERE), 8, &variable);
+	return bpf_probe_read_kernel(NOWHERE, 8, &variable);
 }
 
 ESCAPE(read_over_a_constant, "bpf_probe_read_kernel: bad store of 8 bytes")
@@ -288,7 +260,7 @@ ESCAPE(format_from_nowhere, "bpf_snprintf: bad load")
 {
 	char text[8];
 
-	return bpf_snprintf(text, sizeof(text), (void *)unknown(NOWHERE), NULL, 0);
+	return bpf_snprintf(text, sizeof(text), NOWHERE, NULL, 0);
 }
 
 ESCAPE(values_from_nowhere, "bpf_snprintf: bad load")
@@ -296,12 +268,12 @@ ESCAPE(values_from_nowhere, "bpf_snprintf: bad load")
 	static const char format[] = "%d";
 	char text[8];
 
-	return bpf_snprintf(text, sizeof(text), format, (void *)unknown(NOWHERE), 8);
+	return bpf_snprintf(text, sizeof(text), format, NOWHERE, 8);
 }
 
 ESCAPE(exchange_nowhere, "bpf_kptr_xchg: bad")
 {
-	return bpf_kptr_xchg((void *)unknown(NOWHERE), NULL) != NULL;
+	return bpf_kptr_xchg(NOWHERE, NULL) != NULL;
 }
 
 ESCAPE(storage_of_nobody, "bpf_task_storage_get: bad load")
@@ -322,12 +294,12 @@ ESCAPE(forged_task, "bpf_task_acquire: bad load")
 
 ESCAPE(forged_cgroup, "bpf_cgroup_acquire: bad load")
 {
-	return bpf_cgroup_acquire((void *)unknown(NOWHERE)) != NULL;
+	return bpf_cgroup_acquire(NOWHERE) != NULL;
 }
 
 ESCAPE(mask_nowhere, "bpf_cpumask_first: bad load")
 {
-	return bpf_cpumask_first((void *)unknown(NOWHERE));
+	return bpf_cpumask_first(NOWHERE);
 }
 
 ESCAPE(mask_over_a_constant, "bpf_cpumask_set_cpu: bad store")
@@ -344,5 +316,5 @@ ESCAPE(release_of_no_mask, "bpf_cpumask_release:")
 
 ESCAPE(iterator_nowhere, "bpf_iter_num_next: bad load")
 {
-	return bpf_iter_num_next((void *)unknown(NOWHERE)) != NULL;
+	return bpf_iter_num_next(NOWHERE) != NULL;
 }

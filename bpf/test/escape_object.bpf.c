@@ -3,39 +3,17 @@
  * More programs that no verifier would let through: with forged objects, nodes, timers, locks and
  * dynamic pointers. Each says in the same place with which words it has to be stopped.
  */
-#include <rota/map.h>
+#include "misuse.h"
 #include <rota/object.h>
 
 LICENSE_GPL;
 
-#define ESCAPE(name, words) __remark("stop:" words) SEC("syscall") int name(void *ctx)
-
-/* A value that the compiler does not know. */
-#define unknown(value)                                                                             \
-	({                                                                                         \
-		static volatile u64 __unknown = value;                                             \
-		__unknown;                                                                         \
-	})
-
-/* Nothing is mapped there: beyond all that the kernel's window holds. */
-#define NOWHERE ((void *)unknown(0xffff8881b0000000ULL))
-
-struct bpf_cpumask {
-	u64 bits[1];
-};
 struct bpf_timer {
 	u64 __opaque[2];
 } __attribute__((aligned(8)));
 struct bpf_wq {
 	u64 __opaque[2];
 } __attribute__((aligned(8)));
-struct bpf_dynptr {
-	u64 __opaque[2];
-} __attribute__((aligned(8)));
-struct bpf_iter_bits {
-	u64 __opaque[2];
-} __attribute__((aligned(8)));
-
 static long (*const bpf_trace_vprintk)(const char *format, u32 size, const u64 *words,
                                        u32 bytes) = (void *)177;
 static void *(*const bpf_per_cpu_ptr)(const void *variable, u32 cpu) = (void *)153;
@@ -51,8 +29,6 @@ static long (*const bpf_dynptr_write)(const struct bpf_dynptr *at, u64 offset, v
 static long (*const bpf_user_ringbuf_drain)(void *ring, void *callback, void *context,
                                             u64 flags) = (void *)209;
 
-void bpf_cpumask_release(struct bpf_cpumask *mask) __ksym;
-void bpf_local_irq_save(unsigned long *flags) __ksym;
 int bpf_wq_init(struct bpf_wq *wq, void *map, unsigned int flags) __ksym;
 int bpf_iter_bits_new(struct bpf_iter_bits *it, const u64 *mask, u32 words) __ksym;
 

@@ -4,7 +4,7 @@
  * own memory, with numbers next to the end of all numbers. Whatever comes of it, a simulated
  * machine has to go on.
  */
-#include <rota/map.h>
+#include "misuse.h"
 
 LICENSE_GPL;
 
@@ -16,21 +16,9 @@ struct bpf_iter_css {
 struct bpf_iter_task {
 	u64 __opaque[3];
 };
-struct bpf_iter_bits {
-	u64 __opaque[2];
-};
-struct bpf_iter_num {
-	u64 __opaque[1];
-};
 struct cgroup_subsys_state {
 	u64 any;
 } __attribute__((preserve_access_index));
-struct task_struct {
-	s32 pid;
-} __attribute__((preserve_access_index));
-struct bpf_dynptr {
-	u64 __opaque[2];
-};
 
 struct cgroup_subsys_state *bpf_iter_css_next(struct bpf_iter_css *it) __ksym;
 struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym;

@@ -4,36 +4,15 @@
  * themselves. Each says in the same place with which words a simulated machine has to stop it,
  * where there is no verifier, and with which the kernel's verifier refuses it.
  */
-#include <rota/map.h>
+#include "misuse.h"
 #include <rota/object.h>
 
 LICENSE_GPL;
 
-#define REPORT(name, words, verifier)                                                              \
-	__remark("stop:" words) __remark("refused:" verifier) SEC("syscall") int name(void *ctx)
-
-struct task_struct {
-	s32 pid;
-} __attribute__((preserve_access_index));
-struct cgroup {
-	s32 level;
-} __attribute__((preserve_access_index));
-struct cpumask {
-	u64 bits[1];
-};
-struct bpf_cpumask {
-	struct cpumask cpumask;
-};
-struct bpf_iter_num {
-	u64 __opaque[1];
-} __attribute__((aligned(8)));
-struct bpf_dynptr {
-	u64 __opaque[2];
-} __attribute__((aligned(8)));
+#define REPORT(name, words, verifier) __remark("refused:" verifier) ESCAPE(name, words)
 
 struct bpf_cpumask *bpf_cpumask_create(void) __ksym;
 struct bpf_cpumask *bpf_cpumask_acquire(struct bpf_cpumask *mask) __ksym;
-void bpf_cpumask_release(struct bpf_cpumask *mask) __ksym;
 struct task_struct *bpf_task_from_pid(s32 pid) __ksym;
 void bpf_task_release(struct task_struct *task) __ksym;
 struct cgroup *bpf_cgroup_from_id(u64 id) __ksym;
@@ -41,7 +20,6 @@ void bpf_rcu_read_lock(void) __ksym;
 void bpf_rcu_read_unlock(void) __ksym;
 void bpf_preempt_disable(void) __ksym;
 void bpf_preempt_enable(void) __ksym;
-void bpf_local_irq_save(unsigned long *flags) __ksym;
 void bpf_local_irq_restore(unsigned long *flags) __ksym;
 int bpf_res_spin_lock(struct bpf_res_spin_lock *lock) __ksym;
 void bpf_res_spin_unlock(struct bpf_res_spin_lock *lock) __ksym;

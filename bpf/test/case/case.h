@@ -8,8 +8,8 @@
 #include <rota/types.h>
 
 /*
- * A program that must return a number, which has 32 bits. A program may be compiled to what the
- * verifier already knows, so what is to be executed has to depend on unknown(...).
+ * A program that must return a number, in decimal digits, of 32 bits. A program may be compiled to
+ * what the verifier already knows, so what is to be executed has to depend on unknown(...).
  */
 #define CASE(name, expected) __remark("expect:" #expected) SEC("syscall") int name(void *ctx)
 

@@ -158,7 +158,7 @@ CASE(copied, 77)
 	return found;
 }
 
-CASE(filled, 0x2020)
+CASE(filled, 8224) /* 0x2020 */
 {
 	struct bpf_dynptr at;
 	u64 found = 0;

@@ -34,14 +34,14 @@ CASE_STACK(load_s8_positive, "*(u64 *)(r10 - 16) = r1; r0 = *(s8 *)(r10 - 16)", 
 
 CASE_INSN(immediate_64, "r0 = 0x8123456789abcdef ll", 0, 0, 0x8123456789abcdef)
 
-CASE(global, 0x1234)
+CASE(global, 4660) /* 0x1234 */
 {
 	word = unknown(0x1234);
 	return word;
 }
 
 /* Globals keep what the run before left, so this one sets it first. */
-CASE(global_halves, 0x55)
+CASE(global_halves, 85) /* 0x55 */
 {
 	u32 *half = (u32 *)&word;
 

@@ -100,7 +100,7 @@ static u64 ancestor(int level)
 	return id;
 }
 
-CASE(ancestor_at_own_level, ROOT)
+CASE(ancestor_at_own_level, 1)
 {
 	return ancestor(unknown(0));
 }

@@ -19,28 +19,14 @@ int bpf_rbtree_add(struct bpf_rb_root *root, struct bpf_rb_node *node,
 int bpf_list_push_front(struct bpf_list_head *head, struct bpf_list_node *node) __ksym __weak;
 int bpf_list_push_back(struct bpf_list_head *head, struct bpf_list_node *node) __ksym __weak;
 
-struct both {
-	struct bpf_rb_node leaf;
-	struct bpf_list_node item;
-	struct bpf_refcount owners;
-	u64 number;
-};
-
 struct counts {
 	u64 here;
 };
 
-__private(all) struct bpf_spin_lock lock;
-__private(all) struct bpf_rb_root tree __contains(both, leaf);
-__private(all) struct bpf_list_head list __contains(both, item);
-
 #define type_id(type) __builtin_btf_type_id(*(type *)0, 0)
 
-static bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
-{
-	return container_of(a, struct both, leaf)->number <
-	       container_of(b, struct both, leaf)->number;
-}
+#define drop(object) bpf_obj_drop(object)
+#include "both.h"
 
 /* Puts an object into the tree, and at one end of the list. */
 static bool put(u64 number, bool front)
@@ -59,42 +45,6 @@ static bool put(u64 number, bool front)
 		bpf_list_push_back(&list, &shared->item);
 	bpf_spin_unlock(&lock);
 	return true;
-}
-
-static u64 take_from_tree(void)
-{
-	struct bpf_rb_node *node;
-	struct both *object;
-	u64 number;
-
-	bpf_spin_lock(&lock);
-	node = bpf_rbtree_first(&tree);
-	if (node)
-		node = bpf_rbtree_remove(&tree, node);
-	bpf_spin_unlock(&lock);
-	if (!node)
-		return 0;
-	object = container_of(node, struct both, leaf);
-	number = object->number;
-	bpf_obj_drop(object);
-	return number;
-}
-
-static u64 take_from_list(void)
-{
-	struct bpf_list_node *node;
-	struct both *object;
-	u64 number;
-
-	bpf_spin_lock(&lock);
-	node = bpf_list_pop_front(&list);
-	bpf_spin_unlock(&lock);
-	if (!node)
-		return 0;
-	object = container_of(node, struct both, item);
-	number = object->number;
-	bpf_obj_drop(object);
-	return number;
 }
 
 CASE(in_two_places, 123132)

@@ -6,16 +6,8 @@
 
 LICENSE_GPL;
 
-struct both {
-	struct bpf_rb_node leaf;
-	struct bpf_list_node item;
-	struct bpf_refcount owners;
-	u64 number;
-};
-
-__private(all) struct bpf_spin_lock lock;
-__private(all) struct bpf_rb_root tree __contains(both, leaf);
-__private(all) struct bpf_list_head list __contains(both, item);
+#define drop(object) obj_drop(object)
+#include "both.h"
 
 /* 7.1: what may be done with a node of a list that is not its first or last. */
 int bpf_list_add___new(struct bpf_list_head *head, struct bpf_list_node *node,
@@ -25,12 +17,6 @@ struct bpf_list_node *bpf_list_del___new(struct bpf_list_head *head,
 bool bpf_list_is_first___new(struct bpf_list_head *head, struct bpf_list_node *node) __ksym __weak;
 bool bpf_list_is_last___new(struct bpf_list_head *head, struct bpf_list_node *node) __ksym __weak;
 bool bpf_list_empty___new(struct bpf_list_head *head) __ksym __weak;
-
-static bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
-{
-	return container_of(a, struct both, leaf)->number <
-	       container_of(b, struct both, leaf)->number;
-}
 
 /* Puts an object into the tree and, at its end, into the list. */
 static bool put(u64 number)
@@ -46,43 +32,6 @@ static bool put(u64 number)
 	bpf_list_push_back_impl(&list, &shared->item, NULL, 0);
 	bpf_spin_unlock(&lock);
 	return true;
-}
-
-/* Takes the first out of the tree; its number, or 0. */
-static u64 take_from_tree(void)
-{
-	struct bpf_rb_node *node;
-	struct both *object;
-	u64 number;
-
-	bpf_spin_lock(&lock);
-	node = bpf_rbtree_first(&tree);
-	if (node)
-		node = bpf_rbtree_remove(&tree, node);
-	bpf_spin_unlock(&lock);
-	if (!node)
-		return 0;
-	object = container_of(node, struct both, leaf);
-	number = object->number;
-	obj_drop(object);
-	return number;
-}
-
-static u64 take_from_list(void)
-{
-	struct bpf_list_node *node;
-	struct both *object;
-	u64 number;
-
-	bpf_spin_lock(&lock);
-	node = bpf_list_pop_front(&list);
-	bpf_spin_unlock(&lock);
-	if (!node)
-		return 0;
-	object = container_of(node, struct both, item);
-	number = object->number;
-	obj_drop(object);
-	return number;
 }
 
 /* The tree has them in their own order, the list in that of their coming. */

@@ -4,9 +4,11 @@
 //! run it.
 
 use rota_kernel::{Host, Live};
-use rota_object::{Engine, EngineError, Object, Refusal, Type};
+use rota_object::{Engine, EngineError, Object, Refusal};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
+use std::num::ParseIntError;
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -20,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             wrong += 1;
             continue;
         }
-        for (program, expected, after) in expectations(&object) {
+        for (program, expected, after) in expectations(&object)? {
             std::thread::sleep(Duration::from_millis(after));
             let found = world.run_program(&program, &mut [])?;
             if found == expected {
@@ -37,17 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The programs that say what they must return, and how many milliseconds each comes after the one
 /// before it.
-fn expectations(object: &Object) -> Vec<(String, i32, u64)> {
-    let btf = object.btf();
-    let mut found = Vec::new();
-    for (id, ty) in btf.iter() {
-        let Type::Func { name, .. } = ty else { continue };
-        let tags: Vec<&str> = btf.tags_of(id).map(|(_, text)| text).collect();
-        let number = tags.iter().find_map(|t| t.strip_prefix("expect:")?.parse().ok());
-        let after = tags.iter().find_map(|t| t.strip_prefix("after:")?.parse().ok());
-        found.extend(number.map(|n| (btf.text(*name).to_owned(), n, after.unwrap_or(0))));
-    }
-    found
+fn expectations(object: &Object) -> Result<Vec<(String, i32, u64)>, ParseIntError> {
+    let pauses: BTreeMap<&str, &str> = object.functions_with("after:").collect();
+    let read = |(program, expected): (&str, &str)| {
+        let after = pauses.get(program).map_or(Ok(0), |text| text.parse())?;
+        Ok((program.to_owned(), expected.parse()?, after))
+    };
+    object.functions_with("expect:").map(read).collect()
 }
 
 /// The last steps of the verifier.

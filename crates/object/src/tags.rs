@@ -64,6 +64,17 @@ impl Object {
         (!fields.is_empty()).then_some(StatsLayout { map: STATS_MAP, fields })
     }
 
+    /// Each function that has a remark with this prefix, with the remark without the prefix.
+    pub fn functions_with<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.btf().iter().filter_map(move |(id, ty)| match ty {
+            Type::Func { name, .. } => Some((self.btf().text(*name), self.remark(id, prefix)?)),
+            _ => None,
+        })
+    }
+
     /// The remark with this prefix on a global, without the prefix.
     pub(crate) fn remark_on(&self, global: &Global, prefix: &str) -> Option<&str> {
         self.remark(global.var, prefix)

@@ -3,9 +3,10 @@
 //! the same answers as the kernel's own, which a test in the virtual machines asks for.
 
 use rota_bytecode::Mode;
-use rota_object::{KernelTypes, Object, Type};
+use rota_object::{KernelTypes, Object};
 use rota_programs::test;
 use rota_sim::{Machine, Shape};
+use std::collections::BTreeMap;
 
 #[test]
 fn every_case_returns_what_stands_beside_it() {
@@ -37,14 +38,10 @@ fn every_case_returns_what_stands_beside_it() {
 
 /// The programs that say what they must return, and how long each comes after the one before it.
 fn expectations(object: &Object) -> Vec<(String, i32, u64)> {
-    let btf = object.btf();
-    let mut found = Vec::new();
-    for (id, ty) in btf.iter() {
-        let Type::Func { name, .. } = ty else { continue };
-        let tag = |prefix| btf.tags_of(id).find_map(|(_, text)| text.strip_prefix(prefix));
-        let Some(expected) = tag("expect:").and_then(|text| text.parse().ok()) else { continue };
-        let after: u64 = tag("after:").and_then(|text| text.parse().ok()).unwrap_or(0);
-        found.push((btf.text(*name).to_owned(), expected, after * 1_000_000));
-    }
-    found
+    let pauses: BTreeMap<&str, &str> = object.functions_with("after:").collect();
+    let read = |(program, expected): (&str, &str)| {
+        let after_ms: u64 = pauses.get(program).map_or(0, |text| text.parse().unwrap());
+        (program.to_owned(), expected.parse().unwrap(), after_ms * 1_000_000)
+    };
+    object.functions_with("expect:").map(read).collect()
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Every program of `bpf/test/escape*.bpf.c` is stopped with the words that stand beside it and at
-//! its line, by either engine, and harms neither its own machine nor another one.
+//! Every program of `bpf/test/escape*.bpf.c` and `report.bpf.c` is stopped with the words that stand
+//! beside it and at its line, by either engine, and harms neither its own machine nor another one.
 
 use rota_bytecode::Mode;
-use rota_object::{FunctionId, Image, KernelTypes, Object, Type};
-use rota_programs::test::{ESCAPE, ESCAPE_OBJECT, FORGED, KFUNC_TASK};
+use rota_object::{FunctionId, Image, KernelTypes, Object};
+use rota_programs::test::{ESCAPE, ESCAPE_OBJECT, FORGED, KFUNC_TASK, REPORT};
 use rota_sim::{Machine, Shape};
 
 #[test]
@@ -15,6 +15,11 @@ fn nobody_gets_out() {
 #[test]
 fn forged_objects_are_of_no_use() {
     stops_all(ESCAPE_OBJECT, "escape_object.bpf.c:", 50);
+}
+
+#[test]
+fn what_is_kept_is_reported() {
+    stops_all(REPORT, "report.bpf.c:", 50);
 }
 
 /// Runs all programs of an object, of which there are so many at least, twice over.
@@ -29,10 +34,10 @@ fn stops_all(bytes: &[u8], file: &str, least: u32) {
         let mut machine = Machine::load(shape, &image, &types).unwrap();
         let mut stopped = 0;
         // Twice: a machine goes on after a stop as before it.
-        for (name, words) in stops(&object).into_iter().cycle().take(2 * image.entries.len()) {
-            let run = machine.run(entry(&image, &name), [0; 5]);
+        for (name, words) in object.functions_with("stop:").chain(object.functions_with("stop:")) {
+            let run = machine.run(entry(&image, name), [0; 5]);
             let text = run.map_or_else(|stop| stop.to_string(), |r| format!("returned {r}"));
-            assert!(text.contains(&words), "{name} by {mode:?}: {text} instead of {words}");
+            assert!(text.contains(words), "{name} by {mode:?}: {text} instead of {words}");
             assert!(text.contains(file), "{name} by {mode:?} has no line: {text}");
             assert_eq!(beside.run(untouched, [0; 5]).unwrap(), 15, "after {name} by {mode:?}");
             stopped += 1;
@@ -49,18 +54,6 @@ fn linked(bytes: &[u8], types: &KernelTypes) -> (Object, Image) {
 
 fn entry(image: &Image, name: &str) -> FunctionId {
     image.entries.iter().find(|entry| entry.name == name).unwrap().function
-}
-
-/// The programs, with the words that they must be stopped with.
-fn stops(object: &Object) -> Vec<(String, String)> {
-    let btf = object.btf();
-    let mut found = Vec::new();
-    for (id, ty) in btf.iter() {
-        let Type::Func { name, .. } = ty else { continue };
-        let words = btf.tags_of(id).find_map(|(_, text)| text.strip_prefix("stop:"));
-        found.extend(words.map(|words| (btf.text(*name).to_owned(), words.to_owned())));
-    }
-    found
 }
 
 #[test]

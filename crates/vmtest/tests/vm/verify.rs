@@ -153,13 +153,9 @@ pub(crate) fn refuses_what_is_reported(guest: &mut Guest) -> Result<(), Failed> 
     let path = guest.put("report.bpf.o", test::REPORT)?;
     let text = guest.expect(1, &format!("rota verify {path} 2>&1"))?;
     let object = rota_object::Object::parse(test::REPORT)?;
-    let btf = object.btf();
     let mut refused = 0;
-    for (id, ty) in btf.iter() {
-        let rota_object::Type::Func { name, .. } = ty else { continue };
-        let words = btf.tags_of(id).find_map(|(_, tag)| tag.strip_prefix("refused:"));
-        let Some(words) = words else { continue };
-        let start = format!("report: {} on ", btf.text(*name));
+    for (program, words) in object.functions_with("refused:") {
+        let start = format!("report: {program} on ");
         let found = text.lines().find(|line| line.starts_with(&start));
         let right = found.is_some_and(|line| line.contains(words));
         ensure(right, || format!("{words} expected, not {found:?}"))?;
