@@ -322,7 +322,7 @@ impl Machine {
                 let ms = waited / 1_000_000;
                 let text =
                     format!("{comm}[{pid}] failed to run for {}.{:03}s", ms / 1000, ms % 1000);
-                self.end(super::change::STALL, 0, text);
+                self.end(super::exit::STALL, 0, text);
                 return Ok(());
             }
         }

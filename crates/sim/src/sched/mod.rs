@@ -5,25 +5,30 @@
 //! * [`cpu`]: a CPU chooses what to run and switches to it; wake-ups and ticks make it choose.
 //! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them.
 //! * [`idle`]: which CPUs are idle, and which of them a task gets.
-//! * [`change`]: what is done to tasks and CPUs from outside.
+//! * [`attach`]: how a scheduler comes into charge; [`exit`]: how it ends.
+//! * [`life`]: tasks come and go; [`change`]: what is done to them; [`hotplug`]: CPUs go and come.
 //!
 //! A CPU executes one thing at a time, and everything that is due at one moment happens in the
 //! order in which it became due. So no locks are needed; where the kernel waits for one, things
 //! here come one after the other.
 
+mod attach;
 mod change;
 mod cpu;
+mod exit;
 mod ext;
+mod hotplug;
 mod idle;
+mod life;
 mod ops;
 mod queue;
 mod task;
 mod version;
 
-pub use change::AttachStop;
+pub use attach::AttachStop;
 pub use ops::AttachError;
 
-pub(crate) use change::{BPF, BPF_ERROR};
+pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use idle::select_cpu_default;
 pub(crate) use ops::{Op, Ops};
 pub(crate) use queue::{QueueId, Queues};

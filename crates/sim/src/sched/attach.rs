@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How a scheduler comes into charge (kernel: `scx_enable`).
+
+use super::ops::{AttachError, Op, Ops};
+use super::{Due, Rq, Sched, Version, idle::Idle, queue::Queues};
+use crate::agenda::Agenda;
+use crate::machine::Machine;
+use crate::run::Stop;
+use rota_object::{Image, KernelTypes};
+use rota_topology::{CpuId, CpuMask, Topology};
+
+impl Sched {
+    /// A machine without a scheduler.
+    pub(crate) fn none(cpus: u32, types: &KernelTypes) -> Self {
+        let rq = |_| Rq { online: true, ..Rq::default() };
+        Self {
+            ops: Ops::default(),
+            version: Version::of(types),
+            rqs: (0..cpus).map(rq).collect(),
+            tasks: Vec::new(),
+            queues: Queues::new(cpus),
+            idle: Idle::default(),
+            agenda: Agenda::default(),
+            online: CpuMask::range(CpuId(0), CpuId(cpus.saturating_sub(1))),
+            exit: None,
+        }
+    }
+}
+
+impl Machine {
+    /// Puts the object's scheduler in charge.
+    pub(crate) fn attach(
+        &mut self,
+        image: &Image,
+        types: &KernelTypes,
+        topology: &Topology,
+    ) -> Result<(), AttachStop> {
+        self.sched.idle = Idle::new(topology, self.shape.cpus);
+        let table = image.tables.iter().find(|table| table.kernel_type == "sched_ext_ops");
+        self.sched.ops = Ops::new(table.ok_or(AttachError::NoTable)?, types)?;
+        for cpu in 0..self.shape.cpus {
+            self.refresh_idle(cpu, true);
+        }
+        self.op(Op::Init, &[])?;
+        let half = self.sched.ops.timeout_ns / 2;
+        self.sched.agenda.add(self.now_ns + half, Due::Watchdog);
+        Ok(())
+    }
+}
+
+/// Why no scheduler was put in charge.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachStop {
+    /// Its table can't be used.
+    #[error(transparent)]
+    Table(#[from] AttachError),
+    /// It was stopped.
+    #[error(transparent)]
+    Stop(#[from] Stop),
+}

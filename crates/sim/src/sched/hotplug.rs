@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! CPUs go and come.
+
+use super::{Op, TaskId};
+use crate::machine::Machine;
+use crate::run::Stop;
+use rota_topology::CpuId;
+
+impl Machine {
+    /// A CPU goes, or comes.
+    pub(crate) fn set_online(&mut self, cpu: u32, online: bool) -> Result<(), Stop> {
+        self.cpu = cpu;
+        if online {
+            self.sched.online.insert(CpuId(cpu));
+            self.sched.rq(cpu).online = true;
+            self.refresh_idle(cpu, true);
+            return self.op(Op::CpuOnline, &[u64::from(cpu)]).map(drop);
+        }
+        self.interrupt(cpu)?;
+        self.op(Op::CpuOffline, &[u64::from(cpu)])?;
+        self.sched.online.remove(CpuId(cpu));
+        self.sched.rq(cpu).online = false;
+        self.refresh_idle(cpu, false);
+        for id in 0..self.sched.tasks.len() as u32 {
+            let task = TaskId(id);
+            let state = &self.sched.tasks[id as usize];
+            let allowed = &state.allowed & &self.sched.online;
+            let on_it = state.cpu == cpu && state.queued;
+            if on_it && let Some(to) = allowed.first() {
+                self.migrate(task, to.0)?;
+            }
+        }
+        Ok(())
+    }
+}
