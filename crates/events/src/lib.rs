@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Statistics: what a number means, and how a set of numbers is printed.
+//! What happens in scheduling, and what numbers about it mean.
 //!
-//! A [`Metric`] is defined once, beside the code that counts it; a [`Sample`] holds the values of
-//! one moment. Tables, JSON lines and OpenMetrics text are made here from the two, for live
-//! systems and simulations alike.
+//! * Events: a [`Event`] is one thing that happened, [`Tables`] has the names in it. Simulations
+//!   and recordings of live systems give the same events. [`Writer`] and [`Reader`] keep them in
+//!   files, which survive damage.
+//! * Metrics of events: [`Activity`] turns a stream of events into run times, waiting times and
+//!   latencies. What each of them is, is defined there and nowhere else.
+//! * Statistics of schedulers: a [`Metric`] is defined once, beside the code that counts it; a
+//!   [`Sample`] holds the values of one moment. Tables, JSON lines and OpenMetrics text are made
+//!   here from the two, for live systems and simulations alike.
 
+mod activity;
+mod event;
+mod file;
+mod histogram;
+mod ids;
 mod metric;
 mod report;
+mod tables;
 
+pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
+pub use event::{EVENT_BYTES, Event, KINDS, Kind, StreamHash, What};
+pub use file::{CpuPlace, MachineFacts, OpenError, Problem, Reader, Writer};
+pub use histogram::Histogram;
+pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use metric::{Metric, MetricKind, Sample};
 pub use report::{STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row};
+pub use tables::{Tables, TaskInfo};

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Metrics of tasks and CPUs, from a stream of events.
+//!
+//! This is where each of them is defined:
+//!
+//! * **run time**: from the switch to a task to the switch away from it.
+//! * **scheduling latency**: from becoming runnable (a wake-up, or a switch away from a task that
+//!   still wants to run) to running, that is to the switch to it. A wake-up counts from when it
+//!   is asked for (`waking`), which includes choosing a CPU. A wake-up of a task that is runnable
+//!   is none.
+//! * **waiting time**: the sum of all scheduling latencies, and of the waits that have not ended
+//!   when the stream does. These are in no distribution of latencies, so the longest is told
+//!   beside it.
+//! * **preemption**: a switch away from a task that still wants to run and has not yielded.
+//! * **migration**: a switch to a task on another CPU than the one that it ran on last.
+//! * **busy**: a CPU runs a task; **idle**: it runs none and is online. Before the first switch on
+//!   a CPU it did what that switch says that it ends; a CPU without any is idle.
+//!
+//! Where events are lost on a CPU, its time until the next switch is unknown, and no wait that had
+//! begun anywhere ends in a latency, since a wake-up may be among what is lost.
+
+use crate::event::{Event, KINDS, What};
+use crate::file::CpuPlace;
+use crate::histogram::Histogram;
+use crate::ids::{CpuNumber, TaskRef};
+use crate::tables::Tables;
+use std::collections::BTreeMap;
+
+/// How far a task moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum Distance {
+    /// To another thread of its core.
+    Core,
+    /// To another core under the same last-level cache.
+    Llc,
+    /// To another cache of the same node.
+    Node,
+    /// To another node.
+    Remote,
+    /// Nothing is known of one of the CPUs.
+    Unknown,
+}
+
+impl Distance {
+    /// All of them, the nearest first.
+    pub const ALL: [Self; 5] = [Self::Core, Self::Llc, Self::Node, Self::Remote, Self::Unknown];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        ["core", "llc", "node", "remote", "unknown"][self as usize]
+    }
+
+    /// How far it is from one CPU to another, of those with these places.
+    pub fn between(cpus: &[CpuPlace], from: CpuNumber, to: CpuNumber) -> Self {
+        let place = |cpu: CpuNumber| cpus.get(cpu.0 as usize);
+        match (place(from), place(to)) {
+            (Some(from), Some(to)) if from.core == to.core => Self::Core,
+            (Some(from), Some(to)) if from.llc == to.llc => Self::Llc,
+            (Some(from), Some(to)) if from.node == to.node => Self::Node,
+            (Some(_), Some(_)) => Self::Remote,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What a task, or several together, did and had to bear.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskUse {
+    /// Time in which it ran, in ns.
+    pub run_ns: u64,
+    /// Time in which it wanted to and did not, in ns.
+    pub wait_ns: u64,
+    /// The longest wait that has not ended with the stream, in ns; part of `wait_ns`.
+    pub waiting_ns: u64,
+    /// Scheduling latencies, in ns.
+    pub latency: Histogram,
+    /// How often it woke up.
+    pub wakeups: u64,
+    /// How often a CPU switched to it.
+    pub switches: u64,
+    /// How often it was switched away from while it wanted to run, and had not yielded.
+    pub preemptions: u64,
+    /// How often it yielded.
+    pub yields: u64,
+    /// How often it changed its CPU, by [`Distance`].
+    pub migrations: [u64; 5],
+}
+
+impl TaskUse {
+    /// How often it changed its CPU.
+    pub fn migrations_all(&self) -> u64 {
+        self.migrations.iter().sum()
+    }
+
+    /// Adds what another one did.
+    pub fn merge(&mut self, other: &Self) {
+        self.run_ns += other.run_ns;
+        self.wait_ns += other.wait_ns;
+        self.waiting_ns = self.waiting_ns.max(other.waiting_ns);
+        self.latency.merge(&other.latency);
+        self.wakeups += other.wakeups;
+        self.switches += other.switches;
+        self.preemptions += other.preemptions;
+        self.yields += other.yields;
+        self.migrations.iter_mut().zip(other.migrations).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// What a CPU did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuUse {
+    /// Time in which it ran tasks, in ns.
+    pub busy_ns: u64,
+    /// Time in which it ran none, in ns.
+    pub idle_ns: u64,
+    /// Time of which nothing is known, in ns.
+    pub unknown_ns: u64,
+    /// How often it switched.
+    pub switches: u64,
+}
+
+impl CpuUse {
+    /// The part of the known time that it was busy, from 0 to 1.
+    pub fn utilisation(&self) -> f64 {
+        self.busy_ns as f64 / (self.busy_ns + self.idle_ns).max(1) as f64
+    }
+
+    /// Adds what another one did.
+    pub fn merge(&mut self, other: &Self) {
+        self.busy_ns += other.busy_ns;
+        self.idle_ns += other.idle_ns;
+        self.unknown_ns += other.unknown_ns;
+        self.switches += other.switches;
+    }
+}
+
+/// All metrics of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The first moment of the stream, in ns.
+    pub start_ns: u64,
+    /// The last.
+    pub end_ns: u64,
+    /// What each task did that ran or woke up.
+    pub tasks: BTreeMap<TaskRef, TaskUse>,
+    /// What each CPU did.
+    pub cpus: BTreeMap<CpuNumber, CpuUse>,
+    /// How many events there were of each kind, in the order of [`KINDS`].
+    pub kinds: [u64; KINDS.len()],
+    /// How many events are known to be missing.
+    pub lost: u64,
+}
+
+impl Summary {
+    /// All tasks together.
+    pub fn total(&self) -> TaskUse {
+        let mut total = TaskUse::default();
+        self.tasks.values().for_each(|task| total.merge(task));
+        total
+    }
+
+    /// All CPUs together.
+    pub fn machine(&self) -> CpuUse {
+        let mut all = CpuUse::default();
+        self.cpus.values().for_each(|cpu| all.merge(cpu));
+        all
+    }
+
+    /// The tasks of each group together, by its name, and how many they are. Tasks count for the
+    /// group that they were in last.
+    pub fn groups(&self, tables: &Tables) -> BTreeMap<String, (u64, TaskUse)> {
+        let mut groups = BTreeMap::<String, (u64, TaskUse)>::new();
+        for (task, used) in &self.tasks {
+            let info = tables.task_of(*task);
+            let group = info.map_or("", |info| tables.text_of(info.group)).to_owned();
+            let (tasks, sum) = groups.entry(group).or_default();
+            *tasks += 1;
+            sum.merge(used);
+        }
+        groups
+    }
+}
+
+/// What a CPU does at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// What the next switch says that it ends.
+    Untold,
+    /// Nobody knows.
+    Unknown,
+    /// It runs this task, or none.
+    Running(TaskRef),
+    Offline,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct CpuNow {
+    doing: Doing,
+    since_ns: u64,
+}
+
+#[derive(Debug, Default)]
+struct TaskNow {
+    runnable_since_ns: Option<u64>,
+    running: bool,
+    yielded: bool,
+    last_cpu: Option<CpuNumber>,
+    used: TaskUse,
+}
+
+/// Computes the metrics of a stream as it goes by, in memory for the tasks and CPUs in it.
+#[derive(Debug, Default)]
+pub struct Activity {
+    places: Vec<CpuPlace>,
+    start_ns: Option<u64>,
+    now_ns: u64,
+    tasks: BTreeMap<TaskRef, TaskNow>,
+    cpus: BTreeMap<CpuNumber, (CpuNow, CpuUse)>,
+    kinds: [u64; KINDS.len()],
+    lost: u64,
+}
+
+impl Activity {
+    /// For a machine whose CPUs are at these places, by their numbers. All of them are told of,
+    /// also those that no event names.
+    pub fn new(places: &[CpuPlace]) -> Self {
+        Self { places: places.to_vec(), ..Self::default() }
+    }
+
+    /// Takes the next event. Times should not fall; what is earlier than what was before it is
+    /// taken to happen at the same time.
+    pub fn add(&mut self, event: &Event) {
+        if self.start_ns.is_none() {
+            self.start(event.time_ns);
+        }
+        self.now_ns = self.now_ns.max(event.time_ns);
+        self.kinds[event.kind as usize - 1] += 1;
+        let (now, cpu, task) = (self.now_ns, event.cpu, event.task);
+        match event.what() {
+            What::Switch { from, runnable } => self.switch(cpu, from, runnable, task),
+            What::Waking { .. } | What::Wakeup { .. } if task.is_some() => {
+                let state = self.tasks.entry(task).or_default();
+                if !state.running && state.runnable_since_ns.is_none() {
+                    state.runnable_since_ns = Some(now);
+                    state.used.wakeups += 1;
+                }
+            }
+            What::Yield { .. } if task.is_some() => {
+                let state = self.tasks.entry(task).or_default();
+                state.yielded = true;
+                state.used.yields += 1;
+            }
+            // It went on after a yield.
+            What::Tick { .. } => {
+                if let Some(state) = self.tasks.get_mut(&task) {
+                    state.yielded = false;
+                }
+            }
+            What::Exit => {
+                if let Some(state) = self.tasks.get_mut(&task) {
+                    state.runnable_since_ns = None;
+                }
+            }
+            What::Hotplug { online } => {
+                let doing = if online { Doing::Running(TaskRef::NONE) } else { Doing::Offline };
+                self.go_on(cpu, doing);
+            }
+            What::Lost { events } => {
+                self.lost += events;
+                self.go_on(cpu, Doing::Unknown);
+                let waits = self.tasks.values_mut();
+                waits.for_each(|task| task.runnable_since_ns = None);
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, now_ns: u64) {
+        self.start_ns = Some(now_ns);
+        self.now_ns = now_ns;
+        for cpu in 0..self.places.len() as u32 {
+            let now = CpuNow { doing: Doing::Untold, since_ns: now_ns };
+            self.cpus.insert(CpuNumber(cpu), (now, CpuUse::default()));
+        }
+    }
+
+    fn cpu(&mut self, cpu: CpuNumber) -> &mut (CpuNow, CpuUse) {
+        let since_ns = self.start_ns.unwrap_or(self.now_ns);
+        let untold = CpuNow { doing: Doing::Untold, since_ns };
+        self.cpus.entry(cpu).or_insert((untold, CpuUse::default()))
+    }
+
+    /// A CPU does something else from now on; what it did until now is counted.
+    fn go_on(&mut self, cpu: CpuNumber, doing: Doing) {
+        let now = CpuNow { doing, since_ns: self.now_ns };
+        let before = std::mem::replace(&mut self.cpu(cpu).0, now);
+        let time = self.now_ns - before.since_ns;
+        let (_, used) = self.cpu(cpu);
+        match before.doing {
+            Doing::Running(task) if task.is_some() => {
+                used.busy_ns += time;
+                let state = self.tasks.entry(task).or_default();
+                state.used.run_ns += time;
+                state.running = false;
+            }
+            Doing::Untold | Doing::Running(_) => used.idle_ns += time,
+            Doing::Unknown => used.unknown_ns += time,
+            Doing::Offline => {}
+        }
+    }
+
+    fn switch(&mut self, cpu: CpuNumber, from: TaskRef, runnable: bool, to: TaskRef) {
+        let now = self.now_ns;
+        let (state, _) = self.cpu(cpu);
+        if state.doing == Doing::Untold && from.is_some() {
+            state.doing = Doing::Running(from);
+        }
+        self.go_on(cpu, Doing::Running(to));
+        self.cpu(cpu).1.switches += 1;
+        if from.is_some() {
+            let state = self.tasks.entry(from).or_default();
+            state.running = false;
+            state.last_cpu = Some(cpu);
+            let yielded = std::mem::take(&mut state.yielded);
+            state.runnable_since_ns = runnable.then_some(now);
+            state.used.preemptions += u64::from(runnable && !yielded);
+        }
+        if to.is_some() {
+            let state = self.tasks.entry(to).or_default();
+            if let Some(since) = state.runnable_since_ns.take() {
+                state.used.wait_ns += now - since;
+                state.used.latency.add(now - since);
+            }
+            state.running = true;
+            state.used.switches += 1;
+            if let Some(last) = state.last_cpu.replace(cpu).filter(|last| *last != cpu) {
+                let distance = Distance::between(&self.places, last, cpu);
+                state.used.migrations[distance as usize] += 1;
+            }
+        }
+    }
+
+    /// The metrics so far, as of a moment, or of the last event if that was later.
+    pub fn summary(&self, end_ns: u64) -> Summary {
+        let end_ns = end_ns.max(self.now_ns);
+        let mut summary = Summary {
+            start_ns: self.start_ns.unwrap_or(end_ns),
+            end_ns,
+            kinds: self.kinds,
+            lost: self.lost,
+            ..Summary::default()
+        };
+        for (task, state) in &self.tasks {
+            let mut used = state.used.clone();
+            if let Some(since) = state.runnable_since_ns {
+                used.waiting_ns = end_ns - since;
+                used.wait_ns += used.waiting_ns;
+            }
+            summary.tasks.insert(*task, used);
+        }
+        for (cpu, (now, used)) in &self.cpus {
+            let mut used = *used;
+            let time = end_ns - now.since_ns;
+            match now.doing {
+                Doing::Running(task) if task.is_some() => {
+                    used.busy_ns += time;
+                    summary.tasks.entry(task).or_default().run_ns += time;
+                }
+                Doing::Untold | Doing::Running(_) => used.idle_ns += time,
+                Doing::Unknown => used.unknown_ns += time,
+                Doing::Offline => {}
+            }
+            summary.cpus.insert(*cpu, used);
+        }
+        summary
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Metrics against cases by hand, and against a second, slow computation of them.
+
+use proptest::prelude::*;
+use rota_events::{
+    Activity, CpuNumber, CpuPlace, Distance, Event, Summary, Tables, TaskInfo, TaskRef, What,
+};
+use std::collections::BTreeMap;
+
+const NONE: TaskRef = TaskRef::NONE;
+const A: TaskRef = TaskRef(1);
+const B: TaskRef = TaskRef(2);
+
+/// Four CPUs: two threads of a core, another core beside it, and one on another node.
+fn places() -> Vec<CpuPlace> {
+    let place = |core, llc, node| CpuPlace { core, llc, node };
+    vec![place(0, 0, 0), place(0, 0, 0), place(1, 0, 0), place(2, 1, 1)]
+}
+
+fn at(time_ns: u64, cpu: u32, task: TaskRef, what: What) -> Event {
+    Event::new(time_ns, CpuNumber(cpu), task, what)
+}
+
+fn wake(time_ns: u64, task: TaskRef) -> Event {
+    at(time_ns, 0, task, What::Waking { waker: NONE })
+}
+
+/// A switch away from a task that goes to sleep, or from none.
+fn sleep(time_ns: u64, cpu: u32, from: TaskRef, to: TaskRef) -> Event {
+    at(time_ns, cpu, to, What::Switch { from, runnable: false })
+}
+
+/// A switch away from a task that still wants to run.
+fn preempt(time_ns: u64, cpu: u32, from: TaskRef, to: TaskRef) -> Event {
+    at(time_ns, cpu, to, What::Switch { from, runnable: true })
+}
+
+fn summary(events: &[Event], end_ns: u64) -> Summary {
+    let mut activity = Activity::new(&places());
+    events.iter().for_each(|event| activity.add(event));
+    activity.summary(end_ns)
+}
+
+#[test]
+fn latency_is_from_runnable_to_running() {
+    let events = [
+        wake(0, A),
+        at(3, 0, A, What::Wakeup { on: CpuNumber(0), waker: NONE }),
+        sleep(10, 0, NONE, A),
+        wake(20, B),
+        wake(25, B),
+        preempt(50, 0, A, B),
+        sleep(80, 0, B, A),
+        sleep(90, 0, A, NONE),
+    ];
+    let found = summary(&events, 100);
+    let (a, b) = (&found.tasks[&A], &found.tasks[&B]);
+    assert_eq!((a.run_ns, a.wait_ns, a.wakeups, a.switches, a.preemptions), (50, 40, 1, 2, 1));
+    assert_eq!((b.run_ns, b.wait_ns, b.wakeups, b.switches, b.preemptions), (30, 30, 1, 1, 0));
+    assert_eq!(a.latency.buckets().collect::<Vec<_>>(), [(10, 1), (30, 1)]);
+    let cpus: Vec<_> = found.cpus.values().map(|cpu| (cpu.busy_ns, cpu.idle_ns)).collect();
+    assert_eq!(cpus, [(80, 20), (0, 100), (0, 100), (0, 100)]);
+    assert_eq!(found.machine().utilisation(), 0.2);
+}
+
+#[test]
+fn what_ran_at_the_start_has_run_from_the_start() {
+    let events = [wake(10, B), sleep(30, 1, A, NONE), preempt(40, 0, NONE, B)];
+    let found = summary(&events, 60);
+    assert_eq!((found.tasks[&A].run_ns, found.tasks[&A].switches), (20, 0));
+    assert_eq!((found.tasks[&B].run_ns, found.tasks[&B].preemptions), (20, 0));
+    assert_eq!(found.cpus[&CpuNumber(1)].busy_ns, 20);
+}
+
+#[test]
+fn a_wait_without_an_end_is_told() {
+    let found = summary(&[wake(0, A), wake(100, B), sleep(150, 0, NONE, B)], 400);
+    let (a, total) = (&found.tasks[&A], found.total());
+    assert_eq!((a.waiting_ns, a.wait_ns, a.latency.count()), (400, 400, 0));
+    assert_eq!((total.waiting_ns, total.wait_ns, total.latency.count()), (400, 450, 1));
+}
+
+#[test]
+fn giving_way_is_no_preemption() {
+    let yields = at(20, 0, A, What::Yield { to: NONE });
+    let tick = at(30, 0, A, What::Tick { slice_ns: 0 });
+    let given_way = [sleep(0, 0, NONE, A), yields, preempt(20, 0, A, B)];
+    let went_on = [sleep(0, 0, NONE, A), yields, tick, preempt(40, 0, A, B)];
+    let counts = |events| {
+        let found = summary(events, 50);
+        (found.tasks[&A].yields, found.tasks[&A].preemptions)
+    };
+    assert_eq!([counts(&given_way), counts(&went_on)], [(1, 0), (1, 1)]);
+}
+
+#[test]
+fn migrations_have_distances() {
+    let hops = [0, 1, 2, 3, 3, 9].map(|cpu| {
+        let time = 10 * u64::from(cpu);
+        [wake(time, A), sleep(time, cpu, NONE, A), sleep(time + 5, cpu, A, NONE)]
+    });
+    let found = summary(hops.as_flattened(), 100);
+    assert_eq!(found.tasks[&A].migrations, [1, 1, 0, 1, 1]);
+    assert_eq!(found.tasks[&A].migrations_all(), 4);
+    let same_node = Distance::between(
+        &[CpuPlace::default(), CpuPlace { core: 1, llc: 1, node: 0 }],
+        CpuNumber(0),
+        CpuNumber(1),
+    );
+    assert_eq!(same_node.name(), "node");
+}
+
+#[test]
+fn what_is_lost_is_not_made_up() {
+    let lost = at(50, 0, NONE, What::Lost { events: 7 });
+    let events = [sleep(0, 0, NONE, A), wake(10, B), lost, sleep(80, 0, B, A), wake(90, B)];
+    let found = summary(&events, 100);
+    let cpu = found.cpus[&CpuNumber(0)];
+    assert_eq!((cpu.busy_ns, cpu.unknown_ns, found.lost), (70, 30, 7));
+    assert_eq!((found.total().latency.count(), found.tasks[&B].waiting_ns), (0, 10));
+}
+
+#[test]
+fn a_cpu_that_is_offline_is_not_idle() {
+    let hotplug = |time, online| at(time, 2, NONE, What::Hotplug { online });
+    let found = summary(&[wake(0, A), hotplug(10, false), hotplug(40, true)], 100);
+    assert_eq!(found.cpus[&CpuNumber(2)].idle_ns, 70);
+}
+
+#[test]
+fn groups_add_up() {
+    let mut tables = Tables::default();
+    let group = tables.text("workers");
+    let task = |pid| TaskInfo { pid, group, ..TaskInfo::default() };
+    let (a, b) = (tables.task(task(5)), tables.task(task(6)));
+    assert_eq!((a, b), (A, B));
+    let other = TaskRef(9);
+    let events = [0, 10, 20].map(|time| {
+        let task = [a, b, other][time as usize / 10];
+        [wake(time, task), sleep(time + 1, 0, NONE, task), sleep(time + 5, 0, task, NONE)]
+    });
+    let groups = summary(events.as_flattened(), 30).groups(&tables);
+    let (count, used) = &groups["workers"];
+    assert_eq!((*count, used.run_ns, used.latency.count()), (2, 8, 2));
+    assert_eq!(groups[""].0, 1);
+}
+
+/// A stream that could be: what runs where, who waits.
+fn streams() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec((0_u64..50, 0_u32..3, 1_u32..6, any::<bool>()), 1..200).prop_map(
+        |steps| {
+            let mut time = 5;
+            let (mut running, mut waiting) = ([NONE; 3], Vec::new());
+            let mut events = Vec::new();
+            for (step, cpu, task, flag) in steps {
+                time += step;
+                let task = TaskRef(task);
+                let (from, awake) = (running[cpu as usize], waiting.contains(&task));
+                if flag && !awake && !running.contains(&task) {
+                    events.push(wake(time, task));
+                    waiting.push(task);
+                    continue;
+                }
+                let to = if waiting.is_empty() { NONE } else { waiting.remove(0) };
+                if to == from {
+                    continue;
+                }
+                let runnable = flag && from != NONE;
+                events.push(at(time, cpu, to, What::Switch { from, runnable }));
+                running[cpu as usize] = to;
+                if runnable {
+                    waiting.push(from);
+                }
+            }
+            events
+        },
+    )
+}
+
+/// Run time and latencies of a task, computed by looking at its own events only.
+fn slowly(events: &[Event], task: TaskRef, end_ns: u64) -> (u64, Vec<u64>) {
+    let (mut run_ns, mut latencies, mut runnable, mut running) = (0, Vec::new(), None, None);
+    for event in events {
+        match event.what() {
+            What::Waking { .. } if event.task == task => runnable = Some(event.time_ns),
+            What::Switch { .. } if event.task == task => {
+                latencies.extend(runnable.take().map(|since| event.time_ns - since));
+                running = Some(event.time_ns);
+            }
+            What::Switch { from, runnable: still } if from == task => {
+                run_ns += event.time_ns - running.take().unwrap();
+                runnable = still.then_some(event.time_ns);
+            }
+            _ => {}
+        }
+    }
+    (run_ns + running.map_or(0, |since| end_ns - since), latencies)
+}
+
+proptest! {
+    #[test]
+    fn equal_a_slow_computation(events in streams()) {
+        prop_assume!(!events.is_empty());
+        let end_ns = events[events.len() - 1].time_ns + 10;
+        let found = summary(&events, end_ns);
+        for (task, used) in &found.tasks {
+            let (run_ns, mut latencies) = slowly(&events, *task, end_ns);
+            prop_assert_eq!(used.run_ns, run_ns);
+            latencies.sort_unstable();
+            prop_assert_eq!(used.latency.count(), latencies.len() as u64);
+            prop_assert_eq!(used.latency.sum(), latencies.iter().sum::<u64>().into());
+            for (i, exact) in latencies.iter().enumerate() {
+                let value = used.latency.quantile(i as u64 + 1, latencies.len() as u64);
+                prop_assert!((*exact..=exact + exact / 32).contains(&value), "{value} {exact}");
+            }
+        }
+        // Each CPU's time is told in full, and what ran, ran on CPUs.
+        let times: BTreeMap<_, _> = found.cpus.iter().map(|(c, u)| (c, u.busy_ns + u.idle_ns)).collect();
+        prop_assert!(times.values().all(|time| *time == end_ns - events[0].time_ns));
+        prop_assert_eq!(found.machine().busy_ns, found.total().run_ns);
+    }
+}
