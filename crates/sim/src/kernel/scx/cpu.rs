@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! CPUs: choosing one, kicking one, facts.
+
+use super::task;
+use crate::kernel::{Answer, value};
+use crate::machine::Machine;
+use crate::sched::{Due, Kick, select_cpu_default};
+use rota_bytecode::Fault;
+
+/// Flags of a kick (kernel: `enum scx_kick_flags`).
+mod kick {
+    pub(super) const IDLE: u64 = 1;
+    pub(super) const PREEMPT: u64 = 2;
+}
+
+/// `scx_bpf_select_cpu_dfl(task, previous, flags, idle)`: a CPU, and whether it is idle.
+pub(in crate::kernel) fn select_cpu_dfl(
+    machine: &mut Machine,
+    [p, previous, wake_flags, idle, _]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let id = task(machine, p)?;
+    let allowed = machine.sched.task(id).allowed.clone();
+    let found = select_cpu_default(machine, previous as u32, wake_flags, &allowed, 0);
+    machine.memory.write_u8(idle, u8::from(found.is_some()))?;
+    value(u64::from(found.unwrap_or(previous as u32)))
+}
+
+/// `scx_bpf_kick_cpu(cpu, flags)`.
+pub(in crate::kernel) fn kick_cpu(
+    machine: &mut Machine,
+    [cpu, flags, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let cpu = cpu as u32;
+    if cpu >= machine.shape.cpus {
+        machine.error(format!("invalid CPU {}", cpu.cast_signed()));
+        return value(0);
+    }
+    let only_if_idle = flags & kick::IDLE != 0;
+    let preempt = flags & kick::PREEMPT != 0;
+    if only_if_idle && preempt {
+        machine.error("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE".to_owned());
+    }
+    let now = machine.now_ns;
+    machine.sched.agenda.add(now, Due::Kick(Kick { cpu, only_if_idle, preempt }));
+    value(0)
+}
+
+/// `scx_bpf_now()`.
+pub(in crate::kernel) fn now(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
+    value(machine.now_ns)
+}
+
+/// `scx_bpf_nr_cpu_ids()`.
+pub(in crate::kernel) fn nr_cpu_ids(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
+    value(u64::from(machine.shape.cpus))
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The functions of sched_ext (kernel: `kernel/sched/ext.c`, `idle.c`).
+//!
+//! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them.
+//! * [`cpu`]: CPUs; [`task`]: tasks.
+//! * [`exit`]: how a scheduler ends itself.
+
+mod cpu;
+mod dispatch;
+mod exit;
+mod queues;
+mod task;
+
+pub(super) use cpu::{kick_cpu, now, nr_cpu_ids, select_cpu_dfl};
+pub(super) use dispatch::{insert, insert_vtime, insert_vtime_args, move_to_local};
+pub(super) use exit::{error, exit};
+pub(super) use queues::{create_dsq, destroy_dsq, nr_queued};
+pub(super) use task::{set_slice, set_vtime, task_cpu, task_running};
+
+use super::Answer;
+use crate::machine::Machine;
+use crate::run::Stop;
+use crate::sched::TaskId;
+use rota_bytecode::Fault;
+
+/// What a function that called the scheduler back comes to.
+fn done(result: Result<u64, Stop>) -> Result<Answer, Fault> {
+    Ok(result.map_or_else(Answer::Stop, Answer::Value))
+}
+
+/// The task with this address. What is none is a bad pointer.
+fn task(machine: &Machine, address: u64) -> Result<TaskId, Fault> {
+    let size = machine.layout.task.size;
+    let found = machine.task(address).and_then(|task| task.id);
+    found.ok_or(Fault { pointer: address, size, write: false })
+}

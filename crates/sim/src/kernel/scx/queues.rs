@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Queues as such: made, destroyed, counted.
+
+use crate::errno::Errno;
+use crate::kernel::{Answer, value};
+use crate::machine::Machine;
+use crate::sched::QueueId;
+use rota_bytecode::Fault;
+
+/// `scx_bpf_create_dsq(id, node)`.
+pub(in crate::kernel) fn create_dsq(
+    machine: &mut Machine,
+    [id, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    if id >> 63 != 0 {
+        return value(Errno::Invalid.value());
+    }
+    let new = machine.sched.queues.create(id);
+    value(if new { 0 } else { Errno::Exists.value() })
+}
+
+/// `scx_bpf_destroy_dsq(id)`.
+pub(in crate::kernel) fn destroy_dsq(
+    machine: &mut Machine,
+    [id, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    let there = machine.sched.queues.get(QueueId::User(id)).is_some();
+    if there && !machine.sched.queues.destroy(id) {
+        machine.error(format!("attempting to destroy in-use dsq {id:#018x}"));
+    }
+    value(0)
+}
+
+/// `scx_bpf_dsq_nr_queued(id)`.
+pub(in crate::kernel) fn nr_queued(
+    machine: &mut Machine,
+    [id, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    if machine.sched.ops.timeout_ns == 0 {
+        return value(Errno::NoDevice.value());
+    }
+    let queue = machine.named_queue(id);
+    value(match machine.sched.queues.get(queue) {
+        Some(queue) => queue.tasks.len() as u64,
+        None => Errno::NoEntry.value(),
+    })
+}
