@@ -15,8 +15,10 @@
 //! Nothing here knows a helper, a kernel function or a scheduler. Whatever a program does, the
 //! process and the other machines in it are safe: what it can't do is a [`Trap`].
 //!
-//! `unsafe` is in three modules: `window` (simulated memory), `fiber` (entering and leaving
-//! machine code) and `signal` (its faults).
+//! * [`Lane`] is Rust work on a stack of its own: what drives an execution can stand still too.
+//!
+//! `unsafe` is in four modules: `window` (simulated memory), `fiber` (entering and leaving machine
+//! code), `signal` (its faults) and `lane`.
 
 mod arith;
 mod code;
@@ -27,6 +29,7 @@ mod flow;
 mod instance;
 mod interpreter;
 mod jit;
+mod lane;
 mod memory;
 mod op;
 mod signal;
@@ -38,6 +41,7 @@ pub use decode::Problem;
 pub use execution::{Execution, Mode, STACK_BYTES, Start, StartError, Step};
 pub use instance::{Instance, InstanceError};
 pub use jit::CompileError;
+pub use lane::{Lane, Pause, Standing};
 pub use memory::{Fault, KERNEL, KERNEL_BYTES, Memory, MemoryError, NULL_BYTES, Protection};
 pub use op::{Callee, POISON};
 pub use trap::{Place, Spot, Trap, TrapKind};

@@ -52,6 +52,11 @@ pub(crate) fn catching<T>(active: &Active, run: impl FnOnce() -> T) -> T {
     run()
 }
 
+/// Whether an execution is being resumed on this thread.
+pub(crate) fn executes() -> bool {
+    !ACTIVE.get().is_null()
+}
+
 /// What ran on a thread before, and does again when this is dropped: also by a panic.
 struct Outer(*const Active);
 
