@@ -15,7 +15,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const LAYERS: &[(&str, u32, &[&str])] = &[
     ("rota-topology", 0, &[]),
     ("rota-events", 0, &[]),
-    ("rota-workload", 1, &["rota-topology"]),
+    ("rota-workload", 1, &["rota-topology", "rota-events"]),
     ("rota-object", 1, &["rota-events", "rota-topology"]),
     ("rota-balance", 1, &["rota-topology"]),
     ("rota-bytecode", 2, &["rota-object"]),

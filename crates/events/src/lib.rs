@@ -16,6 +16,7 @@ mod file;
 mod histogram;
 mod ids;
 mod metric;
+mod number;
 mod report;
 mod tables;
 
@@ -25,5 +26,6 @@ pub use file::{CpuPlace, MachineFacts, OpenError, Problem, Reader, Writer};
 pub use histogram::Histogram;
 pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use metric::{Metric, MetricKind, Sample};
+pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use report::{STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row};
 pub use tables::{Tables, TaskInfo};

@@ -6,7 +6,7 @@
 
 use crate::btf_decl::Type;
 use crate::elf::{Global, Object};
-use crate::number::{Duration, parse_bytes, parse_ns};
+use rota_events::{Duration, parse_bytes, parse_ns};
 use std::fmt;
 use thiserror::Error;
 

@@ -24,7 +24,6 @@ mod machine;
 mod maps;
 mod objects;
 mod pool;
-mod random;
 mod references;
 mod run;
 mod scenario;

@@ -8,7 +8,6 @@ use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
 use crate::objects::Owned;
 use crate::pool::Pool;
-use crate::random::Random;
 use crate::references::References;
 use crate::sched::Sched;
 use crate::tasks::Tasks;
@@ -19,6 +18,7 @@ use rota_bytecode::{
     MemoryError, Mode, Place, Protection, STACK_BYTES, Spot,
 };
 use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
+use rota_workload::Random;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What runs on a machine, real or simulated.
 //!
+//! A [`Workload`] is tasks, each with a small program of what it does, as data; some have names
+//! and parameters ([`WORKLOADS`]). Their random numbers ([`Random`]) come from a seed.
+//!
 //! A [`Scenario`] is a few tasks that are told, step by step, what to do, under a test scheduler
 //! that writes down each of its callbacks. The same scenario runs on a real kernel and on the
 //! simulated machine; [`Witnessed::text`] is what both must agree on.
 
+mod named;
+mod plain;
+mod program;
+mod random;
 mod scenario;
 mod witnessed;
 
+pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
+pub use program::{EventId, Program, STEPS_MAX, Span, Step, Template, TemplateId, Workload};
+pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};
 pub use witnessed::{Callback, Record, Witnessed};

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Workloads by name, with parameters: `periodic:tasks=32,period=10ms,run=2ms`, and several at
+//! once with `+` between them.
+//!
+//! Each has a table of its parameters, which says what they mean, what they are if nobody says,
+//! and what values they take. The table is the only place that knows: it drives reading, messages
+//! and help.
+
+use crate::plain::PLAIN;
+use crate::program::Workload;
+use rota_events::{format_ns, parse_ns};
+use rota_topology::CpuMask;
+use std::collections::BTreeMap;
+
+/// The most tasks that one parameter asks for.
+const TASKS_MAX: u64 = 250_000;
+/// The longest time that a parameter takes, in ns.
+const TIME_MAX_NS: u64 = 3_600_000_000_000;
+
+/// Why a text is no workload.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// No workload has this name.
+    #[error("no workload '{name}'{hint}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// What was meant, or what there is.
+        hint: String,
+    },
+    /// The workload has no such parameter.
+    #[error("workload {workload} has no parameter '{key}'{hint}")]
+    Key {
+        /// The workload.
+        workload: &'static str,
+        /// The parameter.
+        key: String,
+        /// What was meant, or what there is.
+        hint: String,
+    },
+    /// Something that is no parameter with its value.
+    #[error("workload {workload}: '{text}' is not KEY=VALUE{hint}")]
+    Pair {
+        /// The workload.
+        workload: &'static str,
+        /// What stands there.
+        text: String,
+        /// What there is.
+        hint: String,
+    },
+    /// A parameter is given twice.
+    #[error("workload {workload}: {key} is given twice")]
+    Twice {
+        /// The workload.
+        workload: &'static str,
+        /// The parameter.
+        key: String,
+    },
+    /// A value that the parameter does not take.
+    #[error("workload {workload}: {key}: {problem}")]
+    Value {
+        /// The workload.
+        workload: &'static str,
+        /// The parameter.
+        key: String,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
+}
+
+/// What values a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// A number from 1 on; `cpus` is one for each CPU of the machine, `4*cpus` four.
+    Count,
+    /// A duration, from 1 ns to an hour.
+    Time,
+    /// A duration that may be nothing: `0s`.
+    TimeOrNone,
+    /// A number of hundredths, 0 to 100.
+    Percent,
+    /// A nice value, -20 to 19.
+    Nice,
+    /// CPUs: `0-3`, `5`, or `0-3/8-11` with slashes between; `all` for no restriction.
+    Cpus,
+}
+
+/// A parameter of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: ParameterKind,
+    /// What it is if nobody says.
+    pub default: &'static str,
+    /// What it means.
+    pub help: &'static str,
+}
+
+impl Parameter {
+    pub(crate) const fn new(
+        name: &'static str,
+        kind: ParameterKind,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind, default, help }
+    }
+}
+
+/// A workload that has a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// Its name.
+    pub name: &'static str,
+    /// Another name for it.
+    pub alias: Option<&'static str>,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// Its own parameters.
+    pub parameters: &'static [Parameter],
+    pub(crate) make: fn(&Values<'_>) -> Workload,
+}
+
+/// Parameters that every workload has.
+pub const COMMON: [Parameter; 2] = [
+    Parameter::new("nice", ParameterKind::Nice, "0", "nice value of its tasks"),
+    Parameter::new("cpus", ParameterKind::Cpus, "all", "the CPUs that its tasks may run on"),
+];
+
+/// Every workload that has a name.
+pub const WORKLOADS: &[Named] = &PLAIN;
+
+impl Named {
+    fn find(name: &str) -> Option<&'static Self> {
+        WORKLOADS.iter().find(|w| w.name == name || w.alias == Some(name))
+    }
+
+    /// Its parameters, those that all have among them.
+    pub fn all_parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter().chain(&COMMON)
+    }
+
+    /// The text that gives every parameter its default.
+    pub fn defaults(&self) -> String {
+        let pair = |p: &Parameter| format!("{}={}", p.name, p.default);
+        format!("{}:{}", self.name, self.parameters.iter().map(pair).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// The values of all parameters of one workload.
+#[derive(Debug)]
+pub(crate) struct Values<'a> {
+    workload: &'static Named,
+    given: BTreeMap<&'a str, &'a str>,
+    cpus: u32,
+}
+
+impl Workload {
+    /// Reads a workload, for a machine with so many CPUs.
+    ///
+    /// # Errors
+    /// [`WorkloadError`] names the workload and the parameter, and what there is instead.
+    pub fn parse(text: &str, cpus: u32) -> Result<Self, WorkloadError> {
+        let mut all = Self::default();
+        for part in text.split('+') {
+            let values = Values::parse(part.trim(), cpus)?;
+            all = all.joined((values.workload.make)(&values));
+        }
+        Ok(all)
+    }
+}
+
+impl<'a> Values<'a> {
+    fn parse(text: &'a str, cpus: u32) -> Result<Self, WorkloadError> {
+        let (name, pairs) = text.split_once(':').unwrap_or((text, ""));
+        let workload = Named::find(name).ok_or_else(|| {
+            let names: Vec<_> = WORKLOADS.iter().map(|w| w.name).collect();
+            WorkloadError::Unknown { name: name.to_owned(), hint: hint(name, &names) }
+        })?;
+        let names: Vec<_> = workload.all_parameters().map(|p| p.name).collect();
+        let workload_name = workload.name;
+        let mut given = BTreeMap::new();
+        for pair in pairs.split(',').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').ok_or_else(|| WorkloadError::Pair {
+                workload: workload_name,
+                text: pair.to_owned(),
+                hint: hint(pair, &names),
+            })?;
+            let (key, value) = (key.trim(), value.trim());
+            let parameter = workload.all_parameters().find(|p| p.name == key);
+            let parameter = parameter.ok_or_else(|| WorkloadError::Key {
+                workload: workload_name,
+                key: key.to_owned(),
+                hint: hint(key, &names),
+            })?;
+            check(parameter.kind, value, cpus).map_err(|problem| WorkloadError::Value {
+                workload: workload_name,
+                key: key.to_owned(),
+                problem,
+            })?;
+            if given.insert(key, value).is_some() {
+                return Err(WorkloadError::Twice { workload: workload_name, key: key.to_owned() });
+            }
+        }
+        Ok(Self { workload, given, cpus })
+    }
+
+    fn text(&self, name: &str) -> &str {
+        let default = self.workload.all_parameters().find(|p| p.name == name);
+        self.given.get(name).copied().unwrap_or_else(|| default.map_or("", |p| p.default))
+    }
+
+    /// The name of the workload.
+    pub(crate) fn name(&self) -> &'static str {
+        self.workload.name
+    }
+
+    /// A number of tasks or the like. All values have been checked.
+    pub(crate) fn count(&self, name: &str) -> u32 {
+        count(self.text(name), self.cpus).unwrap_or(1)
+    }
+
+    /// A time in ns.
+    pub(crate) fn time(&self, name: &str) -> u64 {
+        parse_ns(self.text(name)).unwrap_or(0)
+    }
+
+    /// A number of hundredths.
+    pub(crate) fn percent(&self, name: &str) -> u64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    /// The nice value.
+    pub(crate) fn nice(&self) -> i32 {
+        self.text("nice").parse().unwrap_or(0)
+    }
+
+    /// The CPUs, if they are restricted.
+    pub(crate) fn cpus(&self) -> Option<CpuMask> {
+        cpus(self.text("cpus"), self.cpus).unwrap_or_default()
+    }
+}
+
+fn check(kind: ParameterKind, text: &str, machine: u32) -> Result<(), String> {
+    let number = |least: i64, most: i64| match text.parse::<i64>() {
+        Ok(n) if (least..=most).contains(&n) => Ok(()),
+        _ => Err(format!("'{text}' is no number from {least} to {most}")),
+    };
+    match kind {
+        ParameterKind::Count => count(text, machine).map(drop),
+        ParameterKind::Percent => number(0, 100),
+        ParameterKind::Nice => number(-20, 19),
+        ParameterKind::Cpus => cpus(text, machine).map(drop),
+        ParameterKind::Time | ParameterKind::TimeOrNone => {
+            let least = u64::from(kind == ParameterKind::Time);
+            match parse_ns(text)? {
+                ns if (least..=TIME_MAX_NS).contains(&ns) => Ok(()),
+                _ => Err(format!("'{text}' is not from {} to 1h", format_ns(least))),
+            }
+        }
+    }
+}
+
+fn count(text: &str, cpus: u32) -> Result<u32, String> {
+    let wrong = || {
+        format!("'{text}' is no number from 1 to {TASKS_MAX}, nor cpus or a multiple like 4*cpus")
+    };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    let found = match text.strip_suffix("cpus") {
+        Some("") => Ok(u64::from(cpus)),
+        Some(times) => number(times.trim_end_matches('*')).map(|n| n.saturating_mul(cpus.into())),
+        None => number(text),
+    };
+    let found = found?;
+    if (1..=TASKS_MAX).contains(&found) { Ok(found as u32) } else { Err(wrong()) }
+}
+
+fn cpus(text: &str, machine: u32) -> Result<Option<CpuMask>, String> {
+    if text == "all" {
+        return Ok(None);
+    }
+    let found = CpuMask::from_list(&text.replace('/', ","));
+    let found = found.map_err(|_| format!("'{text}' is no list of CPUs like 0-3 or 0-3/8-11"))?;
+    match found.last() {
+        None => Err("no CPU at all".to_owned()),
+        Some(last) if last.0 >= machine => {
+            Err(format!("there is no CPU {}; the machine has {machine}", last.0))
+        }
+        Some(_) => Ok(Some(found)),
+    }
+}
+
+/// What somebody may have meant, or what there is.
+fn hint(given: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|name| (distance(given, name), *name)).min();
+    match nearest {
+        Some((far, name)) if far <= 1 + given.len() / 4 => format!("; did you mean {name}?"),
+        _ => format!("; there are: {}", known.join(", ")),
+    }
+}
+
+/// How many letters have to be added, removed or replaced to get from one word to another.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in b.iter().enumerate() {
+            let replaced = before + usize::from(letter != *other);
+            before = row[j + 1];
+            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        Workload::parse(text, 4).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_was_meant() {
+        assert_eq!(message("peroidic"), "no workload 'peroidic'; did you mean periodic?");
+        assert!(message("x").starts_with("no workload 'x'; there are: periodic, cpu, "));
+        assert_eq!(
+            message("periodic:task=3"),
+            "workload periodic has no parameter 'task'; did you mean tasks?"
+        );
+        assert_eq!(
+            message("cpu:colour=red"),
+            "workload cpu has no parameter 'colour'; there are: tasks, run, nice, cpus"
+        );
+        assert_eq!(
+            message("cpu:tasks"),
+            "workload cpu: 'tasks' is not KEY=VALUE; did you mean tasks?"
+        );
+        assert_eq!(message("cpu:tasks=1,tasks=2"), "workload cpu: tasks is given twice");
+        assert_eq!(
+            message("cpu:tasks=0"),
+            "workload cpu: tasks: '0' is no number from 1 to 250000, nor cpus or a multiple like \
+             4*cpus"
+        );
+        assert!(message("cpu:tasks=1000000").contains("no number from 1 to 250000"));
+        assert_eq!(
+            message("periodic:period=5"),
+            "workload periodic: period: '5' has no unit; expected a duration such as 20ms, 1.5s \
+             or 250us"
+        );
+        assert_eq!(message("cpu:run=2h"), "workload cpu: run: '2h' is not from 1ns to 1h");
+        assert_eq!(message("cpu:nice=20"), "workload cpu: nice: '20' is no number from -20 to 19");
+        assert_eq!(
+            message("cpu:cpus=0-4"),
+            "workload cpu: cpus: there is no CPU 4; the machine has 4"
+        );
+        assert!(message("cpu+").starts_with("no workload ''; "));
+    }
+
+    #[test]
+    fn counts_may_depend_on_the_machine() {
+        let tasks = |text: &str| Workload::parse(text, 4).unwrap().starts.len();
+        assert_eq!(tasks("cpu"), 4);
+        assert_eq!(tasks("hog:tasks=3*cpus"), 12);
+        assert_eq!(tasks("cpu:tasks=3,nice=-5,cpus=0-1/3 + periodic:tasks=2"), 5);
+        let all = Workload::parse("cpu:cpus=0-1/3+cpu", 4).unwrap();
+        assert_eq!(all.groups, ["cpu", "cpu#2"]);
+        assert_eq!(all.templates[0].cpus, Some(CpuMask::from_list("0-1,3").unwrap()));
+    }
+
+    #[test]
+    fn every_default_is_a_value() {
+        for workload in WORKLOADS {
+            let found = Workload::parse(&workload.defaults(), 4).unwrap();
+            assert_eq!(found, Workload::parse(workload.name, 4).unwrap());
+            assert!(!found.starts.is_empty() && found.groups == [workload.name]);
+        }
+    }
+
+    #[test]
+    fn distances() {
+        let cases =
+            [("", "abc", 3), ("run", "run", 0), ("peroid", "period", 2), ("tsk", "task", 1)];
+        for (a, b, far) in cases {
+            assert_eq!(distance(a, b), far, "{a} {b}");
+        }
+    }
+}
