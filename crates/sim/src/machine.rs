@@ -3,6 +3,7 @@
 
 use crate::cgroups::Cgroups;
 use crate::containers::Containers;
+use crate::costs::Costs;
 use crate::kernel::{self, Known};
 use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
@@ -13,6 +14,7 @@ use crate::sched::Sched;
 use crate::tasks::Tasks;
 use crate::timers::Timers;
 use crate::variables::Variables;
+use crate::work::Work;
 use rota_bytecode::{
     Callee, Code, CodeError, CompileError, Instance, InstanceError, KERNEL, KERNEL_BYTES, Memory,
     MemoryError, Mode, Place, Protection, STACK_BYTES, Spot,
@@ -46,13 +48,15 @@ pub struct Shape {
     pub seed: u64,
     /// How code is executed.
     pub mode: Mode,
+    /// What things take.
+    pub costs: Costs,
     /// How many instructions one call may execute, with all that it calls back.
     pub budget: u64,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { cpus: 4, seed: 0, mode: Mode::Jit, budget: 1 << 32 }
+        Self { cpus: 4, seed: 0, mode: Mode::Jit, costs: Costs::NONE, budget: 1 << 32 }
     }
 }
 
@@ -105,6 +109,9 @@ pub struct Machine {
     pub(crate) tasks: Tasks,
     pub(crate) cgroups: Cgroups,
     pub(crate) sched: Sched,
+    pub(crate) work: Work,
+    /// Instructions executed since somebody last counted.
+    pub(crate) insns: u64,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
     /// The last lines that programs have printed.
@@ -185,6 +192,8 @@ impl Machine {
             tasks: Tasks::default(),
             cgroups: Cgroups::default(),
             sched: Sched::none(shape.cpus, types),
+            work: Work::default(),
+            insns: 0,
             pool: Pool::default(),
             structures: image.structures.clone(),
             containers: Containers::default(),

@@ -168,6 +168,7 @@ impl Machine {
                 }
                 Step::Return { value: returned, insns } => {
                     budget = budget.saturating_sub(insns);
+                    self.insns += insns;
                     self.depth -= 1;
                     self.check_end(self.depth)?;
                     match frame.caller {

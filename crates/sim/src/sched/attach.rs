@@ -22,6 +22,7 @@ impl Sched {
             idle: Idle::default(),
             agenda: Agenda::default(),
             online: CpuMask::range(CpuId(0), CpuId(cpus.saturating_sub(1))),
+            called: Default::default(),
             exit: None,
         }
     }

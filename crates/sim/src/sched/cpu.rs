@@ -15,7 +15,8 @@ const MOMENT_NS: u64 = 2_000;
 const WAKE: u64 = 8;
 
 impl Machine {
-    /// Lets time go on to a point and does everything that becomes due until then.
+    /// Lets time go on to a point and does everything that becomes due until then, unless the
+    /// machine stands still before.
     pub(crate) fn schedule_until(&mut self, time_ns: u64) -> Result<(), Stop> {
         loop {
             let next = [self.sched.agenda.next_time(), self.next_due_ns()].into_iter().flatten();
@@ -23,6 +24,9 @@ impl Machine {
             self.advance_to(next)?;
             while let Some((_, due)) = self.sched.agenda.take_due(next) {
                 self.happen(due)?;
+                if self.stands_still() {
+                    return Ok(());
+                }
             }
         }
         self.advance_to(time_ns)
@@ -53,6 +57,7 @@ impl Machine {
                     Ok(())
                 }
             }
+            Due::Wake(task, sleep) => self.sleep_over(task, sleep),
             Due::Watchdog => self.watch(),
         }
     }
@@ -61,7 +66,8 @@ impl Machine {
     pub(crate) fn resched(&mut self, cpu: u32) {
         let rq = self.sched.rq(cpu);
         if !std::mem::replace(&mut rq.resched, true) {
-            self.sched.agenda.add(self.now_ns, Due::Schedule(cpu));
+            let interrupt_ns = if cpu == self.cpu { 0 } else { self.shape.costs.interrupt_ns };
+            self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Schedule(cpu));
         }
     }
 
@@ -92,11 +98,17 @@ impl Machine {
             return Ok(());
         }
         self.charge(cpu);
+        self.spend(cpu, self.shape.costs.tick_ns);
         self.task_op(Op::Tick, task, 0)?;
         if self.slice(task) == 0 {
             self.resched(cpu);
         }
         Ok(())
+    }
+
+    /// Something on a CPU has cost time, which who runs there next, or goes on, has to spend.
+    pub(crate) fn spend(&mut self, cpu: u32, ns: u64) {
+        self.sched.rq(cpu).spent_ns += ns;
     }
 
     /// A task that runs does what it wants to.
@@ -110,6 +122,7 @@ impl Machine {
                 self.yield_task(cpu, task)
             }
             Orders::Exit => self.exit_task(cpu, task),
+            Orders::Work => self.work_on(task),
         }
     }
 
@@ -119,9 +132,11 @@ impl Machine {
         let cpu = state.cpu;
         state.run += 1;
         let (orders, run) = (state.orders, state.run);
-        if orders != Orders::Spin && self.sched.rq(cpu).current == Some(task) {
-            self.sched.agenda.add(self.now_ns + MOMENT_NS, Due::Ran(task, run));
+        if orders == Orders::Spin || self.sched.rq(cpu).current != Some(task) {
+            return;
         }
+        let after_ns = if orders == Orders::Work { self.work_left(task) } else { MOMENT_NS };
+        self.sched.agenda.add(self.now_ns.saturating_add(after_ns), Due::Ran(task, run));
     }
 
     /// A task wakes up, woken by the CPU that executes.
@@ -296,7 +311,12 @@ impl Machine {
     /// What a CPU has switched to starts to run.
     fn start(&mut self, cpu: u32, next: Option<TaskId>) {
         self.sched.rq(cpu).ticks += 1;
-        let Some(task) = next else { return };
+        let Some(task) = next else {
+            // Nobody runs who could have been held up.
+            self.sched.rq(cpu).spent_ns = 0;
+            return;
+        };
+        self.spend(cpu, self.shape.costs.switch_ns);
         let ticks = self.sched.rq(cpu).ticks;
         let next_tick = (self.now_ns / TICK_NS + 1) * TICK_NS;
         self.sched.agenda.add(next_tick, Due::Tick(cpu, ticks));

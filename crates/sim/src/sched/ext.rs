@@ -18,6 +18,11 @@ pub(crate) mod flags {
     pub(crate) const NO_CLOCK: u64 = 8;
 }
 
+/// The flags of a task that goes to sleep.
+pub(crate) fn sleeping() -> u64 {
+    flags::SLEEP | flags::NO_CLOCK
+}
+
 /// How often `dispatch` is called for one choice (kernel: `SCX_DSP_MAX_LOOPS`).
 const DISPATCH_LOOPS: u32 = 32;
 
@@ -47,9 +52,11 @@ impl Machine {
         let now = self.now_ns;
         let state = self.sched.task(task);
         let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
+        state.ran_ns += ran;
         let (address, sum) = (state.address, self.layout.task.sum_exec_runtime);
         let total = sum.get(&self.memory, address).unwrap_or(0);
         let _ = sum.set(&self.memory, address, total + ran);
+        self.sched.rq(cpu).busy_ns += ran;
         let slice = self.slice(task);
         if slice != SLICE_INFINITE {
             self.set_slice(task, slice.saturating_sub(ran));

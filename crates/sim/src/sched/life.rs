@@ -36,6 +36,7 @@ impl Machine {
             moving: false,
             charged_at_ns: 0,
             runnable_at_ns: 0,
+            ran_ns: 0,
             orders: Orders::Sleep,
             run: 0,
         });

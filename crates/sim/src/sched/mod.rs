@@ -26,11 +26,12 @@ mod task;
 mod version;
 
 pub use attach::AttachStop;
-pub use ops::AttachError;
+pub use ops::{AttachError, Called};
 
 pub(crate) use exit::{BPF, BPF_ERROR};
+pub(crate) use ext::sleeping;
 pub(crate) use idle::select_cpu_default;
-pub(crate) use ops::{Op, Ops};
+pub(crate) use ops::{OPS, Op, Ops};
 pub(crate) use queue::{QueueId, Queues};
 pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
 pub(crate) use version::Version;
@@ -59,6 +60,9 @@ pub(crate) enum Due {
     Kick(Kick),
     /// A task has run as long as it wanted to, if that run is still the one with this number.
     Ran(TaskId, u64),
+    /// A task has slept for as long as it wanted to, if that sleep is still the one with this
+    /// number.
+    Wake(TaskId, u64),
     /// The watchdog looks for tasks that wait for too long.
     Watchdog,
 }
@@ -94,6 +98,10 @@ pub(crate) struct Rq {
     pub(crate) moved: u32,
     /// Number of the run of ticks.
     pub(crate) ticks: u64,
+    /// How long tasks have run here, in ns.
+    pub(crate) busy_ns: u64,
+    /// What has been done here that costs time which no task has spent yet, in ns.
+    pub(crate) spent_ns: u64,
 }
 
 /// Whether a task may be dispatched directly.
@@ -127,6 +135,8 @@ pub(crate) struct Sched {
     pub(crate) idle: Idle,
     pub(crate) agenda: Agenda<Due>,
     pub(crate) online: CpuMask,
+    /// How often each callback was called.
+    pub(crate) called: [Called; OPS],
     /// Why the scheduler ended.
     pub(crate) exit: Option<ExitInfo>,
 }

@@ -34,7 +34,10 @@ pub(crate) enum Op {
     Exit,
 }
 
-const NAMES: [(Op, &str); 21] = [
+/// Number of callbacks.
+pub(crate) const OPS: usize = 21;
+
+const NAMES: [(Op, &str); OPS] = [
     (Op::SelectCpu, "select_cpu"),
     (Op::Enqueue, "enqueue"),
     (Op::Dequeue, "dequeue"),
@@ -121,6 +124,22 @@ impl Ops {
     }
 }
 
+/// How often something was called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Called {
+    /// Number of calls.
+    pub calls: u64,
+    /// Instructions that they executed, without those of callbacks inside them.
+    pub insns: u64,
+}
+
+impl Sched {
+    /// Every callback, by its name, with how often it was called.
+    pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, Called)> {
+        NAMES.iter().map(|(op, name)| (*name, self.called[*op as usize]))
+    }
+}
+
 impl Machine {
     /// Calls a callback on the CPU that executes, if the scheduler has it and is still in charge;
     /// what it returns.
@@ -129,7 +148,15 @@ impl Machine {
         if self.sched.exit.is_some() && op != Op::Exit {
             return Ok(None);
         }
-        self.run_with_context(function, args).map(Some)
+        let (here, before) = (self.cpu, std::mem::take(&mut self.insns));
+        let result = self.run_with_context(function, args);
+        let insns = std::mem::replace(&mut self.insns, before);
+        let called = &mut self.sched.called[op as usize];
+        called.calls += 1;
+        called.insns += insns;
+        let costs = self.shape.costs;
+        self.spend(here, costs.callback_ns + insns * costs.insn_ps / 1000);
+        result.map(Some)
     }
 
     /// Calls a callback about a task.

@@ -53,6 +53,8 @@ pub(crate) enum Orders {
     Yield,
     /// It ends.
     Exit,
+    /// It executes its program.
+    Work,
 }
 
 /// The state of a task.
@@ -81,6 +83,8 @@ pub(crate) struct TaskState {
     pub(crate) charged_at_ns: u64,
     /// Since when it wants to run without running.
     pub(crate) runnable_at_ns: u64,
+    /// How long it has run, in ns.
+    pub(crate) ran_ns: u64,
     pub(crate) orders: Orders,
     /// Counts its runs, so that the end of an earlier one is known for what it is.
     pub(crate) run: u64,

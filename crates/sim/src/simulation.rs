@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A scheduler on a simulated machine, from being opened to the end of the run.
+//!
+//! As a world for user halves ([`rota_object::World`]) it is in `world.rs`.
+
+use crate::machine::{Machine, Shape};
+use crate::run::Stop;
+use crate::sched::{Called, TaskId};
+use rota_object::{Image, KernelTypes, LinkErrors, Object};
+use rota_topology::Topology;
+use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Why a run stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The time that was asked for has come.
+    Time,
+    /// The user half's task has had the CPU time that its step takes.
+    Half,
+    /// The scheduler has ended.
+    Exit,
+}
+
+/// The task that a user half is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Half {
+    task: TaskId,
+    go: EventId,
+}
+
+/// A scheduler's object, and a machine that it is put on.
+///
+/// ```text
+/// new ─► (Setup) ─► load ─► attach ─► add a workload ─► run_until, again and again
+/// ```
+pub struct Simulation {
+    pub(crate) object: Object,
+    pub(crate) types: KernelTypes,
+    pub(crate) topology: Topology,
+    pub(crate) shape: Shape,
+    pub(crate) image: Image,
+    /// Once it is loaded. Looking something up in a map can change the order in that map.
+    pub(crate) machine: Option<RefCell<Machine>>,
+    pub(crate) attached: bool,
+    half: Option<Half>,
+}
+
+impl Simulation {
+    /// Opens an object for a machine with a kernel. The shape's number of CPUs is that of the
+    /// topology.
+    ///
+    /// # Errors
+    /// [`LinkErrors`] has everything that the kernel lacks.
+    pub fn new(
+        object: &Object,
+        types: &KernelTypes,
+        topology: &Topology,
+        shape: &Shape,
+    ) -> Result<Self, LinkErrors> {
+        let image = object.link(types)?;
+        let cpus = topology.possible().last().map_or(0, |last| last.0 + 1);
+        Ok(Self {
+            object: object.clone(),
+            types: types.clone(),
+            topology: topology.clone(),
+            shape: Shape { cpus, ..shape.clone() },
+            image,
+            machine: None,
+            attached: false,
+            half: None,
+        })
+    }
+
+    /// The object, linked against the machine's kernel.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The machine's clock, in ns. It stands at the start as long as nothing is loaded.
+    pub fn now_ns(&self) -> u64 {
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().now_ns())
+    }
+
+    /// Adds a workload: its tasks are made, and wake up. Before loading there is nowhere to put
+    /// them, and nothing happens.
+    ///
+    /// # Errors
+    /// [`Stop`] if the scheduler did what it must not.
+    pub fn add(&mut self, workload: &Workload) -> Result<(), Stop> {
+        match &mut self.machine {
+            Some(machine) => machine.get_mut().add_work(workload.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the user half a task of the machine, each of whose steps takes so much CPU time.
+    ///
+    /// # Errors
+    /// [`Stop`] if the scheduler did what it must not.
+    pub fn add_half(&mut self, cost_ns: u64) -> Result<(), Stop> {
+        let Some(machine) = &mut self.machine else { return Ok(()) };
+        let machine = machine.get_mut();
+        let run = Step::Run(Span::Fixed(cost_ns));
+        let template = Template {
+            name: "rota".to_owned(),
+            group: 0,
+            nice: 0,
+            cpus: None,
+            program: Arc::new(
+                Program::default().repeated(None, [Step::Wait(EventId(0)), run, Step::Done]),
+            ),
+        };
+        let (task, go) = machine.add_watched(Workload {
+            groups: vec!["user half".to_owned()],
+            templates: vec![template],
+            starts: vec![TemplateId(0)],
+            events: 1,
+        })?;
+        self.half = Some(Half { task, go });
+        Ok(())
+    }
+
+    /// Wakes up the user half's task, so that [`Simulation::run_until`] will end with
+    /// [`Pause::Half`] when it has had its CPU time. Whether there is such a task.
+    ///
+    /// # Errors
+    /// [`Stop`] if the scheduler did what it must not.
+    pub fn wake_half(&mut self) -> Result<bool, Stop> {
+        let (Some(machine), Some(half)) = (&mut self.machine, self.half) else { return Ok(false) };
+        let machine = machine.get_mut();
+        machine.cpu = machine.sched.task(half.task).cpu;
+        machine.signal(half.go, 1)?;
+        Ok(true)
+    }
+
+    /// Lets time go on to a point, unless something comes in between.
+    ///
+    /// # Errors
+    /// [`Stop`] if the scheduler did what it must not.
+    pub fn run_until(&mut self, time_ns: u64) -> Result<Pause, Stop> {
+        let Some(machine) = &mut self.machine else { return Ok(Pause::Time) };
+        let machine = machine.get_mut();
+        machine.schedule_until(time_ns)?;
+        if machine.sched.exit.is_some() {
+            return Ok(Pause::Exit);
+        }
+        Ok(if std::mem::take(&mut machine.work.paused) { Pause::Half } else { Pause::Time })
+    }
+
+    /// The groups of all workloads, with the pieces of work that each has done.
+    pub fn work_done(&self) -> Vec<(String, u64)> {
+        let Some(machine) = &self.machine else { return Vec::new() };
+        let machine = machine.borrow();
+        machine.work_done().map(|(name, done)| (name.to_owned(), done)).collect()
+    }
+
+    /// Every callback by its name, with how often it was called.
+    pub fn callbacks(&self) -> Vec<(&'static str, Called)> {
+        let Some(machine) = &self.machine else { return Vec::new() };
+        machine.borrow().sched.called().collect()
+    }
+}

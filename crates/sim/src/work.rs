@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tasks at work: they execute the programs of a workload.
+
+use crate::machine::Machine;
+use crate::run::Stop;
+use crate::sched::{Class, Due, Orders, TaskId, sleeping};
+use rota_topology::{CpuId, CpuMask};
+use rota_workload::{EventId, Program, Random, STEPS_MAX, Step, TemplateId, Workload};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a task uses of the CPU after too many steps that take no time, in ns.
+const MOMENT_NS: u64 = 1_000;
+
+/// How far a task is in its program.
+#[derive(Debug)]
+struct Progress {
+    program: Arc<Program>,
+    group: u32,
+    random: Random,
+    /// The next step.
+    step: u32,
+    /// How often it has gone back, by the counters of its loops.
+    counters: Box<[u32]>,
+    /// The CPU time that it will have had when its present step ends, in ns.
+    until_ns: u64,
+    /// When its period began.
+    period_ns: u64,
+    /// Counts its sleeps, so that the end of an earlier one is known for what it is.
+    sleep: u64,
+}
+
+/// An event that tasks wait for.
+#[derive(Debug, Default)]
+struct Event {
+    /// Signals that nobody has waited for yet.
+    signals: u32,
+    waiting: VecDeque<TaskId>,
+}
+
+/// What tasks have to do.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    workload: Arc<Workload>,
+    progress: Vec<Option<Box<Progress>>>,
+    events: Vec<Event>,
+    /// Tasks made so far.
+    made: u64,
+    /// Pieces of work done, by group.
+    pub(crate) done: Vec<u64>,
+    /// The end of the scheduler makes the machine stand still.
+    pub(crate) stops_at_exit: bool,
+    /// When this task has done a piece of work, the machine stands still.
+    watched: Option<TaskId>,
+    /// It has, and the machine stands still.
+    pub(crate) paused: bool,
+}
+
+/// What a task does next.
+enum Next {
+    /// It uses the CPU for so long.
+    Run(u64),
+    /// It sleeps until then.
+    Sleep(u64),
+    /// It waits until somebody wakes it up.
+    Wait,
+    Yield,
+    Exit,
+}
+
+impl Work {
+    fn of(&mut self, task: TaskId) -> Option<&mut Progress> {
+        self.progress.get_mut(task.0 as usize)?.as_deref_mut()
+    }
+}
+
+impl Machine {
+    /// Adds a workload to what there is: makes its tasks, and wakes them up.
+    pub(crate) fn add_work(&mut self, workload: Workload) -> Result<(), Stop> {
+        let before = Arc::clone(&self.work.workload);
+        let first = before.starts.len();
+        let all = Arc::new(Workload::clone(&before).joined(workload));
+        self.work.events.resize_with(all.events as usize, Event::default);
+        self.work.done.resize(all.groups.len(), 0);
+        self.work.workload = Arc::clone(&all);
+        let made = all.starts.iter().skip(first).enumerate();
+        let made = made.map(|(i, template)| self.make_worker(*template, i as u32));
+        for task in made.collect::<Result<Vec<_>, _>>()? {
+            self.cpu = self.sched.task(task).cpu;
+            self.wake_up(task)?;
+        }
+        Ok(())
+    }
+
+    /// Adds one task, which is then watched, with the event that it waits for.
+    pub(crate) fn add_watched(&mut self, workload: Workload) -> Result<(TaskId, EventId), Stop> {
+        let task = TaskId(self.sched.tasks.len() as u32);
+        let event = EventId(self.work.workload.events);
+        self.work.watched = Some(task);
+        self.add_work(workload)?;
+        Ok((task, event))
+    }
+
+    /// Whether nothing is to happen for now.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.work.paused || self.work.stops_at_exit && self.sched.exit.is_some()
+    }
+
+    /// How long tasks have run on a CPU, in ns.
+    pub(crate) fn busy_ns(&self, cpu: u32) -> u64 {
+        let rq = &self.sched.rqs[cpu as usize];
+        let since = rq.current.map(|task| self.sched.tasks[task.0 as usize].charged_at_ns);
+        rq.busy_ns + since.map_or(0, |since| self.now_ns.saturating_sub(since))
+    }
+
+    /// Names of the groups, with the pieces of work that each has done.
+    pub(crate) fn work_done(&self) -> impl Iterator<Item = (&str, u64)> {
+        let names = self.work.workload.groups.iter().map(String::as_str);
+        names.zip(self.work.done.iter().copied())
+    }
+
+    /// Makes a task with a program, which sleeps on one of its CPUs, round and round.
+    fn make_worker(&mut self, template: TemplateId, turn: u32) -> Result<TaskId, Stop> {
+        let workload = Arc::clone(&self.work.workload);
+        let kind = &workload.templates[template.0 as usize];
+        let all = CpuMask::range(CpuId(0), CpuId(self.shape.cpus - 1));
+        let allowed = kind.cpus.clone().unwrap_or(all);
+        let online = &allowed & &self.sched.online;
+        let turn = turn as usize % online.count().max(1);
+        let cpu = online.iter().nth(turn).or_else(|| allowed.first());
+        let number = self.work.made;
+        self.work.made += 1;
+        let comm = format!("{}/{number}", kind.name);
+        let task = self.spawn(&comm, &allowed, Class::Ext)?;
+        if let Some(cpu) = cpu {
+            self.set_cpu(task, cpu.0);
+        }
+        if kind.nice != 0 {
+            self.set_nice(task, kind.nice)?;
+        }
+        let progress = Progress {
+            program: Arc::clone(&kind.program),
+            group: kind.group,
+            random: Random::stream(self.shape.seed, number),
+            step: 0,
+            counters: vec![0; kind.program.counters() as usize].into(),
+            until_ns: 0,
+            period_ns: self.now_ns,
+            sleep: 0,
+        };
+        let index = task.0 as usize;
+        if self.work.progress.len() <= index {
+            self.work.progress.resize_with(index + 1, || None);
+        }
+        self.work.progress[index] = Some(Box::new(progress));
+        self.sched.task(task).orders = Orders::Work;
+        Ok(task)
+    }
+
+    /// How long a task that runs still needs the CPU for its present step, in ns.
+    pub(crate) fn work_left(&mut self, task: TaskId) -> u64 {
+        let cpu = self.sched.task(task).cpu;
+        let spent = std::mem::take(&mut self.sched.rq(cpu).spent_ns);
+        let ran = self.sched.task(task).ran_ns;
+        let Some(progress) = self.work.of(task) else { return 0 };
+        progress.until_ns = progress.until_ns.max(ran) + spent;
+        progress.until_ns - ran
+    }
+
+    /// A task that runs may have come to the end of its present step.
+    pub(crate) fn work_on(&mut self, task: TaskId) -> Result<(), Stop> {
+        let cpu = self.sched.task(task).cpu;
+        self.charge(cpu);
+        let left = self.work_left(task);
+        if left > 0 {
+            self.run_for(task, left);
+            return Ok(());
+        }
+        match self.next_step(task)? {
+            Next::Run(ns) => {
+                if let Some(progress) = self.work.of(task) {
+                    progress.until_ns += ns;
+                }
+                // What the steps before have cost.
+                let left = self.work_left(task);
+                self.run_for(task, left);
+                Ok(())
+            }
+            Next::Sleep(until_ns) => {
+                if let Some(progress) = self.work.of(task) {
+                    progress.sleep += 1;
+                    let due = Due::Wake(task, progress.sleep);
+                    self.sched.agenda.add(until_ns, due);
+                }
+                self.schedule(cpu, Some(sleeping()))
+            }
+            Next::Wait => self.schedule(cpu, Some(sleeping())),
+            Next::Yield => {
+                self.run_for(task, 0);
+                self.yield_task(cpu, task)
+            }
+            Next::Exit => {
+                self.work.progress[task.0 as usize] = None;
+                self.exit_task(cpu, task)
+            }
+        }
+    }
+
+    /// Sees to it that a task that runs is looked at when it has run for so long.
+    fn run_for(&mut self, task: TaskId, ns: u64) {
+        let run = self.sched.task(task).run;
+        self.sched.agenda.add(self.now_ns.saturating_add(ns), Due::Ran(task, run));
+    }
+
+    /// A task that sleeps has slept for long enough.
+    pub(crate) fn sleep_over(&mut self, task: TaskId, sleep: u64) -> Result<(), Stop> {
+        if self.work.of(task).is_none_or(|progress| progress.sleep != sleep) {
+            return Ok(());
+        }
+        // The timer is where the task went to sleep.
+        self.cpu = self.sched.task(task).cpu;
+        self.wake_up(task)
+    }
+
+    /// Executes steps until one takes time.
+    fn next_step(&mut self, task: TaskId) -> Result<Next, Stop> {
+        let cpu = self.sched.task(task).cpu;
+        let now = self.now_ns;
+        for _ in 0..STEPS_MAX {
+            let Some(progress) = self.work.of(task) else { return Ok(Next::Exit) };
+            let step = progress.program.steps().get(progress.step as usize).copied();
+            progress.step += 1;
+            match step {
+                None => return Ok(Next::Exit),
+                Some(Step::Run(span)) => return Ok(Next::Run(span.draw(&mut progress.random))),
+                Some(Step::Sleep(span)) => {
+                    return Ok(Next::Sleep(now.saturating_add(span.draw(&mut progress.random))));
+                }
+                Some(Step::Period(period)) => {
+                    progress.period_ns = progress.period_ns.saturating_add(period).max(now);
+                    if progress.period_ns > now {
+                        return Ok(Next::Sleep(progress.period_ns));
+                    }
+                }
+                Some(Step::Wait(event)) => {
+                    if self.wait_for(task, event) {
+                        return Ok(Next::Wait);
+                    }
+                }
+                Some(Step::Signal(event, times)) => self.signal(event, times)?,
+                Some(Step::Fork(template)) => {
+                    let child = self.make_worker(template, 0)?;
+                    if self.sched.task(child).allowed.contains(CpuId(cpu)) {
+                        self.set_cpu(child, cpu);
+                    }
+                    self.wake_up(child)?;
+                }
+                Some(Step::Yield) => return Ok(Next::Yield),
+                Some(Step::Done) => {
+                    let group = progress.group as usize;
+                    self.work.done[group] += 1;
+                    self.work.paused |= self.work.watched == Some(task);
+                }
+                Some(Step::Repeat { to, times, counter }) => progress.repeat(to, times, counter),
+            }
+            // Who woke others up may have been told to make room; then goes on when it runs again.
+            self.cpu = cpu;
+        }
+        Ok(Next::Run(MOMENT_NS))
+    }
+
+    /// Takes a signal of an event, or joins those who wait; whether it waits.
+    fn wait_for(&mut self, task: TaskId, event: EventId) -> bool {
+        let event = &mut self.work.events[event.0 as usize];
+        if event.signals > 0 {
+            event.signals -= 1;
+            return false;
+        }
+        event.waiting.push_back(task);
+        true
+    }
+
+    /// Signals an event, from the CPU that executes.
+    pub(crate) fn signal(&mut self, event: EventId, times: u32) -> Result<(), Stop> {
+        let here = self.cpu;
+        for _ in 0..times {
+            let event = &mut self.work.events[event.0 as usize];
+            match event.waiting.pop_front() {
+                None => event.signals = event.signals.saturating_add(1),
+                Some(task) => {
+                    self.wake_up(task)?;
+                    self.cpu = here;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn repeat(&mut self, to: u32, times: Option<u32>, counter: u32) {
+        let Some(times) = times else {
+            self.step = to;
+            return;
+        };
+        let Some(count) = self.counters.get_mut(counter as usize) else { return };
+        *count += 1;
+        if *count < times {
+            self.step = to;
+        } else {
+            *count = 0;
+        }
+    }
+}

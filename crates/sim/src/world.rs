@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A simulation as the world of a user half.
+
+use crate::machine::Machine;
+use crate::simulation::Simulation;
+use rota_object::{CpuTime, Engine, EngineError, ExitInfo, Global, MapDef, Refusal, Setup, World};
+use rota_topology::Topology;
+use std::cell::{RefCell, RefMut};
+
+impl Simulation {
+    fn global(&self, name: &str) -> Result<&Global, EngineError> {
+        self.object.global(name).ok_or_else(|| missing("global", name))
+    }
+
+    /// The data section of a global variable, as it is before loading.
+    fn section(&mut self, global: &Global) -> Result<&mut MapDef, EngineError> {
+        let section = self.image.maps.iter_mut().find(|m| m.data && m.name == global.section);
+        section.ok_or_else(|| missing("section", &global.section))
+    }
+
+    /// The machine, which is there once the object is loaded.
+    fn loaded(&self, name: &str) -> Result<RefMut<'_, Machine>, EngineError> {
+        let early = || phase(name, "it can be used only once the object is loaded");
+        Ok(self.machine.as_ref().ok_or_else(early)?.borrow_mut())
+    }
+
+    fn not_loaded(&self, name: &str, late: &'static str) -> Result<(), EngineError> {
+        if self.machine.is_none() { Ok(()) } else { Err(phase(name, late)) }
+    }
+}
+
+impl Setup for Simulation {
+    fn write_global(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        let global = self.global(name)?.clone();
+        if bytes.len() as u64 != global.size {
+            return Err(size(name, bytes.len(), global.size as usize));
+        }
+        if self.machine.is_some() {
+            if global.read_only {
+                return Err(phase(name, "it is read-only data, which is fixed once loaded"));
+            }
+            return self.loaded(name)?.data_write(&global.section, global.offset, bytes);
+        }
+        let at = global.offset as usize;
+        let initial = &mut self.section(&global)?.initial;
+        // A section of zeros is kept without them.
+        if initial.len() < at + bytes.len() {
+            initial.resize(at + bytes.len(), 0);
+        }
+        initial[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_global(&self, name: &str) -> Result<Vec<u8>, EngineError> {
+        let global = self.global(name)?;
+        let mut bytes = vec![0; global.size as usize];
+        if self.machine.is_some() {
+            self.loaded(name)?.data_read(&global.section, global.offset, &mut bytes)?;
+            return Ok(bytes);
+        }
+        let section = self.image.maps.iter().find(|m| m.data && m.name == global.section);
+        let initial = &section.ok_or_else(|| missing("section", &global.section))?.initial;
+        let held = initial.get(global.offset as usize..).unwrap_or_default();
+        bytes.iter_mut().zip(held).for_each(|(byte, held)| *byte = *held);
+        Ok(bytes)
+    }
+
+    fn set_ops_member(&mut self, member: &str, value: u64) -> Result<(), EngineError> {
+        self.not_loaded(member, "it can be set only before the object is loaded")?;
+        let field = crate::layout::ops_member(&self.types, member);
+        let field = field.map_err(|_| missing("member", member))?;
+        let tables = &mut self.image.tables;
+        let table = tables.iter_mut().find(|table| table.kernel_type == "sched_ext_ops");
+        let bytes = &mut table.ok_or_else(|| missing("scheduler", member))?.bytes;
+        let number = value.to_le_bytes();
+        let (at, len) = (field.offset as usize, field.size as usize);
+        let (Some(kept), Some(place)) = (number.get(..len), bytes.get_mut(at..at + len)) else {
+            return Err(missing("number", member));
+        };
+        if number[len..].iter().any(|byte| *byte != 0) {
+            return Err(size(member, number.len(), len));
+        }
+        place.copy_from_slice(kept);
+        Ok(())
+    }
+
+    fn resize_map(&mut self, map: &str, entries: u32) -> Result<(), EngineError> {
+        self.not_loaded(map, "its size can be set only before the object is loaded")?;
+        let found = self.image.maps.iter_mut().find(|m| m.name == map);
+        found.ok_or_else(|| missing("map", map))?.max_entries = entries;
+        Ok(())
+    }
+
+    fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    fn hotplug_generation(&self) -> u64 {
+        0
+    }
+}
+
+impl Engine for Simulation {
+    fn load(&mut self) -> Result<(), EngineError> {
+        self.not_loaded("the object", "it was loaded before")?;
+        let machine = Machine::load(self.shape.clone(), &self.image, &self.types);
+        let machine = machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
+        self.machine = Some(RefCell::new(machine));
+        Ok(())
+    }
+
+    fn attach_program(&mut self, name: &str) -> Result<(), EngineError> {
+        Err(EngineError::System {
+            what: format!("attaching {name}"),
+            error: "only callbacks of schedulers and syscall programs are simulated".to_owned(),
+        })
+    }
+
+    fn attach(&mut self) -> Result<(), EngineError> {
+        let early = || phase("the scheduler", "it can be attached only once the object is loaded");
+        let machine = self.machine.as_mut().ok_or_else(early)?.get_mut();
+        let attached = machine.attach(&self.image, &self.types, &self.topology);
+        if let Some(info) = machine.sched.exit.clone() {
+            return Err(EngineError::Refused(Refusal::Exit(Box::new(info))));
+        }
+        attached.map_err(|stop| EngineError::Refused(Refusal::Other(stop.to_string())))?;
+        machine.work.stops_at_exit = true;
+        self.attached = true;
+        Ok(())
+    }
+
+    fn detach(&mut self) -> Result<(), EngineError> {
+        self.attached = false;
+        Ok(())
+    }
+
+    fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError> {
+        Ok(self.loaded("the exit information")?.sched.exit.clone())
+    }
+
+    fn run_program(&mut self, name: &str, context: &mut [u8]) -> Result<i32, EngineError> {
+        self.loaded(name)?.run_program(name, context)
+    }
+
+    fn map_lookup(&self, map: &str, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.loaded(map)?.map_lookup(map, key)
+    }
+
+    fn map_lookup_percpu(
+        &self,
+        map: &str,
+        key: &[u8],
+    ) -> Result<Option<Vec<Vec<u8>>>, EngineError> {
+        self.loaded(map)?.map_lookup_percpu(map, key)
+    }
+
+    fn map_update(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.loaded(map)?.map_update(map, key, value)
+    }
+
+    fn map_delete(&mut self, map: &str, key: &[u8]) -> Result<bool, EngineError> {
+        self.loaded(map)?.map_delete(map, key)
+    }
+
+    fn map_next_key(
+        &self,
+        map: &str,
+        after: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        self.loaded(map)?.map_next_key(map, after)
+    }
+
+    fn arena_read(&self, map: &str, offset: u64, into: &mut [u8]) -> Result<(), EngineError> {
+        self.loaded(map)?.arena_read(map, offset, into)
+    }
+
+    fn arena_write(&mut self, map: &str, offset: u64, bytes: &[u8]) -> Result<(), EngineError> {
+        self.loaded(map)?.arena_write(map, offset, bytes)
+    }
+
+    fn ring_drain(&mut self, map: &str, each: &mut dyn FnMut(&[u8])) -> Result<u64, EngineError> {
+        self.loaded(map)?.ring_drain(map, each)
+    }
+
+    fn ring_push(&mut self, map: &str, record: &[u8]) -> Result<(), EngineError> {
+        self.loaded(map)?.ring_push(map, record)
+    }
+}
+
+impl World for Simulation {
+    fn cpu_times(&self) -> Result<Vec<CpuTime>, EngineError> {
+        let machine = self.loaded("the CPUs' times")?;
+        let times = machine.sched.online.iter().map(|cpu| {
+            let busy_ns = machine.busy_ns(cpu.0);
+            CpuTime { cpu: cpu.0, busy_ns, idle_ns: machine.now_ns().saturating_sub(busy_ns) }
+        });
+        Ok(times.collect())
+    }
+
+    fn changed_settings(&mut self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+fn missing(what: &'static str, name: &str) -> EngineError {
+    EngineError::Missing { what, name: name.to_owned() }
+}
+
+fn size(name: &str, given: usize, expected: usize) -> EngineError {
+    EngineError::Size { name: name.to_owned(), given, expected }
+}
+
+fn phase(name: &str, problem: &'static str) -> EngineError {
+    EngineError::Phase { name: name.to_owned(), problem }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Workloads under a scheduler: tasks get the CPU time that their programs say, when they say.
+
+use rota_bytecode::Mode;
+use rota_object::{Engine, KernelTypes, Object, World};
+use rota_sim::{Costs, Pause, Shape, Simulation};
+use rota_topology::Spec;
+use rota_workload::Workload;
+
+/// A machine on which `simple` schedules a workload, after so many ns.
+fn run(machine: &str, workload: &str, shape: &Shape, time_ns: u64) -> Simulation {
+    let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
+    let types = KernelTypes::builtin("7.3").unwrap();
+    let topology = machine.parse::<Spec>().unwrap().topology();
+    let mut world = Simulation::new(&object, &types, &topology, shape).unwrap();
+    world.load().unwrap();
+    world.attach().unwrap();
+    let cpus = topology.possible().count() as u32;
+    world.add(&Workload::parse(workload, cpus).unwrap()).unwrap();
+    assert_eq!(world.run_until(time_ns).unwrap(), Pause::Time);
+    world
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+fn free() -> Shape {
+    Shape { costs: Costs::NONE, ..Shape::default() }
+}
+
+fn done(world: &Simulation) -> Vec<u64> {
+    world.work_done().into_iter().map(|(_, done)| done).collect()
+}
+
+fn busy_ns(world: &Simulation) -> u64 {
+    world.cpu_times().unwrap().iter().map(|cpu| cpu.busy_ns).sum()
+}
+
+#[test]
+fn periodic_tasks_run_once_a_period() {
+    let world = run("4c", "periodic:tasks=8,period=10ms,run=1ms", &free(), 10 * SECOND);
+    let done = done(&world)[0];
+    // The first period begins anywhere in it.
+    assert!((8 * 999..=8 * 1000).contains(&done), "{done}");
+    let busy = busy_ns(&world);
+    assert!(busy.abs_diff(done * 1_000_000) < 8_000_000, "{busy}");
+}
+
+#[test]
+fn a_task_that_always_runs_leaves_no_cpu_idle() {
+    let world = run("4c", "cpu:tasks=6,run=10ms", &free(), 6 * SECOND);
+    assert_eq!(busy_ns(&world), 4 * (6 * SECOND - 1));
+    let done = done(&world)[0];
+    assert!((2394..=2400).contains(&done), "{done}");
+}
+
+#[test]
+fn pairs_alternate() {
+    let world = run("2c", "pingpong:pairs=1,run=1ms", &free(), SECOND);
+    // Each of the two runs for 1 ms of every round.
+    assert_eq!(done(&world), [499]);
+}
+
+#[test]
+fn storms_end_and_bursts_wake_everybody() {
+    let text = "forkstorm:children=20,every=50ms,run=1ms+burst:tasks=16,every=20ms,run=500us";
+    let world = run("4c", text, &free(), SECOND);
+    let [children, woken] = done(&world)[..] else { panic!() };
+    assert!((380..=400).contains(&children), "{children}");
+    assert!((16 * 48..=16 * 50).contains(&woken), "{woken}");
+}
+
+#[test]
+fn what_things_cost_is_time_that_no_work_is_done_in() {
+    let costs = Costs { switch_ns: 100_000, ..Costs::NONE };
+    let shape = Shape { costs, ..Shape::default() };
+    let world = run("1c", "pingpong:pairs=1,run=900us", &shape, SECOND);
+    assert_eq!(done(&world), [499], "a round takes two switches and two runs: 2 ms");
+}
+
+#[test]
+fn both_engines_do_the_same() {
+    let text = "periodic+forkstorm+pingpong:pairs=3";
+    let all = [Mode::Jit, Mode::Interpreter].map(|mode| {
+        let world = run("2l:2c", text, &Shape { mode, costs: Costs::SERVER, ..free() }, SECOND / 5);
+        (done(&world), world.callbacks(), world.cpu_times().unwrap())
+    });
+    assert_eq!(all[0], all[1]);
+    let other = run("2l:2c", text, &Shape { seed: 1, costs: Costs::SERVER, ..free() }, SECOND / 5);
+    assert_ne!(all[0].1, other.callbacks(), "another seed is another run");
+}
+
+#[test]
+fn a_user_half_takes_its_time() {
+    let mut world = run("1c", "cpu:tasks=1", &free(), SECOND / 10);
+    world.add_half(500_000).unwrap();
+    assert!(world.wake_half().unwrap());
+    let before = world.now_ns();
+    assert_eq!(world.run_until(SECOND).unwrap(), Pause::Half);
+    // It has to wait for its turn, and then for its own time.
+    let took = world.now_ns() - before;
+    assert!((500_000..60_000_000).contains(&took), "{took}");
+    assert_eq!(world.run_until(SECOND).unwrap(), Pause::Time);
+}
