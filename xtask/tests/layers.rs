@@ -27,7 +27,11 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
         &["rota-object", "rota-programs", "rota-topology", "rota-balance", "rota-events"],
     ),
     ("rota-kernel", 3, &["rota-object", "rota-topology", "rota-events"]),
-    ("rota-sim", 3, &["rota-object", "rota-bytecode", "rota-topology", "rota-workload"]),
+    (
+        "rota-sim",
+        3,
+        &["rota-object", "rota-bytecode", "rota-topology", "rota-events", "rota-workload"],
+    ),
     (
         "rota-inspect",
         4,

@@ -9,6 +9,7 @@ use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
 use crate::objects::Owned;
 use crate::pool::Pool;
+use crate::recorder::Recorder;
 use crate::references::References;
 use crate::sched::Sched;
 use crate::tasks::Tasks;
@@ -112,6 +113,8 @@ pub struct Machine {
     pub(crate) work: Work,
     /// Instructions executed since somebody last counted.
     pub(crate) insns: u64,
+    /// What is recorded, if anything is.
+    pub(crate) recorder: Option<Box<Recorder>>,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
     /// The last lines that programs have printed.
@@ -194,6 +197,7 @@ impl Machine {
             sched: Sched::none(shape.cpus, types),
             work: Work::default(),
             insns: 0,
+            recorder: None,
             pool: Pool::default(),
             structures: image.structures.clone(),
             containers: Containers::default(),

@@ -3,11 +3,13 @@
 
 use crate::layout::ops_member;
 use crate::machine::{LoadError, Machine, Shape};
+use crate::recorder::machine_facts;
 use crate::run::Stop;
 use crate::sched::{AttachStop, Class, Orders, TaskId};
 use rota_bytecode::Mode;
+use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{EngineError, ExitInfo, Image, KernelTypes, LinkErrors, Object};
-use rota_topology::{Spec, SpecError};
+use rota_topology::{Spec, SpecError, Topology};
 use rota_workload::{Command, Order, Record, Scenario, Witnessed};
 
 /// Time between steps, in ns, and between the commands of a step.
@@ -43,6 +45,17 @@ pub enum ScenarioStop {
     Exit(Box<ExitInfo>),
 }
 
+/// What was recorded of a run.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// The machine.
+    pub machine: MachineFacts,
+    /// What the numbers in the events stand for.
+    pub tables: Tables,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
 /// Runs a scenario under a test scheduler, as a kernel would; what the scheduler saw.
 ///
 /// # Errors
@@ -53,13 +66,50 @@ pub fn run_scenario(
     scenario: &Scenario,
     mode: Mode,
 ) -> Result<Witnessed, ScenarioStop> {
+    let (mut machine, image, topology) = machine(object, types, scenario, mode)?;
+    machine.attach(&image, types, &topology)?;
+    drive(&mut machine, scenario)
+}
+
+/// The same, and records what happens, also if it comes to no end.
+///
+/// # Errors
+/// As above.
+pub fn record_scenario(
+    object: &Object,
+    types: &KernelTypes,
+    scenario: &Scenario,
+    mode: Mode,
+    recording: &mut Recording,
+) -> Result<Witnessed, ScenarioStop> {
+    let (mut machine, image, topology) = machine(object, types, scenario, mode)?;
+    machine.start_recording();
+    let attached = machine.attach(&image, types, &topology).map_err(ScenarioStop::from);
+    let seen = attached.and_then(|()| drive(&mut machine, scenario));
+    recording.machine = machine_facts(types, &topology);
+    recording.tables = machine.tables().cloned().unwrap_or_default();
+    recording.events = machine.take_events();
+    seen
+}
+
+/// The scenario's machine with the object on it.
+fn machine(
+    object: &Object,
+    types: &KernelTypes,
+    scenario: &Scenario,
+    mode: Mode,
+) -> Result<(Machine, Image, Topology), ScenarioStop> {
     let topology = scenario.machine.parse::<Spec>()?.topology();
     let mut image = object.link(types)?;
     set(&mut image, object, types, scenario)?;
     let cpus = topology.possible().count() as u32;
     let shape = Shape { cpus, mode, ..Shape::default() };
-    let mut machine = Machine::load(shape, &image, types)?;
-    machine.attach(&image, types, &topology)?;
+    let machine = Machine::load(shape, &image, types)?;
+    Ok((machine, image, topology))
+}
+
+/// Makes the scenario's tasks and carries out its steps.
+fn drive(machine: &mut Machine, scenario: &Scenario) -> Result<Witnessed, ScenarioStop> {
     let mut tasks = Vec::new();
     let mut seen = Witnessed::default();
     for task in &scenario.tasks {
@@ -75,7 +125,7 @@ pub fn run_scenario(
     machine.ring_drain("records", &mut |_| {})?;
     for step in &scenario.steps {
         for command in step {
-            obey(&mut machine, &tasks, command)?;
+            obey(machine, &tasks, command)?;
             machine.schedule_until(machine.now_ns() + COMMAND_NS)?;
         }
         machine.schedule_until(machine.now_ns() + REST_NS)?;

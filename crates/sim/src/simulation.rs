@@ -6,6 +6,7 @@
 use crate::machine::{Machine, Shape};
 use crate::run::Stop;
 use crate::sched::{Called, TaskId};
+use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{Image, KernelTypes, LinkErrors, Object};
 use rota_topology::Topology;
 use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
@@ -147,6 +148,30 @@ impl Simulation {
             return Ok(Pause::Exit);
         }
         Ok(if std::mem::take(&mut machine.work.paused) { Pause::Half } else { Pause::Time })
+    }
+
+    /// Records events from now on, for [`Simulation::take_events`]. Before loading there is nothing
+    /// to record.
+    pub fn start_recording(&mut self) {
+        if let Some(machine) = &mut self.machine {
+            machine.get_mut().start_recording();
+        }
+    }
+
+    /// The events since the last call, or since the recording started. Take them often: all are
+    /// kept until then.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.machine.as_mut().map(|machine| machine.get_mut().take_events()).unwrap_or_default()
+    }
+
+    /// What the numbers in the events stand for; `None` if nothing is recorded.
+    pub fn tables(&mut self) -> Option<&Tables> {
+        self.machine.as_mut()?.get_mut().tables()
+    }
+
+    /// What a recording says of the machine.
+    pub fn machine_facts(&self) -> MachineFacts {
+        crate::recorder::machine_facts(&self.types, &self.topology)
     }
 
     /// The groups of all workloads, with the pieces of work that each has done.

@@ -132,6 +132,10 @@ impl Machine {
         self.work.made += 1;
         let comm = format!("{}/{number}", kind.name);
         let task = self.spawn(&comm, &allowed, Class::Ext)?;
+        self.record_group(
+            task,
+            workload.groups.get(kind.group as usize).map_or("", String::as_str),
+        );
         if let Some(cpu) = cpu {
             self.set_cpu(task, cpu.0);
         }

@@ -38,7 +38,9 @@ impl Machine {
     ) -> Result<(), AttachStop> {
         self.sched.idle = Idle::new(topology, self.shape.cpus);
         let table = image.tables.iter().find(|table| table.kernel_type == "sched_ext_ops");
-        self.sched.ops = Ops::new(table.ok_or(AttachError::NoTable)?, types)?;
+        let table = table.ok_or(AttachError::NoTable)?;
+        self.sched.ops = Ops::new(table, types)?;
+        self.record_attach(table, types);
         for cpu in 0..self.shape.cpus {
             self.refresh_idle(cpu, true);
         }

@@ -5,6 +5,7 @@ use super::ext::flags;
 use super::{Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
 use crate::machine::Machine;
 use crate::run::Stop;
+use rota_events::{TaskRef, What};
 use rota_topology::{CpuId, CpuMask};
 
 /// Weights by nice value, from -20 on: each is about 1.25 of the next (kernel:
@@ -49,6 +50,7 @@ impl Machine {
     /// Changes a task's nice value.
     pub(crate) fn set_nice(&mut self, task: TaskId, nice: i32) -> Result<(), Stop> {
         let weight = weight(nice);
+        self.record(Some(task), What::Weight { nice, weight: weight as u32 });
         let change = |machine: &mut Self| {
             machine.show_weight(task, weight);
             machine.task_op(Op::SetWeight, task, weight)
@@ -58,6 +60,7 @@ impl Machine {
 
     /// Changes the CPUs that a task may run on, and takes it off one that it may not.
     pub(crate) fn set_allowed(&mut self, task: TaskId, cpus: &CpuMask) -> Result<(), Stop> {
+        self.record(Some(task), crate::recorder::affinity(cpus));
         let change = |machine: &mut Self| {
             machine.sched.task(task).allowed = cpus.clone();
             let mask = machine.show_allowed(task);
@@ -81,6 +84,8 @@ impl Machine {
     /// A task of a higher class takes a CPU for a moment: what runs there is put aside.
     pub(super) fn interrupt(&mut self, cpu: u32) -> Result<(), Stop> {
         let Some(task) = self.sched.rq(cpu).current.take() else { return Ok(()) };
+        let from = self.recorded(Some(task));
+        self.record(None, What::Switch { from, runnable: true });
         let now = self.now_ns;
         let state = self.sched.task(task);
         let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
@@ -111,6 +116,7 @@ impl Machine {
     /// A running task gives way.
     pub(crate) fn yield_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         self.charge(cpu);
+        self.record(Some(task), What::Yield { to: TaskRef::NONE });
         let address = self.sched.task(task).address;
         if self.sched.ops.has(Op::Yield) {
             self.op(Op::Yield, &[address, 0])?;

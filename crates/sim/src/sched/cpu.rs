@@ -7,6 +7,7 @@ use super::task::Class;
 use super::{Due, Insert, Op, Orders, QueueId, SLICE_DEFAULT_NS, TICK_NS, TaskId};
 use crate::machine::Machine;
 use crate::run::Stop;
+use rota_events::{CpuNumber, What};
 use rota_topology::CpuId;
 
 /// How long a task that does nothing much runs, in ns.
@@ -145,9 +146,14 @@ impl Machine {
         if state.queued {
             return Ok(());
         }
+        let waker = self.running_here();
+        let waker = self.recorded(waker);
+        self.record(Some(task), What::Waking { waker });
+        let state = self.sched.task(task);
         if state.class == Class::Realtime {
             let cpu = state.cpu;
             state.queued = true;
+            self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
             self.sched.rq(cpu).realtime.push_back(task);
             if self.sched.rq(cpu).current.is_none_or(|current| self.is_ext(current)) {
                 self.resched(cpu);
@@ -160,6 +166,8 @@ impl Machine {
         if self.sched.task(task).allowed.count() > 1 {
             flags |= self.sched.version.selected;
             cpu = self.select_cpu(task, previous)?;
+            let (chosen, previous) = (CpuNumber(cpu), CpuNumber(previous));
+            self.record(Some(task), What::SelectCpu { chosen, previous, flags: WAKE });
         }
         let allowed = self.sched.task(task).allowed.contains(CpuId(cpu));
         if !allowed || !self.sched.rq(cpu).online {
@@ -170,10 +178,16 @@ impl Machine {
             self.set_cpu(task, cpu);
         }
         self.enqueue_task(cpu, task, flags, false)?;
+        self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
         if self.sched.rq(cpu).current.is_none() {
             self.resched(cpu);
         }
         self.run_deferred(cpu)
+    }
+
+    /// The task that runs on the CPU that executes.
+    fn running_here(&self) -> Option<TaskId> {
+        self.sched.rqs[self.cpu as usize].current
     }
 
     /// The CPU that a task was on if it may still run there, else the first that it may.
@@ -232,6 +246,9 @@ impl Machine {
         self.put_aside(cpu, previous, next)?;
         // Until the switch itself, what ran is what runs, also for `running`.
         self.announce(cpu, next)?;
+        let from = self.recorded(previous);
+        let runnable = previous.is_some_and(|task| self.sched.task(task).queued);
+        self.record(next, What::Switch { from, runnable });
         self.sched.rq(cpu).current = next;
         self.start(cpu, next);
         self.run_deferred(cpu)

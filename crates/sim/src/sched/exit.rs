@@ -19,6 +19,7 @@ impl Machine {
             BPF_ERROR => "scx_bpf_error",
             _ => "runnable task stall",
         };
+        self.record_detach(kind, code, &msg);
         let cpu = Some(self.cpu);
         let (reason, dump) = (reason.to_owned(), String::new());
         self.sched.exit.get_or_insert(ExitInfo { kind, code, cpu, reason, msg, dump });

@@ -6,7 +6,9 @@ use super::queue::{BUILTIN, GLOBAL, LOCAL, LOCAL_ON};
 use super::task::Owner;
 use super::{Direct, Due, Insert, Op, QueueId, SLICE_DEFAULT_NS, SLICE_INFINITE, TaskId};
 use crate::machine::Machine;
+use crate::recorder::dsq;
 use crate::run::Stop;
+use rota_events::What;
 
 /// Flags of the core's own, the same in every supported kernel (kernel: `kernel/sched/sched.h`).
 pub(crate) mod flags {
@@ -221,6 +223,8 @@ impl Machine {
         let mixed = !found.tasks.is_empty() && found.by_vtime != vtime.is_some();
         let kind = if found.by_vtime { "PRIQ" } else { "FIFO" };
         let place = found.add(task, vtime, at_head);
+        let depth = found.tasks.len() as u32;
+        self.record(Some(task), What::Insert { dsq: dsq(queue), depth, vtime, at_head });
         if mixed && let QueueId::User(id) = queue {
             self.error(format!("DSQ ID {id:#018x} already had {kind}-enqueued tasks"));
         }
@@ -309,10 +313,12 @@ impl Machine {
 
     /// Takes a task out of the queue that it is in.
     pub(crate) fn unlink(&mut self, task: TaskId) {
-        if let Some((queue, place)) = self.sched.task(task).queue.take()
-            && let Some(queue) = self.sched.queues.get(queue)
+        if let Some((id, place)) = self.sched.task(task).queue.take()
+            && let Some(queue) = self.sched.queues.get(id)
         {
             queue.tasks.remove(&place);
+            let depth = queue.tasks.len() as u32;
+            self.record(Some(task), What::Remove { dsq: dsq(id), depth });
         }
     }
 
@@ -342,6 +348,7 @@ impl Machine {
             return Ok(false);
         };
         self.unlink(task);
+        self.record(Some(task), What::MoveToLocal { from: dsq(queue) });
         if is_here {
             let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
             self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
@@ -397,6 +404,7 @@ impl Machine {
             let address = previous.map_or(0, |task| self.sched.task(task).address);
             for round in 0..DISPATCH_LOOPS {
                 self.sched.rq(cpu).moved = 0;
+                self.record(previous, What::Dispatch);
                 self.op(Op::Dispatch, &[u64::from(cpu), address])?;
                 self.flush(cpu)?;
                 if goes_on(self) {

@@ -4,12 +4,14 @@
 use super::{Op, TaskId};
 use crate::machine::Machine;
 use crate::run::Stop;
+use rota_events::What;
 use rota_topology::CpuId;
 
 impl Machine {
     /// A CPU goes, or comes.
     pub(crate) fn set_online(&mut self, cpu: u32, online: bool) -> Result<(), Stop> {
         self.cpu = cpu;
+        self.record(None, What::Hotplug { online });
         if online {
             self.sched.online.insert(CpuId(cpu));
             self.sched.rq(cpu).online = true;

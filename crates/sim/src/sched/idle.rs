@@ -4,6 +4,7 @@
 use super::Op;
 use crate::machine::Machine;
 use crate::run::Stop;
+use rota_events::What;
 use rota_topology::{CpuId, CpuMask, Topology};
 
 /// Only a core of which every CPU is idle (kernel: `SCX_PICK_IDLE_CORE`).
@@ -168,6 +169,7 @@ impl Machine {
     /// A CPU has become idle, or busy.
     pub(crate) fn update_idle(&mut self, cpu: u32, idle: bool) -> Result<(), Stop> {
         self.refresh_idle(cpu, idle);
+        self.record(None, if idle { What::Idle } else { What::Busy });
         self.op(Op::UpdateIdle, &[u64::from(cpu), u64::from(idle)]).map(drop)
     }
 

@@ -7,6 +7,7 @@ use super::{Op, Orders, SLICE_DEFAULT_NS, TaskId, TaskState};
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::tasks::NewTask;
+use rota_events::What;
 use rota_topology::CpuMask;
 
 impl Machine {
@@ -40,6 +41,7 @@ impl Machine {
             orders: Orders::Sleep,
             run: 0,
         });
+        self.record_new(id, None);
         self.set_cpu(id, cpu);
         self.show_allowed(id);
         self.show_weight(id, super::change::weight(0));
@@ -58,6 +60,7 @@ impl Machine {
         self.change(task, |_| Ok(()), flags::MOVE)?;
         let dead = self.sched.version.dead;
         self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK | dead))?;
+        self.record(Some(task), What::Exit);
         self.task_op(Op::Disable, task, 0)?;
         self.task_op(Op::ExitTask, task, 0)
     }

@@ -29,7 +29,7 @@ pub use attach::AttachStop;
 pub use ops::{AttachError, Called};
 
 pub(crate) use exit::{BPF, BPF_ERROR};
-pub(crate) use ext::sleeping;
+pub(crate) use ext::{flags, sleeping};
 pub(crate) use idle::select_cpu_default;
 pub(crate) use ops::{OPS, Op, Ops};
 pub(crate) use queue::{QueueId, Queues};

@@ -161,6 +161,7 @@ impl Machine {
 
     /// Calls a callback about a task.
     pub(crate) fn task_op(&mut self, op: Op, task: TaskId, arg: u64) -> Result<(), Stop> {
+        self.record_op(op, task, arg);
         let address = self.sched.task(task).address;
         self.op(op, &[address, arg]).map(drop)
     }

@@ -4,6 +4,7 @@
 use super::QueueId;
 use crate::layout::Field;
 use crate::machine::Machine;
+use rota_events::{CpuNumber, What};
 use rota_topology::CpuMask;
 
 /// A task that wants to run (kernel: `SCX_TASK_QUEUED`).
@@ -102,7 +103,11 @@ impl Machine {
 
     /// Notes the CPU that a task is on.
     pub(crate) fn set_cpu(&mut self, task: TaskId, cpu: u32) {
-        self.sched.task(task).cpu = cpu;
+        let from = std::mem::replace(&mut self.sched.task(task).cpu, cpu);
+        if from != cpu {
+            let (from, to) = (CpuNumber(from), CpuNumber(cpu));
+            self.record(Some(task), What::Migrate { from, to });
+        }
         self.show(task, self.layout.task.cpu, u64::from(cpu));
     }
 

@@ -6,6 +6,7 @@ use crate::kernel::{Answer, value};
 use crate::machine::Machine;
 use crate::sched::{Due, Kick, select_cpu_default};
 use rota_bytecode::Fault;
+use rota_events::{CpuNumber, Target, What};
 
 /// Flags of a kick (kernel: `enum scx_kick_flags`).
 mod kick {
@@ -40,6 +41,8 @@ pub(in crate::kernel) fn kick_cpu(
     if only_if_idle && preempt {
         machine.error("PREEMPT/WAIT cannot be used with SCX_KICK_IDLE".to_owned());
     }
+    let target = Target::Cpu(CpuNumber(cpu));
+    machine.record(None, What::Kick { target, flags });
     let now = machine.now_ns;
     machine.sched.agenda.add(now, Due::Kick(Kick { cpu, only_if_idle, preempt }));
     value(0)
