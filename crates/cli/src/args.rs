@@ -3,7 +3,7 @@
 //! they exist once: in the object.
 
 use crate::exit::{self, Exit};
-use crate::{choice, completions, doctor, list, object, output, run, topology, verify};
+use crate::{choice, completions, doctor, list, object, output, run, sim, topology, verify};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rota_object::{Object, Setting, SettingKind};
@@ -22,6 +22,8 @@ struct Cli {
 pub(crate) enum Verb {
     /// Load a scheduler into the running kernel, print statistics, leave cleanly
     Run(run::Args),
+    /// Run a scheduler on a simulated machine, under a workload
+    Sim(sim::Args),
     /// List the schedulers
     List(list::Args),
     /// Ask the kernel's verifier about schedulers: verdicts, instructions, states, and regressions
@@ -36,11 +38,17 @@ pub(crate) enum Verb {
     Completions(completions::Args),
 }
 
+/// The verbs that put a scheduler in charge, and so have flags for its settings.
+const IN_CHARGE: [&str; 2] = ["run", "sim"];
+
 /// The command with every flag that does not depend on a scheduler.
 pub(crate) fn command() -> Command {
-    Cli::command().mut_subcommand("run", |run| {
+    let command = Cli::command().mut_subcommand("run", |run| {
         let examples = run.get_after_help().map(ToString::to_string).unwrap_or_default();
         run.after_long_help(format!("{examples}\n\n{}", exit::table()))
+    });
+    command.mut_subcommand("sim", |sim| {
+        sim.after_long_help(format!("{}\n\n{}", sim::after_help(), exit::table()))
     })
 }
 
@@ -48,17 +56,20 @@ pub(crate) fn command() -> Command {
 pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
     let objects = settings_source(line);
     let mut flags = Vec::new();
-    let mut command = command().mut_subcommand("run", |mut run| {
-        for (name, object) in &objects {
-            for setting in object.settings() {
-                if may_be_flag(&run, &setting.flag) {
-                    run = run.arg(flag(name, &setting));
-                    flags.push(setting.flag);
+    let mut command = command();
+    if let Some(verb) = verb_in_charge(&words(line)) {
+        command = command.mut_subcommand(verb, |mut run| {
+            for (name, object) in &objects {
+                for setting in object.settings() {
+                    if may_be_flag(&run, &setting.flag) {
+                        run = run.arg(flag(name, &setting));
+                        flags.push(setting.flag);
+                    }
                 }
             }
-        }
-        run
-    });
+            run
+        });
+    }
     let parsed = command.try_get_matches_from_mut(line);
     let parsed = parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m)));
     match parsed {
@@ -82,8 +93,8 @@ fn plainer(line: &[OsString], error: &clap::Error) -> Option<String> {
         Some(ContextValue::String(flag)) if error.kind() == ErrorKind::UnknownArgument => flag,
         _ => return None,
     };
-    let words: Vec<_> = line.iter().skip(1).filter_map(|w| w.to_str()).collect();
-    let sched = *without_values(words.strip_prefix(&["run"])?).first()?;
+    let words = words(line);
+    let sched = *without_values(verb_in_charge(&words)?, &words[1..]).first()?;
     let choice = match choice::resolve(sched) {
         Ok(choice) => choice,
         Err(problem) => return Some(format!("{problem:#}")),
@@ -96,14 +107,22 @@ fn plainer(line: &[OsString], error: &clap::Error) -> Option<String> {
     Some(format!("{} has no setting '{flag}'; its settings: {settings}", choice.name))
 }
 
-/// The objects whose settings become flags of `run`: the one that is named, else all that Rota
-/// brings along, so that `rota run --help` explains every setting.
+/// The words of a command line, without the program.
+fn words(line: &[OsString]) -> Vec<&str> {
+    line.iter().skip(1).filter_map(|w| w.to_str()).collect()
+}
+
+/// The verb, if it puts a scheduler in charge.
+fn verb_in_charge(words: &[&str]) -> Option<&'static str> {
+    IN_CHARGE.into_iter().find(|verb| words.first() == Some(verb))
+}
+
+/// The objects whose settings become flags: the one that is named, else all that Rota brings
+/// along, so that `rota run --help` explains every setting.
 fn settings_source(line: &[OsString]) -> Vec<(String, Object)> {
-    let words: Vec<_> = line.iter().skip(1).filter_map(|w| w.to_str()).collect();
-    if words.first() != Some(&"run") {
-        return Vec::new();
-    }
-    let named = without_values(&words[1..]);
+    let words = words(line);
+    let Some(verb) = verb_in_charge(&words) else { return Vec::new() };
+    let named = without_values(verb, &words[1..]);
     if let Some(choice) = named.into_iter().filter_map(|w| choice::resolve(w).ok()).next() {
         return vec![(choice.name, choice.object)];
     }
@@ -111,9 +130,9 @@ fn settings_source(line: &[OsString]) -> Vec<(String, Object)> {
     all.filter_map(|e| Some((e.name.to_owned(), Object::parse(e.object).ok()?))).collect()
 }
 
-/// The words that are neither options nor values of the options that `run` always has.
-fn without_values<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    let run = Cli::command().find_subcommand("run").cloned().unwrap_or_default();
+/// The words that are neither options nor values of the options that a verb always has.
+fn without_values<'a>(verb: &str, words: &[&'a str]) -> Vec<&'a str> {
+    let run = Cli::command().find_subcommand(verb).cloned().unwrap_or_default();
     let takes_value = |word: &str| {
         let arg = run.get_arguments().find(|a| a.get_long() == word.strip_prefix("--"));
         arg.is_some_and(|a| a.get_action().takes_values())
@@ -162,9 +181,13 @@ fn flag(scheduler: &str, setting: &Setting) -> Arg {
 
 /// Adds the settings that were given as flags.
 fn with_settings(mut verb: Verb, matches: &ArgMatches, flags: &[String]) -> Verb {
-    if let (Verb::Run(args), Some((_, matches))) = (&mut verb, matches.subcommand()) {
-        let given = |f: &String| Some((f.clone(), matches.get_one::<String>(&flag_id(f))?.clone()));
-        args.settings = flags.iter().filter_map(given).collect();
+    let Some((_, matches)) = matches.subcommand() else { return verb };
+    let given = |f: &String| Some((f.clone(), matches.get_one::<String>(&flag_id(f))?.clone()));
+    let settings = flags.iter().filter_map(given).collect();
+    match &mut verb {
+        Verb::Run(args) => args.settings = settings,
+        Verb::Sim(args) => args.settings = settings,
+        _ => {}
     }
     verb
 }
@@ -211,7 +234,7 @@ mod tests {
         assert!(settings("rota run simple").is_empty());
         assert_eq!(settings("rota run simple --slice 1ms --slice 2ms")[0].1, "2ms");
         let line = ["--dump", "x.bpf.o", "--fifo", "simple", "--for=1s", "-v"];
-        assert_eq!(without_values(&line), ["simple"]);
+        assert_eq!(without_values("run", &line), ["simple"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod list;
 mod object;
 mod output;
 mod run;
+mod sim;
 mod topology;
 mod verify;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     };
     let result = match command {
         Verb::Run(args) => run::run(&args),
+        Verb::Sim(args) => sim::run(&args),
         Verb::List(args) => list::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),

@@ -56,12 +56,13 @@ fn kernels(args: &Args) -> Result<Vec<KernelTypes>> {
         kernels.push(KernelTypes::builtin(name)?);
     }
     for file in &args.btf {
-        kernels.push(from_file(file).with_context(|| file.display().to_string())?);
+        kernels.push(types_from_file(file).with_context(|| file.display().to_string())?);
     }
     Ok(kernels)
 }
 
-fn from_file(file: &Path) -> Result<KernelTypes> {
+/// The types of a kernel in a file.
+pub(crate) fn types_from_file(file: &Path) -> Result<KernelTypes> {
     let about = fs::metadata(file)?;
     if !about.is_file() || about.len() > TYPES_BYTES_MAX {
         bail!("not a file with the types of a kernel");

@@ -30,6 +30,13 @@ pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Writes over the present line of standard error, which is a terminal.
+pub(crate) fn over(line: &str) {
+    let mut error = io::stderr().lock();
+    // Who does not see it misses nothing.
+    let _ = write!(error, "\r\x1b[K{line}").and_then(|()| error.flush());
+}
+
 /// An error, on standard error.
 pub(crate) fn error(message: &str) {
     note(&format!("rota: {message}"));

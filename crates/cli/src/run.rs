@@ -3,7 +3,7 @@
 
 mod life;
 mod reload;
-mod report;
+pub(crate) mod report;
 mod server;
 mod signals;
 

@@ -71,6 +71,11 @@ impl Choice {
         Ok(Self { name: name.clone(), bytes, settings: Vec::new(), built_in: false, object })
     }
 
+    /// Whether it is a scheduler of the registry, with a user half of its own.
+    pub fn is_built_in(&self) -> bool {
+        self.built_in
+    }
+
     /// The user half: its own, if it is of the registry, else [`Plain`].
     ///
     /// # Errors

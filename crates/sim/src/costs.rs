@@ -8,8 +8,8 @@ pub struct Costs {
     /// A switch from one task to another: registers, stack, address space. Not what the caches
     /// lose.
     pub switch_ns: u64,
-    /// From a CPU being told to choose again by another one until it does: the interrupt, and
-    /// leaving the idle state.
+    /// From a CPU being told to choose again until it does, if it is idle or another one told it:
+    /// the interrupt, and leaving the idle state.
     pub interrupt_ns: u64,
     /// A tick, without the scheduler's callback.
     pub tick_ns: u64,

@@ -7,7 +7,7 @@ use crate::machine::{Machine, Shape};
 use crate::run::Stop;
 use crate::sched::{Called, TaskId};
 use rota_events::{Event, MachineFacts, Tables};
-use rota_object::{Image, KernelTypes, LinkErrors, Object};
+use rota_object::{EngineError, Image, KernelTypes, LinkErrors, Object};
 use rota_topology::Topology;
 use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
 use std::cell::RefCell;
@@ -44,7 +44,9 @@ pub struct Simulation {
     pub(crate) image: Image,
     /// Once it is loaded. Looking something up in a map can change the order in that map.
     pub(crate) machine: Option<RefCell<Machine>>,
-    pub(crate) attached: bool,
+    /// Elements that maps get as soon as they are there: map, key and value.
+    pub(crate) preloads: Vec<(String, Vec<u8>, Vec<u8>)>,
+    pub(crate) records: bool,
     half: Option<Half>,
 }
 
@@ -69,7 +71,8 @@ impl Simulation {
             shape: Shape { cpus, ..shape.clone() },
             image,
             machine: None,
-            attached: false,
+            preloads: Vec::new(),
+            records: false,
             half: None,
         })
     }
@@ -77,6 +80,30 @@ impl Simulation {
     /// The object, linked against the machine's kernel.
     pub fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// Sets an element of a map as soon as that is there, before the scheduler starts. Where every
+    /// CPU has a value of its own, all get this one.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`], [`EngineError::Size`], or [`EngineError::Phase`] once it is
+    /// loaded.
+    pub fn preload(&mut self, map: &str, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        let found = self.image.maps.iter().find(|m| m.name == map);
+        let found =
+            found.ok_or_else(|| EngineError::Missing { what: "map", name: map.to_owned() })?;
+        let sizes = [(key, found.key_size), (value, found.value_size)];
+        for (given, expected) in sizes.map(|(bytes, size)| (bytes.len(), size as usize)) {
+            if given != expected {
+                return Err(EngineError::Size { name: map.to_owned(), given, expected });
+            }
+        }
+        if self.machine.is_some() {
+            let problem = "the machine is running";
+            return Err(EngineError::Phase { name: map.to_owned(), problem });
+        }
+        self.preloads.push((map.to_owned(), key.to_vec(), value.to_vec()));
+        Ok(())
     }
 
     /// The machine's clock, in ns. It stands at the start as long as nothing is loaded.
@@ -150,9 +177,9 @@ impl Simulation {
         Ok(if std::mem::take(&mut machine.work.paused) { Pause::Half } else { Pause::Time })
     }
 
-    /// Records events from now on, for [`Simulation::take_events`]. Before loading there is nothing
-    /// to record.
+    /// Records events from now on, for [`Simulation::take_events`].
     pub fn start_recording(&mut self) {
+        self.records = true;
         if let Some(machine) = &mut self.machine {
             machine.get_mut().start_recording();
         }

@@ -103,6 +103,25 @@ impl Machine {
         updated.map_err(|error| refused("writing", map, error))
     }
 
+    /// Sets the value of a key, on every CPU if each has its own.
+    pub(crate) fn preload(
+        &mut self,
+        map: &str,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), EngineError> {
+        let found = self.map_for(map, key)?;
+        let (address, per_cpu) = (found.address, found.per_cpu);
+        if !per_cpu {
+            return self.map_update(map, key, value);
+        }
+        for cpu in 0..self.shape.cpus {
+            let updated = self.update(address, (key, value), cpu, 0);
+            updated.map_err(|error| refused("writing", map, error))?;
+        }
+        Ok(())
+    }
+
     /// Removes a key. Returns whether it was there.
     ///
     /// # Errors

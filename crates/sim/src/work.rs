@@ -240,6 +240,7 @@ impl Machine {
                 Some(Step::Sleep(span)) => {
                     return Ok(Next::Sleep(now.saturating_add(span.draw(&mut progress.random))));
                 }
+                Some(Step::Phase) => progress.period_ns = now,
                 Some(Step::Period(period)) => {
                     progress.period_ns = progress.period_ns.saturating_add(period).max(now);
                     if progress.period_ns > now {

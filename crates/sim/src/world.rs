@@ -104,7 +104,14 @@ impl Engine for Simulation {
     fn load(&mut self) -> Result<(), EngineError> {
         self.not_loaded("the object", "it was loaded before")?;
         let machine = Machine::load(self.shape.clone(), &self.image, &self.types);
-        let machine = machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
+        let mut machine =
+            machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
+        if self.records {
+            machine.start_recording();
+        }
+        for (map, key, value) in &self.preloads {
+            machine.preload(map, key, value)?;
+        }
         self.machine = Some(RefCell::new(machine));
         Ok(())
     }
@@ -125,12 +132,10 @@ impl Engine for Simulation {
         }
         attached.map_err(|stop| EngineError::Refused(Refusal::Other(stop.to_string())))?;
         machine.work.stops_at_exit = true;
-        self.attached = true;
         Ok(())
     }
 
     fn detach(&mut self) -> Result<(), EngineError> {
-        self.attached = false;
         Ok(())
     }
 

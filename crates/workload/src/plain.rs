@@ -90,6 +90,7 @@ fn periodic(values: &Values<'_>) -> Workload {
     // Not all at once: each begins somewhere in its first period.
     let program = Program::default()
         .then(Step::Sleep(Span::Uniform(0, period)))
+        .then(Step::Phase)
         .repeated(None, [Step::Run(run), Step::Done, Step::Period(period)]);
     let mut workload = empty(values);
     add(&mut workload, values, "periodic", values.count("tasks"), program);

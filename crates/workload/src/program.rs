@@ -60,8 +60,10 @@ pub enum Step {
     Run(Span),
     /// Sleeps.
     Sleep(Span),
-    /// Sleeps until a period after the last time that it got here, or, at first, after its start.
-    /// Who is late goes on at once, and the next period counts from then.
+    /// Periods count from here; without this step, from the start of the task.
+    Phase,
+    /// Sleeps until the next period begins. Who is late goes on at once, and the next period
+    /// counts from then.
     Period(u64),
     /// Waits until the event is signalled, if it has not been.
     Wait(EventId),

@@ -66,40 +66,47 @@ pub(crate) fn ejected(name: &str, info: &ExitInfo, exit: Exit, args: &Args) -> R
         None
     };
     if args.format == Format::Json {
-        let task = info.task().map(|(comm, pid)| serde_json::json!({ "comm": comm, "pid": pid }));
         if let Some(kept) = kept {
             output::note(&kept);
         }
-        return Ok(output::line(
-            &serde_json::json!({
-                "schema": SCHEMA, "scheduler": name, "cause": word(info.cause()),
-                "kind": info.kind, "code": info.code, "reason": info.reason, "msg": info.msg,
-                "task": task, "cpu": info.cpu, "dump": info.dump,
-                "exit_code": exit.code(),
-            })
-            .to_string(),
-        )?);
+        return Ok(output::line(&json(name, info, exit).to_string())?);
     }
-    output::line(&format!("{name} ended: {}", plain_words(info)))?;
-    let mut said = info.reason.clone();
-    if !info.msg.is_empty() {
-        said += &format!(": {}", info.msg);
-    }
-    output::line(&format!(
-        "  the kernel said: {said} (kind {}, code {:#x})",
-        info.kind, info.code
-    ))?;
-    if let Some((comm, pid)) = info.task() {
-        output::line(&format!("  task: {comm}, pid {pid}"))?;
-    }
-    if let Some(cpu) = info.cpu {
-        output::line(&format!("  CPU: {cpu}"))?;
-    }
-    output::line(&format!("  what to do: {}", advice(info.cause(), exit)))?;
+    output::line(&lines(name, info, exit).join("\n"))?;
     if let Some(kept) = kept {
         output::note(&kept);
     }
     Ok(())
+}
+
+/// An ejection in JSON.
+pub(crate) fn json(name: &str, info: &ExitInfo, exit: Exit) -> serde_json::Value {
+    let task = info.task().map(|(comm, pid)| serde_json::json!({ "comm": comm, "pid": pid }));
+    serde_json::json!({
+        "schema": SCHEMA, "scheduler": name, "cause": word(info.cause()),
+        "kind": info.kind, "code": info.code, "reason": info.reason, "msg": info.msg,
+        "task": task, "cpu": info.cpu, "dump": info.dump,
+        "exit_code": exit.code(),
+    })
+}
+
+/// An ejection in words: what happened, what the kernel said, what to do.
+pub(crate) fn lines(name: &str, info: &ExitInfo, exit: Exit) -> Vec<String> {
+    let mut said = info.reason.clone();
+    if !info.msg.is_empty() {
+        said += &format!(": {}", info.msg);
+    }
+    let mut lines = vec![
+        format!("{name} ended: {}", plain_words(info)),
+        format!("  the kernel said: {said} (kind {}, code {:#x})", info.kind, info.code),
+    ];
+    if let Some((comm, pid)) = info.task() {
+        lines.push(format!("  task: {comm}, pid {pid}"));
+    }
+    if let Some(cpu) = info.cpu {
+        lines.push(format!("  CPU: {cpu}"));
+    }
+    lines.push(format!("  what to do: {}", advice(info.cause(), exit)));
+    lines
 }
 
 /// A program was refused by the verifier: its last words, and a guess at the cause.

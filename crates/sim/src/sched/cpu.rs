@@ -65,9 +65,11 @@ impl Machine {
 
     /// Tells a CPU to choose again.
     pub(crate) fn resched(&mut self, cpu: u32) {
+        let here = self.cpu == cpu;
         let rq = self.sched.rq(cpu);
         if !std::mem::replace(&mut rq.resched, true) {
-            let interrupt_ns = if cpu == self.cpu { 0 } else { self.shape.costs.interrupt_ns };
+            let at_once = here && rq.current.is_some();
+            let interrupt_ns = if at_once { 0 } else { self.shape.costs.interrupt_ns };
             self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Schedule(cpu));
         }
     }

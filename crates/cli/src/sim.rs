@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota sim`: a scheduler on a simulated machine, under a workload.
+
+mod drive;
+mod help;
+mod input;
+mod preload;
+mod report;
+mod trace;
+mod value;
+
+use crate::args::{duration, name_value};
+use crate::exit::Exit;
+use crate::output::{self, Format};
+use crate::{choice, topology};
+use anyhow::{Result, bail};
+use rota_sim::Costs;
+use std::path::PathBuf;
+
+/// Arguments of `rota sim`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A scheduler of `rota list`, with settings if you like (simple:fifo), or a compiled object
+    #[arg(value_name = "SCHED|FILE.bpf.o", value_hint = clap::ValueHint::FilePath)]
+    sched: String,
+    /// The machine: a short form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a
+    /// sysfs tree
+    #[arg(long, value_name = "SPEC|FILE", default_value = "2l:8c", value_hint = clap::ValueHint::AnyPath)]
+    machine: String,
+    /// What runs on it; several at once with + between them, or by saying it again
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "periodic+cpu")]
+    workload: Vec<String>,
+    /// How long, in the machine's own time
+    #[arg(long = "for", value_name = "DURATION", default_value = "10s", value_parser = duration, allow_hyphen_values = true)]
+    run_for: u64,
+    /// Seed of all random numbers: the same seed gives the same run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3
+    #[arg(long, value_name = "VERSION", default_value = "7.3", conflicts_with = "btf")]
+    kernel: String,
+    /// A kernel by its types: /sys/kernel/btf/vmlinux, a copy of it, or a vmlinux
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    btf: Option<PathBuf>,
+    /// Keep everything that happened in this file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    trace: Option<PathBuf>,
+    /// Set a setting of the scheduler, or any global variable of the object
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_value)]
+    set: Vec<(String, String)>,
+    /// Fill a map from a file before the scheduler starts
+    #[arg(long, value_name = "NAME=FILE", value_parser = name_value)]
+    map: Vec<(String, String)>,
+    /// CPU time that each step of the scheduler's user half takes, as a task of the machine;
+    /// without it, the half costs nothing
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    half_cost: Option<u64>,
+    /// What switches, interrupts, ticks and callbacks take
+    #[arg(long, value_enum, default_value = "server")]
+    costs: CostsChoice,
+    /// Machine code, or the interpreter that checks it: results are the same
+    #[arg(long, value_enum, default_value = "jit")]
+    engine: EngineChoice,
+    /// A table for people, or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// The settings that were given as flags of their own.
+    #[arg(skip)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// Names of costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum CostsChoice {
+    /// A server of today.
+    Server,
+    /// Everything at once.
+    None,
+}
+
+/// Names of engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EngineChoice {
+    /// Machine code.
+    Jit,
+    /// The interpreter.
+    Interp,
+}
+
+impl CostsChoice {
+    fn costs(self) -> Costs {
+        match self {
+            Self::Server => Costs::SERVER,
+            Self::None => Costs::NONE,
+        }
+    }
+}
+
+/// What follows the options in the long help.
+pub(crate) fn after_help() -> String {
+    help::text()
+}
+
+/// Runs the scheduler and shows what came of it.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.run_for == 0 {
+        bail!("--for 0s: there is nothing to see in no time");
+    }
+    let mut choice = choice::resolve(&args.sched)?;
+    let globals = input::sort_settings(&mut choice, &args.set, &args.settings)?;
+    let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
+    let topology = topology::read(Some(&args.machine))?;
+    let cpus = topology.possible().last().map_or(0, |last| last.0 + 1);
+    let workload = input::workload(&args.workload, cpus)?;
+    let mut setup = drive::open(args, &choice, &kernel, &topology)?;
+    input::set_globals(&mut setup, &choice, &globals)?;
+    preload::fill(&mut setup, &args.map)?;
+    for warning in input::warnings(&choice) {
+        output::note(&format!("rota: {warning}"));
+    }
+    let facts = setup.machine_facts();
+    let outcome = drive::drive(args, &choice, setup, &workload, &facts)?;
+    let about = report::About { args, choice: &choice, kernel: &kernel, topology: &topology };
+    output::if_anyone_reads(report::print(&about, &outcome))?;
+    Ok(outcome.exit.as_ref().map_or(Exit::Done, |info| Exit::Ejected(info.cause())))
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a simulation is made of, from the words of the command line.
+
+use super::value;
+use crate::object;
+use anyhow::{Context, Result, bail};
+use rota_object::{KernelTypes, Setup};
+use rota_sched::Choice;
+use rota_sim::Simulation;
+use rota_workload::Workload;
+use std::path::Path;
+
+/// A name and the text of its value.
+pub(crate) type Pair = (String, String);
+
+/// Takes the scheduler's settings out of what is set, and gives them to the choice; what is left
+/// are global variables.
+pub(crate) fn sort_settings(
+    choice: &mut Choice,
+    set: &[Pair],
+    flags: &[Pair],
+) -> Result<Vec<Pair>> {
+    let mut globals = Vec::new();
+    for (name, text) in set {
+        match choice.object.find_setting(name) {
+            Ok(_) => choice.settings.push((name.clone(), text.clone())),
+            Err(_) if choice.object.global(name).is_some() => {
+                globals.push((name.clone(), text.clone()));
+            }
+            Err(error) => bail!(
+                "--set {name}: {error}; nor a global variable of that name (rota object shows them)"
+            ),
+        }
+    }
+    choice.settings.extend(flags.iter().cloned());
+    // Wrong settings are said before anything else is done.
+    choice.half()?;
+    Ok(globals)
+}
+
+/// The kernel of the machine.
+pub(crate) fn kernel(name: &str, btf: Option<&Path>) -> Result<KernelTypes> {
+    match btf {
+        Some(file) => object::types_from_file(file).with_context(|| file.display().to_string()),
+        None => Ok(KernelTypes::builtin(name)?),
+    }
+}
+
+/// All workloads together.
+pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
+    let mut all = Workload::default();
+    for text in texts {
+        all = all.joined(Workload::parse(text, cpus)?);
+    }
+    Ok(all)
+}
+
+/// Sets global variables.
+pub(crate) fn set_globals(world: &mut Simulation, choice: &Choice, globals: &[Pair]) -> Result<()> {
+    for (name, text) in globals {
+        let Some(global) = choice.object.global(name) else { continue };
+        let bytes = value::bytes(choice.object.btf(), global, text);
+        let bytes = bytes.map_err(|problem| anyhow::anyhow!("--set {name}: {problem}"))?;
+        world.write_global(name, &bytes).with_context(|| format!("--set {name}"))?;
+    }
+    Ok(())
+}
+
+/// What somebody who believes the results should know.
+pub(crate) fn warnings(choice: &Choice) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if choice.is_built_in() {
+        return warnings;
+    }
+    let name = &choice.name;
+    warnings.push(format!(
+        "{name} is unverified: no kernel has been asked whether it would load it (rota verify)"
+    ));
+    let called: Vec<_> =
+        choice.object.programs().iter().filter(|p| p.section == "syscall").collect();
+    if !called.is_empty() {
+        let names: Vec<_> = called.iter().map(|p| p.name.as_str()).collect();
+        warnings.push(format!(
+            "{name} has programs that its user half would call, which is not here: {}",
+            names.join(", ")
+        ));
+    }
+    let others = choice.object.programs().iter().filter(|p| {
+        !p.section.starts_with("struct_ops") && p.section != "syscall" && p.section != ".text"
+    });
+    let others: Vec<_> = others.map(|p| format!("{} ({})", p.name, p.section)).collect();
+    if !others.is_empty() {
+        warnings
+            .push(format!("{name} has programs that nothing calls here: {}", others.join(", ")));
+    }
+    warnings
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What came of a run, as a table or as JSON.
+
+use super::Args;
+use super::drive::Outcome;
+use crate::exit::Exit;
+use crate::output::{self, Format};
+use crate::run::report as ejection;
+use anyhow::Result;
+use rota_events::{Histogram, TaskUse, table_header, table_row};
+use rota_object::KernelTypes;
+use rota_sched::Choice;
+use rota_topology::Topology;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Version of the JSON form.
+const SCHEMA: &str = "rota-sim/1";
+/// Quantiles of latencies: name of the column, name in JSON, and the quantile in 1/1000.
+const QUANTILES: [(&str, &str, u64); 4] = [
+    ("p50", "p50_ns", 500),
+    ("p90", "p90_ns", 900),
+    ("p99", "p99_ns", 990),
+    ("p99.9", "p99_9_ns", 999),
+];
+
+/// What was run, and on what.
+pub(super) struct About<'a> {
+    pub(super) args: &'a Args,
+    pub(super) choice: &'a Choice,
+    pub(super) kernel: &'a KernelTypes,
+    pub(super) topology: &'a Topology,
+}
+
+/// Tasks that are shown together.
+struct Group<'a> {
+    name: &'a str,
+    tasks: u64,
+    work: Option<u64>,
+    used: TaskUse,
+}
+
+/// Prints the outcome.
+pub(super) fn print(about: &About<'_>, outcome: &Outcome) -> Result<()> {
+    match about.args.format {
+        Format::Table => output::text(&table(about, outcome))?,
+        Format::Json => output::line(&json(about, outcome).to_string())?,
+    }
+    Ok(())
+}
+
+/// The workload's groups in their order, then what else ran, then all together.
+fn groups(outcome: &Outcome) -> Vec<Group<'_>> {
+    let mut found = outcome.summary.groups(&outcome.tables);
+    let mut groups = Vec::new();
+    for (name, work) in &outcome.work {
+        let (tasks, used) = found.remove(name).unwrap_or_default();
+        groups.push(Group { name, tasks, work: Some(*work), used });
+    }
+    for (tasks, used) in found.into_values() {
+        groups.push(Group { name: "others", tasks, work: None, used });
+    }
+    let (tasks, work) =
+        (groups.iter().map(|g| g.tasks).sum(), outcome.work.iter().map(|w| w.1).sum());
+    groups.push(Group { name: "all", tasks, work: Some(work), used: outcome.summary.total() });
+    groups
+}
+
+fn table(about: &About<'_>, outcome: &Outcome) -> String {
+    let summary = &outcome.summary;
+    let seconds = (summary.end_ns - summary.start_ns).max(1) as f64 / 1e9;
+    let mut text = heading(about, seconds);
+    tasks_table(&mut text, outcome, seconds);
+    let machine = summary.machine();
+    // Writing to a string can't fail.
+    let _ = writeln!(
+        text,
+        "\nutilisation {:.1} %, {:.0} switches/s, {} events",
+        100.0 * machine.utilisation(),
+        machine.switches as f64 / seconds,
+        summary.kinds.iter().sum::<u64>(),
+    );
+    let _ = writeln!(text, "\n{:<20} {:>12} {:>12}", "callback", "calls/s", "insns/call");
+    for (name, called) in outcome.callbacks.iter().filter(|(_, called)| called.calls > 0) {
+        let (rate, each) =
+            (called.calls as f64 / seconds, called.insns as f64 / called.calls as f64);
+        let _ = writeln!(text, "{name:<20} {rate:>12.1} {each:>12.1}");
+    }
+    let (metrics, first, last) = &outcome.statistics;
+    if !metrics.is_empty() {
+        let row = table_row(metrics, first.at_ns, first, last);
+        let _ = writeln!(text, "\n{}\n{row}", table_header(metrics));
+    }
+    if let Some(info) = &outcome.exit {
+        let lines = ejection::lines(&about.choice.name, info, Exit::Ejected(info.cause()));
+        let _ = writeln!(text, "\n{}", lines.join("\n"));
+    }
+    text
+}
+
+fn heading(about: &About<'_>, seconds: f64) -> String {
+    let About { args, choice, kernel, topology } = about;
+    format!(
+        "{} on a simulated machine: {}, {} CPUs, {}, seed {}, {seconds:.1} s of {}\n\n",
+        choice.name,
+        args.machine,
+        topology.online().count(),
+        kernel.shown_name(),
+        args.seed,
+        args.workload.join(" + "),
+    )
+}
+
+fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
+    let groups = groups(outcome);
+    let width = groups.iter().map(|g| g.name.len()).max().unwrap_or(0).max(5);
+    let _ = write!(text, "{:<width$} {:>7} {:>9} {:>7}", "group", "tasks", "work/s", "CPUs");
+    let columns = QUANTILES.map(|q| q.0);
+    for column in columns.iter().chain(&["max"]) {
+        let _ = write!(text, " {column:>8}");
+    }
+    let _ = writeln!(text, " {:>10} {:>8} {:>8}", "switches/s", "migr/s", "preempt/s");
+    for group in &groups {
+        let (name, used) = (group.name, &group.used);
+        let work =
+            group.work.map_or("-".to_owned(), |work| format!("{:.1}", work as f64 / seconds));
+        let cpus = used.run_ns as f64 / 1e9 / seconds;
+        let _ = write!(text, "{name:<width$} {:>7} {work:>9} {cpus:>7.2}", group.tasks);
+        for (_, _, part) in QUANTILES {
+            let _ = write!(text, " {:>8}", short(used.latency.quantile(part, 1000)));
+        }
+        let _ = write!(text, " {:>8}", short(longest(used)));
+        let rate = |count: u64| count as f64 / seconds;
+        let _ = writeln!(
+            text,
+            " {:>10.1} {:>8.1} {:>9.1}",
+            rate(used.switches),
+            rate(used.migrations_all()),
+            rate(used.preemptions),
+        );
+    }
+    *text += "  p50 to max: scheduling latency, from becoming runnable to running\n";
+}
+
+/// The longest latency, or wait that has not ended.
+fn longest(used: &TaskUse) -> u64 {
+    used.latency.greatest().max(used.waiting_ns)
+}
+
+/// A time with three digits.
+fn short(ns: u64) -> String {
+    let (number, unit) = match ns {
+        0 => return "0".to_owned(),
+        1..1_000 => return format!("{ns}ns"),
+        1_000..1_000_000 => (ns as f64 / 1e3, "us"),
+        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
+        _ => (ns as f64 / 1e9, "s"),
+    };
+    match number {
+        ..9.995 => format!("{number:.2}{unit}"),
+        ..99.95 => format!("{number:.1}{unit}"),
+        _ => format!("{number:.0}{unit}"),
+    }
+}
+
+fn json(about: &About<'_>, outcome: &Outcome) -> Value {
+    let About { args, choice, kernel, topology } = about;
+    let summary = &outcome.summary;
+    let machine = summary.machine();
+    let groups: Vec<_> = groups(outcome).iter().map(group_json).collect();
+    let callbacks: Vec<_> = outcome
+        .callbacks
+        .iter()
+        .filter(|(_, called)| called.calls > 0)
+        .map(|(name, called)| json!({ "name": name, "calls": called.calls, "insns": called.insns }))
+        .collect();
+    let (metrics, _, last) = &outcome.statistics;
+    let statistics: serde_json::Map<_, _> =
+        metrics.iter().zip(&last.values).map(|(m, v)| (m.name.clone(), json!(v))).collect();
+    let exit = outcome
+        .exit
+        .as_ref()
+        .map(|info| ejection::json(&choice.name, info, Exit::Ejected(info.cause())));
+    let settings: serde_json::Map<_, _> =
+        choice.settings.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "schema": SCHEMA,
+        "scheduler": choice.name,
+        "settings": settings,
+        "verified": choice.is_built_in(),
+        "machine": args.machine,
+        "cpus": topology.online().count(),
+        "kernel": kernel.name(),
+        "workload": args.workload,
+        "seed": args.seed,
+        "simulated_ns": summary.end_ns - summary.start_ns,
+        "groups": groups,
+        "busy_ns": machine.busy_ns,
+        "idle_ns": machine.idle_ns,
+        "switches": machine.switches,
+        "callbacks": callbacks,
+        "statistics": statistics,
+        "events": summary.kinds.iter().sum::<u64>(),
+        "events_hash": format!("{:016x}", outcome.hash),
+        "exit": exit,
+    })
+}
+
+fn group_json(group: &Group<'_>) -> Value {
+    let used = &group.used;
+    let migrations: serde_json::Map<_, _> = rota_events::Distance::ALL
+        .iter()
+        .map(|distance| (distance.name().to_owned(), json!(used.migrations[*distance as usize])))
+        .collect();
+    json!({
+        "group": group.name,
+        "tasks": group.tasks,
+        "work": group.work,
+        "run_ns": used.run_ns,
+        "wait_ns": used.wait_ns,
+        "latency": latency_json(&used.latency, longest(used)),
+        "wakeups": used.wakeups,
+        "switches": used.switches,
+        "preemptions": used.preemptions,
+        "yields": used.yields,
+        "migrations": migrations,
+    })
+}
+
+fn latency_json(latency: &Histogram, longest: u64) -> Value {
+    let mut all = serde_json::Map::new();
+    all.insert("count".to_owned(), json!(latency.count()));
+    all.insert("mean_ns".to_owned(), json!(latency.mean()));
+    for (_, name, part) in QUANTILES {
+        all.insert(name.to_owned(), json!(latency.quantile(part, 1000)));
+    }
+    all.insert("max_ns".to_owned(), json!(longest));
+    Value::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn times_have_three_digits() {
+        let cases = [
+            (0, "0"),
+            (999, "999ns"),
+            (1_000, "1.00us"),
+            (9_999, "10.0us"),
+            (123_456, "123us"),
+            (20_000_000, "20.0ms"),
+            (1_500_000_000, "1.50s"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(short(ns), text);
+        }
+    }
+}
