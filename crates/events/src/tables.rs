@@ -98,8 +98,9 @@ impl Tables {
         rest.map(|(number, text)| (*number, text.as_str()))
     }
 
-    /// Tasks in the order in which they were told or changed.
-    pub(crate) fn told(&self) -> &[TaskRef] {
+    /// Tasks in the order in which they were told or changed. Whoever keeps the length of the list
+    /// finds what is new behind it.
+    pub fn told(&self) -> &[TaskRef] {
         &self.told
     }
 }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Recordings in other forms.
+//!
+//! * [`Output`] writes a stream of events in one of several [`Form`]s: the event file itself, text
+//!   for people, JSON lines for programs, or a trace for Perfetto.
+//! * [`summary_text`] and [`summary_json`] show the metrics of a stream.
+//!
+//! All of them take events as they come, in memory for the tables and one piece of the stream.
+//! What metrics mean is defined in `rota-events`, not here.
+
+mod fields;
+mod json;
+mod output;
+mod perfetto;
+mod protobuf;
+mod summary;
+mod text;
+
+pub use json::EVENTS_SCHEMA;
+pub use output::{Form, Output};
+pub use summary::{SUMMARY_SCHEMA, short_ns, summary_json, summary_text, task_use_json};

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Writing a stream of events in one of several forms.
+
+use crate::perfetto::Perfetto;
+use crate::{json, text};
+use rota_events::{Event, MachineFacts, Tables, Writer};
+use std::io::{self, Write};
+
+/// A form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The event file, which can be read again.
+    Events,
+    /// A line an event, for people.
+    Text,
+    /// A JSON object an event, one a line.
+    Json,
+    /// A trace for Perfetto.
+    Perfetto,
+}
+
+impl Form {
+    /// The form that the end of a file's name asks for: `.txt`, `.json` or `.jsonl`,
+    /// `.perfetto-trace` or `.pftrace`; with any other it is an event file.
+    pub fn of_name(name: &str) -> Self {
+        match name.rsplit_once('.').map_or("", |(_, end)| end) {
+            "txt" => Self::Text,
+            "json" | "jsonl" => Self::Json,
+            "perfetto-trace" | "pftrace" => Self::Perfetto,
+            _ => Self::Events,
+        }
+    }
+}
+
+/// A file or the like that events are written to.
+pub struct Output<W: Write>(To<W>);
+
+enum To<W: Write> {
+    Events(Writer<W>),
+    Text(W),
+    Json(W),
+    Perfetto(W, Perfetto),
+}
+
+impl<W: Write> Output<W> {
+    /// Starts to write.
+    ///
+    /// # Errors
+    /// What the writer `out` says, here and below.
+    pub fn new(form: Form, mut out: W, machine: &MachineFacts) -> io::Result<Self> {
+        Ok(Self(match form {
+            Form::Events => To::Events(Writer::new(out, machine)?),
+            Form::Text => {
+                out.write_all(text::header(machine).as_bytes())?;
+                To::Text(out)
+            }
+            Form::Json => {
+                out.write_all(json::header(machine).as_bytes())?;
+                To::Json(out)
+            }
+            Form::Perfetto => To::Perfetto(out, Perfetto::default()),
+        }))
+    }
+
+    /// Writes events. `tables` has what their numbers stand for, and grows from call to call.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write(&mut self, tables: &Tables, events: &[Event]) -> io::Result<()> {
+        match &mut self.0 {
+            To::Events(writer) => writer.write(tables, events),
+            To::Text(out) => text::write(out, tables, events),
+            To::Json(out) => json::write(out, tables, events),
+            To::Perfetto(out, perfetto) => perfetto.write(out, tables, events),
+        }
+    }
+
+    /// Ends what was written, and gives the writer back.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn finish(self) -> io::Result<W> {
+        let mut out = match self.0 {
+            To::Events(writer) => writer.finish()?,
+            To::Text(out) | To::Json(out) | To::Perfetto(out, _) => out,
+        };
+        out.flush()?;
+        Ok(out)
+    }
+}
