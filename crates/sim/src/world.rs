@@ -126,6 +126,10 @@ impl Engine for Simulation {
     fn attach(&mut self) -> Result<(), EngineError> {
         let early = || phase("the scheduler", "it can be attached only once the object is loaded");
         let machine = self.machine.as_mut().ok_or_else(early)?.get_mut();
+        let tables = &self.image.tables;
+        if !tables.iter().any(|table| table.kernel_type == "sched_ext_ops") {
+            return Err(missing("scheduler", "struct sched_ext_ops"));
+        }
         let attached = machine.attach(&self.image, &self.types, &self.topology);
         if let Some(info) = machine.sched.exit.clone() {
             return Err(EngineError::Refused(Refusal::Exit(Box::new(info))));

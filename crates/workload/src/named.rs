@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// The most tasks that one parameter asks for.
 const TASKS_MAX: u64 = 250_000;
+/// The longest name: tasks get a number behind it, and have 15 bytes in all.
+const NAME_MAX: usize = 10;
 /// The longest time that a parameter takes, in ns.
 const TIME_MAX_NS: u64 = 3_600_000_000_000;
 
@@ -81,6 +83,8 @@ pub enum ParameterKind {
     Percent,
     /// A nice value, -20 to 19.
     Nice,
+    /// A name of letters, digits, dashes and underscores; empty for that of the workload.
+    Name,
     /// CPUs: `0-3`, `5`, or `0-3/8-11` with slashes between; `all` for no restriction.
     Cpus,
 }
@@ -124,7 +128,8 @@ pub struct Named {
 }
 
 /// Parameters that every workload has.
-pub const COMMON: [Parameter; 2] = [
+pub const COMMON: [Parameter; 3] = [
+    Parameter::new("name", ParameterKind::Name, "", "name of its group, and of its main tasks"),
     Parameter::new("nice", ParameterKind::Nice, "0", "nice value of its tasks"),
     Parameter::new("cpus", ParameterKind::Cpus, "all", "the CPUs that its tasks may run on"),
 ];
@@ -212,9 +217,12 @@ impl<'a> Values<'a> {
         self.given.get(name).copied().unwrap_or_else(|| default.map_or("", |p| p.default))
     }
 
-    /// The name of the workload.
-    pub(crate) fn name(&self) -> &'static str {
-        self.workload.name
+    /// The name of the workload, or the one that it is given.
+    pub(crate) fn name(&self) -> &str {
+        match self.text("name") {
+            "" => self.workload.name,
+            name => name,
+        }
     }
 
     /// A number of tasks or the like. All values have been checked.
@@ -253,6 +261,15 @@ fn check(kind: ParameterKind, text: &str, machine: u32) -> Result<(), String> {
         ParameterKind::Percent => number(0, 100),
         ParameterKind::Nice => number(-20, 19),
         ParameterKind::Cpus => cpus(text, machine).map(drop),
+        ParameterKind::Name => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            match (0..=NAME_MAX).contains(&text.len()) && text.chars().all(plain) {
+                true => Ok(()),
+                false => Err(format!(
+                    "'{text}' is no name of at most {NAME_MAX} letters, digits, - and _"
+                )),
+            }
+        }
         ParameterKind::Time | ParameterKind::TimeOrNone => {
             let least = u64::from(kind == ParameterKind::Time);
             match parse_ns(text)? {
@@ -334,7 +351,7 @@ mod tests {
         );
         assert_eq!(
             message("cpu:colour=red"),
-            "workload cpu has no parameter 'colour'; there are: tasks, run, nice, cpus"
+            "workload cpu has no parameter 'colour'; there are: tasks, run, name, nice, cpus"
         );
         assert_eq!(
             message("cpu:tasks"),
@@ -369,6 +386,9 @@ mod tests {
         assert_eq!(tasks("cpu:tasks=3,nice=-5,cpus=0-1/3 + periodic:tasks=2"), 5);
         let all = Workload::parse("cpu:cpus=0-1/3+cpu", 4).unwrap();
         assert_eq!(all.groups, ["cpu", "cpu#2"]);
+        let named = Workload::parse("cpu:name=db", 4).unwrap();
+        assert_eq!((named.groups[0].as_str(), named.templates[0].name.as_str()), ("db", "db"));
+        assert!(message("cpu:name=a/b").contains("no name of at most 10"));
         assert_eq!(all.templates[0].cpus, Some(CpuMask::from_list("0-1,3").unwrap()));
     }
 

@@ -93,7 +93,7 @@ fn periodic(values: &Values<'_>) -> Workload {
         .then(Step::Phase)
         .repeated(None, [Step::Run(run), Step::Done, Step::Period(period)]);
     let mut workload = empty(values);
-    add(&mut workload, values, "periodic", values.count("tasks"), program);
+    add(&mut workload, values, values.name(), values.count("tasks"), program);
     workload
 }
 
@@ -101,7 +101,7 @@ fn cpu(values: &Values<'_>) -> Workload {
     let run = Span::Fixed(values.time("run"));
     let program = Program::default().repeated(None, [Step::Run(run), Step::Done]);
     let mut workload = empty(values);
-    add(&mut workload, values, "cpu", values.count("tasks"), program);
+    add(&mut workload, values, values.name(), values.count("tasks"), program);
     workload
 }
 
@@ -146,7 +146,7 @@ fn burst(values: &Values<'_>) -> Workload {
     }
     steps.extend([Step::Run(Span::Fixed(values.time("run"))), Step::Done]);
     let mut workload = empty(values);
-    add(&mut workload, values, "woken", tasks, Program::default().repeated(None, steps));
+    add(&mut workload, values, values.name(), tasks, Program::default().repeated(None, steps));
     let waker = [Step::Period(values.time("every")), Step::Signal(go, tasks)];
     add(&mut workload, values, "waker", 1, Program::default().repeated(None, waker));
     workload.events = 1;

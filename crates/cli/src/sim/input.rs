@@ -23,10 +23,13 @@ pub(crate) fn sort_settings(
     let mut globals = Vec::new();
     for (name, text) in set {
         match choice.object.find_setting(name) {
-            Ok(_) => choice.settings.push((name.clone(), text.clone())),
-            Err(_) if choice.object.global(name).is_some() => {
+            Ok(setting) if setting.flag == *name => {
+                choice.settings.push((name.clone(), text.clone()));
+            }
+            _ if choice.object.global(name).is_some() => {
                 globals.push((name.clone(), text.clone()));
             }
+            Ok(_) => choice.settings.push((name.clone(), text.clone())),
             Err(error) => bail!(
                 "--set {name}: {error}; nor a global variable of that name (rota object shows them)"
             ),
