@@ -42,7 +42,8 @@ pub(crate) struct Args {
     /// A kernel by its types: /sys/kernel/btf/vmlinux, a copy of it, or a vmlinux
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     btf: Option<PathBuf>,
-    /// Keep everything that happened in this file
+    /// Keep everything that happened in this file: as an event file or, if its name ends so, as
+    /// text (.txt), JSON lines (.json) or for Perfetto (.pftrace, .perfetto-trace)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     trace: Option<PathBuf>,
     /// Set a setting of the scheduler, or any global variable of the object

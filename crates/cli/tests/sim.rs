@@ -117,6 +117,10 @@ fn a_trace_is_kept() {
         events += some.len() as u64;
     }
     assert_eq!(reader.problem_count(), 0);
+    let text = dir.path().join("run.txt");
+    stdout(&sim(&format!("simple --for 100ms --trace {}", text.display())));
+    let lines = fs::read_to_string(&text).unwrap().lines().count() as u64;
+    assert!((events..events + 20).contains(&lines), "a line an event: {lines} of {events}");
     assert_eq!(Some(events), found["events"].as_u64());
 }
 

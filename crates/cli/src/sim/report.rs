@@ -7,22 +7,18 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::run::report as ejection;
 use anyhow::Result;
-use rota_events::{Histogram, TaskUse, table_header, table_row};
+use rota_events::{TaskUse, table_header, table_row};
 use rota_object::KernelTypes;
 use rota_sched::Choice;
 use rota_topology::Topology;
+use rota_trace::{short_ns, task_use_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Version of the JSON form.
 const SCHEMA: &str = "rota-sim/1";
-/// Quantiles of latencies: name of the column, name in JSON, and the quantile in 1/1000.
-const QUANTILES: [(&str, &str, u64); 4] = [
-    ("p50", "p50_ns", 500),
-    ("p90", "p90_ns", 900),
-    ("p99", "p99_ns", 990),
-    ("p99.9", "p99_9_ns", 999),
-];
+/// Quantiles of latencies: the name of the column, and the quantile in 1/1000.
+const QUANTILES: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
 
 /// What was run, and on what.
 pub(super) struct About<'a> {
@@ -126,10 +122,10 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
             group.work.map_or("-".to_owned(), |work| format!("{:.1}", work as f64 / seconds));
         let cpus = used.run_ns as f64 / 1e9 / seconds;
         let _ = write!(text, "{name:<width$} {:>7} {work:>9} {cpus:>7.2}", group.tasks);
-        for (_, _, part) in QUANTILES {
-            let _ = write!(text, " {:>8}", short(used.latency.quantile(part, 1000)));
+        for (_, part) in QUANTILES {
+            let _ = write!(text, " {:>8}", short_ns(used.latency.quantile(part, 1000)));
         }
-        let _ = write!(text, " {:>8}", short(longest(used)));
+        let _ = write!(text, " {:>8}", short_ns(longest(used)));
         let rate = |count: u64| count as f64 / seconds;
         let _ = writeln!(
             text,
@@ -145,22 +141,6 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
 /// The longest latency, or wait that has not ended.
 fn longest(used: &TaskUse) -> u64 {
     used.latency.greatest().max(used.waiting_ns)
-}
-
-/// A time with three digits.
-fn short(ns: u64) -> String {
-    let (number, unit) = match ns {
-        0 => return "0".to_owned(),
-        1..1_000 => return format!("{ns}ns"),
-        1_000..1_000_000 => (ns as f64 / 1e3, "us"),
-        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
-        _ => (ns as f64 / 1e9, "s"),
-    };
-    match number {
-        ..9.995 => format!("{number:.2}{unit}"),
-        ..99.95 => format!("{number:.1}{unit}"),
-        _ => format!("{number:.0}{unit}"),
-    }
 }
 
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
@@ -207,54 +187,11 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
 }
 
 fn group_json(group: &Group<'_>) -> Value {
-    let used = &group.used;
-    let migrations: serde_json::Map<_, _> = rota_events::Distance::ALL
-        .iter()
-        .map(|distance| (distance.name().to_owned(), json!(used.migrations[*distance as usize])))
-        .collect();
-    json!({
-        "group": group.name,
-        "tasks": group.tasks,
-        "work": group.work,
-        "run_ns": used.run_ns,
-        "wait_ns": used.wait_ns,
-        "latency": latency_json(&used.latency, longest(used)),
-        "wakeups": used.wakeups,
-        "switches": used.switches,
-        "preemptions": used.preemptions,
-        "yields": used.yields,
-        "migrations": migrations,
-    })
-}
-
-fn latency_json(latency: &Histogram, longest: u64) -> Value {
-    let mut all = serde_json::Map::new();
-    all.insert("count".to_owned(), json!(latency.count()));
-    all.insert("mean_ns".to_owned(), json!(latency.mean()));
-    for (_, name, part) in QUANTILES {
-        all.insert(name.to_owned(), json!(latency.quantile(part, 1000)));
+    let mut found = task_use_json(&group.used);
+    if let Value::Object(members) = &mut found {
+        members.insert("group".to_owned(), json!(group.name));
+        members.insert("tasks".to_owned(), json!(group.tasks));
+        members.insert("work".to_owned(), json!(group.work));
     }
-    all.insert("max_ns".to_owned(), json!(longest));
-    Value::Object(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::short;
-
-    #[test]
-    fn times_have_three_digits() {
-        let cases = [
-            (0, "0"),
-            (999, "999ns"),
-            (1_000, "1.00us"),
-            (9_999, "10.0us"),
-            (123_456, "123us"),
-            (20_000_000, "20.0ms"),
-            (1_500_000_000, "1.50s"),
-        ];
-        for (ns, text) in cases {
-            assert_eq!(short(ns), text);
-        }
-    }
+    found
 }
