@@ -83,9 +83,20 @@ impl Machine {
         self.work.events.resize_with(all.events as usize, Event::default);
         self.work.done.resize(all.groups.len(), 0);
         self.work.workload = Arc::clone(&all);
-        let made = all.starts.iter().skip(first).enumerate();
-        let made = made.map(|(i, template)| self.make_worker(*template, i as u32));
-        for task in made.collect::<Result<Vec<_>, _>>()? {
+        // Round and round on the CPUs that each kind of task may use.
+        let mut usable: (Option<TemplateId>, Vec<u32>) = (None, Vec::new());
+        let mut made = Vec::new();
+        for (turn, template) in all.starts.iter().skip(first).enumerate() {
+            if usable.0 != Some(*template) {
+                let kind = &all.templates[template.0 as usize];
+                let online = &self.sched.online;
+                let allowed = kind.cpus.as_ref().map_or(online.clone(), |cpus| cpus & online);
+                usable = (Some(*template), allowed.iter().map(|cpu| cpu.0).collect());
+            }
+            let cpu = usable.1.get(turn % usable.1.len().max(1));
+            made.push(self.make_worker(*template, cpu.copied())?);
+        }
+        for task in made {
             self.cpu = self.sched.task(task).cpu;
             self.wake_up(task)?;
         }
@@ -119,15 +130,13 @@ impl Machine {
         names.zip(self.work.done.iter().copied())
     }
 
-    /// Makes a task with a program, which sleeps on one of its CPUs, round and round.
-    fn make_worker(&mut self, template: TemplateId, turn: u32) -> Result<TaskId, Stop> {
+    /// Makes a task with a program, which sleeps on a CPU, or on the first that it may use.
+    fn make_worker(&mut self, template: TemplateId, cpu: Option<u32>) -> Result<TaskId, Stop> {
         let workload = Arc::clone(&self.work.workload);
         let kind = &workload.templates[template.0 as usize];
         let all = CpuMask::range(CpuId(0), CpuId(self.shape.cpus - 1));
         let allowed = kind.cpus.clone().unwrap_or(all);
-        let online = &allowed & &self.sched.online;
-        let turn = turn as usize % online.count().max(1);
-        let cpu = online.iter().nth(turn).or_else(|| allowed.first());
+        let cpu = cpu.filter(|cpu| allowed.contains(CpuId(*cpu)));
         let number = self.work.made;
         self.work.made += 1;
         let comm = format!("{}/{number}", kind.name);
@@ -137,7 +146,7 @@ impl Machine {
             workload.groups.get(kind.group as usize).map_or("", String::as_str),
         );
         if let Some(cpu) = cpu {
-            self.set_cpu(task, cpu.0);
+            self.set_cpu(task, cpu);
         }
         if kind.nice != 0 {
             self.set_nice(task, kind.nice)?;
@@ -254,10 +263,7 @@ impl Machine {
                 }
                 Some(Step::Signal(event, times)) => self.signal(event, times)?,
                 Some(Step::Fork(template)) => {
-                    let child = self.make_worker(template, 0)?;
-                    if self.sched.task(child).allowed.contains(CpuId(cpu)) {
-                        self.set_cpu(child, cpu);
-                    }
+                    let child = self.make_worker(template, Some(cpu))?;
                     self.wake_up(child)?;
                 }
                 Some(Step::Yield) => return Ok(Next::Yield),
