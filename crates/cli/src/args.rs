@@ -3,7 +3,7 @@
 //! they exist once: in the object.
 
 use crate::exit::{self, Exit};
-use crate::{choice, completions, doctor, list, object, output, run, sim, topology, verify};
+use crate::{choice, completions, doctor, list, object, output, run, sim, topology, verify, view};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rota_object::{Object, Setting, SettingKind};
@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Object(object::Args),
     /// Show CPUs, cores, caches and nodes
     Topology(topology::Args),
+    /// Show a recording: events, a summary, a trace for Perfetto
+    View(view::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// It did what was asked; also after Ctrl-C or the end of `--for`.
     Done,
-    /// It came to a negative result.
+    /// It came to a negative result, or could read only a part of its input.
     Negative,
     /// It was called wrongly, or its input or environment is unusable.
     Unusable,
@@ -61,7 +61,7 @@ impl From<Exit> for ExitCode {
 pub(crate) fn table() -> String {
     let mut text = String::from(
         "Exit codes:\n   0  done (Ctrl-C, SIGTERM, SIGHUP and the end of --for included)\n   \
-         1  a negative result\n   \
+         1  a negative result, or input of which only a part could be read\n   \
          2  wrong usage, or unusable input or environment\n",
     );
     for (_, code, meaning) in CAUSES {

@@ -17,6 +17,7 @@ mod run;
 mod sim;
 mod topology;
 mod verify;
+mod view;
 
 use crate::args::Verb;
 use crate::exit::Exit;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Object(args) => object::run(&args),
         Verb::Topology(args) => topology::run(&args),
+        Verb::View(args) => view::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };
     result.unwrap_or_else(|error| report(&error)).into()

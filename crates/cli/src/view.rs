@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota view`.
+
+use crate::exit::Exit;
+use crate::output;
+use anyhow::{Context, Result, bail};
+use rota_events::{Activity, Event, Kind, Reader, Tables, TaskRef, What};
+use rota_topology::{CpuId, CpuMask};
+use rota_trace::{Form, Output, summary_json, summary_text};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `rota view`.
+#[derive(clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    rota view trace.rota | less                    every event, a line each\n  \
+    rota view trace.rota --as summary              run times, latencies, utilisation\n  \
+    rota view trace.rota --task worker --cpus 0-3  what concerns one task, on some CPUs\n  \
+    rota view trace.rota --event switch --event waking --from 1s --to 1100ms\n  \
+    rota view trace.rota --as perfetto --output trace.pftrace   for https://ui.perfetto.dev\n\n\
+    The exit code is 1 if the file is damaged: what can be read of it was shown.")]
+pub(crate) struct Args {
+    /// An event file, such as `rota sim --trace FILE` writes; - is standard input
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    file: PathBuf,
+    /// In which form to show it
+    #[arg(long = "as", value_enum, default_value = "text", value_name = "FORM")]
+    form: View,
+    /// Write to this file instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only events about this task, by its name or its thread id
+    #[arg(long, value_name = "NAME|PID", help_heading = "Only some events, as text or JSON")]
+    task: Vec<String>,
+    /// Only events on these CPUs
+    #[arg(long, value_name = "LIST", value_parser = CpuMask::from_list)]
+    #[arg(help_heading = "Only some events, as text or JSON")]
+    cpus: Option<CpuMask>,
+    /// Only events of this kind, such as switch or enqueue
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    #[arg(help_heading = "Only some events, as text or JSON")]
+    event: Vec<Kind>,
+    /// Only events from this time on
+    #[arg(long, value_name = "DURATION", value_parser = crate::args::duration)]
+    #[arg(help_heading = "Only some events, as text or JSON")]
+    from: Option<u64>,
+    /// Only events before this time
+    #[arg(long, value_name = "DURATION", value_parser = crate::args::duration)]
+    #[arg(help_heading = "Only some events, as text or JSON")]
+    to: Option<u64>,
+}
+
+/// How a recording is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum View {
+    /// A line an event
+    Text,
+    /// A JSON object an event, one a line
+    Json,
+    /// A trace for Perfetto
+    Perfetto,
+    /// Metrics of tasks, groups and CPUs
+    Summary,
+    /// The same as a JSON object
+    SummaryJson,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    let found = rota_events::KINDS.iter().find(|(_, name, _)| *name == text);
+    let names = rota_events::KINDS.map(|(_, name, _)| name);
+    let none = || format!("there is no such kind of event; there are: {}", names.join(", "));
+    found.map(|(kind, ..)| *kind).ok_or_else(none)
+}
+
+/// Shows a recording.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let name = args.file.display().to_string();
+    if filters(args) && !matches!(args.form, View::Text | View::Json) {
+        bail!("some events only are shown with --as text or --as json; metrics need all of them");
+    }
+    if args.form == View::Perfetto && args.output.is_none() && io::stdout().is_terminal() {
+        bail!("a trace for Perfetto is not for a terminal; give a file with --output FILE");
+    }
+    let input: Box<dyn Read> = match args.file.to_str() {
+        Some("-") => Box::new(io::stdin().lock()),
+        _ => Box::new(File::open(&args.file).with_context(|| name.clone())?),
+    };
+    let mut reader = Reader::open(input).with_context(|| name.clone())?;
+    match args.form {
+        View::Text => stream(args, &mut reader, Form::Text)?,
+        View::Json => stream(args, &mut reader, Form::Json)?,
+        View::Perfetto => stream(args, &mut reader, Form::Perfetto)?,
+        View::Summary | View::SummaryJson => summarise(args, &mut reader)?,
+    }
+    for problem in reader.problems() {
+        output::error(&format!("{name}: {problem}"));
+    }
+    let more = reader.problem_count() - reader.problems().len() as u64;
+    if more > 0 {
+        output::error(&format!("{name}: and {more} more problems"));
+    }
+    Ok(if reader.problem_count() > 0 { Exit::Negative } else { Exit::Done })
+}
+
+/// Whether only some events are asked for.
+fn filters(args: &Args) -> bool {
+    let Args { task, cpus, event, from, to, .. } = args;
+    !task.is_empty() || !event.is_empty() || cpus.is_some() || from.is_some() || to.is_some()
+}
+
+/// Where the result goes.
+fn open(path: Option<&Path>) -> Result<Box<dyn Write>> {
+    Ok(match path {
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+        Some(path) => {
+            let file = File::create(path).with_context(|| path.display().to_string())?;
+            Box::new(BufWriter::new(file))
+        }
+    })
+}
+
+/// Shows events as they are read.
+fn stream(args: &Args, reader: &mut Reader<Box<dyn Read>>, form: Form) -> Result<()> {
+    let mut output = Output::new(form, open(args.output.as_deref())?, reader.machine())?;
+    while let Some(mut events) = reader.next_events()? {
+        let tables = reader.tables();
+        events.retain(|event| wanted(args, event, tables));
+        output.write(tables, &events)?;
+    }
+    output.finish()?;
+    Ok(())
+}
+
+fn wanted(args: &Args, event: &Event, tables: &Tables) -> bool {
+    let is = |task: TaskRef| {
+        let Some(info) = tables.task_of(task) else { return false };
+        let named =
+            |text: &String| tables.text_of(info.name) == text || text.parse() == Ok(info.pid);
+        args.task.iter().any(named)
+    };
+    let about = || match event.what() {
+        // It is as much about what ran until then.
+        What::Switch { from, .. } => is(from) || is(event.task),
+        _ => is(event.task),
+    };
+    args.from.is_none_or(|from| event.time_ns >= from)
+        && args.to.is_none_or(|to| event.time_ns < to)
+        && args.cpus.as_ref().is_none_or(|cpus| cpus.contains(CpuId(event.cpu.0)))
+        && (args.event.is_empty() || args.event.contains(&event.kind))
+        && (args.task.is_empty() || about())
+}
+
+/// Shows the metrics of all events.
+fn summarise(args: &Args, reader: &mut Reader<Box<dyn Read>>) -> Result<()> {
+    let mut activity = Activity::new(&reader.machine().cpus);
+    while let Some(events) = reader.next_events()? {
+        events.iter().for_each(|event| activity.add(event));
+    }
+    let (summary, tables, machine) = (activity.summary(0), reader.tables(), reader.machine());
+    let hash = format!("{:016x}", reader.hash().value());
+    let text = if args.form == View::Summary {
+        format!("{}\nhash of all events: {hash}\n", summary_text(&summary, tables, machine))
+    } else {
+        let mut json = summary_json(&summary, tables, machine);
+        json["events_hash"] = hash.into();
+        format!("{json}\n")
+    };
+    let mut out = open(args.output.as_deref())?;
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
