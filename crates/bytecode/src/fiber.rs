@@ -4,30 +4,34 @@
 //! A fiber's stack holds frames of machine code, of [`suspend`], and of the one closure that
 //! enters the code. None of them owns anything: everything is in the [`Context`], which the fiber's
 //! owner frees. So a fiber can be left for good wherever it stands, by a trap or by its owner.
+//! Drivers that answer calls at once do so on the stack of whoever resumed the fiber.
 #![allow(unsafe_code)]
 
-use crate::execution::{Start, StartError, Step};
+use crate::execution::{Driver, Start, StartError, Step};
 use crate::instance::Instance;
-use crate::jit::{Cause, What};
+use crate::jit::{Cause, Compiled, Site, What};
 use crate::memory::{Fault, place_of, pointer_of};
 use crate::op::{Op, POISON};
 use crate::signal::{self, Active};
-use crate::trap::{Trap, TrapKind};
+use crate::trap::{Spot, Trap, TrapKind};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use cranelift_jit::JITModule;
+use std::any::Any;
 use std::cell::RefCell;
+use std::ffi::c_void;
 use std::mem::offset_of;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::rc::Rc;
 
 /// Size of a fiber's stack on the host.
 pub(crate) const HOST_STACK: usize = 256 << 10;
-/// How many unused stacks a thread keeps.
+/// How many unused runners a thread keeps.
 const SPARE: usize = 64;
 
 thread_local! {
-    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+    static SPARES: RefCell<Vec<Runner>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What machine code knows of its execution. Its first fields are those that code reads.
@@ -48,7 +52,13 @@ pub(crate) struct Context {
     pub(crate) remaining: i64,
     /// r1 to r5, at first and of a call to the driver.
     args: [u64; 5],
+    /// The addresses of the entrance and of the function, and the host's of its stack's end.
+    entrance: usize,
+    entry: usize,
+    frame: u64,
     yielder: *const Yielder<u64, Said>,
+    /// While the fiber runs, the [`Asked`] whom its calls are put to first; null if there is none.
+    asked: *mut c_void,
 }
 
 impl Context {
@@ -56,6 +66,22 @@ impl Context {
     pub(crate) const ARGS: [usize; 5] = {
         let first = offset_of!(Self, args);
         [first, first + 8, first + 16, first + 24, first + 32]
+    };
+
+    /// Of no execution.
+    const NONE: Self = Self {
+        base: ptr::null_mut(),
+        addresses: ptr::null(),
+        arena_half: 0,
+        lowest_frame: 0,
+        stack_distance: 0,
+        remaining: 0,
+        args: [0; 5],
+        entrance: 0,
+        entry: 0,
+        frame: 0,
+        yielder: ptr::null(),
+        asked: ptr::null_mut(),
     };
 }
 
@@ -73,13 +99,66 @@ pub(crate) enum Said {
 /// The entrance to machine code: takes the address of a function, and the host's of its stack's end.
 type Entrance = extern "sysv64" fn(*mut Context, usize, u64) -> u64;
 
+/// Who is asked first when machine code calls.
+struct Asked<'a> {
+    compiled: &'a Compiled,
+    driver: &'a mut dyn Driver,
+    /// What it panicked with: machine code can't be unwound, so this has to wait.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Asked<'_> {
+    /// What the driver answers at once to what stands at a site, if it does.
+    fn answer(&mut self, site: &Site, args: &[u64; 5]) -> Option<u64> {
+        let What::Call { callee, poisoned } = site.what else { return None };
+        let spot = Spot { function: site.function, insn: site.insn };
+        let args = without(args, poisoned);
+        // The driver is not used again after it panicked.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.driver.answer(callee, args, spot)));
+        answer.unwrap_or_else(|panic| {
+            self.panic = Some(panic);
+            None
+        })
+    }
+}
+
+/// Arguments, of which some were not passed: they hold poison.
+fn without(args: &[u64; 5], poisoned: [bool; 5]) -> [u64; 5] {
+    std::array::from_fn(|i| if poisoned[i] { POISON } else { args[i] })
+}
+
+/// A fiber that calls, as seen from the stack of whoever resumed it.
+struct Calling(*mut Context);
+
+// SAFETY: it goes from one stack to another of the same thread.
+unsafe impl Send for Calling {}
+
+impl Calling {
+    /// What the driver, if there is one, answers at once to what stands at a site.
+    fn ask(self, site: u64) -> Option<u64> {
+        // SAFETY: the context lives as long as the fiber, which stands still meanwhile. `resume` set
+        // `asked` to null or to an `Asked` of its own frame, to which it does nothing until the
+        // fiber is left again.
+        let (asked, args) = unsafe {
+            let asked = (*self.0).asked.cast::<Asked<'_>>().as_mut();
+            (asked?, &(*self.0).args)
+        };
+        let site = asked.compiled.site(site as u32)?;
+        asked.answer(&site, args)
+    }
+}
+
 /// Called by machine code, on the fiber's stack: says where it stands, and waits for the answer.
 pub(crate) extern "sysv64" fn suspend(context: *mut Context, site: u64, value: u64) -> u64 {
     // SAFETY: machine code passes the context that it was entered with, which lives as long as the
     // fiber and to which nobody holds a reference. Its yielder, which lives on this very stack,
     // was set before the code was entered.
     let yielder = unsafe { &*(*context).yielder };
-    yielder.suspend(Said::Site(site, value))
+    let calling = Calling(context);
+    match yielder.on_parent_stack(move || calling.ask(site)) {
+        Some(answer) => answer,
+        None => yielder.suspend(Said::Site(site, value)),
+    }
 }
 
 /// Frees the memory of machine code.
@@ -89,12 +168,83 @@ pub(crate) fn free(module: JITModule) {
     unsafe { module.free_memory() };
 }
 
+/// A stack, and on it what enters machine code: for one execution after the other.
+struct Runner {
+    /// `None` only while it is being replaced.
+    coroutine: Option<Coroutine<u64, Said, Said, DefaultStack>>,
+    /// From a box.
+    context: *mut Context,
+}
+
+impl Runner {
+    /// One that nobody else uses.
+    fn get() -> Result<Self, StartError> {
+        if let Some(spare) = SPARES.with_borrow_mut(Vec::pop) {
+            return Ok(spare);
+        }
+        let stack = DefaultStack::new(HOST_STACK)?;
+        let context = Box::into_raw(Box::new(Context::NONE));
+        Ok(Self { coroutine: Some(enter_on(stack, context)), context })
+    }
+
+    /// Keeps it for another execution. It stands where it said what the last one returned, or was
+    /// left wherever it stood.
+    fn keep(mut self, returned: bool) {
+        if !returned {
+            let stack = self.leave();
+            self.coroutine = stack.map(|stack| enter_on(stack, self.context));
+        }
+        // At the end of a thread there may be no such list any more.
+        let _ = SPARES.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            if spares.len() < SPARE {
+                spares.push(self);
+            }
+        });
+    }
+
+    /// Leaves the code for good; the stack.
+    fn leave(&mut self) -> Option<DefaultStack> {
+        let mut coroutine = self.coroutine.take()?;
+        // SAFETY: nothing on the stack owns anything, as the module's words say.
+        unsafe { coroutine.force_reset() };
+        Some(coroutine.into_stack())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.leave();
+        // SAFETY: it came from `Box::into_raw`, and the code that used it was left for good.
+        drop(unsafe { Box::from_raw(self.context) });
+    }
+}
+
+/// Enters, on a stack, whatever the context says, again and again.
+fn enter_on(
+    stack: DefaultStack,
+    context: *mut Context,
+) -> Coroutine<u64, Said, Said, DefaultStack> {
+    Coroutine::with_stack(stack, move |yielder, _| {
+        loop {
+            // SAFETY: the context lives until the runner is dropped, and no reference to it does.
+            let (entrance, entry, frame) = unsafe {
+                (*context).yielder = yielder;
+                ((*context).entrance, (*context).entry, (*context).frame)
+            };
+            // SAFETY: the address is that of the entrance, which was compiled with this
+            // signature, in code that the fiber's instance keeps.
+            let enter = unsafe { std::mem::transmute::<usize, Entrance>(entrance) };
+            let value = enter(context, entry, frame);
+            yielder.suspend(Said::Return(value));
+        }
+    })
+}
+
 /// An execution of machine code.
 pub(crate) struct Fiber {
     /// `None` once it has ended.
-    coroutine: Option<Coroutine<u64, Said, Said, DefaultStack>>,
-    /// From a box; freed in `drop`.
-    context: *mut Context,
+    runner: Option<Runner>,
     instance: Rc<Instance>,
     budget: i64,
     /// How many instructions were executed and not yet counted.
@@ -109,14 +259,13 @@ impl Fiber {
         let compiled = instance.code().compiled().ok_or(StartError::NotCompiled)?;
         let function = start.function;
         let entry = compiled.entry(function.0).ok_or(StartError::Function(function))?;
-        let spare = STACKS.with_borrow_mut(Vec::pop);
-        let stack = spare.map_or_else(|| DefaultStack::new(HOST_STACK), Ok)?;
         // Half the range, so that counting down never wraps before it is looked at.
         let budget = start.budget.min(i64::MAX as u64 / 2) as i64;
         let base = instance.memory().base();
         let host_stack = (base as u64).wrapping_add(place_of(start.stack.start) as u64);
         let stack_distance = host_stack.wrapping_sub(start.stack.start);
-        let context = Box::into_raw(Box::new(Context {
+        let runner = Runner::get()?;
+        let context = Context {
             base,
             addresses: instance.addresses().as_ptr(),
             arena_half: instance.arena_half(),
@@ -124,21 +273,15 @@ impl Fiber {
             stack_distance,
             remaining: budget,
             args: start.args,
-            yielder: ptr::null(),
-        }));
-        let frame = start.stack.end.wrapping_add(stack_distance);
-        let entrance = compiled.entrance();
-        let coroutine = Coroutine::with_stack(stack, move |yielder, _| {
-            // SAFETY: the context lives until the fiber is dropped, and no reference to it does.
-            unsafe { (*context).yielder = yielder };
-            // SAFETY: the address is that of the entrance, which was compiled with this signature,
-            // in code that the fiber's instance keeps.
-            let enter = unsafe { std::mem::transmute::<usize, Entrance>(entrance) };
-            Said::Return(enter(context, entry, frame))
-        });
+            entrance: compiled.entrance(),
+            entry,
+            frame: start.stack.end.wrapping_add(stack_distance),
+            ..Context::NONE
+        };
+        // SAFETY: the context is the runner's, which runs nothing, and no reference to it lives.
+        unsafe { *runner.context = context };
         let instance = Rc::clone(instance);
-        let place = (function.0, 0);
-        Ok(Self { coroutine: Some(coroutine), context, instance, budget, owed: 0, place })
+        Ok(Self { runner: Some(runner), instance, budget, owed: 0, place: (function.0, 0) })
     }
 
     /// Function and instruction that it stands at.
@@ -146,30 +289,46 @@ impl Fiber {
         self.place
     }
 
-    /// Executes until there is something to say.
-    pub(crate) fn resume(&mut self, value: u64) -> Step {
-        let (Some(coroutine), Some(compiled)) =
-            (&mut self.coroutine, self.instance.code().compiled())
+    /// Executes until there is something to say. Calls are put to the driver first, if there is
+    /// one.
+    pub(crate) fn resume(&mut self, value: u64, driver: Option<&mut dyn Driver>) -> Step {
+        let (Some(runner), Some(compiled)) = (&mut self.runner, self.instance.code().compiled())
         else {
             return self.internal("resumed after its end");
         };
+        let Runner { coroutine: Some(coroutine), context } = runner else {
+            return self.internal("resumed without a stack");
+        };
         let memory = self.instance.memory();
-        let active = Active::new(coroutine.trap_handler(), compiled.range(), memory.host_range());
+        let handler = coroutine.trap_handler();
+        let active = Active::new(handler, compiled.range(), memory.host_range());
+        let mut asked = driver.map(|driver| Asked { compiled, driver, panic: None });
+        // SAFETY: the context lives as long as the runner, and the code that uses it stands still.
+        // What `asked` points to lives longer than the fiber runs here, and is looked at again only
+        // when the fiber stands still; nobody uses the pointer after that.
+        unsafe {
+            (**context).asked =
+                asked.as_mut().map_or(ptr::null_mut(), |asked| ptr::from_mut(asked).cast());
+        }
         let said = match signal::catching(&active, || coroutine.resume(value)) {
             CoroutineResult::Yield(said) | CoroutineResult::Return(said) => said,
         };
+        if let Some(panic) = asked.and_then(|asked| asked.panic) {
+            self.end(false);
+            resume_unwind(panic);
+        }
         match said {
             Said::Return(value) => {
                 self.owed = 0;
                 let insns = self.insns();
-                self.end();
+                self.end(true);
                 Step::Return { value, insns }
             }
             Said::Fault => {
                 let (pc, address, remaining) = active.fault();
-                // SAFETY: the context lives as long as `self`; the fiber, which writes to it, has
-                // ended.
-                unsafe { (*self.context).remaining = remaining };
+                // SAFETY: the context lives as long as the runner; the code, which writes to it,
+                // has ended.
+                unsafe { (**context).remaining = remaining };
                 let Some((function, risk)) = compiled.fault_at(pc) else {
                     return self.internal("machine code faulted where it must not");
                 };
@@ -199,14 +358,10 @@ impl Fiber {
         match site.what {
             What::Call { callee, poisoned } => {
                 self.place = place;
-                // SAFETY: the context lives as long as `self`; the fiber, which writes to it, is
+                // SAFETY: the context lives as long as the runner; the code, which writes to it, is
                 // suspended.
-                let mut args = unsafe { (*self.context).args };
-                for (arg, poisoned) in args.iter_mut().zip(poisoned) {
-                    if poisoned {
-                        *arg = POISON;
-                    }
-                }
+                let args = |runner: &Runner| unsafe { (*runner.context).args };
+                let args = without(&self.runner.as_ref().map_or([0; 5], args), poisoned);
                 Step::Call { callee, args, insns: self.insns() }
             }
             What::Poisoned => {
@@ -245,40 +400,30 @@ impl Fiber {
     fn trap(&mut self, kind: TrapKind, place: (u32, u32)) -> Step {
         self.place = place;
         let insns = self.insns();
-        self.end();
+        self.end(false);
         let place = self.instance.code().place(place.0, place.1);
-        Step::Trap(Trap { kind, place, insns })
+        Step::Trap(Box::new(Trap { kind, place, insns }))
     }
 
     fn insns(&self) -> u64 {
-        // SAFETY: the context lives as long as `self`; the fiber, which writes to it, does not
+        // SAFETY: the context lives as long as the runner; the code, which writes to it, does not
         // run.
-        let remaining = unsafe { (*self.context).remaining };
+        let remaining = |runner: &Runner| unsafe { (*runner.context).remaining };
+        let remaining = self.runner.as_ref().map_or(self.budget, remaining);
         (self.budget - remaining + self.owed) as u64
     }
 
-    /// Leaves the code for good, and keeps the stack for another.
-    fn end(&mut self) {
-        if let Some(mut coroutine) = self.coroutine.take() {
-            // SAFETY: nothing on the fiber's stack owns anything, as the module's words say.
-            unsafe { coroutine.force_reset() };
-            let stack = coroutine.into_stack();
-            // At the end of a thread there may be no such list any more.
-            let _ = STACKS.try_with(|stacks| {
-                let mut stacks = stacks.borrow_mut();
-                if stacks.len() < SPARE {
-                    stacks.push(stack);
-                }
-            });
+    /// Leaves the code for good, which has returned, or not.
+    fn end(&mut self, returned: bool) {
+        if let Some(runner) = self.runner.take() {
+            runner.keep(returned);
         }
     }
 }
 
 impl Drop for Fiber {
     fn drop(&mut self) {
-        self.end();
-        // SAFETY: it came from `Box::into_raw`, and the code that used it was left for good.
-        drop(unsafe { Box::from_raw(self.context) });
+        self.end(false);
     }
 }
 

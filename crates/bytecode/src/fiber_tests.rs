@@ -43,7 +43,7 @@ fn a_site_that_is_none_is_a_bug_of_ours() {
 #[test]
 fn resuming_what_has_ended_is_a_bug_of_ours() {
     let mut fiber = fiber();
-    assert_eq!(fiber.resume(0), Step::Return { value: 7, insns: 2 });
-    let said = words(&fiber.resume(0));
+    assert_eq!(fiber.resume(0, None), Step::Return { value: 7, insns: 2 });
+    let said = words(&fiber.resume(0, None));
     assert!(said.contains("a bug of Rota, not of the program: resumed after its end"), "{said}");
 }

@@ -38,7 +38,7 @@ mod window;
 
 pub use code::{Code, CodeError};
 pub use decode::Problem;
-pub use execution::{Execution, Mode, STACK_BYTES, Start, StartError, Step};
+pub use execution::{Driver, Execution, Mode, STACK_BYTES, Start, StartError, Step};
 pub use instance::{Instance, InstanceError};
 pub use jit::CompileError;
 pub use lane::{Lane, Pause, Standing};

@@ -5,7 +5,8 @@ use crate::kernel::Answer;
 use crate::machine::{Machine, STACKS};
 use crate::references::Misuse;
 use rota_bytecode::{
-    Callee, Execution, Fault, MemoryError, Place, Spot, Start, StartError, Step, Trap, TrapKind,
+    Callee, Driver, Execution, Fault, MemoryError, Place, Spot, Start, StartError, Step, Trap,
+    TrapKind,
 };
 use rota_object::FunctionId;
 use std::fmt;
@@ -99,10 +100,16 @@ pub(crate) enum Next {
     Done(u64),
 }
 
-/// An execution, and the kernel function that called it back.
+/// An execution, and who waits for it, if it was called back.
 struct Frame {
     execution: Execution,
-    caller: Option<Box<dyn Callbacks>>,
+    caller: Option<Box<Waiting>>,
+}
+
+/// An execution that waits for a kernel function, which calls back.
+struct Waiting {
+    frame: Frame,
+    callbacks: Box<dyn Callbacks>,
 }
 
 impl Machine {
@@ -138,25 +145,30 @@ impl Machine {
         // What is called back uses up what is left, so a loop of calls ends as any other.
         let mut budget = self.shape.budget;
         let first = self.frame(function, args, None, budget);
-        let mut frames = vec![first.map_err(|kind| Stop::new(kind, None))?];
+        let mut frame = first.map_err(|kind| Stop::new(kind, None))?;
         let mut value = 0;
-        while let Some(mut frame) = frames.pop() {
-            let (callbacks, last) = match frame.execution.resume(value) {
-                Step::Trap(Trap { kind, place, .. }) => {
+        loop {
+            let mut answering = Answering { machine: self, unanswered: None };
+            let step = frame.execution.resume_with(value, &mut answering);
+            let unanswered = answering.unanswered;
+            let (waiting, last) = match step {
+                Step::Trap(trap) => {
+                    let Trap { kind, place, .. } = *trap;
                     return Err(Stop::new(kind.into(), Some(place)));
                 }
                 Step::Call { callee, args, .. } => {
                     let spot = frame.execution.spot();
-                    frames.push(frame);
-                    let answer = self.answer(callee, args, spot);
+                    let answer = unanswered.unwrap_or_else(|| self.answer(callee, args, spot));
                     match answer.map_err(|kind| Stop::new(kind, Some(self.place(spot))))? {
                         Answer::Value(answer) => {
                             value = answer;
                             continue;
                         }
-                        Answer::Callbacks(callbacks) => (callbacks, None),
+                        Answer::Callbacks(callbacks) => {
+                            (Box::new(Waiting { frame, callbacks }), None)
+                        }
                         Answer::Misuse(misuse) => return Err(self.misused(callee, misuse, spot)),
-                        Answer::Throw(_) if frames.len() > 1 => {
+                        Answer::Throw(_) if frame.caller.is_some() => {
                             return Err(self.misused(callee, Misuse::Throw, spot));
                         }
                         Answer::Stop(stop) => return Err(stop),
@@ -173,13 +185,12 @@ impl Machine {
                     self.check_end(self.depth)?;
                     match frame.caller {
                         None => return Ok(returned),
-                        Some(callbacks) => (callbacks, Some(returned)),
+                        Some(waiting) => (waiting, Some(returned)),
                     }
                 }
             };
-            value = self.call_back(&mut frames, callbacks, last, budget)?;
+            (frame, value) = self.call_back(waiting, last, budget)?;
         }
-        Ok(value)
     }
 
     fn misused(&self, callee: Callee, misuse: Misuse, spot: Spot) -> Stop {
@@ -187,29 +198,28 @@ impl Machine {
         Stop::new(StopKind::Misuse { name, misuse }, Some(self.place(spot)))
     }
 
-    /// Goes on with a kernel function that calls back; what the execution on top is resumed with.
+    /// Goes on with a kernel function that calls back; the execution that is next, and what it is
+    /// resumed with.
     fn call_back(
         &mut self,
-        frames: &mut Vec<Frame>,
-        mut callbacks: Box<dyn Callbacks>,
+        mut waiting: Box<Waiting>,
         last: Option<u64>,
         budget: u64,
-    ) -> Result<u64, Stop> {
-        let next = callbacks.next(self, last).map_err(|fault| {
+    ) -> Result<(Frame, u64), Stop> {
+        let spot = waiting.frame.execution.spot();
+        let next = waiting.callbacks.next(self, last).map_err(|fault| {
             let name = "a function that calls back".to_owned();
             StopKind::Argument { name, fault }
         });
-        let pushed = next.and_then(|next| match next {
-            Next::Done(value) => Ok(value),
+        let frame = next.and_then(|next| match next {
+            Next::Done(value) => Ok((waiting.frame, value)),
             Next::Call(..) if budget == 0 => Err(TrapKind::Budget.into()),
             Next::Call(address, args) => {
                 let function = self.function_at(address).ok_or(StopKind::Callback(address))?;
-                frames.push(self.frame(function, args, Some(callbacks), budget)?);
-                Ok(0)
+                Ok((self.frame(function, args, Some(waiting), budget)?, 0))
             }
         });
-        let place = || frames.last().map(|f| f.execution.place());
-        pushed.map_err(|kind| Stop::new(kind, place()))
+        frame.map_err(|kind| Stop::new(kind, Some(self.place(spot))))
     }
 
     /// One more execution, inside those that stand still.
@@ -217,7 +227,7 @@ impl Machine {
         &mut self,
         function: FunctionId,
         args: [u64; 5],
-        caller: Option<Box<dyn Callbacks>>,
+        caller: Option<Box<Waiting>>,
         budget: u64,
     ) -> Result<Frame, StopKind> {
         let stack = self.stack(self.depth).ok_or(StopKind::Deep(STACKS))?;
@@ -253,6 +263,24 @@ impl Machine {
         match self.after_call(known.effects, &args, returned, spot) {
             Ok(()) => Ok(answer),
             Err(misuse) => Ok(Answer::Misuse(misuse)),
+        }
+    }
+}
+
+/// A machine that answers the calls of what runs on it, and what it could not answer at once.
+struct Answering<'a> {
+    machine: &'a mut Machine,
+    unanswered: Option<Result<Answer, StopKind>>,
+}
+
+impl Driver for Answering<'_> {
+    fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Option<u64> {
+        match self.machine.answer(callee, args, spot) {
+            Ok(Answer::Value(value)) => Some(value),
+            other => {
+                self.unanswered = Some(other);
+                None
+            }
         }
     }
 }

@@ -9,7 +9,9 @@
 mod linking;
 
 use object::{Object, ObjectSection, ObjectSymbol};
-use rota_bytecode::{Code, Execution, Instance, Memory, Mode, Protection, Start, Step};
+use rota_bytecode::{
+    Callee, Code, Driver, Execution, Instance, Memory, Mode, Protection, Spot, Start, Step,
+};
 use rota_object::{Function, FunctionId, Insn, Operand};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -182,6 +184,15 @@ fn compare(native: &Native, bpf: &Bpf, name: &str, pointer: bool, rounds: u64) {
     );
 }
 
+/// Answers everything at once.
+struct One;
+
+impl Driver for One {
+    fn answer(&mut self, _: Callee, _: [u64; 5], _: Spot) -> Option<u64> {
+        Some(1)
+    }
+}
+
 /// What it costs to start, and to call the driver.
 fn steps(bpf: &Bpf) {
     const CALLS: u64 = 200_000;
@@ -192,6 +203,11 @@ fn steps(bpf: &Bpf) {
         });
         let call = median(times.collect()) * 1e9 / CALLS as f64;
         let times = (0..REPEATS).map(|_| {
+            let mut execution = bpf.start(mode, "caller", CALLS, 0);
+            time(|| execution.resume_with(0, &mut One)).0
+        });
+        let quick = median(times.collect()) * 1e9 / CALLS as f64;
+        let times = (0..REPEATS).map(|_| {
             time(|| {
                 (0..1000).for_each(|_| {
                     bpf.call(mode, "leaf", 1, 2);
@@ -201,7 +217,8 @@ fn steps(bpf: &Bpf) {
         });
         let start = median(times.collect()) * 1e9 / 1000.0;
         println!(
-            "{mode:?}: {call:.0} ns a call of the driver, {start:.0} ns to start, run and drop"
+            "{mode:?}: {quick:.0} ns a call that is answered at once, {call:.0} ns one that is a \
+             step, {start:.0} ns to start, run and drop"
         );
     }
 }

@@ -8,12 +8,11 @@ pub(crate) use packed::Program;
 
 use crate::arith;
 use crate::code::{Body, Code};
-use crate::execution::{Start, Step};
+use crate::execution::{Driver, Start, Step};
 use crate::instance::Instance;
 use crate::memory::{Fault, fault, place_of};
-use crate::op::{Alu, Cond, FRAME, MAY_GOTO, Op, POISON};
-
-use crate::trap::{Trap, TrapKind};
+use crate::op::{Alu, Callee, Cond, FRAME, MAY_GOTO, Op, POISON};
+use crate::trap::{Spot, Trap, TrapKind};
 use crate::window::Window;
 use packed::{Code as C, Packed, SLOTS, Slot, four_forms};
 
@@ -165,13 +164,22 @@ impl Interpreter {
         self.at += 1;
     }
 
-    /// Executes until there is something to say.
-    pub(crate) fn run(&mut self, instance: &Instance) -> Step {
-        let window = instance.memory().window();
+    /// Executes until there is something to say. Calls are put to the driver first, if there is
+    /// one.
+    pub(crate) fn run(
+        &mut self,
+        instance: &Instance,
+        mut driver: Option<&mut (dyn Driver + '_)>,
+    ) -> Step {
         let code = instance.code();
         loop {
-            match self.execute(&code.functions, &window, instance) {
-                Flow::Suspend => return self.suspend(code),
+            // Not while the driver works, who may change what can be reached.
+            let flow = self.execute(&code.functions, &instance.memory().window(), instance);
+            match flow {
+                Flow::Suspend => match self.ask(code, driver.as_deref_mut()) {
+                    Some(value) => self.answer(value),
+                    None => return self.suspend(code),
+                },
                 Flow::Trap => return self.trap(code),
                 _ => match self.callers.pop() {
                     Some(caller) => self.leave(&caller),
@@ -179,6 +187,12 @@ impl Interpreter {
                 },
             }
         }
+    }
+
+    /// What the driver answers at once, if it does.
+    fn ask(&self, code: &Code, driver: Option<&mut (dyn Driver + '_)>) -> Option<u64> {
+        let (function, insn) = self.place(code);
+        driver?.answer(self.callee(code)?, self.args(), Spot { function, insn })
     }
 
     /// Executes until a function returns, or there is something to say.
@@ -332,14 +346,24 @@ impl Interpreter {
         self.registers[1..6].fill(POISON);
     }
 
-    fn suspend(&self, code: &Code) -> Step {
+    /// Whom the instruction calls.
+    fn callee(&self, code: &Code) -> Option<Callee> {
         let (function, insn) = self.place(code);
-        let ops = code.functions.get(function as usize).map_or(&[][..], |body| &body.ops);
-        let mut args = [0; 5];
-        args.copy_from_slice(&self.registers[1..6]);
-        match ops.get(insn as usize) {
-            Some(Op::Suspend { callee }) => Step::Call { callee: *callee, args, insns: self.insns },
-            _ => self.trap(code),
+        match code.functions.get(function as usize)?.ops.get(insn as usize)? {
+            Op::Suspend { callee } => Some(*callee),
+            _ => None,
+        }
+    }
+
+    /// r1 to r5.
+    fn args(&self) -> [u64; 5] {
+        std::array::from_fn(|i| self.registers[i + 1])
+    }
+
+    fn suspend(&self, code: &Code) -> Step {
+        match self.callee(code) {
+            Some(callee) => Step::Call { callee, args: self.args(), insns: self.insns },
+            None => self.trap(code),
         }
     }
 
@@ -359,6 +383,6 @@ impl Interpreter {
             Bad::Budget => TrapKind::Budget,
             Bad::Poisoned => TrapKind::Poisoned(code.poison(function, at)),
         };
-        Step::Trap(Trap { kind, place: code.place(function, at), insns: self.insns })
+        Step::Trap(Box::new(Trap { kind, place: code.place(function, at), insns: self.insns }))
     }
 }

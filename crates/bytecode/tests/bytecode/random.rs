@@ -6,7 +6,8 @@
 use crate::generate::{HELPERS, program};
 use crate::machine::{MODES, Machine, answer, compile};
 use rota_bytecode::{
-    Callee, Code, Execution, Instance, Mode, Place, Protection, STACK_BYTES, Start, Step, TrapKind,
+    Callee, Code, Driver, Execution, Instance, Mode, Place, Protection, STACK_BYTES, Spot, Start,
+    Step, TrapKind,
 };
 use rota_object::FunctionId;
 use std::collections::BTreeMap;
@@ -29,9 +30,23 @@ struct Observed {
     memory: Vec<u8>,
 }
 
+impl Observed {
+    /// Without the counts of instructions at calls, which who answers at once is not told.
+    fn uncounted(mut self) -> Self {
+        for (step, _) in &mut self.steps {
+            if let Step::Call { insns, .. } = step {
+                *insns = 0;
+            }
+        }
+        self
+    }
+}
+
 /// Who runs a program, and answers it.
-struct Driver {
+struct Runner {
     mode: Mode,
+    /// Whether calls are answered at once if that is all that there is to do.
+    at_once: bool,
     instance: Rc<Instance>,
     functions: u64,
     /// The stacks of functions that are called back, one after the other.
@@ -40,13 +55,28 @@ struct Driver {
     steps: Vec<(Step, Option<Place>)>,
 }
 
-impl Driver {
+impl Driver for Runner {
+    fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Option<u64> {
+        if matches!(callee, Callee::Helper(..CALL_BACK | NO_ANSWER..)) {
+            return None;
+        }
+        let place = self.instance.code().place_of(spot);
+        self.steps.push((Step::Call { callee, args, insns: 0 }, Some(place)));
+        Some(answer(callee, args))
+    }
+}
+
+impl Runner {
     /// Executes to the end. The value returned; none if there is nothing to go on with.
     fn drive(&mut self, start: &Start, depth: usize) -> Option<u64> {
         let mut execution = Execution::start(self.mode, &self.instance, start).unwrap();
         let mut value = 0;
         loop {
-            let step = execution.resume(value);
+            let step = if self.at_once {
+                execution.resume_with(value, self)
+            } else {
+                execution.resume(value)
+            };
             let place = matches!(step, Step::Call { .. }).then(|| execution.place());
             self.steps.push((step.clone(), place));
             value = match step {
@@ -74,18 +104,25 @@ impl Driver {
 }
 
 /// Executes a program in one mode, on a machine of its own.
-fn observe(mode: Mode, code: &Arc<Code>, functions: u64, args: [u64; 5]) -> Observed {
+fn observe(
+    mode: Mode,
+    at_once: bool,
+    code: &Arc<Code>,
+    functions: u64,
+    args: [u64; 5],
+) -> Observed {
     let machine = Machine::new();
     let bytes = DEPTH as u64 * STACK_BYTES;
     let stacks = machine.memory.alloc(bytes, 8, Protection::ReadWrite).unwrap();
     let instance = machine.instance(code);
     let callbacks_left = CALLBACKS;
-    let mut driver = Driver { mode, instance, functions, stacks, callbacks_left, steps: vec![] };
-    driver.drive(&Start { budget: 3000, ..machine.start(args) }, 0);
+    let steps = Vec::new();
+    let mut runner = Runner { mode, at_once, instance, functions, stacks, callbacks_left, steps };
+    runner.drive(&Start { budget: 3000, ..machine.start(args) }, 0);
     let mut memory = vec![0; bytes as usize];
     machine.memory.read(stacks, &mut memory).unwrap();
     memory.extend(machine.contents());
-    Observed { steps: driver.steps, memory }
+    Observed { steps: runner.steps, memory }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long to test is the user's choice")]
@@ -104,7 +141,7 @@ fn both_modes_do_the_same() {
         drop(machine);
         let code = compile(&functions);
         let number = functions.len() as u64;
-        let [jit, interpreter] = MODES.map(|mode| observe(mode, &code, number, args));
+        let [jit, interpreter] = MODES.map(|mode| observe(mode, false, &code, number, args));
         assert!(
             jit == interpreter,
             "seed {seed} (ROTA_SEED={seed} ROTA_PROGRAMS=1 repeats it)\n\
@@ -127,6 +164,11 @@ fn both_modes_do_the_same() {
             },
             None => "no end",
         };
+        let stepped = jit.uncounted();
+        for mode in MODES {
+            let at_once = observe(mode, true, &code, number, args).uncounted();
+            assert!(at_once == stepped, "seed {seed} answered at once by {mode:?}");
+        }
         *ends.entry(end).or_default() += 1;
     }
     let text = ends.iter().map(|(end, count)| format!("{end} {count}")).collect::<Vec<_>>();

@@ -2,9 +2,13 @@
 //! Many executions at once, standing still, interleaved, and dropped half-way.
 
 use crate::asm::*;
-use crate::machine::{BUDGET, MODES, Machine, compile};
-use rota_bytecode::{Execution, Memory, Mode, Protection, STACK_BYTES, Start, StartError, Step};
+use crate::machine::{BUDGET, MODES, Machine, answer, compile, drive, observe};
+use rota_bytecode::{
+    Callee, Driver, Execution, Instance, Memory, Mode, Protection, STACK_BYTES, Spot, Start,
+    StartError, Step,
+};
 use rota_object::{Function, FunctionId, Operand};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -142,5 +146,99 @@ fn what_cannot_start() {
         assert!(matches!(refused(Mode::Interpreter, &bad), StartError::Stack(_)));
     }
     let memory = Rc::new(Memory::new().unwrap());
-    assert!(rota_bytecode::Instance::new(code, memory, vec![1], 0).is_err());
+    assert!(Instance::new(code, memory, vec![1], 0).is_err());
+}
+
+/// Answers every call at once, but each third, and notes all of them.
+struct Quick {
+    calls: Vec<(Callee, [u64; 5], Spot)>,
+}
+
+impl Driver for Quick {
+    fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Option<u64> {
+        self.calls.push((callee, args, spot));
+        (!self.calls.len().is_multiple_of(3)).then(|| answer(callee, args))
+    }
+}
+
+#[test]
+fn answered_at_once() {
+    let code = compile(&adder());
+    for mode in MODES {
+        let stepped = observe(mode, &code, &|machine| machine.start([7; 5]));
+        let machine = Machine::new();
+        let start = machine.start([7; 5]);
+        let mut execution = Execution::start(mode, &machine.instance(&code), &start).unwrap();
+        let mut driver = Quick { calls: Vec::new() };
+        let Step::Call { callee, args, insns } = execution.resume_with(0, &mut driver) else {
+            panic!()
+        };
+        assert_eq!(driver.calls.len(), 3);
+        assert_eq!(driver.calls[2], (callee, args, execution.spot()));
+        assert_eq!(stepped.steps[2], Step::Call { callee, args, insns });
+        let end = execution.resume_with(answer(callee, args), &mut driver);
+        assert_eq!(Some(&end), stepped.steps.last());
+        assert_eq!(driver.calls.len(), 4);
+        assert_eq!(machine.contents(), stepped.memory);
+    }
+}
+
+/// What panics in a driver is no concern of the code: it goes to whoever resumed the execution.
+#[test]
+fn a_driver_may_panic() {
+    struct Bad;
+    impl Driver for Bad {
+        fn answer(&mut self, _: Callee, _: [u64; 5], _: Spot) -> Option<u64> {
+            panic!("on purpose")
+        }
+    }
+    let code = compile(&adder());
+    for mode in MODES {
+        let machine = Machine::new();
+        let start = machine.start([7; 5]);
+        let instance = machine.instance(&code);
+        for _ in 0..3 {
+            let mut execution = Execution::start(mode, &instance, &start).unwrap();
+            let panicked = catch_unwind(AssertUnwindSafe(|| execution.resume_with(0, &mut Bad)));
+            let words = panicked.unwrap_err();
+            assert_eq!(words.downcast_ref(), Some(&"on purpose"));
+        }
+        let mut execution = Execution::start(mode, &instance, &start).unwrap();
+        assert!(matches!(drive(&mut execution).last(), Some(Step::Return { .. })));
+    }
+}
+
+/// A driver may execute something else before it answers, and change what memory there is.
+#[test]
+fn a_driver_may_execute() {
+    struct Nested {
+        mode: Mode,
+        instance: Rc<Instance>,
+        starts: Vec<Start>,
+    }
+    impl Driver for Nested {
+        fn answer(&mut self, callee: Callee, args: [u64; 5], _: Spot) -> Option<u64> {
+            let page = self.instance.memory().alloc(1, 1, Protection::ReadWrite).unwrap();
+            if let Some(start) = self.starts.pop() {
+                let mut inner = Execution::start(self.mode, &self.instance, &start).unwrap();
+                let step = inner.resume_with(0, self);
+                assert!(matches!(step, Step::Return { .. }), "{step:?}");
+            }
+            self.instance.memory().free(page).unwrap();
+            Some(answer(callee, args))
+        }
+    }
+    let code = compile(&adder());
+    for mode in MODES {
+        let alone = observe(mode, &code, &|machine| machine.start([7; 5]));
+        let machine = Machine::new();
+        let instance = machine.instance(&code);
+        let stacks = machine.memory.alloc(8 * STACK_BYTES, 1, Protection::ReadWrite).unwrap();
+        let starts = (0..8).map(|i| start(&machine, stacks + i * STACK_BYTES, i)).collect();
+        let mut driver = Nested { mode, instance: Rc::clone(&instance), starts };
+        let outer = machine.start([7; 5]);
+        let mut execution = Execution::start(mode, &instance, &outer).unwrap();
+        assert_eq!(execution.resume_with(0, &mut driver), *alone.steps.last().unwrap());
+        assert!(driver.starts.is_empty());
+    }
 }
