@@ -31,6 +31,7 @@ mod run;
 mod scenario;
 mod sched;
 mod simulation;
+mod starts;
 mod tasks;
 mod timers;
 mod user;

@@ -14,6 +14,8 @@ pub(crate) enum What {
     Object(TypeId),
     /// The same, once for each CPU.
     PerCpu(TypeId),
+    /// A value in a storage.
+    Value,
     /// Memory of the kernel's own, of which programs see an address for a while.
     Scratch,
 }

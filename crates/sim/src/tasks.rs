@@ -3,6 +3,7 @@
 
 use crate::machine::Machine;
 use crate::sched::TaskId;
+use crate::starts::Starts;
 use rota_bytecode::{MemoryError, Protection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -20,8 +21,6 @@ pub(crate) struct Task {
     pub(crate) address: u64,
     /// The cgroup that it is in.
     pub(crate) cgroup: u64,
-    /// Its number for the scheduler, if it is scheduled.
-    pub(crate) id: Option<TaskId>,
 }
 
 /// The tasks of a machine.
@@ -33,6 +32,8 @@ pub(crate) struct Tasks {
     pub(crate) threads: BTreeMap<i32, BTreeSet<i32>>,
     /// The idle task of each CPU.
     pub(crate) idle: Vec<u64>,
+    /// Of every task, by its structure, the number for the scheduler if it is scheduled.
+    ids: Starts<Option<TaskId>>,
     /// Who tells the machine what to do, and runs `syscall` programs: it counts as running on
     /// CPU 0 while nothing that is scheduled does.
     caller: u64,
@@ -59,6 +60,7 @@ impl Machine {
             let idle = NewTask { pid: 0, tgid: 0, comm: &comm, kthread: true, cgroup };
             let idle = self.make_task(&idle)?;
             self.tasks.idle.push(idle);
+            self.tasks.ids.insert(idle, None);
         }
         for (pid, comm) in [(1, "init"), (2, "rota")] {
             let task = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
@@ -74,7 +76,8 @@ impl Machine {
         id: Option<TaskId>,
     ) -> Result<u64, MemoryError> {
         let address = self.make_task(new)?;
-        self.tasks.by_pid.insert(new.pid, Task { address, cgroup: new.cgroup, id });
+        self.tasks.by_pid.insert(new.pid, Task { address, cgroup: new.cgroup });
+        self.tasks.ids.insert(address, id);
         self.tasks.threads.entry(new.tgid).or_default().insert(new.pid);
         Ok(address)
     }
@@ -133,6 +136,11 @@ impl Machine {
 
     /// Whether there is a task at this address.
     pub(crate) fn is_task(&self, address: u64) -> bool {
-        self.task(address).is_some() || self.tasks.idle.contains(&address)
+        self.tasks.ids.get(address).is_some()
+    }
+
+    /// The number for the scheduler of the task at this address, if there is one that is scheduled.
+    pub(crate) fn scheduled(&self, address: u64) -> Option<TaskId> {
+        self.tasks.ids.get(address).flatten()
     }
 }

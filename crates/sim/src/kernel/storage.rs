@@ -5,7 +5,8 @@ use super::{Answer, value};
 use crate::errno::Errno;
 use crate::machine::Machine;
 use crate::maps::{Contents, Owner, Storage};
-use rota_bytecode::{Fault, Memory};
+use crate::objects::What;
+use rota_bytecode::Fault;
 
 /// Makes what is not there yet (kernel: `BPF_LOCAL_STORAGE_GET_F_CREATE`).
 const CREATE: u64 = 1;
@@ -27,17 +28,11 @@ pub(super) fn cgroup_delete(machine: &mut Machine, args: [u64; 5]) -> Result<Ans
 }
 
 /// The map, if it is a storage of this kind, and how large its values are.
-fn storage(
-    machine: &mut Machine,
-    map: u64,
-    owner: Owner,
-) -> Result<(&Memory, u32, &mut Storage), Fault> {
+fn storage(machine: &mut Machine, map: u64, owner: Owner) -> Result<(u32, &mut Storage), Fault> {
     let bad = Fault { pointer: map, size: 0, write: false };
-    let (memory, map) = machine.map(map).ok_or(bad)?;
+    let (_, map) = machine.map(map).ok_or(bad)?;
     match &mut map.contents {
-        Contents::Storage(storage) if storage.owner == owner => {
-            Ok((memory, map.value_size, storage))
-        }
+        Contents::Storage(storage) if storage.owner == owner => Ok((map.value_size, storage)),
         _ => Err(bad),
     }
 }
@@ -57,7 +52,7 @@ fn get(
     kind: Owner,
     [map, owner, initial, flags, _]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    let (_, size, storage) = storage(machine, map, kind)?;
+    let (size, storage) = storage(machine, map, kind)?;
     let found = storage.get(owner);
     if owner == 0 || flags & !CREATE != 0 {
         return value(0);
@@ -73,10 +68,10 @@ fn get(
         0 => vec![0; size as usize],
         _ => super::map::bytes(machine, initial, size)?,
     };
-    let (memory, _, storage) = self::storage(machine, map, kind)?;
     // A program handles not getting one.
-    let Ok(at) = storage.create(memory, owner) else { return value(0) };
-    memory.write(at, &first)?;
+    let Some(at) = machine.new_object(u64::from(size), What::Value) else { return value(0) };
+    self::storage(machine, map, kind)?.1.set(owner, at);
+    machine.memory.write(at, &first)?;
     value(at)
 }
 
@@ -86,10 +81,11 @@ fn delete(machine: &mut Machine, kind: Owner, [map, owner, ..]: [u64; 5]) -> Res
         return value(Errno::Invalid.value());
     }
     check(machine, kind, owner)?;
-    let value_at = storage(machine, map, kind)?.2.get(owner);
-    machine.end_values(map, value_at.as_slice());
-    let (memory, _, storage) = storage(machine, map, kind)?;
-    let deleted = storage.delete(memory, owner);
-    let deleted = deleted.map_err(|_| Fault { pointer: owner, size: 0, write: true })?;
-    value(if deleted { 0 } else { Errno::NoEntry.value() })
+    let Some(at) = storage(machine, map, kind)?.1.remove(owner) else {
+        return value(Errno::NoEntry.value());
+    };
+    machine.end_values(map, &[at]);
+    // It was allocated by us, so it can be given back.
+    let _ = machine.drop_owner(at);
+    value(0)
 }

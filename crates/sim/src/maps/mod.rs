@@ -103,7 +103,7 @@ fn of_addresses(map: &MapDef) -> MapDef {
 }
 
 /// The longest key of a table (kernel: `MAX_BPF_STACK`).
-const KEY_BYTES_MAX: u32 = 512;
+pub(crate) const KEY_BYTES_MAX: u32 = 512;
 
 /// The most bytes that a queue or an arena can hold: as many as other maps, which lie in one
 /// window of the machine's memory.
@@ -165,8 +165,8 @@ impl Map {
             kind::RINGBUF => Contents::Ring(Ring::new(map.max_entries)),
             kind::USER_RINGBUF => Contents::UserRing(UserRing::new(map.max_entries)),
             kind::PERF_EVENT_ARRAY => Contents::Counters,
-            kind::TASK_STORAGE => Contents::Storage(Storage::new(Owner::Task, map.value_size)),
-            kind::CGRP_STORAGE => Contents::Storage(Storage::new(Owner::Cgroup, map.value_size)),
+            kind::TASK_STORAGE => Contents::Storage(Storage::new(Owner::Task)),
+            kind::CGRP_STORAGE => Contents::Storage(Storage::new(Owner::Cgroup)),
             kind::ARENA => Contents::Arena(Arena::new(memory, map)?),
             other => return Err(LoadError::Map(map.name.clone(), other)),
         };

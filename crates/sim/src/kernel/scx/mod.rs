@@ -31,6 +31,5 @@ fn done(result: Result<u64, Stop>) -> Result<Answer, Fault> {
 /// The task with this address. What is none is a bad pointer.
 fn task(machine: &Machine, address: u64) -> Result<TaskId, Fault> {
     let size = machine.layout.task.size;
-    let found = machine.task(address).and_then(|task| task.id);
-    found.ok_or(Fault { pointer: address, size, write: false })
+    machine.scheduled(address).ok_or(Fault { pointer: address, size, write: false })
 }
