@@ -126,7 +126,8 @@ pub struct Machine {
     /// Maps by the address that programs know them by.
     map_at: BTreeMap<u64, usize>,
     kfuncs: Vec<(String, Option<Known>)>,
-    helpers: BTreeMap<i32, Known>,
+    /// By number.
+    helpers: Vec<Option<Known>>,
     /// Programs by their names.
     pub(crate) programs: BTreeMap<String, FunctionId>,
     functions: u64,
@@ -271,7 +272,8 @@ impl Machine {
     pub(crate) fn find(&self, callee: Callee) -> Result<Known, String> {
         match callee {
             Callee::Helper(number) => {
-                self.helpers.get(&number).copied().ok_or_else(|| format!("helper {number}"))
+                let known = usize::try_from(number).ok().and_then(|at| self.helpers.get(at));
+                known.copied().flatten().ok_or_else(|| format!("helper {number}"))
             }
             Callee::Kfunc(id) => match self.kfuncs.get(id.0 as usize) {
                 Some((_, Some(known))) => Ok(*known),

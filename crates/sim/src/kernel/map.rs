@@ -4,7 +4,7 @@
 use super::{Answer, value};
 use crate::errno::{Errno, status};
 use crate::machine::Machine;
-use crate::maps::{Contents, Update};
+use crate::maps::{Contents, KEY_BYTES_MAX, Update};
 use crate::objects::What;
 use crate::run::{Callbacks, Next};
 use rota_bytecode::Fault;
@@ -27,10 +27,16 @@ fn no_map(pointer: u64) -> Fault {
 }
 
 fn value_of(machine: &mut Machine, map: u64, key: u64, cpu: u32) -> Result<u64, Fault> {
-    let (key_size, _) = sizes(machine, map)?;
-    let key = bytes(machine, key, key_size)?;
-    let found = machine.map(map).and_then(|(memory, map)| map.lookup(memory, &key, cpu));
-    Ok(found.unwrap_or(0))
+    let (memory, map) = machine.map(map).ok_or(no_map(map))?;
+    // So it is with every array.
+    if map.key_size == 4 {
+        let key = memory.read_u32(key)?.to_le_bytes();
+        return Ok(map.lookup(memory, &key, cpu).unwrap_or(0));
+    }
+    let mut bytes = [0; KEY_BYTES_MAX as usize];
+    let bytes = &mut bytes[..map.key_size as usize];
+    memory.read(key, bytes)?;
+    Ok(map.lookup(memory, bytes, cpu).unwrap_or(0))
 }
 
 pub(super) fn lookup(machine: &mut Machine, [map, key, ..]: [u64; 5]) -> Result<Answer, Fault> {

@@ -36,7 +36,6 @@ use crate::machine::Machine;
 use crate::references::Misuse;
 use crate::run::{Callbacks, Stop};
 use rota_bytecode::Fault;
-use std::collections::BTreeMap;
 
 /// What a kernel function comes to.
 pub(crate) enum Answer {
@@ -277,8 +276,13 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
 ];
 
 /// Every simulated helper, by its number.
-pub(crate) fn helpers() -> BTreeMap<i32, Known> {
-    HELPERS.iter().map(|&(number, name, call)| (number, known(name, call))).collect()
+pub(crate) fn helpers() -> Vec<Option<Known>> {
+    let last = HELPERS.iter().map(|helper| helper.0).max().unwrap_or(0);
+    let mut all = vec![None; last as usize + 1];
+    for &(number, name, call) in HELPERS {
+        all[number as usize] = Some(known(name, call));
+    }
+    all
 }
 
 /// The simulation of a kernel function.
