@@ -52,6 +52,12 @@ pub(crate) struct Args {
     /// Fill a map from a file before the scheduler starts
     #[arg(long, value_name = "NAME=FILE", value_parser = name_value)]
     map: Vec<(String, String)>,
+    /// Set how many entries a map has
+    #[arg(long, value_name = "NAME=N", value_parser = input::name_number)]
+    map_entries: Vec<(String, u32)>,
+    /// Fill the first slots of a map of maps with empty maps
+    #[arg(long, value_name = "NAME=N", value_parser = input::name_number)]
+    map_inner: Vec<(String, u32)>,
     /// CPU time that each step of the scheduler's user half takes, as a task of the machine;
     /// without it, the half costs nothing
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -115,6 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let workload = input::workload(&args.workload, cpus)?;
     let mut setup = drive::open(args, &choice, &kernel, &topology)?;
     input::set_globals(&mut setup, &choice, &globals)?;
+    preload::resize(&mut setup, &args.map_entries, &args.map_inner)?;
     preload::fill(&mut setup, &args.map)?;
     for warning in input::warnings(&choice) {
         output::note(&format!("rota: {warning}"));

@@ -3,7 +3,9 @@
 
 use crate::machine::Machine;
 use crate::simulation::Simulation;
-use rota_object::{CpuTime, Engine, EngineError, ExitInfo, Global, MapDef, Refusal, Setup, World};
+use rota_object::{
+    CpuTime, Engine, EngineError, ExitInfo, Global, MapDef, MapId, Problem, Refusal, Setup, World,
+};
 use rota_topology::Topology;
 use std::cell::{RefCell, RefMut};
 
@@ -16,6 +18,64 @@ impl Simulation {
     fn section(&mut self, global: &Global) -> Result<&mut MapDef, EngineError> {
         let section = self.image.maps.iter_mut().find(|m| m.data && m.name == global.section);
         section.ok_or_else(|| missing("section", &global.section))
+    }
+
+    /// Writes a variable before loading.
+    fn place(&mut self, global: &Global, bytes: &[u8]) -> Result<(), EngineError> {
+        let at = global.offset as usize;
+        let initial = &mut self.section(global)?.initial;
+        // A section of zeros is kept without them.
+        if initial.len() < at + bytes.len() {
+            initial.resize(at + bytes.len(), 0);
+        }
+        initial[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Sets a global variable before loading, which may get more bytes than the object has for it
+    /// if it is the last of its section, as an array with an element for each CPU.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`], [`EngineError::Size`] or [`EngineError::Phase`].
+    pub fn write_longer(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        let global = self.global(name)?.clone();
+        self.not_loaded(name, "it can be made longer only before the object is loaded")?;
+        let others = self.object.globals().filter(|g| g.section == global.section);
+        let is_last = others.map(|g| g.offset).max() == Some(global.offset);
+        if (bytes.len() as u64) < global.size || !is_last {
+            return Err(size(name, bytes.len(), global.size as usize));
+        }
+        let end = global.offset + bytes.len() as u64;
+        let section = self.section(&global)?;
+        let longer = u32::try_from(end).map_err(|_| size(name, bytes.len(), 0))?;
+        section.value_size = section.value_size.max(longer);
+        self.place(&global, bytes)
+    }
+
+    /// Fills the first slots of a map of maps with empty maps of the kind that it is for.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`] if it is none, [`EngineError::Size`] if it has fewer slots, or
+    /// [`EngineError::Phase`].
+    pub fn fill_with_maps(&mut self, map: &str, count: u32) -> Result<(), EngineError> {
+        self.not_loaded(map, "it can be filled only before the object is loaded")?;
+        let outer = self.image.maps.iter().position(|m| m.name == map);
+        let outer = outer.ok_or_else(|| missing("map", map))?;
+        let slots = self.image.maps[outer].max_entries;
+        let inner = self.image.maps[outer].inner.clone();
+        let inner = inner.ok_or_else(|| missing("map of maps", map))?;
+        if count > slots {
+            return Err(size(map, count as usize, slots as usize));
+        }
+        for index in 0..count {
+            let id = MapId(self.image.maps.len() as u32);
+            let name = format!("{map}/{index}");
+            self.image.maps.push(MapDef { name, ..MapDef::clone(&inner) });
+            let slots = &mut self.image.maps[outer].slots;
+            slots.retain(|slot| slot.0 != index);
+            slots.push((index, id));
+        }
+        Ok(())
     }
 
     /// The machine, which is there once the object is loaded.
@@ -41,14 +101,7 @@ impl Setup for Simulation {
             }
             return self.loaded(name)?.data_write(&global.section, global.offset, bytes);
         }
-        let at = global.offset as usize;
-        let initial = &mut self.section(&global)?.initial;
-        // A section of zeros is kept without them.
-        if initial.len() < at + bytes.len() {
-            initial.resize(at + bytes.len(), 0);
-        }
-        initial[at..at + bytes.len()].copy_from_slice(bytes);
-        Ok(())
+        self.place(&global, bytes)
     }
 
     fn read_global(&self, name: &str) -> Result<Vec<u8>, EngineError> {
@@ -103,6 +156,16 @@ impl Setup for Simulation {
 impl Engine for Simulation {
     fn load(&mut self) -> Result<(), EngineError> {
         self.not_loaded("the object", "it was loaded before")?;
+        for missing in self.image.unknown.iter().filter(|e| e.problem == Problem::NoEntries) {
+            let map = self.image.maps.iter().find(|m| m.name == missing.symbol);
+            if map.is_some_and(|map| map.max_entries == 0) {
+                let text = format!(
+                    "map {} has no number of entries, which its user half would set",
+                    missing.symbol
+                );
+                return Err(EngineError::Refused(Refusal::Other(text)));
+            }
+        }
         let machine = Machine::load(self.shape.clone(), &self.image, &self.types);
         let mut machine =
             machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;

@@ -3,8 +3,8 @@
 
 use super::value;
 use crate::object;
-use anyhow::{Context, Result, bail};
-use rota_object::{KernelTypes, Setup};
+use anyhow::{Context, Result, anyhow, bail};
+use rota_object::{EngineError, KernelTypes, Setup};
 use rota_sched::Choice;
 use rota_sim::Simulation;
 use rota_workload::Workload;
@@ -41,6 +41,13 @@ pub(crate) fn sort_settings(
     Ok(globals)
 }
 
+/// A `name=number` argument.
+pub(crate) fn name_number(text: &str) -> Result<(String, u32), String> {
+    let (name, number) = crate::args::name_value(text)?;
+    let number = number.parse().map_err(|_| format!("'{number}' is no number"))?;
+    Ok((name, number))
+}
+
 /// The kernel of the machine.
 pub(crate) fn kernel(name: &str, btf: Option<&Path>) -> Result<KernelTypes> {
     match btf {
@@ -63,8 +70,18 @@ pub(crate) fn set_globals(world: &mut Simulation, choice: &Choice, globals: &[Pa
     for (name, text) in globals {
         let Some(global) = choice.object.global(name) else { continue };
         let bytes = value::bytes(choice.object.btf(), global, text);
-        let bytes = bytes.map_err(|problem| anyhow::anyhow!("--set {name}: {problem}"))?;
-        world.write_global(name, &bytes).with_context(|| format!("--set {name}"))?;
+        let bytes = bytes.map_err(|problem| anyhow!("--set {name}: {problem}"))?;
+        let longer = bytes.len() as u64 > global.size;
+        let written = match longer {
+            true => world.write_longer(name, &bytes),
+            false => world.write_global(name, &bytes),
+        };
+        written.map_err(|error| match error {
+            EngineError::Size { given, expected, .. } => {
+                anyhow!("--set {name}: {given} bytes are more than the {expected} that it has")
+            }
+            other => anyhow!("--set {name}: {other}"),
+        })?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@
 use super::value;
 use crate::file;
 use anyhow::{Context, Result, anyhow, bail};
-use rota_object::MapDef;
+use rota_object::{EngineError, MapDef, Setup};
 use rota_sim::Simulation;
 use serde_json::Value;
 use std::path::Path;
@@ -23,6 +23,26 @@ use std::path::Path;
 const BYTES_MAX: u64 = 256 << 20;
 /// Arrays, by their numbers among the kinds of maps (kernel: `enum bpf_map_type`).
 const ARRAYS: [u32; 2] = [2, 6];
+
+/// Sets numbers of entries, and fills maps of maps with empty ones.
+pub(super) fn resize(
+    world: &mut Simulation,
+    entries: &[(String, u32)],
+    inner: &[(String, u32)],
+) -> Result<()> {
+    for (name, number) in entries {
+        world.resize_map(name, *number).with_context(|| format!("--map-entries {name}"))?;
+    }
+    for (name, number) in inner {
+        world.fill_with_maps(name, *number).map_err(|error| match error {
+            EngineError::Size { expected, .. } => {
+                anyhow!("--map-inner {name}: it has {expected} slots, not {number}")
+            }
+            other => anyhow!("--map-inner {name}: {other}"),
+        })?;
+    }
+    Ok(())
+}
 
 /// Fills maps.
 pub(super) fn fill(world: &mut Simulation, maps: &[(String, String)]) -> Result<()> {

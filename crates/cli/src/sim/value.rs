@@ -5,23 +5,24 @@
 //! | --- | --- |
 //! | number | `5`, `-5`, `0x1f`, a name of its enumeration, a duration such as `20ms` (in ns) |
 //! | truth value | `true`, `false` |
-//! | array | elements with commas between; those that are left out are zero |
+//! | array | elements with commas between, or `16*0` for so many of one; those that are left out are zero |
 //! | array of characters | the text |
 //! | anything | `hex:` and its bytes, two digits each, in memory order; the rest is zero |
 
 use rota_object::{Btf, Global, Type, TypeId, parse_ns};
 
-/// The bytes of a variable with this value.
+/// The most elements that are written as one.
+const ELEMENTS_MAX: usize = 1 << 20;
+
+/// The bytes of a variable with this value: as many as it has, or more of an array that somebody
+/// may make longer.
 pub(crate) fn bytes(btf: &Btf, global: &Global, text: &str) -> Result<Vec<u8>, String> {
     let size = usize::try_from(global.size).unwrap_or(usize::MAX);
     let mut bytes = match text.strip_prefix("hex:") {
         Some(digits) => from_hex(digits)?,
         None => of_type(btf, global.ty, text)?,
     };
-    if bytes.len() > size {
-        return Err(format!("{} bytes are more than the {size} that it has", bytes.len()));
-    }
-    bytes.resize(size, 0);
+    bytes.resize(bytes.len().max(size), 0);
     Ok(bytes)
 }
 
@@ -54,13 +55,22 @@ fn of_type(btf: &Btf, ty: TypeId, text: &str) -> Result<Vec<u8>, String> {
         }
         Type::Array { element, .. } => {
             let width = btf.size_of(*element).unwrap_or(0) as usize;
-            if width == 1 && !text.contains(',') && text.parse::<u8>().is_err() {
+            if width == 1 && !text.contains([',', '*']) && text.parse::<u8>().is_err() {
                 return Ok(text.as_bytes().to_vec());
             }
-            let values = text.split(',').map(|part| of_type(btf, *element, part.trim()));
+            let values = text.split(',').map(|part| several(btf, *element, part.trim()));
             Ok(values.collect::<Result<Vec<_>, _>>()?.concat())
         }
         _ => Err(format!("a variable of {size} bytes that is no number: write hex: and its bytes")),
+    }
+}
+
+/// One element of an array, or `COUNT*VALUE`.
+fn several(btf: &Btf, ty: TypeId, text: &str) -> Result<Vec<u8>, String> {
+    let Some((count, value)) = text.split_once('*') else { return of_type(btf, ty, text) };
+    match count.parse::<usize>() {
+        Ok(count) if count <= ELEMENTS_MAX => Ok(of_type(btf, ty, value)?.repeat(count)),
+        _ => Err(format!("'{count}' is no number of elements up to {ELEMENTS_MAX}")),
     }
 }
 
@@ -105,6 +115,6 @@ mod tests {
         assert_eq!(of("slice_ns", "20ms"), Ok(20_000_000_u64.to_le_bytes().to_vec()));
         assert_eq!(of("slice_ns", "hex:01"), Ok(1_u64.to_le_bytes().to_vec()));
         assert!(of("fifo", "maybe").unwrap_err().contains("neither true nor false"));
-        assert!(of("fifo", "hex:0101").unwrap_err().contains("more than the 1"));
+        assert_eq!(of("fifo", "hex:0101"), Ok(vec![1, 1]), "whoever writes it will see");
     }
 }
