@@ -122,10 +122,14 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
             group.work.map_or("-".to_owned(), |work| format!("{:.1}", work as f64 / seconds));
         let cpus = used.run_ns as f64 / 1e9 / seconds;
         let _ = write!(text, "{name:<width$} {:>7} {work:>9} {cpus:>7.2}", group.tasks);
+        let none = used.latency.count() == 0;
         for (_, part) in QUANTILES {
-            let _ = write!(text, " {:>8}", short_ns(used.latency.quantile(part, 1000)));
+            let shown = short_ns(used.latency.quantile(part, 1000));
+            let _ = write!(text, " {:>8}", if none { "-" } else { &shown });
         }
-        let _ = write!(text, " {:>8}", short_ns(longest(used)));
+        let longest = longest(used);
+        let shown = short_ns(longest);
+        let _ = write!(text, " {:>8}", if none && longest == 0 { "-" } else { &shown });
         let rate = |count: u64| count as f64 / seconds;
         let _ = writeln!(
             text,

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The examples in `docs/sim.md` are run, and its tables are those of the code. `BLESS=1` writes
+//! what should stand there.
+
+use rota_sim::Costs;
+use rota_workload::{COMMON, WORKLOADS};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn book() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sim.md")
+}
+
+/// What a command prints, in a folder that has the objects of the examples.
+fn output(line: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("stall.bpf.o"), rota_programs::test::STALL).unwrap();
+    let words = line.strip_prefix("$ rota ").unwrap().split_whitespace();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rota"));
+    let output = command.args(words).current_dir(folder.path()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The rows that belong under a table's head.
+fn rows(head: &str) -> Option<String> {
+    let mut text = String::new();
+    if head.starts_with("| workload |") {
+        let all = ("*all*", &COMMON[..]);
+        let named = WORKLOADS.iter().map(|w| (w.name, w.parameters));
+        for (name, parameters) in named.chain([all]) {
+            if let Some(workload) = WORKLOADS.iter().find(|w| w.name == name) {
+                let alias = workload.alias.map_or(String::new(), |alias| format!(" or `{alias}`"));
+                writeln!(text, "| `{name}`{alias} | | | {} |", workload.about).unwrap();
+            } else {
+                writeln!(text, "| {name} | | | |").unwrap();
+            }
+            for p in parameters {
+                let default = match p.default {
+                    "" => "the workload's",
+                    default => &format!("`{default}`"),
+                };
+                writeln!(text, "| | `{}` | {default} | {} |", p.name, p.help).unwrap();
+            }
+        }
+        return Some(text);
+    }
+    let costs = Costs::SERVER;
+    let lines = [
+        ("a switch from one task to another", format!("{} ns", costs.switch_ns)),
+        (
+            "from telling an idle CPU, or another, to its choosing",
+            format!("{} ns", costs.interrupt_ns),
+        ),
+        ("a tick", format!("{} ns", costs.tick_ns)),
+        ("a callback", format!("{} ns", costs.callback_ns)),
+        ("an instruction of a callback", format!("{} ps", costs.insn_ps)),
+    ];
+    head.starts_with("| what | time |").then(|| {
+        lines.iter().for_each(|(what, time)| writeln!(text, "| {what} | {time} |").unwrap());
+        text
+    })
+}
+
+/// The book as it should be: outputs behind their commands, rows under the heads of tables.
+fn written(book: &str) -> String {
+    let mut text = String::new();
+    let mut lines = book.lines().peekable();
+    while let Some(line) = lines.next() {
+        writeln!(text, "{line}").unwrap();
+        if line.starts_with("$ rota sim") {
+            text += &output(line);
+            while lines.next_if(|line| *line != "```").is_some() {}
+        } else if let Some(rows) = rows(line) {
+            writeln!(text, "{}", lines.next().unwrap_or_default()).unwrap();
+            text += &rows;
+            while lines.next_if(|line| line.starts_with('|')).is_some() {}
+        }
+    }
+    text
+}
+
+/// A text without its numbers, which change with the model, and without the blanks around them.
+fn shape(text: &str) -> String {
+    let blank = |word: &str| {
+        let number = word.starts_with(|c: char| c.is_ascii_digit()) || word == "-";
+        if number { "#".to_owned() } else { word.to_owned() }
+    };
+    let line = |line: &str| line.split_whitespace().map(blank).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_book_shows_what_is_printed() {
+    let book = book();
+    let text = fs::read_to_string(&book).unwrap();
+    let should = written(&text);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&book, should).unwrap();
+        return;
+    }
+    let (found, expected) = (shape(&text), shape(&should));
+    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert!(
+        differs.is_none() && found == expected,
+        "docs/sim.md (BLESS=1 rewrites it): {differs:?}"
+    );
+}
