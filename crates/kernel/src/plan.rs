@@ -57,6 +57,12 @@ impl Plan {
         for (table, at, bytes) in &self.members {
             write(open, |name| name == table, *at, bytes).ok_or_else(|| missing("map", table))?;
         }
+        for table in self.object.struct_ops() {
+            for at in table.left_out().filter_map(|member| table.place(member)) {
+                write(open, |name| name == table.name, at, &[0; 8])
+                    .ok_or_else(|| missing("map", &table.name))?;
+            }
+        }
         for (name, entries) in &self.entries {
             let mut map = find(open, |n| n == name).ok_or_else(|| missing("map", name))?;
             map.set_max_entries(*entries).map_err(|e| EngineError::System {

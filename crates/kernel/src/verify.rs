@@ -12,7 +12,7 @@ use crate::plan::{self, Plan};
 use crate::refusal;
 use crate::verify_load::{self, Amount, Attempted};
 use libbpf_rs::{ObjectBuilder, OpenObject};
-use rota_object::{EngineError, Object, Refusal, Type};
+use rota_object::{EngineError, Object, Refusal};
 use std::collections::BTreeMap;
 
 /// What the kernel said about an object.
@@ -155,23 +155,11 @@ fn leave_out(open: &mut OpenObject, object: &Object, wanted: impl Fn(&str) -> bo
     }
     for table in object.struct_ops() {
         let unwanted = table.callbacks.iter().filter(|(_, program)| !wanted(program));
-        for offset in unwanted.filter_map(|(member, _)| offset_of(object, &table.name, member)) {
+        for offset in unwanted.filter_map(|(member, _)| table.place(member)) {
             // A table without this member is one without the program.
             let _ = plan::write(open, |name| name == table.name, offset, &[0; 8]);
         }
     }
-}
-
-/// Offset of a member in a table of callbacks, in bytes.
-fn offset_of(object: &Object, table: &str, member: &str) -> Option<usize> {
-    let btf = object.btf();
-    let variable = btf.iter().find_map(|(_, ty)| match ty {
-        Type::Var { name, target, .. } if btf.text(*name) == table => Some(*target),
-        _ => None,
-    })?;
-    let Type::Struct { members, .. } = btf.resolve(variable).1 else { return None };
-    let found = members.iter().find(|m| btf.text(m.name) == member)?;
-    usize::try_from(found.offset_bits / 8).ok()
 }
 
 /// The program that libbpf could not load.

@@ -3,9 +3,10 @@
 
 use crate::btf::{Btf, BtfError, TypeId};
 use crate::btf_decl::Type;
+use crate::kernel_types::KernelTypes;
 use crate::name::essential;
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -80,12 +81,27 @@ pub struct StructOps {
     pub callbacks: Vec<(String, String)>,
     /// Name, offset and size in bytes of each member that is a number.
     numbers: Vec<(String, usize, usize)>,
+    /// Name and offset in bytes of each member that is set to a program.
+    places: Vec<(String, usize)>,
+    /// Members that are set and count as unset.
+    left_out: BTreeSet<String>,
 }
 
 impl StructOps {
     /// Offset and size, in bytes, of a member that is a number.
     pub fn number(&self, member: &str) -> Option<(usize, usize)> {
         self.numbers.iter().find(|(name, ..)| name == member).map(|&(_, at, len)| (at, len))
+    }
+
+    /// Offset, in bytes, of a member that is set to a program.
+    pub fn place(&self, member: &str) -> Option<usize> {
+        self.places.iter().find(|(name, _)| name == member).map(|(_, at)| *at)
+    }
+
+    /// Members that are set in the file and count as unset, by
+    /// [`Object::leave_out_unknown_callbacks`].
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.left_out.iter().map(String::as_str)
     }
 }
 
@@ -137,6 +153,21 @@ impl Object {
     /// The table of a sched_ext scheduler, if the object is one.
     pub fn scheduler(&self) -> Option<&StructOps> {
         self.struct_ops.iter().find(|o| o.kernel_type == "sched_ext_ops")
+    }
+
+    /// Leaves out those callbacks of the scheduler that a kernel does not know: so does the loader
+    /// of a scheduler that wants to run on older kernels too. Returns their names.
+    pub fn leave_out_unknown_callbacks(&mut self, kernel: &KernelTypes) -> Vec<String> {
+        let ty = kernel.structure("sched_ext_ops").map(|id| kernel.btf().get(id));
+        let Some(Type::Struct { members, .. }) = ty else { return Vec::new() };
+        let known = |member: &str| members.iter().any(|m| kernel.btf().text(m.name) == member);
+        let mut names = Vec::new();
+        for ops in self.struct_ops.iter_mut().filter(|o| o.kernel_type == "sched_ext_ops") {
+            let unknown = ops.callbacks.extract_if(.., |(member, _)| !known(member));
+            names.extend(unknown.map(|(member, _)| member));
+            ops.left_out.extend(names.iter().cloned());
+        }
+        names
     }
 
     /// The global variable with this name.
@@ -324,12 +355,15 @@ fn table(
         shown_name: String::new(),
         callbacks: Vec::new(),
         numbers: Vec::new(),
+        places: Vec::new(),
+        left_out: BTreeSet::new(),
     };
     for member in members {
         let offset = base.checked_add(u64::from(member.offset_bits / 8))?;
         let member_name = btf.text(member.name);
         if let Some(target) = targets.get(&offset) {
             ops.callbacks.push((member_name.to_owned(), target.clone()));
+            ops.places.push((member_name.to_owned(), (member.offset_bits / 8) as usize));
         } else if let Type::Int { size: size @ 1..=8, .. } = btf.resolve(member.ty).1 {
             let at = (member.offset_bits / 8) as usize;
             ops.numbers.push((member_name.to_owned(), at, *size as usize));

@@ -123,7 +123,8 @@ impl<'a> Linker<'a> {
         let codes = Codes::read(&file, btf, &ext)?;
         let (major, minor) = ARENA_AT_END;
         let maps = Maps::read(&file, btf, kernel.configuration().is_at_least(major, minor))?;
-        let tables = table::read(&file, btf, &codes)?;
+        let mut tables = table::read(&file, btf, &codes)?;
+        tables.iter_mut().for_each(|table| table.leave_out(object));
         let (externs, problems) = externs::read(&file, btf);
         let image = Image { kernel: kernel.name().to_owned(), ..Image::default() };
         let mut linker = Self {
@@ -186,7 +187,8 @@ impl<'a> Linker<'a> {
         };
         let (made, unmade) = (in_table(true), in_table(false));
         let is_wanted = |(number, code): &(usize, &Code)| {
-            if code.section_name == ".text" || !code.named {
+            let left_out = self.tables.iter().any(|table| table.left_out(*number));
+            if code.section_name == ".text" || !code.named || left_out {
                 return false;
             }
             if made.contains(number) || unmade.contains(number) {

@@ -3,7 +3,7 @@
 
 use crate::btf::{Btf, Member, TypeId};
 use crate::btf_decl::Type;
-use crate::elf::{File, ObjectError};
+use crate::elf::{File, Object, ObjectError};
 use crate::insn::INSN_BYTES;
 use crate::kernel_types::KernelTypes;
 use crate::link::code::Codes;
@@ -11,7 +11,7 @@ use crate::link::error::Problem;
 use crate::name::essential;
 use crate::relocate::compat::{kind, name_of};
 use object::{Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A table, with the numbers of its callbacks among the functions of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub(crate) struct RawTable {
     bytes: Vec<u8>,
     /// Functions by their offset in the table.
     functions: BTreeMap<u64, usize>,
+    /// Functions that are in the file's table and left out.
+    left_out: BTreeSet<usize>,
     /// Whether it is made; one in a section with a question mark is only on demand.
     pub(crate) made: bool,
 }
@@ -29,11 +31,28 @@ impl RawTable {
     /// A table of one structure, without callbacks.
     #[cfg(test)]
     pub(crate) fn for_tests(ty: TypeId, bytes: Vec<u8>) -> Self {
-        Self { name: "table".into(), ty, bytes, functions: BTreeMap::new(), made: true }
+        let (functions, left_out) = (BTreeMap::new(), BTreeSet::new());
+        Self { name: "table".into(), ty, bytes, functions, left_out, made: true }
     }
 
     pub(crate) fn functions(&self) -> impl Iterator<Item = usize> {
         self.functions.values().copied()
+    }
+
+    /// Whether a function was left out.
+    pub(crate) fn left_out(&self, function: usize) -> bool {
+        self.left_out.contains(&function)
+    }
+
+    /// Leaves out what the object says.
+    pub(crate) fn leave_out(&mut self, object: &Object) {
+        let same = object.struct_ops().iter().find(|ops| ops.name == self.name);
+        let places = same.into_iter().flat_map(|ops| ops.left_out().filter_map(|m| ops.place(m)));
+        for place in places {
+            self.left_out.extend(self.functions.remove(&(place as u64)));
+            // An offset of the function in its section may stand there.
+            self.bytes.get_mut(place..place + 8).unwrap_or_default().fill(0);
+        }
     }
 }
 
@@ -80,6 +99,7 @@ pub(crate) fn read(
                 ty,
                 bytes: bytes.to_vec(),
                 functions: functions.range(from..end).map(|(at, f)| (at - from, *f)).collect(),
+                left_out: BTreeSet::new(),
                 made,
             });
         }
