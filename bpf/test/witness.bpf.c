@@ -21,6 +21,7 @@ SETTING(bool, short_slice, false, "cut a slice to a millisecond when its task st
 SETTING(bool, head, false, "insert at the head of a queue");
 SETTING(bool, preempt, false, "insert so that who runs there has to stop");
 SETTING(u64, kick_flags, 0, "how the CPU of an enqueued task is kicked");
+SETTING(bool, show_cgroup, false, "write down which cgroup a task is in");
 SETTING(bool, kick, false, "kick the CPU on which a task wakes up and is enqueued");
 
 enum policy {
@@ -65,6 +66,14 @@ enum callback {
 	CB_DISABLE,
 	CB_CPU_ONLINE,
 	CB_CPU_OFFLINE,
+	CB_CGROUP_INIT,
+	CB_CGROUP_EXIT,
+	CB_CGROUP_PREP_MOVE,
+	CB_CGROUP_MOVE,
+	CB_CGROUP_CANCEL_MOVE,
+	CB_CGROUP_SET_WEIGHT,
+	CB_CGROUP_SET_BANDWIDTH,
+	CB_CGROUP_SET_IDLE,
 };
 
 struct SHARED witness_record {
@@ -74,6 +83,8 @@ struct SHARED witness_record {
 	s32 pid;    /* the task; 0 without one */
 	s32 number; /* the CPU that it is about, or a weight */
 	u64 flags;
+	u64 cgroup;    /* that it is about, or that the task is in or moves into */
+	u64 values[3]; /* of a cgroup, period, quota and burst in us; of a move, where from */
 };
 
 struct {
@@ -95,19 +106,41 @@ static u64 insert_flags(void)
 	return flags;
 }
 
+static void write_down(struct witness_record *record)
+{
+	record->time_ns = bpf_ktime_get_ns();
+	record->cpu = bpf_get_smp_processor_id();
+	if (bpf_ringbuf_output(&records, record, sizeof(*record), 0))
+		__sync_fetch_and_add(&lost, 1);
+}
+
 static void witness(u32 callback, s32 pid, s32 number, u64 flags)
 {
 	struct witness_record record = {
-		.time_ns = bpf_ktime_get_ns(),
-		.cpu = bpf_get_smp_processor_id(),
 		.callback = callback,
 		.pid = pid,
 		.number = number,
 		.flags = flags,
 	};
 
-	if (bpf_ringbuf_output(&records, &record, sizeof(record), 0))
-		__sync_fetch_and_add(&lost, 1);
+	write_down(&record);
+}
+
+#include "witness_cgroup.h"
+
+/* What happens to a task that the kernel holds the run queue of. */
+static void witness_task(u32 callback, struct task_struct *p, u64 flags)
+{
+	struct witness_record record = {
+		.callback = callback,
+		.pid = p->pid,
+		.number = scx_bpf_task_cpu(p),
+		.flags = flags,
+	};
+
+	if (show_cgroup)
+		record.cgroup = cgroup_of(p);
+	write_down(&record);
 }
 
 s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -156,24 +189,24 @@ void BPF_STRUCT_OPS(witness_dispatch, s32 cpu, struct task_struct *prev)
 
 void BPF_STRUCT_OPS(witness_runnable, struct task_struct *p, u64 enq_flags)
 {
-	witness(CB_RUNNABLE, p->pid, scx_bpf_task_cpu(p), enq_flags);
+	witness_task(CB_RUNNABLE, p, enq_flags);
 }
 
 void BPF_STRUCT_OPS(witness_running, struct task_struct *p)
 {
-	witness(CB_RUNNING, p->pid, scx_bpf_task_cpu(p), 0);
+	witness_task(CB_RUNNING, p, 0);
 	if (short_slice)
 		scx_bpf_task_set_slice(p, 1000000);
 }
 
 void BPF_STRUCT_OPS(witness_stopping, struct task_struct *p, bool runnable)
 {
-	witness(CB_STOPPING, p->pid, scx_bpf_task_cpu(p), runnable);
+	witness_task(CB_STOPPING, p, runnable);
 }
 
 void BPF_STRUCT_OPS(witness_quiescent, struct task_struct *p, u64 deq_flags)
 {
-	witness(CB_QUIESCENT, p->pid, scx_bpf_task_cpu(p), deq_flags);
+	witness_task(CB_QUIESCENT, p, deq_flags);
 }
 
 void BPF_STRUCT_OPS(witness_set_weight, struct task_struct *p, u32 weight)
@@ -238,6 +271,14 @@ struct sched_ext_ops witness_ops = {
 	.disable = (void *)witness_disable,
 	.cpu_online = (void *)witness_cpu_online,
 	.cpu_offline = (void *)witness_cpu_offline,
+	.cgroup_init = (void *)witness_cgroup_init,
+	.cgroup_exit = (void *)witness_cgroup_exit,
+	.cgroup_prep_move = (void *)witness_cgroup_prep_move,
+	.cgroup_move = (void *)witness_cgroup_move,
+	.cgroup_cancel_move = (void *)witness_cgroup_cancel_move,
+	.cgroup_set_weight = (void *)witness_cgroup_set_weight,
+	.cgroup_set_bandwidth = (void *)witness_cgroup_set_bandwidth,
+	.cgroup_set_idle = (void *)witness_cgroup_set_idle,
 	.init = (void *)witness_init,
 	.exit = (void *)witness_exit,
 	.flags = SCX_OPS_SWITCH_PARTIAL | SCX_OPS_KEEP_BUILTIN_IDLE,

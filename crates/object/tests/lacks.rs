@@ -5,7 +5,7 @@
 use rota_object::{KernelTypes, LinkErrors, Object};
 
 /// What keeps objects from being linked: the object, the kernels, and a part of each line.
-const LACKS: [(&str, &[&str], &[&str]); 16] = [
+const LACKS: [(&str, &[&str], &[&str]); 18] = [
     ("lack_address", &ALL, &["lack_address.bpf.c:14: calls: it takes the address of a program"]),
     ("lack_config", &["6.16", "6.18", "7.0"], &["was built without CONFIG_HAS_SEPARATE"]),
     ("lack_function", &["6.16", "6.18"], &["on_call is attached to the function scx_bpf_task_set"]),
@@ -21,6 +21,8 @@ const LACKS: [(&str, &[&str], &[&str]); 16] = [
     ("lack_table", &["6.16", "6.18", "7.0"], &["no table of callbacks sched_ext_ops_cid, which"]),
     ("lack_tracepoint", &["6.16", "6.18", "7.0"], &["to the tracepoint sched_ext_exit, which"]),
     ("lack_type", &ALL, &["the variable runqueues has the type rq in Linux", "not unsigned long"]),
+    ("witness", &["6.16"], &["the member cgroup_set_bandwidth, which", "cgroup_set_idle, which"]),
+    ("witness", &["6.18"], &["witness_ops sets the member cgroup_set_idle, which Linux 6.18"]),
     ("lack_variable", &["7.0", "7.3"], &["lack_variable.bpf.c:13: Linux 7", "no variable kstack"]),
 ];
 

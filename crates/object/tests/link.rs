@@ -57,6 +57,25 @@ fn every_object_links_against_every_kernel() {
 }
 
 #[test]
+fn callbacks_that_a_kernel_does_not_know_can_be_left_out() {
+    let knobs = ["cgroup_set_bandwidth", "cgroup_set_idle"];
+    for (kernel, unknown) in [("6.16", &knobs[..]), ("6.18", &knobs[1..]), ("7.3", &[])] {
+        let types = KernelTypes::builtin(kernel).unwrap();
+        let mut object = Object::parse(rota_programs::test::WITNESS).unwrap();
+        assert_eq!(object.link(&types).is_err(), !unknown.is_empty());
+        assert_eq!(object.leave_out_unknown_callbacks(&types), unknown);
+        let image = object.link(&types).unwrap_or_else(|e| panic!("{e}"));
+        is_whole(&image);
+        for name in knobs {
+            let there = !unknown.contains(&name);
+            let program = format!("witness_{name}");
+            assert_eq!(image.tables[0].callbacks.contains_key(name), there, "{kernel}");
+            assert_eq!(image.entries.iter().any(|e| e.name == program), there, "{kernel}");
+        }
+    }
+}
+
+#[test]
 fn the_kernel_decides_which_function_is_called() {
     for (kernel, new) in [("6.16", false), ("6.18", false), ("7.0", true), ("7.3", true)] {
         let image = link(rota_programs::simple::OBJECT, kernel);

@@ -6,6 +6,9 @@ use crate::machine::Machine;
 use rota_bytecode::{MemoryError, Protection};
 use std::collections::BTreeMap;
 
+/// The number of the outermost cgroup.
+pub(crate) const ROOT: u64 = 1;
+
 /// A cgroup.
 pub(crate) struct Cgroup {
     /// Its `struct cgroup`.
@@ -16,7 +19,36 @@ pub(crate) struct Cgroup {
     parent: Option<u64>,
     /// Numbers of those in it, in the order of their making.
     children: Vec<u64>,
+    /// Whether it was removed. Programs may still refer to it.
+    pub(crate) removed: bool,
+    /// Whether the scheduler was told of it.
+    pub(crate) initialised: bool,
+    pub(crate) knobs: Knobs,
 }
+
+/// What is set of a cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Knobs {
+    pub(crate) weight: u64,
+    pub(crate) bandwidth: Bandwidth,
+    pub(crate) idle: bool,
+}
+
+/// How much CPU time a cgroup may use, in µs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bandwidth {
+    pub(crate) period_us: u64,
+    /// All ones for all of it.
+    pub(crate) quota_us: u64,
+    pub(crate) burst_us: u64,
+}
+
+/// A new cgroup's (kernel: `scx_tg_init()`).
+const KNOBS: Knobs = Knobs {
+    weight: 100,
+    bandwidth: Bandwidth { period_us: 100_000, quota_us: u64::MAX, burst_us: 0 },
+    idle: false,
+};
 
 /// The cgroups of a machine, by their numbers, the root's first.
 #[derive(Default)]
@@ -28,6 +60,26 @@ impl Cgroups {
     /// The cgroup with this number.
     pub(crate) fn get(&self, id: u64) -> Option<&Cgroup> {
         self.by_id.get(&id)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Cgroup> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// The cgroup with this number, unless it was removed.
+    pub(crate) fn there(&self, id: u64) -> Option<&Cgroup> {
+        self.get(id).filter(|cgroup| !cgroup.removed)
+    }
+
+    /// Takes a cgroup out of the one it is in.
+    pub(crate) fn remove(&mut self, id: u64) {
+        let Some(cgroup) = self.by_id.get_mut(&id) else { return };
+        cgroup.removed = true;
+        let outer = cgroup.parent.and_then(|parent| self.by_id.get_mut(&parent));
+        if let Some(outer) = outer {
+            outer.children.retain(|child| *child != id);
+        }
     }
 
     /// A cgroup and all below it: each before those in it, or after.
@@ -60,9 +112,10 @@ impl Machine {
         let (layout, node) = (&self.layout.cgroup, &self.layout.node);
         // The ancestors stand behind the structure.
         let size = layout.size.max(layout.ancestors.offset + 8 * (level + 1));
-        let at = self.memory.alloc(size, 64, Protection::ReadWrite)?;
-        let kn = self.memory.alloc(node.size, 64, Protection::ReadWrite)?;
-        let css_set = self.memory.alloc(self.layout.css_set.size, 64, Protection::ReadWrite)?;
+        // One piece: a machine's memory is in a limited number of them.
+        let sizes = [size, node.size, self.layout.css_set.size].map(|s| s.next_multiple_of(64));
+        let at = self.memory.alloc(sizes.iter().sum(), 64, Protection::ReadWrite)?;
+        let (kn, css_set) = (at + sizes[0], at + sizes[0] + sizes[1]);
         let outer = parent.and_then(|parent| self.cgroups.get(parent)).map_or(0, |c| c.address);
         let css_of_outer = if outer == 0 { 0 } else { outer + layout.css.offset };
         let ancestor = |of: u64, level: u64| {
@@ -86,7 +139,15 @@ impl Machine {
         if let Some(parent) = parent.and_then(|parent| self.cgroups.by_id.get_mut(&parent)) {
             parent.children.push(id);
         }
-        let cgroup = Cgroup { address: at, css_set, parent, children: Vec::new() };
+        let cgroup = Cgroup {
+            address: at,
+            css_set,
+            parent,
+            children: Vec::new(),
+            removed: false,
+            initialised: false,
+            knobs: KNOBS,
+        };
         self.cgroups.by_id.insert(id, cgroup);
         Ok(id)
     }

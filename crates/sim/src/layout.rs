@@ -35,21 +35,30 @@ impl Field {
     }
 }
 
-/// Declares the structures in use: name in Rust, name in the kernel, members with their paths.
+/// Declares the structures in use: name in Rust, name in the kernel, members with their paths; then
+/// members that not every kernel has.
 macro_rules! structures {
-    ($($(#[$doc:meta])* $name:ident = $kernel:literal { $($field:ident: $path:literal,)* })*) => {
+    ($($(#[$doc:meta])* $name:ident = $kernel:literal {
+        $($field:ident: $path:literal,)*
+        $(? $newer:ident: $newer_path:literal,)*
+    })*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone)]
             pub(crate) struct $name {
                 pub(crate) size: u64,
                 $(pub(crate) $field: Field,)*
+                $(pub(crate) $newer: Option<Field>,)*
             }
 
             impl $name {
                 fn find(types: &KernelTypes) -> Result<Self, LayoutError> {
                     let found = Structure::find(types, $kernel)?;
-                    Ok(Self { size: found.size, $($field: found.member($path)?,)* })
+                    Ok(Self {
+                        size: found.size,
+                        $($field: found.member($path)?,)*
+                        $($newer: found.member($newer_path).ok(),)*
+                    })
                 }
             }
         )*
@@ -63,6 +72,7 @@ structures! {
         tgid: "tgid",
         comm: "comm",
         flags: "flags",
+        policy: "policy",
         real_parent: "real_parent",
         group_leader: "group_leader",
         cgroups: "cgroups",
@@ -92,6 +102,14 @@ structures! {
         css_id: "self.id",
         css_serial: "self.serial_nr",
     }
+    /// What a scheduler is told of a cgroup at first.
+    CgroupInitArgs = "scx_cgroup_init_args" {
+        weight: "weight",
+        ? period_us: "bw_period_us",
+        ? quota_us: "bw_quota_us",
+        ? burst_us: "bw_burst_us",
+        ? idle: "sched_idle",
+    }
     /// A cgroup in its file system.
     Node = "kernfs_node" {
         id: "id",
@@ -105,6 +123,7 @@ pub(crate) struct Layout {
     pub(crate) css_set: CssSet,
     pub(crate) cgroup: Cgroup,
     pub(crate) node: Node,
+    pub(crate) cgroup_init_args: CgroupInitArgs,
 }
 
 impl Layout {
@@ -115,6 +134,7 @@ impl Layout {
             css_set: CssSet::find(types)?,
             cgroup: Cgroup::find(types)?,
             node: Node::find(types)?,
+            cgroup_init_args: CgroupInitArgs::find(types)?,
         })
     }
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Scenarios on a simulated machine: the same object, settings and commands as on a real kernel.
 
+mod cgroups;
+
 use crate::layout::ops_member;
 use crate::machine::{LoadError, Machine, Shape};
 use crate::recorder::machine_facts;
 use crate::run::Stop;
-use crate::sched::{AttachStop, Class, Orders, TaskId};
+use crate::sched::{AttachStop, Class, Done, Orders, TaskId};
+use cgroups::Paths;
 use rota_bytecode::Mode;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{EngineError, ExitInfo, Image, KernelTypes, LinkErrors, Object};
@@ -66,9 +69,9 @@ pub fn run_scenario(
     scenario: &Scenario,
     mode: Mode,
 ) -> Result<Witnessed, ScenarioStop> {
-    let (mut machine, image, topology) = machine(object, types, scenario, mode)?;
+    let (mut machine, image, topology, cgroups) = machine(object, types, scenario, mode)?;
     machine.attach(&image, types, &topology)?;
-    drive(&mut machine, scenario)
+    drive(&mut machine, scenario, cgroups)
 }
 
 /// The same, and records what happens, also if it comes to no end.
@@ -82,10 +85,10 @@ pub fn record_scenario(
     mode: Mode,
     recording: &mut Recording,
 ) -> Result<Witnessed, ScenarioStop> {
-    let (mut machine, image, topology) = machine(object, types, scenario, mode)?;
+    let (mut machine, image, topology, cgroups) = machine(object, types, scenario, mode)?;
     machine.start_recording();
     let attached = machine.attach(&image, types, &topology).map_err(ScenarioStop::from);
-    let seen = attached.and_then(|()| drive(&mut machine, scenario));
+    let seen = attached.and_then(|()| drive(&mut machine, scenario, cgroups));
     recording.machine = machine_facts(types, &topology);
     recording.tables = machine.tables().cloned().unwrap_or_default();
     recording.events = machine.take_events();
@@ -98,18 +101,29 @@ fn machine(
     types: &KernelTypes,
     scenario: &Scenario,
     mode: Mode,
-) -> Result<(Machine, Image, Topology), ScenarioStop> {
+) -> Result<(Machine, Image, Topology, Paths), ScenarioStop> {
     let topology = scenario.machine.parse::<Spec>()?.topology();
+    let mut object = object.clone();
+    object.leave_out_unknown_callbacks(types);
     let mut image = object.link(types)?;
-    set(&mut image, object, types, scenario)?;
+    set(&mut image, &object, types, scenario)?;
     let cpus = topology.possible().count() as u32;
     let shape = Shape { cpus, mode, ..Shape::default() };
-    let machine = Machine::load(shape, &image, types)?;
-    Ok((machine, image, topology))
+    let mut machine = Machine::load(shape, &image, types)?;
+    let mut cgroups = Paths::new();
+    for path in &scenario.cgroups {
+        // Without a scheduler, nobody refuses them.
+        let _ = cgroups.make(&mut machine, path)?;
+    }
+    Ok((machine, image, topology, cgroups))
 }
 
 /// Makes the scenario's tasks and carries out its steps.
-fn drive(machine: &mut Machine, scenario: &Scenario) -> Result<Witnessed, ScenarioStop> {
+fn drive(
+    machine: &mut Machine,
+    scenario: &Scenario,
+    mut cgroups: Paths,
+) -> Result<Witnessed, ScenarioStop> {
     let mut tasks = Vec::new();
     let mut seen = Witnessed::default();
     for task in &scenario.tasks {
@@ -122,15 +136,19 @@ fn drive(machine: &mut Machine, scenario: &Scenario) -> Result<Witnessed, Scenar
         }
     }
     machine.schedule_until(REST_NS)?;
-    machine.ring_drain("records", &mut |_| {})?;
-    for step in &scenario.steps {
+    let mut early = Vec::new();
+    machine.ring_drain("records", &mut |bytes| early.extend(Record::from_bytes(bytes)))?;
+    seen.records.extend(early.into_iter().filter(|r| r.callback.is_of_cgroup()));
+    for (number, step) in scenario.steps.iter().enumerate() {
         for command in step {
-            obey(machine, &tasks, command)?;
+            let done = obey(machine, &tasks, &mut cgroups, command)?;
+            seen.refused.extend(done.err().map(|error| (number, error)));
             machine.schedule_until(machine.now_ns() + COMMAND_NS)?;
         }
         machine.schedule_until(machine.now_ns() + REST_NS)?;
     }
     machine.ring_drain("records", &mut |bytes| seen.records.extend(Record::from_bytes(bytes)))?;
+    seen.cgroups = cgroups.names();
     match machine.sched.exit.take() {
         Some(exit) => Err(ScenarioStop::Exit(Box::new(exit))),
         None => Ok(seen),
@@ -163,13 +181,27 @@ fn set(
     Ok(())
 }
 
-fn obey(machine: &mut Machine, tasks: &[TaskId], command: &Command) -> Result<(), Stop> {
+/// Does what a command says; or the number of the error that it was refused with.
+fn obey(
+    machine: &mut Machine,
+    tasks: &[TaskId],
+    cgroups: &mut Paths,
+    command: &Command,
+) -> Result<Done, Stop> {
     // Whoever tells tasks what to do runs on the first CPU.
     machine.cpu = 0;
-    let (task, order) = match command {
-        Command::Task(task, order) => (tasks[*task], order),
-        Command::Cpu { cpu, online } => return machine.set_online(*cpu, *online),
-    };
+    match command {
+        Command::Task(task, order) => tell(machine, tasks[*task], order).map(Ok),
+        Command::Cpu { cpu, online } => machine.set_online(*cpu, *online).map(Ok),
+        Command::Cgroup(path, change) => cgroups.change(machine, path, *change),
+        Command::Move(task, path) => {
+            let tasks = task.map_or(tasks, |task| &tasks[task..=task]);
+            machine.move_to_cgroup(tasks, cgroups.number(path))
+        }
+    }
+}
+
+fn tell(machine: &mut Machine, task: TaskId, order: &Order) -> Result<(), Stop> {
     let (orders, wakes) = match order {
         Order::Pulse => (Orders::Sleep, true),
         Order::Spin => (Orders::Spin, true),

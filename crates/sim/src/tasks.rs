@@ -21,6 +21,9 @@ pub(crate) struct Task {
     pub(crate) address: u64,
     /// The cgroup that it is in.
     pub(crate) cgroup: u64,
+    /// The same for the scheduler, which is a moment behind when it moves (kernel:
+    /// `sched_task_group`).
+    pub(crate) group: u64,
 }
 
 /// The tasks of a machine.
@@ -76,7 +79,8 @@ impl Machine {
         id: Option<TaskId>,
     ) -> Result<u64, MemoryError> {
         let address = self.make_task(new)?;
-        self.tasks.by_pid.insert(new.pid, Task { address, cgroup: new.cgroup });
+        let task = Task { address, cgroup: new.cgroup, group: new.cgroup };
+        self.tasks.by_pid.insert(new.pid, task);
         self.tasks.ids.insert(address, id);
         self.tasks.threads.entry(new.tgid).or_default().insert(new.pid);
         Ok(address)
@@ -132,6 +136,13 @@ impl Machine {
     pub(crate) fn task(&self, address: u64) -> Option<&Task> {
         let pid = self.layout.task.pid.get(&self.memory, address).ok()?;
         self.tasks.by_pid.get(&(pid as u32).cast_signed()).filter(|task| task.address == address)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn task_mut(&mut self, address: u64) -> Option<&mut Task> {
+        let pid = self.layout.task.pid.get(&self.memory, address).ok()?;
+        let found = self.tasks.by_pid.get_mut(&(pid as u32).cast_signed());
+        found.filter(|task| task.address == address)
     }
 
     /// Whether there is a task at this address.

@@ -8,6 +8,7 @@
 //! that writes down each of its callbacks. The same scenario runs on a real kernel and on the
 //! simulated machine; [`Witnessed::text`] is what both must agree on.
 
+mod cgroup;
 mod named;
 mod plain;
 mod program;
@@ -15,6 +16,7 @@ mod random;
 mod scenario;
 mod witnessed;
 
+pub use cgroup::CgroupChange;
 pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
 pub use program::{EventId, Program, STEPS_MAX, Span, Step, Template, TemplateId, Workload};
 pub use random::Random;

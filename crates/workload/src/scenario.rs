@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Scenarios: files in TOML that say which tasks there are and what they are told to do.
 
+use crate::cgroup::CgroupChange;
 use rota_topology::CpuMask;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,12 +23,16 @@ pub enum ScenarioError {
     /// A command that there is not.
     #[error(
         "'{0}' is no command; there are: TASK pulse, spin, sleep, yield, exit, nice N, cpus LIST, \
-         and cpu N offline or online"
+         cgroup NAME; all cgroup NAME; cpu N offline or online; and cgroup NAME make, remove, \
+         weight N, max QUOTA PERIOD, burst N, idle 0 or 1"
     )]
     Command(String),
     /// A command for a task that there is not.
     #[error("'{0}': there is no such task")]
     Task(String),
+    /// A command for a cgroup that there is not.
+    #[error("'{0}': there is no such cgroup")]
+    Cgroup(String),
 }
 
 /// What a task is told.
@@ -61,6 +66,10 @@ pub enum Command {
         /// Whether it comes.
         online: bool,
     },
+    /// A cgroup changes, by its path.
+    Cgroup(String, CgroupChange),
+    /// A task, or all of them at once, are moved into a cgroup, by its path; `/` is the root.
+    Move(Option<usize>, String),
 }
 
 /// A task.
@@ -85,6 +94,8 @@ pub struct Scenario {
     pub settings: BTreeMap<String, u64>,
     /// Flags of its table of callbacks, beside its own.
     pub ops_flags: u64,
+    /// Paths of the cgroups that there are when the test scheduler comes, each before those in it.
+    pub cgroups: Vec<String>,
     /// Its tasks. All sleep at first.
     pub tasks: Vec<TaskSpec>,
     /// What happens: the commands of a step at once, and between steps time enough for everything
@@ -102,6 +113,8 @@ struct Raw {
     settings: BTreeMap<String, u64>,
     #[serde(default)]
     ops_flags: u64,
+    #[serde(default)]
+    cgroups: Vec<String>,
     tasks: BTreeMap<String, String>,
     steps: Vec<String>,
 }
@@ -122,19 +135,44 @@ impl Scenario {
             }
         };
         let tasks = raw.tasks.into_iter().map(task).collect::<Result<Vec<_>, _>>()?;
-        let step = |text: &String| text.split(';').map(|c| command(c.trim(), &tasks)).collect();
-        let steps = raw.steps.iter().map(step).collect::<Result<Vec<_>, _>>()?;
-        let Raw { about, machine, settings, ops_flags, .. } = raw;
-        Ok(Self { about, machine, settings, ops_flags, tasks, steps })
+        let mut known = raw.cgroups.clone();
+        let mut steps = Vec::new();
+        for text in &raw.steps {
+            let commands = text.split(';').map(|c| command(c.trim(), &tasks, &mut known));
+            steps.push(commands.collect::<Result<_, _>>()?);
+        }
+        let Raw { about, machine, settings, ops_flags, cgroups, .. } = raw;
+        Ok(Self { about, machine, settings, ops_flags, cgroups, tasks, steps })
     }
 }
 
-fn command(text: &str, tasks: &[TaskSpec]) -> Result<Command, ScenarioError> {
+/// Reads a command. `cgroups` are the paths of all that there were so far.
+fn command(
+    text: &str,
+    tasks: &[TaskSpec],
+    cgroups: &mut Vec<String>,
+) -> Result<Command, ScenarioError> {
     let unknown = || ScenarioError::Command(text.to_owned());
     let words: Vec<&str> = text.split_whitespace().collect();
+    if let ["cgroup", path, change @ ..] = &words[..] {
+        let change = CgroupChange::from_words(change).ok_or_else(unknown)?;
+        if change == CgroupChange::Make {
+            cgroups.push((*path).to_owned());
+        }
+        let path = known(text, path, cgroups)?;
+        return Ok(Command::Cgroup(path, change));
+    }
+    if let ["all", "cgroup", path] = words[..] {
+        return Ok(Command::Move(None, known(text, path, cgroups)?));
+    }
     if let ["cpu", cpu, state @ ("online" | "offline")] = words[..] {
         let cpu = cpu.parse().map_err(|_| unknown())?;
         return Ok(Command::Cpu { cpu, online: state == "online" });
+    }
+    let task = words.first().and_then(|name| tasks.iter().position(|t| t.name == *name));
+    let task = || task.ok_or_else(|| ScenarioError::Task(text.to_owned()));
+    if let [_, "cgroup", path] = words[..] {
+        return Ok(Command::Move(Some(task()?), known(text, path, cgroups)?));
     }
     let order = match words[..] {
         [_, "pulse"] => Order::Pulse,
@@ -146,8 +184,13 @@ fn command(text: &str, tasks: &[TaskSpec]) -> Result<Command, ScenarioError> {
         [_, "cpus", list] => Order::Cpus(CpuMask::from_list(list).map_err(|_| unknown())?),
         _ => return Err(unknown()),
     };
-    let found = words.first().and_then(|name| tasks.iter().position(|t| t.name == *name));
-    found.map(|task| Command::Task(task, order)).ok_or(ScenarioError::Task(text.to_owned()))
+    Ok(Command::Task(task()?, order))
+}
+
+/// The path of a cgroup that there was so far, or of the root.
+fn known(command: &str, path: &str, cgroups: &[String]) -> Result<String, ScenarioError> {
+    let there = path == "/" || cgroups.iter().any(|known| known == path);
+    there.then(|| path.to_owned()).ok_or_else(|| ScenarioError::Cgroup(command.to_owned()))
 }
 
 #[cfg(test)]
@@ -168,6 +211,21 @@ mod tests {
         assert_eq!(found.steps[0], [spin, pulse]);
         assert_eq!(found.steps[1], [Command::Task(1, Order::Nice(-5))]);
         assert_eq!(found.steps[2], [Command::Cpu { cpu: 1, online: false }]);
+    }
+
+    #[test]
+    fn cgroups_are_made_before_they_are_used() {
+        let found = scenario("'cgroup G make; A cgroup G', 'cgroup G max 5 10', 'all cgroup /'");
+        let found = found.unwrap();
+        let make = Command::Cgroup("G".into(), CgroupChange::Make);
+        let max = CgroupChange::Max { quota_us: Some(5), period_us: 10 };
+        assert_eq!(found.steps[0], [make, Command::Move(Some(0), "G".into())]);
+        assert_eq!(found.steps[1], [Command::Cgroup("G".into(), max)]);
+        assert_eq!(found.steps[2], [Command::Move(None, "/".into())]);
+        let command = "A cgroup G".to_owned();
+        assert_eq!(scenario("'A cgroup G'"), Err(ScenarioError::Cgroup(command)));
+        let command = "cgroup G idle 2".to_owned();
+        assert_eq!(scenario("'cgroup G idle 2'"), Err(ScenarioError::Command(command)));
     }
 
     #[test]

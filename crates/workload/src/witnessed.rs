@@ -24,10 +24,18 @@ pub enum Callback {
     Disable,
     CpuOnline,
     CpuOffline,
+    CgroupInit,
+    CgroupExit,
+    CgroupPrepMove,
+    CgroupMove,
+    CgroupCancelMove,
+    CgroupSetWeight,
+    CgroupSetBandwidth,
+    CgroupSetIdle,
 }
 
 /// All of them, in the order of their numbers, which start at 1.
-const CALLBACKS: [(Callback, &str); 15] = [
+const CALLBACKS: [(Callback, &str); 23] = [
     (Callback::SelectCpu, "select_cpu"),
     (Callback::Enqueue, "enqueue"),
     (Callback::Dequeue, "dequeue"),
@@ -43,6 +51,14 @@ const CALLBACKS: [(Callback, &str); 15] = [
     (Callback::Disable, "disable"),
     (Callback::CpuOnline, "cpu_online"),
     (Callback::CpuOffline, "cpu_offline"),
+    (Callback::CgroupInit, "cgroup_init"),
+    (Callback::CgroupExit, "cgroup_exit"),
+    (Callback::CgroupPrepMove, "cgroup_prep_move"),
+    (Callback::CgroupMove, "cgroup_move"),
+    (Callback::CgroupCancelMove, "cgroup_cancel_move"),
+    (Callback::CgroupSetWeight, "cgroup_set_weight"),
+    (Callback::CgroupSetBandwidth, "cgroup_set_bandwidth"),
+    (Callback::CgroupSetIdle, "cgroup_set_idle"),
 ];
 
 impl Callback {
@@ -54,6 +70,17 @@ impl Callback {
     /// Its name.
     pub fn name(self) -> &'static str {
         CALLBACKS.iter().find(|c| c.0 == self).map_or("", |c| c.1)
+    }
+
+    /// Whether it is about a cgroup and no task.
+    pub fn is_of_cgroup(self) -> bool {
+        use Callback::{
+            CgroupExit, CgroupInit, CgroupSetBandwidth, CgroupSetIdle, CgroupSetWeight,
+        };
+        matches!(
+            self,
+            CgroupInit | CgroupExit | CgroupSetWeight | CgroupSetBandwidth | CgroupSetIdle
+        )
     }
 }
 
@@ -72,6 +99,12 @@ pub struct Record {
     pub number: i32,
     /// Flags of the call.
     pub flags: u64,
+    /// The number of the cgroup that it is about, or that the task is in or moves into; 0 if it
+    /// was not written down.
+    pub cgroup: u64,
+    /// Of a cgroup, the period, the quota and the burst, in µs; of a move, the number of the
+    /// cgroup that the task was in.
+    pub values: [u64; 3],
 }
 
 impl Record {
@@ -87,6 +120,8 @@ impl Record {
             pid: word(16)?.cast_signed(),
             number: word(20)?.cast_signed(),
             flags: wide(24)?,
+            cgroup: wide(32)?,
+            values: [wide(40)?, wide(48)?, wide(56)?],
         })
     }
 }
@@ -96,12 +131,16 @@ impl Record {
 pub struct Witnessed {
     /// The scenario's tasks by their numbers.
     pub names: BTreeMap<i32, String>,
+    /// The scenario's cgroups by their numbers.
+    pub cgroups: BTreeMap<u64, String>,
+    /// What was refused: the number of the step, from 0, and the error's.
+    pub refused: Vec<(usize, i32)>,
     /// Every callback, in order.
     pub records: Vec<Record>,
 }
 
 impl Witnessed {
-    /// The callbacks of each task and what ran on each CPU.
+    /// The callbacks of each task and of each cgroup, and what ran on each CPU.
     ///
     /// What a machine does beside the scenario is left out: other tasks; a task that is put aside
     /// by another class and goes on on the same CPU, if need be by way of the scheduler's queue; a
@@ -118,6 +157,20 @@ impl Witnessed {
                 if record.callback != Callback::Dispatch {
                     let _ = writeln!(text, "  {}", self.of_task(record));
                 }
+            }
+        }
+        for (step, errno) in &self.refused {
+            let _ = writeln!(text, "step {step} refused with error {errno}");
+        }
+        // The root is in every scenario.
+        let cgroups = if self.cgroups.len() > 1 { Some(&self.cgroups) } else { None };
+        for (id, name) in cgroups.into_iter().flatten() {
+            let of_it = |r: &&Record| r.callback.is_of_cgroup() && r.cgroup == *id;
+            for (i, record) in records.iter().filter(of_it).enumerate() {
+                if i == 0 {
+                    let _ = writeln!(text, "cgroup {name}");
+                }
+                let _ = writeln!(text, "  {}", of_cgroup(record));
             }
         }
         let mut cpus: BTreeMap<u32, Vec<String>> = BTreeMap::new();
@@ -164,10 +217,27 @@ impl Witnessed {
         self.names.get(&pid).map_or("nobody", String::as_str)
     }
 
+    fn cgroup(&self, id: u64) -> &str {
+        self.cgroups.get(&id).map_or("elsewhere", String::as_str)
+    }
+
     fn of_task(&self, record: &Record) -> String {
+        let line = self.of_task_alone(record);
+        match record.callback {
+            Callback::CgroupPrepMove | Callback::CgroupMove | Callback::CgroupCancelMove => line,
+            _ if record.cgroup == 0 => line,
+            _ => format!("{line} in {}", self.cgroup(record.cgroup)),
+        }
+    }
+
+    fn of_task_alone(&self, record: &Record) -> String {
         let Record { callback, number, flags, .. } = record;
         let name = callback.name();
         match callback {
+            Callback::CgroupPrepMove | Callback::CgroupMove | Callback::CgroupCancelMove => {
+                let [from, ..] = record.values;
+                format!("{name} from {} to {}", self.cgroup(from), self.cgroup(record.cgroup))
+            }
             Callback::SelectCpu => format!("{name} from {number} flags {flags:#x}"),
             Callback::Stopping if *flags == 1 => format!("{name} on {number}, runnable"),
             Callback::Stopping | Callback::Running => format!("{name} on {number}"),
@@ -211,6 +281,23 @@ impl Witnessed {
     }
 }
 
+/// A line about a cgroup.
+fn of_cgroup(record: &Record) -> String {
+    let Record { callback, number, flags, values: [period, quota, burst], .. } = record;
+    let name = callback.name();
+    let quota = if *quota == u64::MAX { "max".to_owned() } else { quota.to_string() };
+    let bandwidth = format!("max {quota} {period} burst {burst}");
+    match callback {
+        // Older kernels do not tell of bandwidth.
+        Callback::CgroupInit if *period == 0 => format!("{name} weight {number}"),
+        Callback::CgroupInit => format!("{name} weight {number} {bandwidth} idle {flags}"),
+        Callback::CgroupSetWeight => format!("{name} {number}"),
+        Callback::CgroupSetBandwidth => format!("{name} {bandwidth}"),
+        Callback::CgroupSetIdle => format!("{name} {flags}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// If a task that starts to run had only been put aside on this CPU, where: nobody else of the
 /// scenario ran there since.
 fn put_aside(before: &[Record], running: &Record) -> Option<usize> {
@@ -237,12 +324,12 @@ mod tests {
     use super::*;
 
     fn record(callback: Callback, pid: i32, number: i32, flags: u64) -> Record {
-        Record { time_ns: 0, cpu: 1, callback, pid, number, flags }
+        Record { time_ns: 0, cpu: 1, callback, pid, number, flags, cgroup: 0, values: [0; 3] }
     }
 
     fn text(records: &[Record]) -> String {
         let names = BTreeMap::from([(7, "A".to_owned())]);
-        Witnessed { names, records: records.to_vec() }.text()
+        Witnessed { names, records: records.to_vec(), ..Witnessed::default() }.text()
     }
 
     #[test]
@@ -285,12 +372,30 @@ mod tests {
     }
 
     #[test]
+    fn cgroups_and_moves_between_them() {
+        let cgroups = BTreeMap::from([(1, "/".to_owned()), (9, "G".to_owned())]);
+        let mut made = record(Callback::CgroupInit, 0, 100, 0);
+        (made.cgroup, made.values) = (9, [100_000, u64::MAX, 0]);
+        let mut moved = record(Callback::CgroupMove, 7, 0, 0);
+        (moved.cgroup, moved.values) = (9, [1, 0, 0]);
+        let mut other = made;
+        other.cgroup = 8;
+        let names = BTreeMap::from([(7, "A".to_owned())]);
+        let (records, refused) = (vec![made, moved, other], vec![(2, 11)]);
+        let seen = Witnessed { names, cgroups, records, refused };
+        let expected = "task A\n  cgroup_move from / to G\n\
+                        step 2 refused with error 11\ncgroup G\n  \
+                        cgroup_init weight 100 max max 100000 burst 0 idle 0\n";
+        assert_eq!(seen.text(), expected);
+    }
+
+    #[test]
     fn records_are_read_as_they_are_written() {
-        let mut bytes = [0; 32];
+        let mut bytes = [0; 64];
         (bytes[0], bytes[8], bytes[12]) = (9, 3, 6);
         bytes[16..20].copy_from_slice(&7_i32.to_le_bytes());
         bytes[20..24].copy_from_slice(&(-2_i32).to_le_bytes());
-        bytes[31] = 1;
+        (bytes[31], bytes[32], bytes[56]) = (1, 5, 6);
         let read = Record::from_bytes(&bytes).unwrap();
         let expected = Record {
             time_ns: 9,
@@ -299,9 +404,11 @@ mod tests {
             pid: 7,
             number: -2,
             flags: 1 << 56,
+            cgroup: 5,
+            values: [0, 0, 6],
         };
         assert_eq!(read, expected);
-        assert_eq!(Record::from_bytes(&bytes[..31]), None);
+        assert_eq!(Record::from_bytes(&bytes[..63]), None);
         bytes[12] = 99;
         assert_eq!(Record::from_bytes(&bytes), None);
     }
@@ -313,6 +420,6 @@ mod tests {
             assert_eq!(callback.name(), *name);
         }
         assert_eq!(Callback::from_number(0), None);
-        assert_eq!(Callback::from_number(16), None);
+        assert_eq!(Callback::from_number(24), None);
     }
 }

@@ -18,7 +18,15 @@ fn address(machine: &Machine, id: Option<&u64>) -> u64 {
 
 /// `bpf_cgroup_from_id(id)`: the cgroup, or NULL.
 pub(super) fn from_id(machine: &mut Machine, [id, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    value(address(machine, Some(&id)))
+    let there = machine.cgroups.there(id).map(|_| &id);
+    value(address(machine, there))
+}
+
+/// `scx_bpf_task_cgroup(task)`: the cgroup that the scheduler has it in.
+pub(super) fn of_task(machine: &mut Machine, [task, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let bad = Fault { pointer: task, size: machine.layout.task.size, write: false };
+    let group = machine.task(task).ok_or(bad)?.group;
+    value(address(machine, Some(&group)))
 }
 
 /// `bpf_cgroup_acquire(cgroup)`.

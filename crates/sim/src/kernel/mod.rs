@@ -30,6 +30,7 @@ mod tree;
 mod variable;
 
 pub(crate) use cpumask::fill as fill_mask;
+pub(crate) use storage::end as end_storage;
 
 use crate::effects::{Effect, effects};
 use crate::machine::Machine;
@@ -269,6 +270,7 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("scx_bpf_now", scx::now),
     ("scx_bpf_nr_cpu_ids", scx::nr_cpu_ids),
     ("scx_bpf_select_cpu_dfl", scx::select_cpu_dfl),
+    ("scx_bpf_task_cgroup", cgroup::of_task),
     ("scx_bpf_task_cpu", scx::task_cpu),
     ("scx_bpf_task_running", scx::task_running),
     ("scx_bpf_task_set_dsq_vtime", scx::set_vtime),

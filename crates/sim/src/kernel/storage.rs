@@ -4,7 +4,7 @@
 use super::{Answer, value};
 use crate::errno::Errno;
 use crate::machine::Machine;
-use crate::maps::{Contents, Owner, Storage};
+use crate::maps::{Contents, Map, Owner, Storage};
 use crate::objects::What;
 use rota_bytecode::Fault;
 
@@ -81,11 +81,25 @@ fn delete(machine: &mut Machine, kind: Owner, [map, owner, ..]: [u64; 5]) -> Res
         return value(Errno::Invalid.value());
     }
     check(machine, kind, owner)?;
-    let Some(at) = storage(machine, map, kind)?.1.remove(owner) else {
-        return value(Errno::NoEntry.value());
-    };
+    let taken = take(machine, kind, map, owner)?;
+    value(if taken { 0 } else { Errno::NoEntry.value() })
+}
+
+/// Takes an owner's value in a map away; whether there was one.
+fn take(machine: &mut Machine, kind: Owner, map: u64, owner: u64) -> Result<bool, Fault> {
+    let Some(at) = storage(machine, map, kind)?.1.remove(owner) else { return Ok(false) };
     machine.end_values(map, &[at]);
     // It was allocated by us, so it can be given back.
     let _ = machine.drop_owner(at);
-    value(0)
+    Ok(true)
+}
+
+/// An owner is gone, and with it all that it had.
+pub(crate) fn end(machine: &mut Machine, kind: Owner, owner: u64) -> Result<(), Fault> {
+    let is_such = |map: &&Map| match &map.contents {
+        Contents::Storage(storage) => storage.owner == kind,
+        _ => false,
+    };
+    let maps: Vec<u64> = machine.maps.iter().filter(is_such).map(|map| map.address).collect();
+    maps.into_iter().try_for_each(|map| take(machine, kind, map, owner).map(drop))
 }

@@ -2,6 +2,7 @@
 //! Tasks (kernel: `kernel/bpf/helpers.c`, `task_iter.c`).
 
 use super::{Answer, value};
+use crate::cgroups::ROOT;
 use crate::errno::Errno;
 use crate::machine::Machine;
 use rota_bytecode::Fault;
@@ -9,8 +10,6 @@ use std::ops::Bound;
 
 /// Length of a task's name with the zero at its end.
 const COMM_BYTES: u64 = 16;
-/// The number of the outermost cgroup, which idle tasks are in.
-const ROOT: u64 = 1;
 
 /// `bpf_get_current_task()` and its kin: the task that executes.
 pub(super) fn current(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
@@ -63,6 +62,7 @@ fn check(machine: &Machine, task: u64) -> Result<u64, Fault> {
 /// The number of the cgroup that a task is in.
 pub(super) fn cgroup_of(machine: &Machine, task: u64) -> Result<u64, Fault> {
     check(machine, task)?;
+    // Idle tasks are in the outermost.
     Ok(machine.task(task).map_or(ROOT, |task| task.cgroup))
 }
 

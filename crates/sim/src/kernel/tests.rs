@@ -26,7 +26,9 @@ fn each_has_a_case() {
     for kernel in KernelTypes::builtin_names() {
         let types = KernelTypes::builtin(kernel).unwrap();
         for (name, bytes) in CASES.iter().chain([&("witness", WITNESS)]) {
-            let image = Object::parse(bytes).unwrap().link(&types);
+            let mut object = Object::parse(bytes).unwrap();
+            object.leave_out_unknown_callbacks(&types);
+            let image = object.link(&types);
             let image = image.unwrap_or_else(|e| panic!("{name}: {e}"));
             let there = image.kfuncs.iter().filter(|kfunc| kfunc.func.is_some());
             called.extend(there.map(|kfunc| kfunc.name.clone()));

@@ -23,6 +23,7 @@ impl Sched {
             agenda: Agenda::default(),
             online: CpuMask::range(CpuId(0), CpuId(cpus.saturating_sub(1))),
             called: Default::default(),
+            cgroups: false,
             exit: None,
         }
     }
@@ -45,6 +46,7 @@ impl Machine {
             self.refresh_idle(cpu, true);
         }
         self.op(Op::Init, &[])?;
+        self.init_cgroups()?;
         let half = self.sched.ops.timeout_ns / 2;
         self.sched.agenda.add(self.now_ns + half, Due::Watchdog);
         Ok(())

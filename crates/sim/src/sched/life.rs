@@ -45,6 +45,7 @@ impl Machine {
         self.set_cpu(id, cpu);
         self.show_allowed(id);
         self.show_weight(id, super::change::weight(0));
+        self.show_policy(id);
         self.set_slice(id, SLICE_DEFAULT_NS);
         if class == Class::Ext {
             self.task_op(Op::InitTask, id, 0)?;

@@ -7,12 +7,14 @@
 //! * [`idle`]: which CPUs are idle, and which of them a task gets.
 //! * [`attach`]: how a scheduler comes into charge; [`exit`]: how it ends.
 //! * [`life`]: tasks come and go; [`change`]: what is done to them; [`hotplug`]: CPUs go and come.
+//! * [`cgroup`]: what the scheduler is told of cgroups.
 //!
 //! A CPU executes one thing at a time, and everything that is due at one moment happens in the
 //! order in which it became due. So no locks are needed; where the kernel waits for one, things
 //! here come one after the other.
 
 mod attach;
+mod cgroup;
 mod change;
 mod cpu;
 mod exit;
@@ -28,6 +30,7 @@ mod version;
 pub use attach::AttachStop;
 pub use ops::{AttachError, Called};
 
+pub(crate) use cgroup::Done;
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::{flags, sleeping};
 pub(crate) use idle::select_cpu_default;
@@ -137,6 +140,8 @@ pub(crate) struct Sched {
     pub(crate) online: CpuMask,
     /// How often each callback was called.
     pub(crate) called: [Called; OPS],
+    /// Whether the scheduler is told of cgroups (kernel: `scx_cgroup_enabled`).
+    pub(crate) cgroups: bool,
     /// Why the scheduler ended.
     pub(crate) exit: Option<ExitInfo>,
 }

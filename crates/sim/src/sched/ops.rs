@@ -32,10 +32,18 @@ pub(crate) enum Op {
     Disable,
     Init,
     Exit,
+    CgroupInit,
+    CgroupExit,
+    CgroupPrepMove,
+    CgroupMove,
+    CgroupCancelMove,
+    CgroupSetWeight,
+    CgroupSetBandwidth,
+    CgroupSetIdle,
 }
 
 /// Number of callbacks.
-pub(crate) const OPS: usize = 21;
+pub(crate) const OPS: usize = 29;
 
 const NAMES: [(Op, &str); OPS] = [
     (Op::SelectCpu, "select_cpu"),
@@ -59,6 +67,14 @@ const NAMES: [(Op, &str); OPS] = [
     (Op::Disable, "disable"),
     (Op::Init, "init"),
     (Op::Exit, "exit"),
+    (Op::CgroupInit, "cgroup_init"),
+    (Op::CgroupExit, "cgroup_exit"),
+    (Op::CgroupPrepMove, "cgroup_prep_move"),
+    (Op::CgroupMove, "cgroup_move"),
+    (Op::CgroupCancelMove, "cgroup_cancel_move"),
+    (Op::CgroupSetWeight, "cgroup_set_weight"),
+    (Op::CgroupSetBandwidth, "cgroup_set_bandwidth"),
+    (Op::CgroupSetIdle, "cgroup_set_idle"),
 ];
 
 /// Flags of a table of callbacks (kernel: `enum scx_ops_flags`).

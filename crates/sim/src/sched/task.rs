@@ -118,6 +118,15 @@ impl Machine {
         self.show(task, field, if queued { flags | QUEUED } else { flags & !QUEUED });
     }
 
+    /// Shows a task's scheduling policy (kernel: `SCHED_EXT` and `SCHED_FIFO`).
+    pub(crate) fn show_policy(&self, task: TaskId) {
+        let policy = match self.sched.tasks[task.0 as usize].class {
+            Class::Realtime => 1,
+            Class::Ext => 7,
+        };
+        self.show(task, self.layout.task.policy, policy);
+    }
+
     /// Shows a task's weight.
     pub(crate) fn show_weight(&self, task: TaskId, weight: u64) {
         self.show(task, self.layout.task.weight, weight);

@@ -3,8 +3,11 @@
 //! and prints what it saw: a line `== NAME` and the text of each. It needs the right to load
 //! schedulers, so the tests in the virtual machine run it.
 
+mod cgroups;
+
+use cgroups::{Cgroups, Done};
 use rota_kernel::{Host, Live};
-use rota_object::{Engine, Object, Setup};
+use rota_object::{Engine, KernelTypes, Object, Setup};
 use rota_programs::test::WITNESS;
 use rota_workload::{Command, Order, Record, Scenario, Witnessed};
 use std::error::Error;
@@ -47,7 +50,9 @@ fn quiet() {
 }
 
 fn run(scenario: &Scenario) -> Result<Witnessed> {
-    let object = Object::parse(WITNESS)?;
+    let mut object = Object::parse(WITNESS)?;
+    object.leave_out_unknown_callbacks(&own_types()?);
+    let mut cgroups = Cgroups::new(&scenario.cgroups)?;
     let mut world = Live::open(WITNESS, &object, &Host::default())?;
     for (name, value) in &scenario.settings {
         let size = world.read_global(name)?.len();
@@ -61,16 +66,22 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
     world.attach()?;
     let workers: Vec<Worker> = scenario.tasks.iter().map(Worker::start).collect::<Result<_>>()?;
     thread::sleep(REST);
-    world.ring_drain("records", &mut |_| {})?;
-    for step in &scenario.steps {
-        step.iter().try_for_each(|command| obey(command, &workers))?;
+    let mut seen = Witnessed::default();
+    let mut early = Vec::new();
+    world.ring_drain("records", &mut |bytes| early.extend(Record::from_bytes(bytes)))?;
+    seen.records.extend(early.into_iter().filter(|r| r.callback.is_of_cgroup()));
+    for (number, step) in scenario.steps.iter().enumerate() {
+        for command in step {
+            let done = obey(command, &workers, &mut cgroups)?;
+            seen.refused.extend(done.err().map(|error| (number, error)));
+        }
         thread::sleep(REST);
     }
-    let mut seen = Witnessed::default();
     world.ring_drain("records", &mut |bytes| seen.records.extend(Record::from_bytes(bytes)))?;
     let own = workers.iter().zip(&scenario.tasks).filter(|(_, task)| !task.realtime);
     let named = own.map(|(worker, task)| (worker.tid, task.name.clone()));
     seen.names = named.collect();
+    seen.cgroups = cgroups.names()?;
     if let Some(exit) = world.exit_info()? {
         return Err(format!("the scheduler ended: {} ({})", exit.reason, exit.msg).into());
     }
@@ -85,13 +96,23 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
     Ok(seen)
 }
 
-fn obey(command: &Command, workers: &[Worker]) -> Result<()> {
+/// The types of the running kernel.
+fn own_types() -> Result<KernelTypes> {
+    let bytes = std::fs::read("/sys/kernel/btf/vmlinux")?;
+    Ok(KernelTypes::from_bytes("this kernel", &bytes)?)
+}
+
+/// Does what a command says; or the number of the error that it was refused with.
+fn obey(command: &Command, workers: &[Worker], cgroups: &mut Cgroups) -> Result<Done> {
     match command {
-        Command::Task(task, order) => workers[*task].tell(order),
+        Command::Task(task, order) => workers[*task].tell(order).map(Ok),
         Command::Cpu { cpu, online } => {
             let file = format!("/sys/devices/system/cpu/cpu{cpu}/online");
-            Ok(std::fs::write(file, if *online { "1" } else { "0" })?)
+            std::fs::write(file, if *online { "1" } else { "0" })?;
+            Ok(Ok(()))
         }
+        Command::Cgroup(path, change) => Ok(cgroups.change(path, *change)?),
+        Command::Move(task, path) => Ok(cgroups.take(task.map(|t| workers[t].tid), path)?),
     }
 }
 
