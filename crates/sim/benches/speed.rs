@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How fast the simulator is: scheduling events a second under `simple`, on small and large
+//! machines; how long it takes to the first event; what a task that sleeps takes of memory.
+//!
+//! A scheduling event is one stay of a task on a CPU: it is enqueued, or gets an idle CPU at once;
+//! a CPU dispatches it; it runs; it stops. All machines are there from the start and take turns, so
+//! whatever else the host does concerns all of them; times are CPU time of the thread, medians of
+//! all turns.
+#![expect(clippy::print_stdout, reason = "it measures and tells")]
+#![expect(clippy::disallowed_methods, reason = "it asks how much memory the process has")]
+
+use rota_object::{Engine, KernelTypes, Object};
+use rota_sim::{Costs, Shape, Simulation};
+use rota_topology::Spec;
+use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
+use std::sync::Arc;
+use std::time::Duration;
+
+const TURNS: usize = 9;
+/// About how many events a machine has in one turn.
+const EVENTS: u64 = 100_000;
+const US: u64 = 1_000;
+
+/// A machine at work.
+struct Case {
+    name: &'static str,
+    world: Simulation,
+    /// How far its clock goes on in a turn.
+    turn_ns: u64,
+    ns_an_event: Vec<f64>,
+}
+
+/// CPU time of this thread.
+fn now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Memory of this process in bytes, as far as it is in use.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap() * 4096
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// A machine with a scheduler, without work.
+fn machine(object: &Object, types: &KernelTypes, machine: &str) -> Simulation {
+    let topology = machine.parse::<Spec>().unwrap().topology();
+    let shape = Shape { costs: Costs::NONE, ..Shape::default() };
+    let mut world = Simulation::new(object, types, &topology, &shape).unwrap();
+    world.load().unwrap();
+    world.attach().unwrap();
+    world
+}
+
+/// Some tasks that do something, again and again, and others that sleep for ever.
+fn tasks(active: usize, body: &[Step], idle: usize) -> Workload {
+    let template = |name: &str, program| Template {
+        name: name.to_owned(),
+        group: 0,
+        nice: 0,
+        cpus: None,
+        program: Arc::new(program),
+    };
+    let works = Program::default().repeated(None, body.iter().copied());
+    let sleeps = Program::default().then(Step::Wait(EventId(0)));
+    let starts = [(active, TemplateId(0)), (idle, TemplateId(1))];
+    Workload {
+        groups: vec!["tasks".to_owned()],
+        templates: vec![template("works", works), template("sleeps", sleeps)],
+        starts: starts.iter().flat_map(|(n, id)| std::iter::repeat_n(*id, *n)).collect(),
+        events: 1,
+    }
+}
+
+/// How many tasks have started to run.
+fn events(world: &Simulation) -> u64 {
+    world.callbacks().iter().find(|(name, _)| *name == "running").map_or(0, |(_, c)| c.calls)
+}
+
+fn started(name: &'static str, mut world: Simulation, work: &Workload) -> Case {
+    world.add(work).unwrap();
+    // Long enough for everybody to have slept and run.
+    let mut at = world.now_ns() + 20_000 * US;
+    world.run_until(at).unwrap();
+    let (before, step) = (events(&world), 2_000 * US);
+    at += step;
+    world.run_until(at).unwrap();
+    let turn_ns = step * EVENTS / (events(&world) - before).max(1);
+    Case { name, world, turn_ns, ns_an_event: Vec::new() }
+}
+
+impl Case {
+    fn turn(&mut self) {
+        let (before, start) = (events(&self.world), now());
+        self.world.run_until(self.world.now_ns() + self.turn_ns).unwrap();
+        let took = now() - start;
+        let events = events(&self.world) - before;
+        self.ns_an_event.push(took.as_nanos() as f64 / events as f64);
+    }
+
+    fn tell(&self, first: f64) {
+        let ns = median(&self.ns_an_event);
+        let (least, most) = self
+            .ns_an_event
+            .iter()
+            .fold((f64::MAX, 0_f64), |(least, most), ns| (least.min(*ns), most.max(*ns)));
+        println!(
+            "{:44} {ns:5.0} ns an event ({least:.0} to {most:.0})  {:.2} million a second  {:.2}",
+            self.name,
+            1e3 / ns,
+            ns / first
+        );
+    }
+}
+
+/// From the bytes of the object to the first task that runs.
+fn start_up() {
+    let took = (0..TURNS).map(|_| {
+        let start = now();
+        let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let mut world = machine(&object, &types, "16c");
+        world.add(&tasks(256, &[Step::Run(Span::Fixed(US))], 0)).unwrap();
+        while events(&world) == 0 {
+            world.run_until(world.now_ns() + US).unwrap();
+        }
+        (now() - start).as_secs_f64() * 1e3
+    });
+    let ms = median(&took.collect::<Vec<_>>());
+    println!("{ms:.1} ms from the object's bytes to the first event, with 16 CPUs and 256 tasks");
+}
+
+fn main() {
+    start_up();
+    let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
+    let types = KernelTypes::builtin("7.3").unwrap();
+    let mix = [
+        Step::Run(Span::Uniform(50 * US, 150 * US)),
+        Step::Sleep(Span::Uniform(500 * US, 2_000 * US)),
+    ];
+    let small = machine(&object, &types, "16c");
+    let small = started("16 CPUs, 256 tasks that run and sleep", small, &tasks(256, &mix, 0));
+    let hogs = tasks(256, &[Step::Run(Span::Fixed(1_000_000 * US))], 0);
+    let hogs =
+        started("16 CPUs, 256 tasks that always run", machine(&object, &types, "16c"), &hogs);
+    let large = machine(&object, &types, "16s:256c");
+    let before = resident();
+    let large = started("4096 CPUs, 256 of 100,000 tasks active", large, &tasks(256, &mix, 99_744));
+    let grown = resident() - before;
+    let structure = types.structure("task_struct").and_then(|id| types.btf().size_of(id)).unwrap();
+    println!(
+        "{} bytes a task that sleeps, beside the {structure} of its structure",
+        (grown / 100_000).saturating_sub(structure)
+    );
+    let all = machine(&object, &types, "16s:256c");
+    let all = started("4096 CPUs, all of 100,000 tasks active", all, &tasks(100_000, &mix, 0));
+    let mut cases = [small, hogs, large, all];
+    for _ in 0..TURNS {
+        cases.iter_mut().for_each(Case::turn);
+    }
+    let first = median(&cases[0].ns_an_event);
+    cases.iter().for_each(|case| case.tell(first));
+}
