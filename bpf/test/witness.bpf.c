@@ -74,7 +74,11 @@ enum callback {
 	CB_CGROUP_SET_WEIGHT,
 	CB_CGROUP_SET_BANDWIDTH,
 	CB_CGROUP_SET_IDLE,
+	CB_IDLE_CPUS, /* no callback: which CPUs are idle */
+	CB_CHOICE,    /* nor this: the CPU that was chosen */
 };
+
+#include "witness_idle.h"
 
 struct SHARED witness_record {
 	u64 time_ns;
@@ -143,13 +147,19 @@ static void witness_task(u32 callback, struct task_struct *p, u64 flags)
 	write_down(&record);
 }
 
-s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 flags)
 {
 	bool is_idle = false;
 	s32 cpu;
 
-	witness(CB_SELECT_CPU, p->pid, prev_cpu, wake_flags);
-	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+	witness(CB_SELECT_CPU, p->pid, prev_cpu, flags);
+	if (choose) {
+		cpu = choose_cpu(p, prev_cpu, flags);
+		if (policy == POLICY_DIRECT && cpu >= 0)
+			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, insert_flags());
+		return cpu >= 0 ? cpu : prev_cpu;
+	}
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, flags, &is_idle);
 	if (policy == POLICY_DIRECT && is_idle)
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, insert_flags());
 	return cpu;
@@ -160,6 +170,8 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 	s32 cpu = scx_bpf_task_cpu(p);
 
 	witness(CB_ENQUEUE, p->pid, cpu, enq_flags);
+	if (choose_late)
+		choose_cpu(p, cpu, 0);
 	enq_flags |= insert_flags();
 	if (policy == POLICY_VTIME) {
 		/* Who has the higher number goes first. */

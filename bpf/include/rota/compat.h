@@ -87,6 +87,36 @@ static __always_inline void scx_bpf_task_set_slice(struct task_struct *p, u64 sl
 }
 
 /*
+ * 6.19: scx_bpf_select_cpu_and() takes its numbers in a structure; the old form goes with 6.22.
+ * (c0d630ba347c "sched_ext: Wrap kfunc args in struct to prepare for aux__prog")
+ */
+struct scx_bpf_select_cpu_and_args {
+	s32 prev_cpu;
+	u64 wake_flags;
+	u64 flags;
+};
+
+s32 __scx_bpf_select_cpu_and(struct task_struct *p, const struct cpumask *cpus,
+                             struct scx_bpf_select_cpu_and_args *args) __ksym __weak;
+s32 scx_bpf_select_cpu_and___v1(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
+                                const struct cpumask *cpus, u64 flags) __ksym __weak;
+
+static __always_inline s32 scx_bpf_select_cpu_and(struct task_struct *p, s32 prev_cpu,
+                                                  u64 wake_flags, const struct cpumask *cpus,
+                                                  u64 flags)
+{
+	struct scx_bpf_select_cpu_and_args args = {
+		.prev_cpu = prev_cpu,
+		.wake_flags = wake_flags,
+		.flags = flags,
+	};
+
+	if (ksym_exists(__scx_bpf_select_cpu_and))
+		return __scx_bpf_select_cpu_and(p, cpus, &args);
+	return scx_bpf_select_cpu_and___v1(p, prev_cpu, wake_flags, cpus, flags);
+}
+
+/*
  * 7.1: scx_bpf_dsq_move_to_local() has a second form that takes enqueue flags. The first form
  * is in every supported kernel, so it is the one that is used.
  * (860683763ebf "sched_ext: Add enq_flags to scx_bpf_dsq_move_to_local()")

@@ -33,6 +33,8 @@ pub(crate) enum Errno {
     Range = 34,
     /// It would wait for ever.
     Deadlock = 35,
+    /// Not supported.
+    NotSupported = 95,
 }
 
 impl Errno {
@@ -52,6 +54,7 @@ impl Errno {
             Self::Invalid => "it can't be used so",
             Self::NoSpace => "it is full",
             Self::Range => "out of range",
+            Self::NotSupported => "it is not supported",
             Self::Deadlock => "it would wait for ever",
         }
     }

@@ -87,6 +87,19 @@ structures! {
         slice: "scx.slice",
         dsq_vtime: "scx.dsq_vtime",
     }
+    /// A CPU's run queue.
+    Rq = "rq" {
+        cpu: "cpu",
+        online: "online",
+        curr: "curr",
+        nr_running: "nr_running",
+        nr_switches: "nr_switches",
+        clock: "clock",
+        scx_flags: "scx.flags",
+        scx_nr_running: "scx.nr_running",
+        cpuperf_target: "scx.cpuperf_target",
+        idle: "idle",
+    }
     /// What a task has of cgroups.
     CssSet = "css_set" {
         dfl_cgrp: "dfl_cgrp",
@@ -120,6 +133,7 @@ structures! {
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) task: Task,
+    pub(crate) rq: Rq,
     pub(crate) css_set: CssSet,
     pub(crate) cgroup: Cgroup,
     pub(crate) node: Node,
@@ -131,6 +145,7 @@ impl Layout {
     pub(crate) fn find(types: &KernelTypes) -> Result<Self, LayoutError> {
         Ok(Self {
             task: Task::find(types)?,
+            rq: Rq::find(types)?,
             css_set: CssSet::find(types)?,
             cgroup: Cgroup::find(types)?,
             node: Node::find(types)?,

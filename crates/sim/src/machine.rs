@@ -11,7 +11,7 @@ use crate::objects::Owned;
 use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::references::References;
-use crate::sched::Sched;
+use crate::sched::{Sched, Shown};
 use crate::tasks::Tasks;
 use crate::timers::Timers;
 use crate::variables::Variables;
@@ -115,6 +115,7 @@ pub struct Machine {
     pub(crate) insns: u64,
     /// What is recorded, if anything is.
     pub(crate) recorder: Option<Box<Recorder>>,
+    pub(crate) shown: Shown,
     /// Whether iterators over cgroups can be asked for what is directly in one: Linux 7.0.
     pub(crate) has_children_order: bool,
     /// The last lines that programs have printed.
@@ -185,7 +186,8 @@ impl Machine {
                 filled.map_err(|e| LoadError::Contents(definition.name.clone(), e))?;
             }
         }
-        let variables = Variables::new(&memory, &image.variables, shape.cpus)?;
+        let shown = Shown::new(&memory, &layout, shape.cpus)?;
+        let variables = Variables::new(&memory, &image.variables, shape.cpus, &shown)?;
         let addresses = addresses(&code, image, &maps, &variables);
         let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);
         let instance = Rc::new(Instance::new(code, Rc::clone(&memory), addresses, arena)?);
@@ -203,6 +205,7 @@ impl Machine {
             structures: image.structures.clone(),
             containers: Containers::default(),
             timers: Timers::default(),
+            shown,
             variables,
             references: References::default(),
             depth: 0,

@@ -64,6 +64,8 @@ impl Machine {
             let idle = self.make_task(&idle)?;
             self.tasks.idle.push(idle);
             self.tasks.ids.insert(idle, None);
+            self.show_rq(cpu, self.layout.rq.idle, idle);
+            self.show_rq(cpu, self.layout.rq.curr, idle);
         }
         for (pid, comm) in [(1, "init"), (2, "rota")] {
             let task = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };

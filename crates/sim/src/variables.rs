@@ -4,6 +4,7 @@
 
 use crate::machine::Machine;
 use crate::objects::What;
+use crate::sched::Shown;
 use rota_bytecode::{Memory, MemoryError, Protection};
 use rota_object::{Variable, VariableId};
 
@@ -25,8 +26,12 @@ impl Variables {
         memory: &Memory,
         variables: &[Variable],
         cpus: u32,
+        shown: &Shown,
     ) -> Result<Self, MemoryError> {
         let place = |variable: &Variable| {
+            if variable.name == "runqueues" && variable.var.is_some() {
+                return Ok(Place { start: shown.rqs, stride: shown.rq_stride, per_cpu: true });
+            }
             let stride = variable.size.next_multiple_of(64).max(64);
             let count = if variable.per_cpu { u64::from(cpus) } else { 1 };
             let size = stride.saturating_mul(count);

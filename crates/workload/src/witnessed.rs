@@ -32,10 +32,14 @@ pub enum Callback {
     CgroupSetWeight,
     CgroupSetBandwidth,
     CgroupSetIdle,
+    /// No callback: which CPUs are idle, and above bit 32 those of idle cores.
+    IdleCpus,
+    /// Nor this: the CPU that the test scheduler chose.
+    Choice,
 }
 
 /// All of them, in the order of their numbers, which start at 1.
-const CALLBACKS: [(Callback, &str); 23] = [
+const CALLBACKS: [(Callback, &str); 25] = [
     (Callback::SelectCpu, "select_cpu"),
     (Callback::Enqueue, "enqueue"),
     (Callback::Dequeue, "dequeue"),
@@ -59,6 +63,8 @@ const CALLBACKS: [(Callback, &str); 23] = [
     (Callback::CgroupSetWeight, "cgroup_set_weight"),
     (Callback::CgroupSetBandwidth, "cgroup_set_bandwidth"),
     (Callback::CgroupSetIdle, "cgroup_set_idle"),
+    (Callback::IdleCpus, "idle"),
+    (Callback::Choice, "chooses"),
 ];
 
 impl Callback {
@@ -245,6 +251,10 @@ impl Witnessed {
             Callback::SetCpumask => format!("{name} {flags:#x}"),
             Callback::Dequeue => format!("{name} flags {flags:#x}"),
             Callback::Disable => name.to_owned(),
+            Callback::IdleCpus => {
+                format!("{name} {:#x}, cores {:#x}", flags & 0xffff_ffff, flags >> 32)
+            }
+            Callback::Choice => format!("{name} {number}"),
             _ => format!("{name} on {number} flags {flags:#x}"),
         }
     }
@@ -420,6 +430,6 @@ mod tests {
             assert_eq!(callback.name(), *name);
         }
         assert_eq!(Callback::from_number(0), None);
-        assert_eq!(Callback::from_number(24), None);
+        assert_eq!(Callback::from_number(26), None);
     }
 }

@@ -225,24 +225,18 @@ fn count(words: &[u64]) -> u32 {
     words.iter().map(|word| word.count_ones()).sum()
 }
 
-/// The kernel goes round the CPUs, each CPU where it was; here chance decides.
-fn one_of(machine: &mut Machine, words: &[u64]) -> u64 {
-    let count = u64::from(count(words));
-    if count == 0 {
-        return u64::from(machine.shape.cpus);
-    }
-    let skip = machine.random.next() % count;
-    let set = (0..u64::from(machine.shape.cpus))
-        .filter(|cpu| words[(cpu / 64) as usize] >> (cpu % 64) & 1 == 1);
-    set.skip(skip as usize).take(1).sum()
+/// The next CPU, round and round; past the last one if there is none.
+fn one_of(machine: &mut Machine, words: &[u64]) -> Result<Answer, Fault> {
+    let none = machine.shape.cpus;
+    value(u64::from(machine.distribute(words).unwrap_or(none)))
 }
 
 pub(super) fn any(machine: &mut Machine, [mask, ..]: [u64; 5]) -> Result<Answer, Fault> {
     let words = load(machine, mask)?;
-    value(one_of(machine, &words))
+    one_of(machine, &words)
 }
 
 pub(super) fn any_and(machine: &mut Machine, [one, two, ..]: [u64; 5]) -> Result<Answer, Fault> {
     let words = both(machine, one, two, |a, b| a & b)?;
-    value(one_of(machine, &words))
+    one_of(machine, &words)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How a scheduler comes into charge (kernel: `scx_enable`).
 
-use super::ops::{AttachError, Op, Ops};
+use super::ops::{AttachError, Op, Ops, ops_flags};
 use super::{Due, Rq, Sched, Version, idle::Idle, queue::Queues};
 use crate::agenda::Agenda;
 use crate::machine::Machine;
@@ -19,11 +19,12 @@ impl Sched {
             rqs: (0..cpus).map(rq).collect(),
             tasks: Vec::new(),
             queues: Queues::new(cpus),
-            idle: Idle::default(),
+            idle: Idle::none(cpus),
             agenda: Agenda::default(),
             online: CpuMask::range(CpuId(0), CpuId(cpus.saturating_sub(1))),
             called: Default::default(),
             cgroups: false,
+            calling: None,
             exit: None,
         }
     }
@@ -37,11 +38,13 @@ impl Machine {
         types: &KernelTypes,
         topology: &Topology,
     ) -> Result<(), AttachStop> {
-        self.sched.idle = Idle::new(topology, self.shape.cpus);
         let table = image.tables.iter().find(|table| table.kernel_type == "sched_ext_ops");
         let table = table.ok_or(AttachError::NoTable)?;
         self.sched.ops = Ops::new(table, types)?;
         self.record_attach(table, types);
+        let per_node = self.sched.ops.flags & ops_flags::BUILTIN_IDLE_PER_NODE != 0;
+        let started = self.sched.idle.start(&self.memory, topology, per_node);
+        started.map_err(|e| Stop::memory(&e))?;
         for cpu in 0..self.shape.cpus {
             self.refresh_idle(cpu, true);
         }

@@ -2,7 +2,7 @@
 //! What is done to tasks from outside.
 
 use super::ext::flags;
-use super::{Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
+use super::{CpuSet, Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
 use crate::machine::Machine;
 use crate::run::Stop;
 use rota_events::{TaskRef, What};
@@ -62,7 +62,7 @@ impl Machine {
     pub(crate) fn set_allowed(&mut self, task: TaskId, cpus: &CpuMask) -> Result<(), Stop> {
         self.record(Some(task), crate::recorder::affinity(cpus));
         let change = |machine: &mut Self| {
-            machine.sched.task(task).allowed = cpus.clone();
+            machine.sched.task(task).allowed = CpuSet::new(cpus, machine.shape.cpus);
             let mask = machine.show_allowed(task);
             machine.task_op(Op::SetCpumask, task, mask)
         };
@@ -72,8 +72,8 @@ impl Machine {
         if !queued || cpus.contains(CpuId(cpu)) {
             return Ok(());
         }
-        let to = super::idle::distribute(self, &(cpus & &self.sched.online.clone()));
-        let Some(to) = to else { return Ok(()) };
+        let online = CpuSet::new(&(cpus & &self.sched.online), self.shape.cpus);
+        let Some(to) = self.distribute(online.words()) else { return Ok(()) };
         if self.sched.rq(cpu).current == Some(task) {
             self.cpu = cpu;
             self.interrupt(cpu)?;

@@ -157,6 +157,7 @@ impl Machine {
             state.queued = true;
             self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
             self.sched.rq(cpu).realtime.push_back(task);
+            self.show_count(cpu, false, true);
             if self.sched.rq(cpu).current.is_none_or(|current| self.is_ext(current)) {
                 self.resched(cpu);
             }
@@ -194,17 +195,18 @@ impl Machine {
 
     /// The CPU that a task was on if it may still run there, else the first that it may.
     fn first_allowed(&mut self, task: TaskId, previous: u32) -> u32 {
-        let allowed = &self.sched.tasks[task.0 as usize].allowed & &self.sched.online;
-        if allowed.contains(CpuId(previous)) {
+        let allowed = &self.sched.tasks[task.0 as usize].allowed;
+        let fits = |cpu: CpuId| allowed.contains(cpu) && self.sched.rqs[cpu.0 as usize].online;
+        if fits(CpuId(previous)) {
             return previous;
         }
-        allowed.first().map_or(previous, |cpu| cpu.0)
+        allowed.iter().find(|cpu| fits(*cpu)).map_or(previous, |cpu| cpu.0)
     }
 
     fn select_cpu(&mut self, task: TaskId, previous: u32) -> Result<u32, Stop> {
         if !self.sched.ops.has(Op::SelectCpu) {
-            let allowed = self.sched.task(task).allowed.clone();
-            let idle = super::select_cpu_default(self, previous, WAKE, &allowed, 0);
+            let wake = super::Wake { previous, wake: WAKE, flags: 0 };
+            let idle = self.select_idle(task, wake, None);
             if idle.is_some() {
                 let slice_ns = SLICE_DEFAULT_NS;
                 let queue = super::queue::LOCAL;
@@ -235,6 +237,7 @@ impl Machine {
                 self.dequeue_task(cpu, task, flags, false)?;
             } else {
                 self.sched.task(task).queued = false;
+                self.show_count(cpu, false, false);
             }
         }
         let next = self.choose(cpu)?;
@@ -252,6 +255,7 @@ impl Machine {
         let runnable = previous.is_some_and(|task| self.sched.task(task).queued);
         self.record(next, What::Switch { from, runnable });
         self.sched.rq(cpu).current = next;
+        self.show_current(cpu);
         self.start(cpu, next);
         self.run_deferred(cpu)
     }

@@ -82,6 +82,7 @@ impl Machine {
         state.queued = true;
         state.runnable_at_ns = now;
         self.show_queued(task, true);
+        self.show_count(cpu, true, true);
         if !migrates {
             self.task_op(Op::Runnable, task, flags)?;
         }
@@ -295,6 +296,7 @@ impl Machine {
         }
         self.sched.task(task).queued = false;
         self.show_queued(task, false);
+        self.show_count(cpu, true, false);
         self.unlink(task);
         self.sched.task(task).direct = None;
         Ok(())

@@ -15,6 +15,8 @@ impl Machine {
         if online {
             self.sched.online.insert(CpuId(cpu));
             self.sched.rq(cpu).online = true;
+            self.show_online(cpu, true);
+            self.sched.idle.set_online(&self.sched.online);
             self.refresh_idle(cpu, true);
             return self.op(Op::CpuOnline, &[u64::from(cpu)]).map(drop);
         }
@@ -22,13 +24,16 @@ impl Machine {
         self.op(Op::CpuOffline, &[u64::from(cpu)])?;
         self.sched.online.remove(CpuId(cpu));
         self.sched.rq(cpu).online = false;
+        self.show_online(cpu, false);
+        self.sched.idle.set_online(&self.sched.online);
         self.refresh_idle(cpu, false);
         for id in 0..self.sched.tasks.len() as u32 {
             let task = TaskId(id);
             let state = &self.sched.tasks[id as usize];
-            let allowed = &state.allowed & &self.sched.online;
             let on_it = state.cpu == cpu && state.queued;
-            if on_it && let Some(to) = allowed.first() {
+            let rqs = &self.sched.rqs;
+            let to = state.allowed.iter().find(|to| rqs[to.0 as usize].online);
+            if on_it && let Some(to) = to {
                 self.migrate(task, to.0)?;
             }
         }

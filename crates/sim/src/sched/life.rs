@@ -3,7 +3,7 @@
 
 use super::ext::flags;
 use super::task::{Class, Owner};
-use super::{Op, Orders, SLICE_DEFAULT_NS, TaskId, TaskState};
+use super::{CpuSet, Op, Orders, SLICE_DEFAULT_NS, TaskId, TaskState};
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::tasks::NewTask;
@@ -27,7 +27,7 @@ impl Machine {
             address,
             class,
             cpu,
-            allowed: allowed.clone(),
+            allowed: CpuSet::new(allowed, self.shape.cpus),
             queued: false,
             owner: Owner::Core,
             round: 0,

@@ -4,7 +4,8 @@
 //!
 //! * [`cpu`]: a CPU chooses what to run and switches to it; wake-ups and ticks make it choose.
 //! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them.
-//! * [`idle`]: which CPUs are idle, and which of them a task gets.
+//! * [`idle`]: which CPUs are idle, and which of them a task gets; [`cpus`]: sets of CPUs.
+//! * [`shown`]: what programs can read of CPUs.
 //! * [`attach`]: how a scheduler comes into charge; [`exit`]: how it ends.
 //! * [`life`]: tasks come and go; [`change`]: what is done to them; [`hotplug`]: CPUs go and come.
 //! * [`cgroup`]: what the scheduler is told of cgroups.
@@ -17,6 +18,7 @@ mod attach;
 mod cgroup;
 mod change;
 mod cpu;
+pub(crate) mod cpus;
 mod exit;
 mod ext;
 mod hotplug;
@@ -24,6 +26,7 @@ mod idle;
 mod life;
 mod ops;
 mod queue;
+mod shown;
 mod task;
 mod version;
 
@@ -31,11 +34,13 @@ pub use attach::AttachStop;
 pub use ops::{AttachError, Called};
 
 pub(crate) use cgroup::Done;
+pub(crate) use cpus::CpuSet;
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::{flags, sleeping};
-pub(crate) use idle::select_cpu_default;
+pub(crate) use idle::{Wake, pick_flags};
 pub(crate) use ops::{OPS, Op, Ops};
 pub(crate) use queue::{QueueId, Queues};
+pub(crate) use shown::Shown;
 pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
 pub(crate) use version::Version;
 
@@ -142,6 +147,8 @@ pub(crate) struct Sched {
     pub(crate) called: [Called; OPS],
     /// Whether the scheduler is told of cgroups (kernel: `scx_cgroup_enabled`).
     pub(crate) cgroups: bool,
+    /// The callback that runs, with its first argument.
+    pub(crate) calling: Option<(Op, u64)>,
     /// Why the scheduler ended.
     pub(crate) exit: Option<ExitInfo>,
 }

@@ -81,6 +81,7 @@ const NAMES: [(Op, &str); OPS] = [
 pub(crate) mod ops_flags {
     pub(crate) const KEEP_BUILTIN_IDLE: u64 = 1 << 0;
     pub(crate) const ENQ_LAST: u64 = 1 << 1;
+    pub(crate) const BUILTIN_IDLE_PER_NODE: u64 = 1 << 6;
 }
 
 /// Why no scheduler can be put in charge.
@@ -165,7 +166,10 @@ impl Machine {
             return Ok(None);
         }
         let (here, before) = (self.cpu, std::mem::take(&mut self.insns));
+        let calling = Some((op, args.first().copied().unwrap_or(0)));
+        let outer = std::mem::replace(&mut self.sched.calling, calling);
         let result = self.run_with_context(function, args);
+        self.sched.calling = outer;
         let insns = std::mem::replace(&mut self.insns, before);
         let called = &mut self.sched.called[op as usize];
         called.calls += 1;
@@ -173,6 +177,31 @@ impl Machine {
         let costs = self.shape.costs;
         self.spend(here, costs.callback_ns + insns * costs.insn_ps / 1000);
         result.map(Some)
+    }
+
+    /// The CPU whose run queue is locked while the callback that runs is called.
+    pub(crate) fn locked_rq(&self) -> Option<u32> {
+        let (op, arg) = self.sched.calling?;
+        match op {
+            Op::Dispatch | Op::UpdateIdle => Some(arg as u32),
+            Op::Enqueue
+            | Op::Dequeue
+            | Op::Tick
+            | Op::Runnable
+            | Op::Running
+            | Op::Stopping
+            | Op::Quiescent
+            | Op::Yield
+            | Op::SetWeight
+            | Op::SetCpumask
+            | Op::ExitTask
+            | Op::Enable
+            | Op::Disable
+            | Op::CgroupMove => {
+                self.layout.task.cpu.get(&self.memory, arg).ok().map(|cpu| cpu as u32)
+            }
+            _ => None,
+        }
     }
 
     /// Calls a callback about a task.

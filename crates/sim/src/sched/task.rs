@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the scheduler knows of a task beside what stands in the kernel's structure.
 
-use super::QueueId;
+use super::{CpuSet, QueueId};
 use crate::layout::Field;
 use crate::machine::Machine;
 use rota_events::{CpuNumber, What};
-use rota_topology::CpuMask;
 
 /// A task that wants to run (kernel: `SCX_TASK_QUEUED`).
 const QUEUED: u64 = 1;
@@ -66,7 +65,7 @@ pub(crate) struct TaskState {
     pub(crate) class: Class,
     /// The CPU that it is on, or was last.
     pub(crate) cpu: u32,
-    pub(crate) allowed: CpuMask,
+    pub(crate) allowed: CpuSet,
     /// Whether it wants to run.
     pub(crate) queued: bool,
     pub(crate) owner: Owner,
@@ -136,12 +135,10 @@ impl Machine {
     pub(crate) fn show_allowed(&self, task: TaskId) -> u64 {
         let mask = self.task_address(task) + self.layout.task.cpus_mask.offset;
         let allowed = &self.sched.tasks[task.0 as usize].allowed;
-        for word in 0..self.shape.cpus.div_ceil(64) {
-            let cpus = allowed.iter().filter(|cpu| cpu.0 / 64 == word);
-            let bits = cpus.fold(0, |bits, cpu| bits | 1 << (cpu.0 % 64));
-            let _ = self.memory.write_u64(mask + 8 * u64::from(word), bits);
+        for (at, word) in allowed.words().iter().enumerate() {
+            let _ = self.memory.write_u64(mask + 8 * at as u64, *word);
         }
-        self.show(task, self.layout.task.nr_cpus_allowed, allowed.count() as u64);
+        self.show(task, self.layout.task.nr_cpus_allowed, u64::from(allowed.count()));
         mask
     }
 

@@ -16,6 +16,23 @@ pub(crate) struct Version {
     pub(crate) change: u64,
     /// A task that runs is put back past all that could refuse it. After 7.0 (seen on 7.3).
     pub(crate) restore_running: u64,
+    /// Whether a task may stay on its CPU is asked of the CPUs that it may use, not only of those
+    /// that the choice is limited to. After 7.0 (seen on 7.3).
+    pub(crate) stays_where_allowed: bool,
+    /// An idle CPU of the same core is preferred. Not in 6.16, in 7.3.
+    pub(crate) prefers_sibling: bool,
+    /// A waker that is about to sleep gives its CPU away also if the nodes have no masks of their
+    /// own. Not in 6.16, in 7.3.
+    pub(crate) syncs_without_nodes: bool,
+    /// That CPU is not idle any more. After 7.0 (seen on 7.3).
+    pub(crate) sync_takes: bool,
+    /// Of a task with one CPU, that CPU counts, not the one that the scheduler names. After 7.0
+    /// (seen on 7.3).
+    pub(crate) only_cpu_counts: bool,
+    /// A task that a callback is not about can't be asked about. After 7.0 (read in 7.3).
+    pub(crate) asks_about_others: bool,
+    /// Functions look for their scheduler first. Not in 6.16, in 6.18.
+    pub(crate) asks_for_scheduler: bool,
     /// Bits of the kernel's own flags, which have no names in its types.
     pub(crate) migrated: u64,
     pub(crate) dead: u64,
@@ -32,6 +49,7 @@ impl Version {
         let flag =
             |name: &str, default: u64| types.enumerator(name).map_or(default, i64::cast_unsigned);
         let newer = types.configuration().version >= [7, 1, 0];
+        let after_first = types.configuration().version >= [6, 17, 0];
         // The kernel's own flags moved up when sched_ext's got the lower half (after 7.0).
         let moved = flag("SCX_ENQ_HEAD", 0x10) != 0x10;
         Self {
@@ -39,6 +57,13 @@ impl Version {
             last_runs: newer,
             change: if newer { flag("SCX_DEQ_SCHED_CHANGE", 1 << 33) } else { 0 },
             restore_running: flag("SCX_ENQ_IGNORE_CAPS", 0),
+            stays_where_allowed: newer,
+            prefers_sibling: after_first,
+            syncs_without_nodes: after_first,
+            sync_takes: newer,
+            only_cpu_counts: newer,
+            asks_about_others: newer,
+            asks_for_scheduler: after_first,
             migrated: if moved { 0x4_0000 } else { 0x40 },
             dead: if moved { 0x1_0000 } else { 0x10 },
             head: flag("SCX_ENQ_HEAD", 0x10),

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! CPUs: choosing one, kicking one, facts.
+//! CPUs: kicking one, time, their number.
 
-use super::task;
 use crate::kernel::{Answer, value};
 use crate::machine::Machine;
-use crate::sched::{Due, Kick, select_cpu_default};
+use crate::sched::{Due, Kick};
 use rota_bytecode::Fault;
 use rota_events::{CpuNumber, Target, What};
 
@@ -12,18 +11,6 @@ use rota_events::{CpuNumber, Target, What};
 mod kick {
     pub(super) const IDLE: u64 = 1;
     pub(super) const PREEMPT: u64 = 2;
-}
-
-/// `scx_bpf_select_cpu_dfl(task, previous, flags, idle)`: a CPU, and whether it is idle.
-pub(in crate::kernel) fn select_cpu_dfl(
-    machine: &mut Machine,
-    [p, previous, wake_flags, idle, _]: [u64; 5],
-) -> Result<Answer, Fault> {
-    let id = task(machine, p)?;
-    let allowed = machine.sched.task(id).allowed.clone();
-    let found = select_cpu_default(machine, previous as u32, wake_flags, &allowed, 0);
-    machine.memory.write_u8(idle, u8::from(found.is_some()))?;
-    value(u64::from(found.unwrap_or(previous as u32)))
 }
 
 /// `scx_bpf_kick_cpu(cpu, flags)`.

@@ -2,16 +2,18 @@
 //! The functions of sched_ext (kernel: `kernel/sched/ext.c`, `idle.c`).
 //!
 //! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them.
-//! * [`cpu`]: CPUs; [`task`]: tasks.
+//! * [`cpu`]: CPUs; [`facts`]: what they are; [`idle`]: which of them are idle; [`task`]: tasks.
 //! * [`exit`]: how a scheduler ends itself.
 
 mod cpu;
 mod dispatch;
 mod exit;
+pub(super) mod facts;
+pub(super) mod idle;
 mod queues;
 mod task;
 
-pub(super) use cpu::{kick_cpu, now, nr_cpu_ids, select_cpu_dfl};
+pub(super) use cpu::{kick_cpu, now, nr_cpu_ids};
 pub(super) use dispatch::{insert, insert_vtime, insert_vtime_args, move_to_local};
 pub(super) use exit::{error, exit};
 pub(super) use queues::{create_dsq, destroy_dsq, nr_queued};
