@@ -45,7 +45,7 @@ pub use image::{
 };
 pub use insn::Insn;
 pub use kernel_types::{KernelTypes, KernelTypesError};
-pub use link::{LinkError, LinkErrors, Needs, Part, Problem, Taken};
+pub use link::{FieldRead, LinkError, LinkErrors, Needs, Part, Problem, Taken};
 pub use minimise::{Distance, minimise};
 pub use rota_events::{Duration, format_ns, parse_bytes, parse_ns};
 pub use settings::{Setting, SettingError, SettingKind, SettingValue};

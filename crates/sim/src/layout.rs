@@ -4,6 +4,7 @@
 
 use rota_bytecode::{Fault, Memory};
 use rota_object::{Btf, KernelTypes, Type, TypeId};
+use std::collections::BTreeSet;
 
 /// A structure, or a member of one, that the machine needs and the kernel's types do not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,9 @@ macro_rules! structures {
                 }
             }
         )*
+
+        /// The members that the machine sets, by the structures that they are in.
+        const SET: &[(&str, &[&str])] = &[$(($kernel, &[$($path,)* $($newer_path,)*])),*];
     };
 }
 
@@ -154,6 +158,26 @@ impl Layout {
     }
 }
 
+/// Structure and name of each member that the machine sets: of one in a structure in a structure,
+/// the inner one's.
+pub(crate) fn members_set(types: &KernelTypes) -> BTreeSet<(String, String)> {
+    let mut set = BTreeSet::new();
+    for (structure, paths) in SET {
+        let Ok(found) = Structure::find(types, structure) else { continue };
+        for path in *paths {
+            let (outer, name) = path.rsplit_once('.').unwrap_or(("", path));
+            let inner = found.type_of(outer).unwrap_or_default();
+            set.insert((inner, (*name).to_owned()));
+        }
+    }
+    set
+}
+
+/// Whether one of the kernel's structures has a member.
+pub(crate) fn has_member(types: &KernelTypes, structure: &str, name: &str) -> bool {
+    Structure::find(types, structure).is_ok_and(|found| found.member(name).is_ok())
+}
+
 /// A member of the table of a scheduler's callbacks.
 pub(crate) fn ops_member(types: &KernelTypes, path: &str) -> Result<Field, LayoutError> {
     Structure::find(types, "sched_ext_ops")?.member(path)
@@ -188,6 +212,19 @@ impl<'a> Structure<'a> {
         }
         // An array without a length has no size.
         Ok(Field { offset: at.0 / 8, size: btf.size_of(at.1).unwrap_or(0) })
+    }
+
+    /// The name of the structure that a member is, by its path; of no path, its own.
+    fn type_of(&self, path: &str) -> Option<String> {
+        let btf = self.types.btf();
+        let (mut id, mut found) = (self.id, self.name);
+        for step in path.split('.').filter(|step| !step.is_empty()) {
+            id = member(btf, id, step, 8)?.1;
+            let Type::Struct { name, .. } = btf.resolve(id).1 else { return None };
+            // One without a name counts as part of the one around it.
+            found = Some(btf.text(*name)).filter(|name| !name.is_empty()).unwrap_or(found);
+        }
+        Some(found.to_owned())
     }
 }
 

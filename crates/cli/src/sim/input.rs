@@ -87,12 +87,19 @@ pub(crate) fn set_globals(world: &mut Simulation, choice: &Choice, globals: &[Pa
 }
 
 /// What somebody who believes the results should know.
-pub(crate) fn warnings(choice: &Choice) -> Vec<String> {
+pub(crate) fn warnings(choice: &Choice, kernel: &KernelTypes) -> Vec<String> {
     let mut warnings = Vec::new();
+    let name = &choice.name;
+    let unset = rota_sim::unset_fields(&choice.object, kernel);
+    if !unset.is_empty() {
+        warnings.push(format!(
+            "{name} reads fields of the kernel that are never set here, and are zero: {}",
+            unset.join(", ")
+        ));
+    }
     if choice.is_built_in() {
         return warnings;
     }
-    let name = &choice.name;
     warnings.push(format!(
         "{name} is unverified: no kernel has been asked whether it would load it (rota verify)"
     ));

@@ -9,6 +9,7 @@ mod externs;
 mod functions;
 mod maps;
 mod needs;
+mod reads;
 mod resolve;
 mod sections;
 mod structures;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use error::{LinkError, LinkErrors, Problem};
 pub use needs::{Needs, Part, Taken};
+pub use reads::FieldRead;
 
 use crate::btf::Btf;
 use crate::btf_ext::{BtfExt, CoreRelo};

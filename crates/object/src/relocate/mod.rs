@@ -12,12 +12,12 @@ mod value;
 mod tests;
 
 pub(crate) use patch::patch;
+pub(crate) use spec::{Spec, Subject};
 
 use crate::btf::{Btf, TypeId};
 use crate::btf_ext::CoreRelo;
 use crate::kernel_types::KernelTypes;
 use compat::{Pair, TooDeep, name_of};
-use spec::{Spec, Subject};
 use std::collections::BTreeMap;
 use value::Value;
 
@@ -40,7 +40,7 @@ pub(crate) enum Question {
 }
 
 impl Question {
-    fn from_number(number: u32) -> Option<Self> {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
         Some(match number {
             0 => Self::FieldOffset,
             1 => Self::FieldSize,
