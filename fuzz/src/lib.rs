@@ -15,6 +15,7 @@ mod elf;
 mod input;
 mod kernels;
 mod object;
+mod recording;
 mod run;
 mod text;
 
@@ -22,11 +23,18 @@ pub use btf::btf;
 pub use bytecode::bytecode;
 pub use elf::elf;
 pub use object::object;
+pub use recording::recording;
 pub use text::text;
 
 /// What takes the bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target with its name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("elf", elf), ("btf", btf), ("object", object), ("bytecode", bytecode), ("text", text)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("elf", elf),
+    ("btf", btf),
+    ("object", object),
+    ("bytecode", bytecode),
+    ("text", text),
+    ("recording", recording),
+];

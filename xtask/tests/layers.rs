@@ -57,6 +57,8 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
             "rota-sim",
             "rota-inspect",
             "rota-workload",
+            "rota-events",
+            "rota-trace",
         ],
     ),
     ("xtask", 9, &[]),

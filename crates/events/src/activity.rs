@@ -95,8 +95,9 @@ impl TaskUse {
 
     /// Adds what another one did.
     pub fn merge(&mut self, other: &Self) {
-        self.run_ns += other.run_ns;
-        self.wait_ns += other.wait_ns;
+        // A stream that makes no sense can have more time than there is.
+        self.run_ns = self.run_ns.saturating_add(other.run_ns);
+        self.wait_ns = self.wait_ns.saturating_add(other.wait_ns);
         self.waiting_ns = self.waiting_ns.max(other.waiting_ns);
         self.latency.merge(&other.latency);
         self.wakeups += other.wakeups;
@@ -123,14 +124,14 @@ pub struct CpuUse {
 impl CpuUse {
     /// The part of the known time that it was busy, from 0 to 1.
     pub fn utilisation(&self) -> f64 {
-        self.busy_ns as f64 / (self.busy_ns + self.idle_ns).max(1) as f64
+        self.busy_ns as f64 / self.busy_ns.saturating_add(self.idle_ns).max(1) as f64
     }
 
     /// Adds what another one did.
     pub fn merge(&mut self, other: &Self) {
-        self.busy_ns += other.busy_ns;
-        self.idle_ns += other.idle_ns;
-        self.unknown_ns += other.unknown_ns;
+        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
+        self.idle_ns = self.idle_ns.saturating_add(other.idle_ns);
+        self.unknown_ns = self.unknown_ns.saturating_add(other.unknown_ns);
         self.switches += other.switches;
     }
 }
@@ -267,7 +268,7 @@ impl Activity {
                 self.go_on(cpu, doing);
             }
             What::Lost { events } => {
-                self.lost += events;
+                self.lost = self.lost.saturating_add(events);
                 self.go_on(cpu, Doing::Unknown);
                 let waits = self.tasks.values_mut();
                 waits.for_each(|task| task.runnable_since_ns = None);
@@ -301,7 +302,7 @@ impl Activity {
             Doing::Running(task) if task.is_some() => {
                 used.busy_ns += time;
                 let state = self.tasks.entry(task).or_default();
-                state.used.run_ns += time;
+                state.used.run_ns = state.used.run_ns.saturating_add(time);
                 state.running = false;
             }
             Doing::Untold | Doing::Running(_) => used.idle_ns += time,
@@ -365,7 +366,8 @@ impl Activity {
             match now.doing {
                 Doing::Running(task) if task.is_some() => {
                     used.busy_ns += time;
-                    summary.tasks.entry(task).or_default().run_ns += time;
+                    let task = summary.tasks.entry(task).or_default();
+                    task.run_ns = task.run_ns.saturating_add(time);
                 }
                 Doing::Untold | Doing::Running(_) => used.idle_ns += time,
                 Doing::Unknown => used.unknown_ns += time,
