@@ -19,6 +19,7 @@ mod containers;
 mod costs;
 mod effects;
 mod errno;
+mod interleave;
 mod kernel;
 mod layout;
 mod machine;

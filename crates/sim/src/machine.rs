@@ -4,6 +4,7 @@
 use crate::cgroups::Cgroups;
 use crate::containers::Containers;
 use crate::costs::Costs;
+use crate::interleave::{Interleaving, Room};
 use crate::kernel::{self, Known};
 use crate::layout::{Layout, LayoutError};
 use crate::maps::Map;
@@ -18,7 +19,7 @@ use crate::variables::Variables;
 use crate::work::Work;
 use rota_bytecode::{
     Callee, Code, CodeError, CompileError, Instance, InstanceError, KERNEL, KERNEL_BYTES, Memory,
-    MemoryError, Mode, Place, Protection, STACK_BYTES, Spot,
+    MemoryError, Mode, Place, STACK_BYTES, Spot,
 };
 use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
 use rota_workload::Random;
@@ -38,7 +39,7 @@ const PRINTED_MAX: usize = 1 << 14;
 /// The most CPUs of a machine: the kernels here are built for as many.
 pub(crate) const CPUS_MAX: u32 = 8192;
 /// Room for the arguments of a callback.
-const CONTEXT_BYTES: u64 = 64;
+pub(crate) const CONTEXT_BYTES: u64 = 64;
 
 /// What a machine is like.
 #[derive(Debug, Clone)]
@@ -53,11 +54,20 @@ pub struct Shape {
     pub costs: Costs,
     /// How many instructions one call may execute, with all that it calls back.
     pub budget: u64,
+    /// The seed of interleaving: with one, CPUs stand still within callbacks while others go on.
+    pub interleave: Option<u64>,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { cpus: 4, seed: 0, mode: Mode::Jit, costs: Costs::NONE, budget: 1 << 32 }
+        Self {
+            cpus: 4,
+            seed: 0,
+            mode: Mode::Jit,
+            costs: Costs::NONE,
+            budget: 1 << 32,
+            interleave: None,
+        }
     }
 }
 
@@ -104,6 +114,8 @@ pub struct Machine {
     /// What the programs that run hold, and how deep inside others the next one runs.
     pub(crate) references: References,
     pub(crate) depth: usize,
+    /// What CPUs are in the middle of, if they are interleaved.
+    pub(crate) interleaving: Option<Box<Interleaving>>,
     pub(crate) maps: Vec<Map>,
     pub(crate) random: Random,
     pub(crate) layout: Layout,
@@ -132,8 +144,8 @@ pub struct Machine {
     /// Programs by their names.
     pub(crate) programs: BTreeMap<String, FunctionId>,
     functions: u64,
-    stacks: u64,
-    contexts: u64,
+    /// Where stacks are, and arguments of callbacks.
+    pub(crate) room: Room,
     instance: Rc<Instance>,
 }
 
@@ -170,8 +182,7 @@ impl Machine {
             code.compile()?;
         }
         let memory = Rc::new(Memory::new()?);
-        let stacks = memory.alloc(STACKS as u64 * STACK_BYTES, 8, Protection::ReadWrite)?;
-        let contexts = memory.alloc(STACKS as u64 * CONTEXT_BYTES, 8, Protection::ReadWrite)?;
+        let room = Room::new(&memory)?;
         let mut maps = Vec::new();
         let mut map_at = BTreeMap::new();
         for definition in &image.maps {
@@ -209,6 +220,9 @@ impl Machine {
             variables,
             references: References::default(),
             depth: 0,
+            interleaving: shape
+                .interleave
+                .map(|seed| Box::new(Interleaving::new(seed, shape.cpus))),
             printed: VecDeque::new(),
             has_children_order: types.enumerator("BPF_CGROUP_ITER_CHILDREN").is_some(),
             memory,
@@ -220,13 +234,49 @@ impl Machine {
             helpers: kernel::helpers(),
             programs: image.entries.iter().map(|e| (e.name.clone(), e.function)).collect(),
             functions: image.functions.len() as u64,
-            stacks,
-            contexts,
+            room,
             instance,
             shape,
         };
         machine.make_first_tasks()?;
         Ok(machine)
+    }
+
+    /// A machine that nobody looks at: it stands in the place of one that is elsewhere.
+    pub(crate) fn hollow(&self) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            memory: Rc::clone(&self.memory),
+            pool: Pool::default(),
+            structures: BTreeMap::new(),
+            containers: Containers::default(),
+            timers: Timers::default(),
+            variables: Variables::default(),
+            references: References::default(),
+            depth: 0,
+            interleaving: None,
+            maps: Vec::new(),
+            random: Random::new(0),
+            layout: self.layout.clone(),
+            tasks: Tasks::default(),
+            cgroups: Cgroups::default(),
+            sched: self.sched.hollow(),
+            work: Work::default(),
+            insns: 0,
+            recorder: None,
+            shown: self.shown,
+            has_children_order: false,
+            printed: VecDeque::new(),
+            cpu: 0,
+            now_ns: 0,
+            map_at: BTreeMap::new(),
+            kfuncs: Vec::new(),
+            helpers: Vec::new(),
+            programs: BTreeMap::new(),
+            functions: 0,
+            room: self.room,
+            instance: Rc::clone(&self.instance),
+        }
     }
 
     /// The lines that programs have printed since the last call. Of very many the first are
@@ -262,13 +312,13 @@ impl Machine {
 
     /// The stack of the execution that is this deep inside others, if there is memory for it.
     pub(crate) fn stack(&self, depth: usize) -> Option<Range<u64>> {
-        let start = self.stacks + depth as u64 * STACK_BYTES;
+        let start = self.room.stacks + depth as u64 * STACK_BYTES;
         (depth < STACKS).then_some(start..start + STACK_BYTES)
     }
 
     /// Where a callback that is this deep inside others finds its arguments.
     pub(crate) fn context(&self, depth: usize) -> u64 {
-        self.contexts + depth.min(STACKS - 1) as u64 * CONTEXT_BYTES
+        self.room.contexts + depth.min(STACKS - 1) as u64 * CONTEXT_BYTES
     }
 
     /// A helper or kernel function; by its name, if it is not simulated.

@@ -50,6 +50,9 @@ pub enum StopKind {
     /// It called back from what was called back, again and again.
     #[error("too many executions inside one another: {0} is the most")]
     Deep(usize),
+    /// CPUs wait for each other without end.
+    #[error("a deadlock: {0}")]
+    Deadlock(String),
     /// The machine's memory is used up.
     #[error("{0}")]
     Memory(String),
@@ -158,7 +161,13 @@ impl Machine {
                 }
                 Step::Call { callee, args, .. } => {
                     let spot = frame.execution.spot();
-                    let answer = unanswered.unwrap_or_else(|| self.answer(callee, args, spot));
+                    let answer = match unanswered {
+                        Some(answer) => answer,
+                        None => {
+                            self.before_answer();
+                            self.answer(callee, args, spot)
+                        }
+                    };
                     match answer.map_err(|kind| Stop::new(kind, Some(self.place(spot))))? {
                         Answer::Value(answer) => {
                             value = answer;
@@ -275,6 +284,10 @@ struct Answering<'a> {
 
 impl Driver for Answering<'_> {
     fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Option<u64> {
+        // A lane can't stand still here, where machine code is between.
+        if self.machine.interleaving.is_some() {
+            return None;
+        }
         match self.machine.answer(callee, args, spot) {
             Ok(Answer::Value(value)) => Some(value),
             other => {

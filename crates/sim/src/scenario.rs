@@ -9,7 +9,6 @@ use crate::recorder::machine_facts;
 use crate::run::Stop;
 use crate::sched::{AttachStop, Class, Done, Orders, TaskId};
 use cgroups::Paths;
-use rota_bytecode::Mode;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{EngineError, ExitInfo, Image, KernelTypes, LinkErrors, Object};
 use rota_topology::{Spec, SpecError, Topology};
@@ -18,6 +17,8 @@ use rota_workload::{Command, Order, Record, Scenario, Witnessed};
 /// Time between steps, in ns, and between the commands of a step.
 const REST_NS: u64 = 150_000_000;
 const COMMAND_NS: u64 = 10_000;
+/// The CPU of whoever tells tasks what to do.
+const TELLER: u32 = 0;
 
 /// Why a scenario came to no end.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,8 @@ pub struct Recording {
     pub events: Vec<Event>,
 }
 
-/// Runs a scenario under a test scheduler, as a kernel would; what the scheduler saw.
+/// Runs a scenario under a test scheduler, as a kernel would; what the scheduler saw. The machine
+/// has as many CPUs as the scenario says.
 ///
 /// # Errors
 /// [`ScenarioStop`] says why it could not be run to its end.
@@ -67,9 +69,9 @@ pub fn run_scenario(
     object: &Object,
     types: &KernelTypes,
     scenario: &Scenario,
-    mode: Mode,
+    shape: Shape,
 ) -> Result<Witnessed, ScenarioStop> {
-    let (mut machine, image, topology, cgroups) = machine(object, types, scenario, mode)?;
+    let (mut machine, image, topology, cgroups) = machine(object, types, scenario, shape)?;
     machine.attach(&image, types, &topology)?;
     drive(&mut machine, scenario, cgroups)
 }
@@ -82,10 +84,10 @@ pub fn record_scenario(
     object: &Object,
     types: &KernelTypes,
     scenario: &Scenario,
-    mode: Mode,
+    shape: Shape,
     recording: &mut Recording,
 ) -> Result<Witnessed, ScenarioStop> {
-    let (mut machine, image, topology, cgroups) = machine(object, types, scenario, mode)?;
+    let (mut machine, image, topology, cgroups) = machine(object, types, scenario, shape)?;
     machine.start_recording();
     let attached = machine.attach(&image, types, &topology).map_err(ScenarioStop::from);
     let seen = attached.and_then(|()| drive(&mut machine, scenario, cgroups));
@@ -100,7 +102,7 @@ fn machine(
     object: &Object,
     types: &KernelTypes,
     scenario: &Scenario,
-    mode: Mode,
+    shape: Shape,
 ) -> Result<(Machine, Image, Topology, Paths), ScenarioStop> {
     let topology = scenario.machine.parse::<Spec>()?.topology();
     let mut object = object.clone();
@@ -108,7 +110,7 @@ fn machine(
     let mut image = object.link(types)?;
     set(&mut image, &object, types, scenario)?;
     let cpus = topology.possible().count() as u32;
-    let shape = Shape { cpus, mode, ..Shape::default() };
+    let shape = Shape { cpus, ..shape };
     let mut machine = Machine::load(shape, &image, types)?;
     let mut cgroups = Paths::new();
     for path in &scenario.cgroups {
@@ -188,13 +190,18 @@ fn obey(
     cgroups: &mut Paths,
     command: &Command,
 ) -> Result<Done, Stop> {
-    // Whoever tells tasks what to do runs on the first CPU.
-    machine.cpu = 0;
     match command {
         Command::Task(task, order) => tell(machine, tasks[*task], order).map(Ok),
-        Command::Cpu { cpu, online } => machine.set_online(*cpu, *online).map(Ok),
-        Command::Cgroup(path, change) => cgroups.change(machine, path, *change),
+        Command::Cpu { cpu, online } => {
+            let (cpu, online) = (*cpu, *online);
+            machine.on_cpu(cpu, move |machine| machine.set_online(cpu, online)).map(Ok)
+        }
+        Command::Cgroup(path, change) => {
+            machine.settle(TELLER)?;
+            cgroups.change(machine, path, *change)
+        }
         Command::Move(task, path) => {
+            machine.settle(TELLER)?;
             let tasks = task.map_or(tasks, |task| &tasks[task..=task]);
             machine.move_to_cgroup(tasks, cgroups.number(path))
         }
@@ -208,10 +215,19 @@ fn tell(machine: &mut Machine, task: TaskId, order: &Order) -> Result<(), Stop> 
         Order::Sleep => (Orders::Sleep, false),
         Order::Yield => (Orders::Yield, false),
         Order::Exit => (Orders::Exit, true),
-        Order::Nice(nice) => return machine.set_nice(task, *nice),
-        Order::Cpus(cpus) => return machine.set_allowed(task, cpus),
+        Order::Nice(nice) => {
+            let nice = *nice;
+            return machine.on_cpu(TELLER, move |machine| machine.set_nice(task, nice));
+        }
+        Order::Cpus(cpus) => {
+            let cpus = cpus.clone();
+            return machine.on_cpu(TELLER, move |machine| machine.set_allowed(task, &cpus));
+        }
     };
     machine.sched.task(task).orders = orders;
     machine.prod(task);
-    if wakes { machine.wake_up(task) } else { Ok(()) }
+    if !wakes {
+        return Ok(());
+    }
+    machine.on_cpu(TELLER, move |machine| machine.wake_up(task))
 }

@@ -159,7 +159,8 @@ impl Simulation {
         let (Some(machine), Some(half)) = (&mut self.machine, self.half) else { return Ok(false) };
         let machine = machine.get_mut();
         machine.cpu = machine.sched.task(half.task).cpu;
-        machine.signal(half.go, 1)?;
+        let go = half.go;
+        machine.on_cpu(machine.cpu, move |machine| machine.signal(go, 1))?;
         Ok(true)
     }
 

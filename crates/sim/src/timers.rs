@@ -2,6 +2,7 @@
 //! Timers and deferred work of programs, and the machine's clock that makes them due.
 
 use crate::agenda::{Agenda, Ticket};
+use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::objects::What;
 use crate::run::{Stop, StopKind};
@@ -17,6 +18,8 @@ pub(crate) struct Timer {
     /// Address of the function to be called.
     pub(crate) callback: Option<u64>,
     armed: Option<Ticket>,
+    /// Whether its time has come, and its function is yet to be called.
+    due: bool,
 }
 
 /// All timers, by the addresses that programs know them by.
@@ -46,13 +49,14 @@ impl Timers {
 
     /// Stops a timer; whether it was to come.
     pub(crate) fn disarm(&mut self, at: u64) -> bool {
-        let armed = self.all.get_mut(&at).and_then(|timer| timer.armed.take());
-        armed.is_some_and(|ticket| self.agenda.cancel(ticket))
+        let Some(timer) = self.all.get_mut(&at) else { return false };
+        let due = std::mem::take(&mut timer.due);
+        due || timer.armed.take().is_some_and(|ticket| self.agenda.cancel(ticket))
     }
 
     /// Whether a timer is to come.
     pub(crate) fn is_armed(&self, at: u64) -> bool {
-        self.all.get(&at).is_some_and(|timer| timer.armed.is_some())
+        self.all.get(&at).is_some_and(|timer| timer.armed.is_some() || timer.due)
     }
 }
 
@@ -75,8 +79,11 @@ impl Machine {
     pub fn advance_to(&mut self, time_ns: u64) -> Result<(), Stop> {
         while let Some((due_ns, (at, cpu))) = self.timers.agenda.take_due(time_ns) {
             self.now_ns = self.now_ns.max(due_ns);
-            let before = std::mem::replace(&mut self.cpu, cpu);
-            let fired = self.fire(at);
+            if let Some(timer) = self.timers.get(at) {
+                (timer.armed, timer.due) = (None, true);
+            }
+            let before = self.cpu;
+            let fired = self.on_cpu(cpu, move |machine| machine.fire(at));
             self.cpu = before;
             fired?;
         }
@@ -88,7 +95,9 @@ impl Machine {
     pub(crate) fn make_timer(&mut self, at: u64, map: u64) -> bool {
         let found = self.map(map).and_then(|(_, map)| map.element_at(at));
         let Some((key, value)) = found else { return false };
-        self.timers.all.insert(at, Timer { map, key, value, callback: None, armed: None });
+        self.timers
+            .all
+            .insert(at, Timer { map, key, value, callback: None, armed: None, due: false });
         true
     }
 
@@ -101,7 +110,9 @@ impl Machine {
     /// Calls a timer's function.
     fn fire(&mut self, at: u64) -> Result<(), Stop> {
         let Some(timer) = self.timers.get(at) else { return Ok(()) };
-        timer.armed = None;
+        if !std::mem::take(&mut timer.due) {
+            return Ok(());
+        }
         let Timer { map, key, value, callback: Some(callback), .. } = timer.clone() else {
             return Ok(());
         };
@@ -113,7 +124,9 @@ impl Machine {
             Stop::new(StopKind::Argument { name: "a timer's key".to_owned(), fault }, None)
         });
         let outer = self.timers.running.replace(at);
+        self.lock(Lock::Timer(at))?;
         let ran = ran.and_then(|()| self.run(function, [map, place, value, 0, 0]));
+        self.unlock(Lock::Timer(at));
         self.timers.running = outer;
         // It was allocated by us, so it can be given back.
         let _ = self.drop_owner(place);

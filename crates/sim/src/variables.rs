@@ -18,7 +18,7 @@ struct Place {
 }
 
 /// All variables that an object reads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Variables(Vec<Place>);
 
 impl Variables {

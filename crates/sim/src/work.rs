@@ -3,7 +3,7 @@
 
 use crate::machine::Machine;
 use crate::run::Stop;
-use crate::sched::{Class, Due, Orders, TaskId, sleeping};
+use crate::sched::{Class, Due, Orders, TaskId};
 use rota_topology::{CpuId, CpuMask};
 use rota_workload::{EventId, Program, Random, STEPS_MAX, Step, TemplateId, Workload};
 use std::collections::VecDeque;
@@ -97,8 +97,8 @@ impl Machine {
             made.push(self.make_worker(*template, cpu.copied())?);
         }
         for task in made {
-            self.cpu = self.sched.task(task).cpu;
-            self.wake_up(task)?;
+            let cpu = self.sched.task(task).cpu;
+            self.on_cpu(cpu, move |machine| machine.wake_up(task))?;
         }
         Ok(())
     }
@@ -205,9 +205,9 @@ impl Machine {
                     let due = Due::Wake(task, progress.sleep);
                     self.sched.agenda.add(until_ns, due);
                 }
-                self.schedule(cpu, Some(sleeping()))
+                self.go_to_sleep(cpu, task)
             }
-            Next::Wait => self.schedule(cpu, Some(sleeping())),
+            Next::Wait => self.go_to_sleep(cpu, task),
             Next::Yield => {
                 self.run_for(task, 0);
                 self.yield_task(cpu, task)
@@ -231,8 +231,8 @@ impl Machine {
             return Ok(());
         }
         // The timer is where the task went to sleep.
-        self.cpu = self.sched.task(task).cpu;
-        self.wake_up(task)
+        let cpu = self.sched.task(task).cpu;
+        self.on_cpu(cpu, move |machine| machine.wake_up(task))
     }
 
     /// Executes steps until one takes time.

@@ -7,7 +7,7 @@ use rota_bytecode::Mode;
 use rota_events::{Activity, CpuNumber, Event, StreamHash, TaskRef, What};
 use rota_object::{KernelTypes, Object};
 use rota_programs::test::WITNESS;
-use rota_sim::{Recording, record_scenario, run_scenario};
+use rota_sim::{Recording, Shape, record_scenario, run_scenario};
 use rota_workload::{Callback, Record, Scenario, Witnessed};
 use std::collections::BTreeMap;
 use std::fs;
@@ -88,7 +88,8 @@ fn what_the_scheduler_sees_is_recorded() {
         let types = KernelTypes::builtin(kernel).unwrap();
         for (name, scenario) in scenarios() {
             let mut recording = Recording::default();
-            let witnessed = record_scenario(&object, &types, &scenario, Mode::Jit, &mut recording);
+            let witnessed =
+                record_scenario(&object, &types, &scenario, Shape::default(), &mut recording);
             let Ok(witnessed) = witnessed else { continue };
             let (seen, recorded) = (seen(&witnessed), recorded(&recording));
             // The recording starts earlier: before there are tasks.
@@ -98,7 +99,7 @@ fn what_the_scheduler_sees_is_recorded() {
             assert_eq!(at, None, "{name} on {kernel}");
             compared += seen.len();
             // Listening changes nothing.
-            let unheard = run_scenario(&object, &types, &scenario, Mode::Jit).unwrap();
+            let unheard = run_scenario(&object, &types, &scenario, Shape::default()).unwrap();
             assert_eq!(unheard.records, witnessed.records, "{name} on {kernel}");
         }
     }
@@ -112,7 +113,13 @@ fn both_engines_record_the_same() {
     for (name, scenario) in scenarios() {
         let [jit, interpreter, again] = [Mode::Jit, Mode::Interpreter, Mode::Jit].map(|mode| {
             let mut recording = Recording::default();
-            let _ = record_scenario(&object, &types, &scenario, mode, &mut recording);
+            let _ = record_scenario(
+                &object,
+                &types,
+                &scenario,
+                Shape { mode, ..Shape::default() },
+                &mut recording,
+            );
             assert!(!recording.events.is_empty(), "{name}");
             hash(&recording)
         });
@@ -154,7 +161,7 @@ fn metrics_equal_a_slow_computation() {
     let mut latencies = 0;
     for (name, scenario) in scenarios() {
         let mut recording = Recording::default();
-        let _ = record_scenario(&object, &types, &scenario, Mode::Jit, &mut recording);
+        let _ = record_scenario(&object, &types, &scenario, Shape::default(), &mut recording);
         let mut activity = Activity::new(&recording.machine.cpus);
         recording.events.iter().for_each(|event| activity.add(event));
         let summary = activity.summary(0);
@@ -175,7 +182,7 @@ fn queues_and_cpus_are_kept_account_of() {
     let types = KernelTypes::builtin("7.3").unwrap();
     for (name, scenario) in scenarios() {
         let mut recording = Recording::default();
-        let _ = record_scenario(&object, &types, &scenario, Mode::Jit, &mut recording);
+        let _ = record_scenario(&object, &types, &scenario, Shape::default(), &mut recording);
         let (mut depths, mut in_queue) = (BTreeMap::new(), BTreeMap::new());
         let mut current = BTreeMap::<CpuNumber, TaskRef>::new();
         for event in &recording.events {

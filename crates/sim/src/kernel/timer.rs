@@ -3,6 +3,7 @@
 
 use super::{Answer, value};
 use crate::errno::Errno;
+use crate::interleave::Lock;
 use crate::machine::Machine;
 use rota_bytecode::Fault;
 
@@ -84,7 +85,15 @@ pub(super) fn cancel(machine: &mut Machine, [at, ..]: [u64; 5]) -> Result<Answer
         return refuse(Errno::Deadlock);
     }
     timer.callback = None;
-    value(u64::from(machine.timers.disarm(at)))
+    let disarmed = machine.timers.disarm(at);
+    // Another CPU may be calling its function, and may be waiting for this one's to end.
+    if machine.would_deadlock(Lock::Timer(at)) {
+        return refuse(Errno::Deadlock);
+    }
+    match machine.pass(Lock::Timer(at)) {
+        Ok(()) => value(u64::from(disarmed)),
+        Err(stop) => Ok(Answer::Stop(stop)),
+    }
 }
 
 /// `bpf_timer_cancel_async(timer)`: whether it was to come. It keeps its function.

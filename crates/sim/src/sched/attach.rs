@@ -30,6 +30,26 @@ impl Sched {
     }
 }
 
+impl Sched {
+    /// Nothing, on the same kernel.
+    pub(crate) fn hollow(&self) -> Self {
+        Self {
+            ops: Ops::default(),
+            version: self.version,
+            rqs: Vec::new(),
+            tasks: Vec::new(),
+            queues: Queues::default(),
+            idle: Idle::default(),
+            agenda: Agenda::default(),
+            online: CpuMask::default(),
+            exit: None,
+            called: Default::default(),
+            calling: None,
+            cgroups: false,
+        }
+    }
+}
+
 impl Machine {
     /// Puts the object's scheduler in charge.
     pub(crate) fn attach(

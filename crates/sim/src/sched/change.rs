@@ -3,6 +3,7 @@
 
 use super::ext::flags;
 use super::{CpuSet, Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
+use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
 use rota_events::{TaskRef, What};
@@ -30,7 +31,7 @@ impl Machine {
         change: impl FnOnce(&mut Self) -> Result<(), Stop>,
         more: u64,
     ) -> Result<(), Stop> {
-        let cpu = self.sched.task(task).cpu;
+        let cpu = self.lock_task(task)?;
         let flags = flags::SAVE | flags::NO_CLOCK | more;
         let queued = self.sched.task(task).queued;
         if queued {
@@ -44,6 +45,7 @@ impl Machine {
             self.unlink(task);
             self.task_op(Op::Running, task, 0)?;
         }
+        self.unlock_task(task, cpu);
         Ok(())
     }
 
@@ -74,16 +76,28 @@ impl Machine {
         }
         let online = CpuSet::new(&(cpus & &self.sched.online), self.shape.cpus);
         let Some(to) = self.distribute(online.words()) else { return Ok(()) };
-        if self.sched.rq(cpu).current == Some(task) {
-            self.cpu = cpu;
-            self.interrupt(cpu)?;
+        if self.sched.rq(cpu).current != Some(task) {
+            return self.migrate(task, to);
         }
-        self.migrate(task, to)
+        self.on_cpu(cpu, move |machine| {
+            if machine.sched.rq(cpu).current == Some(task) {
+                machine.interrupt(cpu)?;
+            }
+            machine.migrate(task, to)
+        })
     }
 
     /// A task of a higher class takes a CPU for a moment: what runs there is put aside.
     pub(super) fn interrupt(&mut self, cpu: u32) -> Result<(), Stop> {
-        let Some(task) = self.sched.rq(cpu).current.take() else { return Ok(()) };
+        self.lock(Lock::Rq(cpu))?;
+        if let Some(task) = self.sched.rq(cpu).current.take() {
+            self.interrupt_task(cpu, task)?;
+        }
+        self.unlock(Lock::Rq(cpu));
+        Ok(())
+    }
+
+    fn interrupt_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         let from = self.recorded(Some(task));
         self.record(None, What::Switch { from, runnable: true });
         let now = self.now_ns;
@@ -103,18 +117,31 @@ impl Machine {
 
     /// The core moves a task that wants to run to another CPU.
     pub(super) fn migrate(&mut self, task: TaskId, to: u32) -> Result<(), Stop> {
-        let from = self.sched.task(task).cpu;
+        let from = self.lock_task(task)?;
+        // It may have come to where it may run, or gone to sleep, before its lock was free.
+        let state = self.sched.task(task);
+        let leaves = state.queued && from != to && self.sched.rq(from).current != Some(task);
+        if !leaves {
+            self.unlock_task(task, from);
+            return Ok(());
+        }
+        self.lock(Lock::Move(task))?;
         self.dequeue_task(from, task, flags::NO_CLOCK, true)?;
         self.set_cpu(task, to);
+        self.switch_rq(from, to)?;
         self.enqueue_task(to, task, self.sched.version.migrated, true)?;
+        self.unlock(Lock::Move(task));
         if self.sched.rq(to).current.is_none() {
             self.resched(to);
         }
-        self.run_deferred(to)
+        self.run_deferred(to)?;
+        self.unlock_task(task, to);
+        Ok(())
     }
 
     /// A running task gives way.
     pub(crate) fn yield_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
+        self.lock(Lock::Rq(cpu))?;
         self.charge(cpu);
         self.record(Some(task), What::Yield { to: TaskRef::NONE });
         let address = self.sched.task(task).address;
@@ -123,6 +150,7 @@ impl Machine {
         } else {
             self.set_slice(task, 0);
         }
+        self.unlock(Lock::Rq(cpu));
         self.schedule(cpu, None)
     }
 

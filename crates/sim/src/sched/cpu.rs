@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A CPU: what makes it choose, what it chooses, and how it switches.
 
-use super::ext::{Verdict, flags};
+use super::ext::{Verdict, flags, sleeping};
 use super::ops::ops_flags;
 use super::task::Class;
 use super::{Due, Insert, Op, Orders, QueueId, SLICE_DEFAULT_NS, TICK_NS, TaskId};
+use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
-use rota_events::{CpuNumber, What};
+use rota_events::{CpuNumber, TaskRef, What};
 use rota_topology::CpuId;
 
 /// How long a task that does nothing much runs, in ns.
@@ -35,30 +36,25 @@ impl Machine {
 
     fn happen(&mut self, due: Due) -> Result<(), Stop> {
         match due {
-            Due::Schedule(cpu) => {
-                self.cpu = cpu;
-                if self.sched.rq(cpu).resched { self.schedule(cpu, None) } else { Ok(()) }
-            }
-            Due::Tick(cpu, ticks) => {
-                self.cpu = cpu;
-                if self.sched.rq(cpu).ticks == ticks { self.tick(cpu) } else { Ok(()) }
-            }
-            Due::Kick(kick) => {
-                self.kick(kick);
-                Ok(())
-            }
+            Due::Schedule(cpu) => self.on_cpu(cpu, move |machine| {
+                if machine.sched.rq(cpu).resched { machine.schedule(cpu, None) } else { Ok(()) }
+            }),
+            Due::Tick(cpu, ticks) => self.on_cpu(cpu, move |machine| machine.tick(cpu, ticks)),
+            Due::Kick(kick) => self.on_cpu(kick.cpu, move |machine| machine.kick(kick)),
             Due::Ran(task, run) => {
-                let state = self.sched.task(task);
-                let cpu = state.cpu;
-                let still = state.run == run;
-                self.cpu = cpu;
-                if still && self.sched.rq(cpu).current == Some(task) {
-                    self.obey(task)
-                } else {
-                    Ok(())
-                }
+                let cpu = self.sched.task(task).cpu;
+                self.on_cpu(cpu, move |machine| {
+                    let still = machine.sched.task(task).run == run;
+                    if still && machine.sched.rq(cpu).current == Some(task) {
+                        machine.obey(task)
+                    } else {
+                        Ok(())
+                    }
+                })
             }
             Due::Wake(task, sleep) => self.sleep_over(task, sleep),
+            Due::GoOn(cpu) => self.go_on(cpu),
+            Due::Begin(cpu) => self.begin(cpu),
             Due::Watchdog => self.watch(),
         }
     }
@@ -74,28 +70,36 @@ impl Machine {
         }
     }
 
-    fn kick(&mut self, kick: super::Kick) {
-        let rq = self.sched.rq(kick.cpu);
-        let current = rq.current;
-        if kick.only_if_idle {
-            if current.is_none() {
+    fn kick(&mut self, kick: super::Kick) -> Result<(), Stop> {
+        self.lock(Lock::Rq(kick.cpu))?;
+        let current = self.sched.rq(kick.cpu).current;
+        match current {
+            Some(_) if kick.only_if_idle => {}
+            // A higher class can't be moved.
+            Some(task) if !self.is_ext(task) => {}
+            _ => {
+                if let Some(task) = current.filter(|_| kick.preempt) {
+                    self.set_slice(task, 0);
+                }
                 self.resched(kick.cpu);
             }
-            return;
         }
-        match current {
-            // A higher class can't be moved.
-            Some(task) if !self.is_ext(task) => return,
-            Some(task) if kick.preempt => self.set_slice(task, 0),
-            _ => {}
-        }
-        self.resched(kick.cpu);
+        self.unlock(Lock::Rq(kick.cpu));
+        Ok(())
     }
 
     /// The tick of a CPU.
-    fn tick(&mut self, cpu: u32) -> Result<(), Stop> {
-        let Some(task) = self.sched.rq(cpu).current else { return Ok(()) };
-        let ticks = self.sched.rq(cpu).ticks;
+    fn tick(&mut self, cpu: u32, ticks: u64) -> Result<(), Stop> {
+        self.lock(Lock::Rq(cpu))?;
+        let current = self.sched.rq(cpu).current;
+        if let Some(task) = current.filter(|_| self.sched.rqs[cpu as usize].ticks == ticks) {
+            self.tick_of(cpu, task, ticks)?;
+        }
+        self.unlock(Lock::Rq(cpu));
+        Ok(())
+    }
+
+    fn tick_of(&mut self, cpu: u32, task: TaskId, ticks: u64) -> Result<(), Stop> {
         self.sched.agenda.add(self.now_ns + TICK_NS, Due::Tick(cpu, ticks));
         if !self.is_ext(task) {
             return Ok(());
@@ -119,7 +123,7 @@ impl Machine {
         let cpu = self.sched.task(task).cpu;
         match self.sched.task(task).orders {
             Orders::Spin => Ok(()),
-            Orders::Sleep => self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK)),
+            Orders::Sleep => self.go_to_sleep(cpu, task),
             Orders::Yield => {
                 self.sched.task(task).orders = Orders::Spin;
                 self.yield_task(cpu, task)
@@ -127,6 +131,20 @@ impl Machine {
             Orders::Exit => self.exit_task(cpu, task),
             Orders::Work => self.work_on(task),
         }
+    }
+
+    /// A task that runs goes to sleep, unless somebody wakes it first.
+    pub(crate) fn go_to_sleep(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
+        self.sched.task(task).tired = true;
+        self.lock(Lock::Rq(cpu))?;
+        if std::mem::take(&mut self.sched.task(task).tired) {
+            self.schedule_locked(cpu, Some(sleeping()))?;
+        } else {
+            self.prod(task);
+            self.schedule_locked(cpu, None)?;
+        }
+        self.unlock(Lock::Rq(cpu));
+        Ok(())
     }
 
     /// Tells a running task that it has something to do now.
@@ -144,26 +162,39 @@ impl Machine {
 
     /// A task wakes up, woken by the CPU that executes.
     pub(crate) fn wake_up(&mut self, task: TaskId) -> Result<(), Stop> {
+        self.lock(Lock::Task(task))?;
+        let on_its_way = self.is_held(Lock::Move(task));
         let state = self.sched.task(task);
-        if state.queued {
-            return Ok(());
-        }
-        let waker = self.running_here();
-        let waker = self.recorded(waker);
-        self.record(Some(task), What::Waking { waker });
-        let state = self.sched.task(task);
-        if state.class == Class::Realtime {
-            let cpu = state.cpu;
-            state.queued = true;
-            self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
-            self.sched.rq(cpu).realtime.push_back(task);
-            self.show_count(cpu, false, true);
-            if self.sched.rq(cpu).current.is_none_or(|current| self.is_ext(current)) {
-                self.resched(cpu);
+        if state.queued || on_its_way {
+            state.tired = false;
+        } else {
+            let previous = state.cpu;
+            if self.sched.rq(previous).current == Some(task) {
+                self.pass(Lock::Switch(previous))?;
             }
+            let waker = self.running_here();
+            let waker = self.recorded(waker);
+            self.record(Some(task), What::Waking { waker });
+            self.wake_locked(task, previous, waker)?;
+        }
+        self.unlock(Lock::Task(task));
+        Ok(())
+    }
+
+    /// Wakes a task that sleeps, and whose lock is held.
+    fn wake_locked(&mut self, task: TaskId, previous: u32, waker: TaskRef) -> Result<(), Stop> {
+        if self.sched.task(task).class == Class::Realtime {
+            self.lock(Lock::Rq(previous))?;
+            self.sched.task(task).queued = true;
+            self.record(Some(task), What::Wakeup { on: CpuNumber(previous), waker });
+            self.sched.rq(previous).realtime.push_back(task);
+            self.show_count(previous, false, true);
+            if self.sched.rq(previous).current.is_none_or(|current| self.is_ext(current)) {
+                self.resched(previous);
+            }
+            self.unlock(Lock::Rq(previous));
             return Ok(());
         }
-        let previous = state.cpu;
         let mut flags = flags::SLEEP | flags::NO_CLOCK;
         let mut cpu = self.first_allowed(task, previous);
         if self.sched.task(task).allowed.count() > 1 {
@@ -180,12 +211,15 @@ impl Machine {
             flags |= self.sched.version.migrated;
             self.set_cpu(task, cpu);
         }
+        self.lock(Lock::Rq(cpu))?;
         self.enqueue_task(cpu, task, flags, false)?;
         self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
         if self.sched.rq(cpu).current.is_none() {
             self.resched(cpu);
         }
-        self.run_deferred(cpu)
+        self.run_deferred(cpu)?;
+        self.unlock(Lock::Rq(cpu));
+        Ok(())
     }
 
     /// The task that runs on the CPU that executes.
@@ -230,9 +264,18 @@ impl Machine {
 
     /// A CPU chooses what to run and switches to it. With flags, what runs goes to sleep.
     pub(crate) fn schedule(&mut self, cpu: u32, sleeps: Option<u64>) -> Result<(), Stop> {
+        self.lock(Lock::Rq(cpu))?;
+        self.schedule_locked(cpu, sleeps)?;
+        self.unlock(Lock::Rq(cpu));
+        Ok(())
+    }
+
+    /// The same, with the run queue's lock held.
+    fn schedule_locked(&mut self, cpu: u32, sleeps: Option<u64>) -> Result<(), Stop> {
         self.sched.rq(cpu).resched = false;
         let previous = self.sched.rq(cpu).current;
         if let (Some(task), Some(flags)) = (previous, sleeps) {
+            self.lock(Lock::Switch(cpu))?;
             if self.is_ext(task) {
                 self.dequeue_task(cpu, task, flags, false)?;
             } else {
@@ -246,6 +289,7 @@ impl Machine {
             if next.is_none() {
                 self.refresh_idle(cpu, true);
             }
+            self.unlock(Lock::Switch(cpu));
             return self.run_deferred(cpu);
         }
         self.put_aside(cpu, previous, next)?;
@@ -255,6 +299,7 @@ impl Machine {
         let runnable = previous.is_some_and(|task| self.sched.task(task).queued);
         self.record(next, What::Switch { from, runnable });
         self.sched.rq(cpu).current = next;
+        self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);
         self.start(cpu, next);
         self.run_deferred(cpu)
@@ -270,10 +315,16 @@ impl Machine {
         if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
             return Ok(Some(task));
         }
-        let chosen = match self.look_for_work(cpu)? {
-            Verdict::Nothing => None,
+        let verdict = self.look_for_work(cpu)?;
+        // One may have come while the lock was not held.
+        if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
+            return Ok(Some(task));
+        }
+        let chosen = match verdict {
             Verdict::Previous => current,
-            Verdict::Local => self.sched.queues.tasks(QueueId::Local(cpu)).next(),
+            Verdict::Nothing | Verdict::Local => {
+                self.sched.queues.tasks(QueueId::Local(cpu)).next()
+            }
         };
         if let Some(task) = chosen
             && self.slice(task) == 0

@@ -5,6 +5,7 @@ use super::ops::ops_flags;
 use super::queue::{BUILTIN, GLOBAL, LOCAL, LOCAL_ON};
 use super::task::Owner;
 use super::{Direct, Due, Insert, Op, QueueId, SLICE_DEFAULT_NS, SLICE_INFINITE, TaskId};
+use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::recorder::dsq;
 use crate::run::Stop;
@@ -21,7 +22,7 @@ pub(crate) mod flags {
 }
 
 /// The flags of a task that goes to sleep.
-pub(crate) fn sleeping() -> u64 {
+pub(super) fn sleeping() -> u64 {
     flags::SLEEP | flags::NO_CLOCK
 }
 
@@ -102,6 +103,7 @@ impl Machine {
             if !self.sched.ops.has(Op::Enqueue) {
                 return self.insert_filled(cpu, QueueId::Global, task, flags);
             }
+            self.lock(Lock::Enqueue(task))?;
             let state = self.sched.task(task);
             state.round += 1;
             state.owner = Owner::Queueing;
@@ -112,14 +114,15 @@ impl Machine {
             called?;
         }
         match self.sched.task(task).direct.take() {
-            Some(insert) => self.insert_directly(cpu, task, insert, flags),
+            Some(insert) => self.insert_directly(cpu, task, insert, flags)?,
             None => {
                 let state = self.sched.task(task);
                 state.in_custody = true;
                 state.owner = Owner::Scheduler;
-                Ok(())
             }
         }
+        self.unlock(Lock::Enqueue(task));
+        Ok(())
     }
 
     /// Inserts a task with the default slice.
@@ -162,31 +165,61 @@ impl Machine {
         while let Some(task) = self.sched.rq(cpu).deferred.pop_front() {
             let Some(insert) = self.sched.task(task).direct.take() else { continue };
             match self.resolve(insert.queue, cpu) {
-                QueueId::Local(other) => self.insert_elsewhere(task, other, insert)?,
+                QueueId::Local(other) => self.insert_elsewhere(cpu, task, other, insert)?,
                 queue => self.insert(cpu, queue, task, insert, true)?,
             }
         }
         Ok(())
     }
 
-    /// Inserts a task into the local queue of a CPU that it is not on.
-    fn insert_elsewhere(&mut self, task: TaskId, cpu: u32, insert: Insert) -> Result<(), Stop> {
+    /// Inserts a task into the local queue of a CPU, whichever CPU it is on, while the run queue of
+    /// a third is locked (kernel: `dispatch_to_local_dsq`).
+    fn insert_elsewhere(
+        &mut self,
+        locked: u32,
+        task: TaskId,
+        cpu: u32,
+        insert: Insert,
+    ) -> Result<(), Stop> {
         let from = self.sched.task(task).cpu;
-        if from == cpu {
+        if from == cpu && locked == cpu {
             return self.insert(cpu, QueueId::Local(cpu), task, insert, true);
         }
-        if !self.may_move(task, cpu) {
-            let (comm, pid) = self.comm_and_pid(task);
-            let text = format!("SCX_DSQ_LOCAL[_ON] target CPU {cpu} not allowed for {comm}[{pid}]");
-            self.error(text);
-            return self.insert(from, QueueId::Global, task, insert, true);
+        let here = self.cpu;
+        self.sched.task(task).holding = Some(here);
+        self.unlock(Lock::Dispatch(task));
+        self.switch_rq(locked, from)?;
+        let mut now_locked = from;
+        if self.is_still_held(task) {
+            if from == cpu {
+                self.insert(cpu, QueueId::Local(cpu), task, insert, true)?;
+            } else if self.may_move(task, cpu) {
+                self.apply(task, &insert);
+                self.move_task(task, cpu, insert.flags)?;
+                now_locked = cpu;
+                if self.sched.rq(cpu).current.is_none() {
+                    self.resched(cpu);
+                }
+            } else {
+                let (comm, pid) = self.comm_and_pid(task);
+                self.error(format!(
+                    "SCX_DSQ_LOCAL[_ON] target CPU {cpu} not allowed for {comm}[{pid}]"
+                ));
+                self.insert(from, QueueId::Global, task, insert, true)?;
+            }
         }
-        self.apply(task, &insert);
-        self.move_task(task, cpu, insert.flags)?;
-        if self.sched.rq(cpu).current.is_none() {
-            self.resched(cpu);
+        self.switch_rq(now_locked, locked)
+    }
+
+    /// Whether this CPU still holds a task that it wants to move; it does not any more.
+    fn is_still_held(&mut self, task: TaskId) -> bool {
+        let here = self.cpu;
+        let holding = &mut self.sched.task(task).holding;
+        if *holding == Some(here) {
+            *holding = None;
+            return true;
         }
-        Ok(())
+        false
     }
 
     /// Commits the slice and the virtual time of an insertion.
@@ -298,12 +331,16 @@ impl Machine {
         self.show_queued(task, false);
         self.show_count(cpu, true, false);
         self.unlink(task);
-        self.sched.task(task).direct = None;
+        self.sched.task(task).holding = None;
+        if self.sched.task(task).direct.take().is_some() {
+            self.sched.rq(cpu).deferred.retain(|waiting| *waiting != task);
+        }
         Ok(())
     }
 
     /// Takes a task back from the scheduler.
     pub(crate) fn take_back(&mut self, task: TaskId, flags: u64) -> Result<(), Stop> {
+        self.pass(Lock::Dispatch(task))?;
         let state = self.sched.task(task);
         let kept = std::mem::replace(&mut state.owner, Owner::Core) == Owner::Scheduler;
         if kept && !self.sched.version.custody {
@@ -324,13 +361,18 @@ impl Machine {
         }
     }
 
-    /// Moves a task that wants to run into another CPU's local queue.
+    /// Moves a task that wants to run into another CPU's local queue. The lock of the run queue that
+    /// it is on is given up for that of the other.
     fn move_task(&mut self, task: TaskId, to: u32, flags: u64) -> Result<(), Stop> {
         let from = self.sched.task(task).cpu;
         self.sched.task(task).moving = true;
+        self.lock(Lock::Move(task))?;
         self.dequeue_task(from, task, 0, true)?;
         self.set_cpu(task, to);
-        self.enqueue_task(to, task, flags, true)
+        self.switch_rq(from, to)?;
+        self.enqueue_task(to, task, flags, true)?;
+        self.unlock(Lock::Move(task));
+        Ok(())
     }
 
     /// Whether the scheduler may move a task to a CPU.
@@ -343,21 +385,32 @@ impl Machine {
     /// Moves the first task of a queue that may run on a CPU into its local queue; whether there
     /// was one.
     pub(crate) fn consume(&mut self, cpu: u32, queue: QueueId, flags: u64) -> Result<bool, Stop> {
-        let is_here = |task: TaskId| self.sched.tasks[task.0 as usize].cpu == cpu;
-        let fits = |task: &TaskId| is_here(*task) || self.may_move(*task, cpu);
-        let found = self.sched.queues.tasks(queue).find(fits);
-        let Some((task, is_here)) = found.map(|task| (task, is_here(task))) else {
-            return Ok(false);
-        };
-        self.unlink(task);
-        self.record(Some(task), What::MoveToLocal { from: dsq(queue) });
-        if is_here {
-            let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
-            self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
-        } else {
-            self.move_task(task, cpu, flags)?;
+        loop {
+            let is_here = |task: TaskId| self.sched.tasks[task.0 as usize].cpu == cpu;
+            let fits = |task: &TaskId| is_here(*task) || self.may_move(*task, cpu);
+            let found = self.sched.queues.tasks(queue).find(fits);
+            let Some((task, is_here)) = found.map(|task| (task, is_here(task))) else {
+                return Ok(false);
+            };
+            self.unlink(task);
+            self.record(Some(task), What::MoveToLocal { from: dsq(queue) });
+            if is_here {
+                let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
+                self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
+                return Ok(true);
+            }
+            let here = self.cpu;
+            let state = self.sched.task(task);
+            state.holding = Some(here);
+            let from = state.cpu;
+            self.switch_rq(cpu, from)?;
+            if self.is_still_held(task) {
+                self.pass(Lock::Dispatch(task))?;
+                self.move_task(task, cpu, flags)?;
+                return Ok(true);
+            }
+            self.switch_rq(from, cpu)?;
         }
-        Ok(true)
     }
 
     /// Makes the insertions that `dispatch` has asked for.
@@ -365,18 +418,21 @@ impl Machine {
         let buffer = std::mem::take(&mut self.sched.rq(cpu).buffer);
         self.sched.rq(cpu).moved += buffer.len() as u32;
         for entry in buffer {
+            self.pass(Lock::Enqueue(entry.task))?;
             let state = self.sched.task(entry.task);
             if state.owner != Owner::Scheduler || state.round != entry.round {
                 continue;
             }
             state.owner = Owner::Core;
+            self.lock(Lock::Dispatch(entry.task))?;
             match self.resolve(entry.insert.queue, cpu) {
-                QueueId::Local(to) => self.insert_elsewhere(entry.task, to, entry.insert)?,
+                QueueId::Local(to) => self.insert_elsewhere(cpu, entry.task, to, entry.insert)?,
                 queue => {
                     let on = self.sched.task(entry.task).cpu;
                     self.insert(on, queue, entry.task, entry.insert, true)?;
                 }
             }
+            self.unlock(Lock::Dispatch(entry.task));
         }
         Ok(())
     }

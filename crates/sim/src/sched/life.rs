@@ -34,6 +34,8 @@ impl Machine {
             in_custody: false,
             queue: None,
             direct: None,
+            holding: None,
+            tired: false,
             moving: false,
             charged_at_ns: 0,
             runnable_at_ns: 0,
@@ -62,7 +64,9 @@ impl Machine {
         let dead = self.sched.version.dead;
         self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK | dead))?;
         self.record(Some(task), What::Exit);
+        let cpu = self.lock_task(task)?;
         self.task_op(Op::Disable, task, 0)?;
+        self.unlock_task(task, cpu);
         self.task_op(Op::ExitTask, task, 0)
     }
 }

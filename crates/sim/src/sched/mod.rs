@@ -11,8 +11,9 @@
 //! * [`cgroup`]: what the scheduler is told of cgroups.
 //!
 //! A CPU executes one thing at a time, and everything that is due at one moment happens in the
-//! order in which it became due. So no locks are needed; where the kernel waits for one, things
-//! here come one after the other.
+//! order in which it became due. Where the kernel takes a lock, it is taken here too: that means
+//! something only if CPUs are interleaved, as whatever calls the scheduler back can stand still
+//! then. What was found out before a lock was waited for has to be looked at again.
 
 mod attach;
 mod cgroup;
@@ -36,7 +37,7 @@ pub use ops::{AttachError, Called};
 pub(crate) use cgroup::Done;
 pub(crate) use cpus::CpuSet;
 pub(crate) use exit::{BPF, BPF_ERROR};
-pub(crate) use ext::{flags, sleeping};
+pub(crate) use ext::flags;
 pub(crate) use idle::{Wake, pick_flags};
 pub(crate) use ops::{OPS, Op, Ops};
 pub(crate) use queue::{QueueId, Queues};
@@ -71,6 +72,10 @@ pub(crate) enum Due {
     /// A task has slept for as long as it wanted to, if that sleep is still the one with this
     /// number.
     Wake(TaskId, u64),
+    /// A CPU goes on with what it is in the middle of.
+    GoOn(u32),
+    /// A CPU does what it has to, if it is in the middle of nothing.
+    Begin(u32),
     /// The watchdog looks for tasks that wait for too long.
     Watchdog,
 }

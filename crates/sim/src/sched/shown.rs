@@ -13,7 +13,7 @@ pub(crate) const MASK_BYTES: u64 = CPUS_MAX as u64 / 8;
 const ONLINE: u64 = 1;
 
 /// Where it all is in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown {
     /// The mask of no CPU, of all that the machine has, and of those online.
     pub(crate) none: u64,

@@ -77,6 +77,11 @@ pub(crate) struct TaskState {
     pub(crate) queue: Option<(QueueId, (i64, i64))>,
     /// An insertion that was decided before it could be made.
     pub(crate) direct: Option<Insert>,
+    /// The CPU that holds it while it moves it from one queue to another; it loses it when the task
+    /// is taken out meanwhile (kernel: `holding_cpu`).
+    pub(crate) holding: Option<u32>,
+    /// Whether it has decided to sleep, and nobody has woken it since.
+    pub(crate) tired: bool,
     /// Set while it moves to another CPU's run queue within the core.
     pub(crate) moving: bool,
     /// Since when it is charged for running.
