@@ -38,6 +38,12 @@ pub enum SessionError {
         "no sched_ext scheduler in it: a scheduler has a struct sched_ext_ops in .struct_ops.link"
     )]
     NoScheduler,
+    /// It is a scheduler of the newer kind, which names CPUs by topological numbers.
+    #[error(
+        "its scheduler names CPUs by their topological numbers (struct sched_ext_ops_cid); the \
+         cid form is not modelled yet"
+    )]
+    CidForm,
 }
 
 impl Choice {
@@ -63,10 +69,12 @@ impl Choice {
     /// A scheduler in a file, given as its bytes.
     ///
     /// # Errors
-    /// [`SessionError::Object`] or [`SessionError::NoScheduler`].
+    /// [`SessionError::Object`], [`SessionError::NoScheduler`] or [`SessionError::CidForm`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, SessionError> {
         let object = Object::parse(&bytes)?;
-        let ops = object.scheduler().ok_or(SessionError::NoScheduler)?;
+        let cid_form = object.struct_ops().iter().any(|o| o.kernel_type == "sched_ext_ops_cid");
+        let none = if cid_form { SessionError::CidForm } else { SessionError::NoScheduler };
+        let ops = object.scheduler().ok_or(none)?;
         let name = if ops.shown_name.is_empty() { &ops.name } else { &ops.shown_name };
         Ok(Self { name: name.clone(), bytes, settings: Vec::new(), built_in: false, object })
     }
