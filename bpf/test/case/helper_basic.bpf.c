@@ -24,6 +24,17 @@ CASE(time_goes_on, 1)
 	return first && second >= first;
 }
 
+CASE(who_waits_for_time_to_pass_gets_on, 1)
+{
+	u64 first = bpf_ktime_get_ns();
+	u32 i;
+
+	for (i = 0; i < 1000; i++)
+		if (bpf_ktime_get_ns() > first)
+			return 1;
+	return 0;
+}
+
 CASE(other_clocks, 1)
 {
 	return bpf_ktime_get_boot_ns() && bpf_jiffies64() && bpf_ktime_get_tai_ns();

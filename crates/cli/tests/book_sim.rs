@@ -55,7 +55,8 @@ fn rows(head: &str) -> Option<String> {
         ),
         ("a tick", format!("{} ns", costs.tick_ns)),
         ("a callback", format!("{} ns", costs.callback_ns)),
-        ("an instruction of a callback", format!("{} ps", costs.insn_ps)),
+        ("a call of a helper or kernel function in it", format!("{} ns", costs.call_ns)),
+        ("an instruction of it", format!("{} ps", costs.insn_ps)),
     ];
     head.starts_with("| what | time |").then(|| {
         lines.iter().for_each(|(what, time)| writeln!(text, "| {what} | {time} |").unwrap());

@@ -125,6 +125,10 @@ pub struct Machine {
     pub(crate) work: Work,
     /// Instructions executed since somebody last counted.
     pub(crate) insns: u64,
+    /// Calls of helpers and kernel functions since the outermost execution began.
+    pub(crate) calls: u64,
+    /// The latest time that a program was told.
+    pub(crate) shown_ns: u64,
     /// What is recorded, if anything is.
     pub(crate) recorder: Option<Box<Recorder>>,
     pub(crate) shown: Shown,
@@ -211,6 +215,8 @@ impl Machine {
             sched: Sched::none(shape.cpus, types),
             work: Work::default(),
             insns: 0,
+            calls: 0,
+            shown_ns: 0,
             recorder: None,
             pool: Pool::default(),
             structures: image.structures.clone(),

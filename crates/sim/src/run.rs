@@ -122,6 +122,9 @@ impl Machine {
     /// [`Stop`] says what it did that it must not, or what is not simulated, and where.
     pub fn run(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
+        if outermost == 0 {
+            self.calls = 0;
+        }
         let result = self.run_frames(function, args);
         self.depth = outermost;
         // What a stopped program held is nobody's any more.
@@ -258,6 +261,7 @@ impl Machine {
     }
 
     fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Result<Answer, StopKind> {
+        self.calls += 1;
         let known = self.find(callee).map_err(StopKind::Unknown)?;
         if let Err(misuse) = self.before_call(known.effects, &args) {
             return Ok(Answer::Misuse(misuse));

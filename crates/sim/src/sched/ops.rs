@@ -168,6 +168,7 @@ impl Machine {
         let (here, before) = (self.cpu, std::mem::take(&mut self.insns));
         let calling = Some((op, args.first().copied().unwrap_or(0)));
         let outer = std::mem::replace(&mut self.sched.calling, calling);
+        let calls_before = if self.depth == 0 { 0 } else { self.calls };
         let result = self.run_with_context(function, args);
         self.sched.calling = outer;
         let insns = std::mem::replace(&mut self.insns, before);
@@ -175,7 +176,9 @@ impl Machine {
         called.calls += 1;
         called.insns += insns;
         let costs = self.shape.costs;
-        self.spend(here, costs.callback_ns + insns * costs.insn_ps / 1000);
+        let calls = self.calls - calls_before;
+        let inside_ns = calls * costs.call_ns + insns * costs.insn_ps / 1000;
+        self.spend(here, costs.callback_ns + inside_ns);
         result.map(Some)
     }
 
