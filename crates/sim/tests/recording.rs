@@ -12,6 +12,7 @@ use rota_workload::{Callback, Record, Scenario, Witnessed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Every scenario that comes to its end on a kernel, with its name.
 fn scenarios() -> Vec<(String, Scenario)> {
@@ -80,50 +81,66 @@ fn hash(recording: &Recording) -> u64 {
     hash.value()
 }
 
+/// Runs a scenario and records it.
+fn record(kernel: &str, scenario: &Scenario, mode: Mode) -> (Option<Witnessed>, Recording) {
+    let object = Object::parse(WITNESS).unwrap();
+    let types = KernelTypes::builtin(kernel).unwrap();
+    let mut recording = Recording::default();
+    let shape = Shape { mode, ..Shape::default() };
+    let witnessed = record_scenario(&object, &types, scenario, shape, &mut recording);
+    (witnessed.ok(), recording)
+}
+
+/// A scenario with its name, and what came of it.
+type Run = (String, Scenario, Option<Witnessed>, Recording);
+
+/// Every scenario on 7.3, by machine code.
+static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| {
+    let run = |(name, scenario)| {
+        let (witnessed, recording) = record("7.3", &scenario, Mode::Jit);
+        assert!(!recording.events.is_empty(), "{name}");
+        (name, scenario, witnessed, recording)
+    };
+    scenarios().into_iter().map(run).collect()
+});
+
 #[test]
 fn what_the_scheduler_sees_is_recorded() {
-    let object = Object::parse(WITNESS).unwrap();
+    let older = scenarios().into_iter().map(|(name, scenario)| {
+        let (witnessed, recording) = record("6.16", &scenario, Mode::Jit);
+        (name, witnessed, recorded(&recording))
+    });
+    let newer = RUNS.iter().map(|(name, _, witnessed, recording)| {
+        (name.clone(), witnessed.clone(), recorded(recording))
+    });
     let mut compared = 0;
-    for kernel in ["6.16", "7.3"] {
-        let types = KernelTypes::builtin(kernel).unwrap();
-        for (name, scenario) in scenarios() {
-            let mut recording = Recording::default();
-            let witnessed =
-                record_scenario(&object, &types, &scenario, Shape::default(), &mut recording);
-            let Ok(witnessed) = witnessed else { continue };
-            let (seen, recorded) = (seen(&witnessed), recorded(&recording));
-            // The recording starts earlier: before there are tasks.
-            let start = recorded.len().saturating_sub(seen.len());
-            let wrong = (0..seen.len()).find(|i| recorded.get(start + i) != seen.get(*i));
-            let at = wrong.map(|i| (seen[i], recorded.get(start + i)));
-            assert_eq!(at, None, "{name} on {kernel}");
-            compared += seen.len();
-            // Listening changes nothing.
-            let unheard = run_scenario(&object, &types, &scenario, Shape::default()).unwrap();
-            assert_eq!(unheard.records, witnessed.records, "{name} on {kernel}");
-        }
+    for (name, witnessed, recorded) in older.chain(newer) {
+        // It came to no end, so nothing is known of what the scheduler saw.
+        let Some(witnessed) = witnessed else { continue };
+        let seen = seen(&witnessed);
+        // The recording starts earlier: before there are tasks.
+        let start = recorded.len().saturating_sub(seen.len());
+        let wrong = (0..seen.len()).find(|i| recorded.get(start + i) != seen.get(*i));
+        let at = wrong.map(|i| (seen[i], recorded.get(start + i)));
+        assert_eq!(at, None, "{name}");
+        compared += seen.len();
     }
     assert!(compared > 1000, "only {compared} calls");
 }
 
 #[test]
-fn both_engines_record_the_same() {
+fn the_recording_depends_on_nothing_else() {
     let object = Object::parse(WITNESS).unwrap();
     let types = KernelTypes::builtin("7.3").unwrap();
-    for (name, scenario) in scenarios() {
-        let [jit, interpreter, again] = [Mode::Jit, Mode::Interpreter, Mode::Jit].map(|mode| {
-            let mut recording = Recording::default();
-            let _ = record_scenario(
-                &object,
-                &types,
-                &scenario,
-                Shape { mode, ..Shape::default() },
-                &mut recording,
-            );
-            assert!(!recording.events.is_empty(), "{name}");
-            hash(&recording)
-        });
-        assert_eq!([jit, jit], [interpreter, again], "{name}");
+    for (name, scenario, witnessed, recording) in RUNS.iter() {
+        for mode in [Mode::Jit, Mode::Interpreter] {
+            let (_, again) = record("7.3", scenario, mode);
+            assert_eq!(hash(&again), hash(recording), "{name}");
+        }
+        // Listening changes nothing.
+        let unheard = run_scenario(&object, &types, scenario, Shape::default()).ok();
+        let records = |witnessed: &Option<Witnessed>| witnessed.as_ref().map(|w| w.records.clone());
+        assert_eq!(records(&unheard), records(witnessed), "{name}");
     }
 }
 
@@ -156,18 +173,14 @@ fn slowly(recording: &Recording, task: TaskRef) -> (u64, u128, u64) {
 
 #[test]
 fn metrics_equal_a_slow_computation() {
-    let object = Object::parse(WITNESS).unwrap();
-    let types = KernelTypes::builtin("7.3").unwrap();
     let mut latencies = 0;
-    for (name, scenario) in scenarios() {
-        let mut recording = Recording::default();
-        let _ = record_scenario(&object, &types, &scenario, Shape::default(), &mut recording);
+    for (name, _, _, recording) in RUNS.iter() {
         let mut activity = Activity::new(&recording.machine.cpus);
         recording.events.iter().for_each(|event| activity.add(event));
         let summary = activity.summary(0);
         for (task, used) in &summary.tasks {
             let found = (used.run_ns, used.latency.sum(), used.latency.count());
-            assert_eq!(found, slowly(&recording, *task), "{name}");
+            assert_eq!(found, slowly(recording, *task), "{name}");
             latencies += used.latency.count();
         }
         // What ran, ran on a CPU.
@@ -178,11 +191,7 @@ fn metrics_equal_a_slow_computation() {
 
 #[test]
 fn queues_and_cpus_are_kept_account_of() {
-    let object = Object::parse(WITNESS).unwrap();
-    let types = KernelTypes::builtin("7.3").unwrap();
-    for (name, scenario) in scenarios() {
-        let mut recording = Recording::default();
-        let _ = record_scenario(&object, &types, &scenario, Shape::default(), &mut recording);
+    for (name, _, _, recording) in RUNS.iter() {
         let (mut depths, mut in_queue) = (BTreeMap::new(), BTreeMap::new());
         let mut current = BTreeMap::<CpuNumber, TaskRef>::new();
         for event in &recording.events {

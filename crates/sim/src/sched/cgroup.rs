@@ -158,6 +158,9 @@ impl Machine {
     /// A task that is in another cgroup already comes to be there for the scheduler (kernel:
     /// `sched_move_task()`).
     fn move_task_group(&mut self, task: TaskId, to: u64, args: [u64; 3]) -> Result<(), Stop> {
+        // The machine's cgroups have no names.
+        let group = rota_events::TextRef::EMPTY;
+        self.record(Some(task), rota_events::What::Group { group, id: to });
         let change = |machine: &mut Self| {
             if let Some(task) = machine.task_mut(args[0]) {
                 task.group = to;
