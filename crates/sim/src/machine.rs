@@ -269,6 +269,8 @@ impl Machine {
             sched: self.sched.hollow(),
             work: Work::default(),
             insns: 0,
+            calls: 0,
+            shown_ns: 0,
             recorder: None,
             shown: self.shown,
             has_children_order: false,
