@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Runs scenarios on the running kernel, under the test scheduler that writes down its callbacks,
 //! and prints what it saw: a line `== NAME` and the text of each. It needs the right to load
-//! schedulers, so the tests in the virtual machine run it.
+//! schedulers, so the tests in the virtual machine run it. `--object FILE` writes the object that it
+//! loads into a file, and does nothing else.
 
 mod cgroups;
 
@@ -27,9 +28,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut out = std::io::stdout();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, file] = &args[..]
+        && option == "--object"
+    {
+        return Ok(std::fs::write(file, WITNESS)?);
+    }
     on_cpus(0, &[0])?;
     quiet();
-    for file in std::env::args().skip(1) {
+    for file in args {
         let name = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let scenario = Scenario::from_toml(&std::fs::read_to_string(&file)?)?;
         writeln!(out, "== {name}\n{}", run(&scenario)?.text())?;

@@ -73,6 +73,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("topology::smt_and_sockets", "2s:2c:2t", 1, topology::agrees_with_lscpu),
     ("topology::nodes", "8,sockets=4,cores=2", 2, topology::agrees_with_lscpu),
     ("examples::every_door", "4", 1, examples::every_door),
+    ("scenarios::the_same_bytes", "4", 1, scenarios::the_same_bytes),
     ("verify::refuses_what_is_reported", "4", 1, verify::refuses_what_is_reported),
     ("tutorial::from_nothing_to_a_scheduler", "4", 1, tutorial::from_nothing_to_a_scheduler),
 ];

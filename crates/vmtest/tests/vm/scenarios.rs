@@ -7,7 +7,9 @@ use crate::guest::{Guest, build, ensure, target_dir};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A scenario may be disturbed by what else a kernel does, in ways that its text does not leave
 /// out; who is right once is right.
@@ -40,6 +42,23 @@ pub(crate) fn every_scenario(guest: &mut Guest) -> Result<(), Failed> {
         }
     }
     ensure(wanted.is_empty(), || format!("{TRIES} times otherwise than expected: {wrong}"))
+}
+
+/// The simulator and the kernel get the very same object.
+pub(crate) fn the_same_bytes(guest: &mut Guest) -> Result<(), Failed> {
+    build(&["--workspace", "--example", "scenarios"])?;
+    let program = target_dir()?.join("examples").join("scenarios");
+    let (here, there) = guest.dir("same_bytes")?;
+    let (program, file) = (program.display(), format!("{there}/loaded.bpf.o"));
+    let loaded = guest.expect(0, &format!("{program} --object {file} && sha256sum < {file}"))?;
+    // What the scenarios' test of the simulator runs.
+    let simulated = here.join("simulated.bpf.o");
+    std::fs::write(&simulated, rota_programs::test::WITNESS)?;
+    let output = Command::new("sha256sum").stdin(File::open(&simulated)?).output()?;
+    let simulated = String::from_utf8(output.stdout)?;
+    ensure(simulated.len() > 64 && loaded == simulated, || {
+        format!("the kernel loads {loaded}the simulator runs {simulated}")
+    })
 }
 
 fn bless(guest: &mut Guest, names: &[String]) -> Result<(), Failed> {
