@@ -131,6 +131,7 @@ struct Own {
     cpu: u32,
     depth: usize,
     insns: u64,
+    calls: u64,
     references: References,
     timer: Option<u64>,
     /// The callback that is being called.
@@ -145,6 +146,7 @@ impl Own {
             cpu,
             depth: 0,
             insns: 0,
+            calls: 0,
             references: References::default(),
             timer: None,
             calling: None,
@@ -157,6 +159,7 @@ impl Own {
             cpu: machine.cpu,
             depth: mem::take(&mut machine.depth),
             insns: mem::take(&mut machine.insns),
+            calls: mem::take(&mut machine.calls),
             references: mem::take(&mut machine.references),
             timer: machine.timers.running.take(),
             calling: machine.sched.calling.take(),
@@ -168,6 +171,7 @@ impl Own {
         machine.cpu = self.cpu;
         machine.depth = self.depth;
         machine.insns = self.insns;
+        machine.calls = self.calls;
         machine.references = self.references;
         machine.timers.running = self.timer;
         machine.sched.calling = self.calling;
