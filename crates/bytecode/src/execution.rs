@@ -108,22 +108,40 @@ enum Engine {
     Interpreter(Box<Interpreter>),
 }
 
+/// Whether there is all that a call needs.
+fn check(instance: &Instance, start: &Start) -> Result<(), StartError> {
+    if !instance.code().has(start.function) {
+        return Err(StartError::Function(start.function));
+    }
+    let Range { start: bottom, end: top } = start.stack;
+    let inside = bottom >= KERNEL && top <= KERNEL + KERNEL_BYTES;
+    if !inside || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
+        return Err(StartError::Stack(start.stack.clone()));
+    }
+    Ok(())
+}
+
 impl Execution {
     /// Prepares a call; [`Execution::resume`] begins it.
     pub fn start(mode: Mode, instance: &Rc<Instance>, start: &Start) -> Result<Self, StartError> {
-        if !instance.code().has(start.function) {
-            return Err(StartError::Function(start.function));
-        }
-        let Range { start: bottom, end: top } = start.stack;
-        let inside = bottom >= KERNEL && top <= KERNEL + KERNEL_BYTES;
-        if !inside || top.checked_sub(bottom).is_none_or(|size| size < FRAME) {
-            return Err(StartError::Stack(start.stack.clone()));
-        }
+        check(instance, start)?;
         let engine = match mode {
             Mode::Jit => Engine::Jit(Fiber::new(instance, start)?),
             Mode::Interpreter => Engine::Interpreter(Box::new(Interpreter::new(start))),
         };
         Ok(Self { instance: Rc::clone(instance), engine, ended: None, suspended: false })
+    }
+
+    /// Prepares another call on the same instance, whatever this one has come to: like
+    /// [`Execution::start`], but with everything that is there already.
+    pub fn restart(&mut self, start: &Start) -> Result<(), StartError> {
+        check(&self.instance, start)?;
+        match &mut self.engine {
+            Engine::Jit(fiber) => fiber.restart(start)?,
+            Engine::Interpreter(interpreter) => **interpreter = Interpreter::new(start),
+        }
+        (self.ended, self.suspended) = (None, false);
+        Ok(())
     }
 
     /// Executes until the next step. `value` is the r0 that the last [`Step::Call`] wants, and

@@ -68,6 +68,30 @@ impl Context {
         [first, first + 8, first + 16, first + 24, first + 32]
     };
 
+    /// What code is to be entered with.
+    fn new(instance: &Instance, start: &Start) -> Result<Self, StartError> {
+        let compiled = instance.code().compiled().ok_or(StartError::NotCompiled)?;
+        let function = start.function;
+        let entry = compiled.entry(function.0).ok_or(StartError::Function(function))?;
+        let base = instance.memory().base();
+        let host_stack = (base as u64).wrapping_add(place_of(start.stack.start) as u64);
+        let stack_distance = host_stack.wrapping_sub(start.stack.start);
+        Ok(Self {
+            base,
+            addresses: instance.addresses().as_ptr(),
+            arena_half: instance.arena_half(),
+            lowest_frame: start.lowest_frame().wrapping_add(stack_distance),
+            stack_distance,
+            // Half the range, so that counting down never wraps before it is looked at.
+            remaining: start.budget.min(i64::MAX as u64 / 2) as i64,
+            args: start.args,
+            entrance: compiled.entrance(),
+            entry,
+            frame: start.stack.end.wrapping_add(stack_distance),
+            ..Self::NONE
+        })
+    }
+
     /// Of no execution.
     const NONE: Self = Self {
         base: ptr::null_mut(),
@@ -243,8 +267,10 @@ fn enter_on(
 
 /// An execution of machine code.
 pub(crate) struct Fiber {
-    /// `None` once it has ended.
+    /// `None` once it was left other than by returning.
     runner: Option<Runner>,
+    /// Whether it has returned.
+    returned: bool,
     instance: Rc<Instance>,
     budget: i64,
     /// How many instructions were executed and not yet counted.
@@ -256,32 +282,39 @@ impl Fiber {
     /// Prepares an execution.
     pub(crate) fn new(instance: &Rc<Instance>, start: &Start) -> Result<Self, StartError> {
         signal::install()?;
-        let compiled = instance.code().compiled().ok_or(StartError::NotCompiled)?;
-        let function = start.function;
-        let entry = compiled.entry(function.0).ok_or(StartError::Function(function))?;
-        // Half the range, so that counting down never wraps before it is looked at.
-        let budget = start.budget.min(i64::MAX as u64 / 2) as i64;
-        let base = instance.memory().base();
-        let host_stack = (base as u64).wrapping_add(place_of(start.stack.start) as u64);
-        let stack_distance = host_stack.wrapping_sub(start.stack.start);
-        let runner = Runner::get()?;
-        let context = Context {
-            base,
-            addresses: instance.addresses().as_ptr(),
-            arena_half: instance.arena_half(),
-            lowest_frame: start.lowest_frame().wrapping_add(stack_distance),
-            stack_distance,
-            remaining: budget,
-            args: start.args,
-            entrance: compiled.entrance(),
-            entry,
-            frame: start.stack.end.wrapping_add(stack_distance),
-            ..Context::NONE
+        let context = Context::new(instance, start)?;
+        let mut fiber = Self {
+            runner: None,
+            returned: false,
+            instance: Rc::clone(instance),
+            budget: 0,
+            owed: 0,
+            place: (0, 0),
+        };
+        fiber.begin(context, start)?;
+        Ok(fiber)
+    }
+
+    /// Prepares another execution, wherever this one stands.
+    pub(crate) fn restart(&mut self, start: &Start) -> Result<(), StartError> {
+        let context = Context::new(&self.instance, start)?;
+        if !self.returned {
+            self.end();
+        }
+        self.begin(context, start)
+    }
+
+    /// Begins anew, with a runner that stands at the beginning.
+    fn begin(&mut self, context: Context, start: &Start) -> Result<(), StartError> {
+        self.budget = context.remaining;
+        let runner = match &mut self.runner {
+            Some(runner) => runner,
+            none => none.insert(Runner::get()?),
         };
         // SAFETY: the context is the runner's, which runs nothing, and no reference to it lives.
         unsafe { *runner.context = context };
-        let instance = Rc::clone(instance);
-        Ok(Self { runner: Some(runner), instance, budget, owed: 0, place: (function.0, 0) })
+        (self.returned, self.owed, self.place) = (false, 0, (start.function.0, 0));
+        Ok(())
     }
 
     /// Function and instruction that it stands at.
@@ -292,12 +325,10 @@ impl Fiber {
     /// Executes until there is something to say. Calls are put to the driver first, if there is
     /// one.
     pub(crate) fn resume(&mut self, value: u64, driver: Option<&mut dyn Driver>) -> Step {
-        let (Some(runner), Some(compiled)) = (&mut self.runner, self.instance.code().compiled())
+        let (Some(Runner { coroutine: Some(coroutine), context }), Some(compiled), false) =
+            (&mut self.runner, self.instance.code().compiled(), self.returned)
         else {
             return self.internal("resumed after its end");
-        };
-        let Runner { coroutine: Some(coroutine), context } = runner else {
-            return self.internal("resumed without a stack");
         };
         let memory = self.instance.memory();
         let handler = coroutine.trap_handler();
@@ -314,15 +345,13 @@ impl Fiber {
             CoroutineResult::Yield(said) | CoroutineResult::Return(said) => said,
         };
         if let Some(panic) = asked.and_then(|asked| asked.panic) {
-            self.end(false);
+            self.end();
             resume_unwind(panic);
         }
         match said {
             Said::Return(value) => {
-                self.owed = 0;
-                let insns = self.insns();
-                self.end(true);
-                Step::Return { value, insns }
+                (self.owed, self.returned) = (0, true);
+                Step::Return { value, insns: self.insns() }
             }
             Said::Fault => {
                 let (pc, address, remaining) = active.fault();
@@ -400,7 +429,7 @@ impl Fiber {
     fn trap(&mut self, kind: TrapKind, place: (u32, u32)) -> Step {
         self.place = place;
         let insns = self.insns();
-        self.end(false);
+        self.end();
         let place = self.instance.code().place(place.0, place.1);
         Step::Trap(Box::new(Trap { kind, place, insns }))
     }
@@ -413,17 +442,17 @@ impl Fiber {
         (self.budget - remaining + self.owed) as u64
     }
 
-    /// Leaves the code for good, which has returned, or not.
-    fn end(&mut self, returned: bool) {
+    /// Leaves the code for good, wherever it stands.
+    fn end(&mut self) {
         if let Some(runner) = self.runner.take() {
-            runner.keep(returned);
+            runner.keep(self.returned);
         }
     }
 }
 
 impl Drop for Fiber {
     fn drop(&mut self) {
-        self.end(false);
+        self.end();
     }
 }
 

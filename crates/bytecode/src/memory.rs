@@ -2,7 +2,7 @@
 //! The memory of one simulated machine, as its BPF programs see it.
 
 use crate::window::{MOST_PIECES, PAGE, READ, WINDOW, WRITE, Window};
-use std::cell::{Ref, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -91,7 +91,7 @@ pub enum MemoryError {
 ///
 /// Every byte starts as zero. Pointers depend on nothing but the order of the calls.
 pub struct Memory {
-    window: RefCell<Window>,
+    window: Window,
     kernel: RefCell<Allocations>,
 }
 
@@ -127,10 +127,10 @@ impl Memory {
     /// Reserves the memory of a machine. Nothing of the host's memory is used until pages are
     /// touched.
     pub fn new() -> Result<Self, MemoryError> {
-        let mut window = Window::reserve()?;
+        let window = Window::reserve()?;
         window.protect(NULL_PAGES, READ)?;
         let kernel = Allocations { next: KERNEL_PAGES.start, ..Allocations::default() };
-        Ok(Self { window: RefCell::new(window), kernel: RefCell::new(kernel) })
+        Ok(Self { window, kernel: RefCell::new(kernel) })
     }
 
     /// Allocates zeroed whole pages of the kernel's part. A page that can't be reached follows,
@@ -148,7 +148,7 @@ impl Memory {
             .flatten()
             .or_else(|| room.then(|| kernel.gap(&KERNEL_PAGES, pages, align)).flatten())
             .ok_or(MemoryError::Full(size))?;
-        self.window.borrow_mut().protect(start..start + pages, protection.access())?;
+        self.window.protect(start..start + pages, protection.access())?;
         kernel.pages.insert(start, pages);
         kernel.next = start + pages + 1;
         Ok(pointer_of((start * PAGE) as i64))
@@ -157,7 +157,7 @@ impl Memory {
     /// Gives back what [`Memory::alloc`] gave. Whoever still uses it, traps.
     pub fn free(&self, pointer: u64) -> Result<(), MemoryError> {
         let pages = self.allocation(pointer)?;
-        let mut window = self.window.borrow_mut();
+        let window = &self.window;
         window.discard(pages.clone())?;
         window.protect(pages.clone(), 0)?;
         self.kernel.borrow_mut().pages.remove(&pages.start);
@@ -167,7 +167,7 @@ impl Memory {
     /// Changes what may be done to an allocation.
     pub fn protect(&self, pointer: u64, protection: Protection) -> Result<(), MemoryError> {
         let pages = self.allocation(pointer)?;
-        self.window.borrow_mut().protect(pages, protection.access())
+        self.window.protect(pages, protection.access())
     }
 
     fn allocation(&self, pointer: u64) -> Result<Range<u64>, MemoryError> {
@@ -182,7 +182,7 @@ impl Memory {
     /// Maps zeroed pages of the arena, which must not be mapped, nor in the kernel's part.
     pub fn map(&self, pointer: u64, size: u64, protection: Protection) -> Result<(), MemoryError> {
         let pages = arena_pages(pointer, size)?;
-        let mut window = self.window.borrow_mut();
+        let window = &self.window;
         let free = |page| window.page(page) == null_access(page);
         // A read-only page of the arena's among the first looks like no page at all.
         if !pages.clone().all(free) {
@@ -194,7 +194,7 @@ impl Memory {
     /// Takes pages of the arena away again. That is refused too if it leaves too many pieces.
     pub fn unmap(&self, pointer: u64, size: u64) -> Result<(), MemoryError> {
         let pages = arena_pages(pointer, size)?;
-        let mut window = self.window.borrow_mut();
+        let window = &self.window;
         if pages.clone().any(|page| window.page(page) == 0) {
             return Err(MemoryError::Pointer(pointer));
         }
@@ -212,52 +212,60 @@ impl Memory {
     /// Copies bytes out of the machine.
     pub fn read(&self, pointer: u64, bytes: &mut [u8]) -> Result<(), Fault> {
         let size = bytes.len() as u64;
-        let read = self.window.borrow().read(place_of(pointer), bytes);
+        let read = self.window.read(place_of(pointer), bytes);
         read.map_err(|place| fault(place, size, false))
     }
 
     /// Copies bytes into the machine: all of them, or none.
     pub fn write(&self, pointer: u64, bytes: &[u8]) -> Result<(), Fault> {
-        let written = self.window.borrow().write(place_of(pointer), bytes);
+        let written = self.window.write(place_of(pointer), bytes);
         written.map_err(|place| fault(place, bytes.len() as u64, true))
     }
 
     /// Reads a number of 1, 2, 4 or 8 bytes; of any other size, its first 8 bytes.
+    #[inline]
     pub fn read_number(&self, pointer: u64, size: u64) -> Result<u64, Fault> {
         self.load(place_of(pointer), number_bytes(size))
     }
 
     /// Writes a number of 1, 2, 4 or 8 bytes; of any other size, its first 8 bytes.
+    #[inline]
     pub fn write_number(&self, pointer: u64, size: u64, value: u64) -> Result<(), Fault> {
         self.store(place_of(pointer), number_bytes(size), value)
     }
 
     /// Reads a number of 8 bytes.
+    #[inline]
     pub fn read_u64(&self, pointer: u64) -> Result<u64, Fault> {
         self.load(place_of(pointer), 8)
     }
 
     /// Reads a number of 4 bytes.
+    #[inline]
     pub fn read_u32(&self, pointer: u64) -> Result<u32, Fault> {
         Ok(self.load(place_of(pointer), 4)? as u32)
     }
 
     /// Reads a byte.
+    #[inline]
     pub fn read_u8(&self, pointer: u64) -> Result<u8, Fault> {
         Ok(self.load(place_of(pointer), 1)? as u8)
     }
 
     /// Writes a number of 8 bytes.
+    #[inline]
     pub fn write_u64(&self, pointer: u64, value: u64) -> Result<(), Fault> {
         self.store(place_of(pointer), 8, value)
     }
 
     /// Writes a number of 4 bytes.
+    #[inline]
     pub fn write_u32(&self, pointer: u64, value: u32) -> Result<(), Fault> {
         self.store(place_of(pointer), 4, u64::from(value))
     }
 
     /// Writes a byte.
+    #[inline]
     pub fn write_u8(&self, pointer: u64, value: u8) -> Result<(), Fault> {
         self.store(place_of(pointer), 1, u64::from(value))
     }
@@ -265,32 +273,33 @@ impl Memory {
     /// Reads a number of `size` bytes at a place.
     #[inline]
     pub(crate) fn load(&self, place: i64, size: usize) -> Result<u64, Fault> {
-        self.window.borrow().load(place, size).map_err(|at| fault(at, size as u64, false))
+        self.window.load(place, size).map_err(|at| fault(at, size as u64, false))
     }
 
     /// Writes the lowest `size` bytes of a number to a place.
     #[inline]
     pub(crate) fn store(&self, place: i64, size: usize, value: u64) -> Result<(), Fault> {
-        self.window.borrow().store(place, size, value).map_err(|at| fault(at, size as u64, true))
+        self.window.store(place, size, value).map_err(|at| fault(at, size as u64, true))
     }
 
     /// The window, for the interpreter.
-    pub(crate) fn window(&self) -> Ref<'_, Window> {
-        self.window.borrow()
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
     }
 
     /// The host's address of place 0, for compiled code.
     pub(crate) fn base(&self) -> *mut u8 {
-        self.window.borrow().base()
+        self.window.base()
     }
 
     /// Addresses of the host that belong to this memory.
     pub(crate) fn host_range(&self) -> Range<usize> {
-        self.window.borrow().host_range()
+        self.window.host_range()
     }
 }
 
 /// The size of a number that can be read at once.
+#[inline]
 fn number_bytes(size: u64) -> usize {
     if matches!(size, 1 | 2 | 4) { size as usize } else { 8 }
 }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use crate::memory::MemoryError;
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::ptr;
@@ -34,9 +35,9 @@ pub(crate) const WRITE: u8 = 2;
 /// in a guard is one that the page table does not know.
 pub(crate) struct Window {
     base: *mut u8,
-    pages: Vec<u8>,
+    pages: Box<[Cell<u8>]>,
     /// How many times the protection changes from a page to the next.
-    pieces: usize,
+    pieces: Cell<usize>,
 }
 
 impl Window {
@@ -49,7 +50,7 @@ impl Window {
             return Err(io::Error::last_os_error());
         }
         let base = start.cast::<u8>().wrapping_add(GUARD);
-        let mut window = Self { base, pages: vec![0; (WINDOW / PAGE) as usize], pieces: 0 };
+        let window = Self { base, pages: page_table(), pieces: Cell::new(0) };
         // The host keeps two neighbours as one mapping if their protection is the same and their
         // memory was first used as parts of one. So the whole is used once, while it is one.
         let first = 0..1;
@@ -74,11 +75,11 @@ impl Window {
 
     /// How a page can be reached.
     pub(crate) fn page(&self, page: u64) -> u8 {
-        self.pages.get(page as usize).copied().unwrap_or(0)
+        self.pages.get(page as usize).map_or(0, Cell::get)
     }
 
     /// Makes pages reachable as `access` says, keeping what they hold.
-    pub(crate) fn protect(&mut self, pages: Range<u64>, access: u8) -> Result<(), MemoryError> {
+    pub(crate) fn protect(&self, pages: Range<u64>, access: u8) -> Result<(), MemoryError> {
         // The changes in between go, and there may be one at each end.
         let (start, end) = (pages.start as usize, pages.end as usize);
         let around = start.saturating_sub(1)..(end + 1).min(self.pages.len());
@@ -86,19 +87,19 @@ impl Window {
         let gone = around.windows(2).filter(|pair| pair[0] != pair[1]).count();
         let neighbours = [start.checked_sub(1), Some(end)].into_iter().flatten();
         let neighbours = neighbours.filter_map(|page| self.pages.get(page));
-        let come = neighbours.filter(|has| **has != access).count();
-        let pieces = self.pieces - gone + come;
-        if pieces > self.pieces && pieces > MOST_PIECES {
+        let come = neighbours.filter(|has| has.get() != access).count();
+        let pieces = self.pieces.get() - gone + come;
+        if pieces > self.pieces.get() && pieces > MOST_PIECES {
             return Err(MemoryError::Pieces);
         }
         self.set(pages, access)?;
-        self.pieces = pieces;
+        self.pieces.set(pieces);
         Ok(())
     }
 
     /// The same, uncounted.
-    fn set(&mut self, pages: Range<u64>, access: u8) -> io::Result<()> {
-        let Some(table) = self.pages.get_mut(pages.start as usize..pages.end as usize) else {
+    fn set(&self, pages: Range<u64>, access: u8) -> io::Result<()> {
+        let Some(table) = self.pages.get(pages.start as usize..pages.end as usize) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let protection = match access {
@@ -112,12 +113,12 @@ impl Window {
         if done != 0 {
             return Err(io::Error::last_os_error());
         }
-        table.fill(access);
+        table.iter().for_each(|page| page.set(access));
         Ok(())
     }
 
     /// Forgets what pages hold; they hold zeros when they are reachable again.
-    pub(crate) fn discard(&mut self, pages: Range<u64>) -> io::Result<()> {
+    pub(crate) fn discard(&self, pages: Range<u64>) -> io::Result<()> {
         let Some(table) = self.pages.get(pages.start as usize..pages.end as usize) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -136,7 +137,7 @@ impl Window {
         let first = place >> PAGE.trailing_zeros();
         let last = place.wrapping_add(length as i64 - 1) >> PAGE.trailing_zeros();
         // As a number without sign, below the window is far above its last page.
-        let has = self.pages.get(first as usize).copied().unwrap_or(0);
+        let has = self.pages.get(first as usize).map_or(0, Cell::get);
         if first != last || has & access == 0 {
             self.reach_all(place, length, access)?;
         }
@@ -150,7 +151,7 @@ impl Window {
         let last = place.saturating_add(length as i64 - 1) >> PAGE.trailing_zeros();
         while page <= last {
             let has = usize::try_from(page).ok().and_then(|page| self.pages.get(page));
-            if has.is_none_or(|has| has & access == 0) {
+            if has.is_none_or(|has| has.get() & access == 0) {
                 return Err(place.max(page << PAGE.trailing_zeros()));
             }
             page += 1;
@@ -207,6 +208,14 @@ impl Window {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
         Ok(())
     }
+}
+
+/// A page table with no page that can be reached.
+fn page_table() -> Box<[Cell<u8>]> {
+    // From the host it comes as zeros, which nobody has to write.
+    let zeros = vec![0_u8; (WINDOW / PAGE) as usize].into_boxed_slice();
+    // SAFETY: a `Cell<u8>` is in memory what a `u8` is, and the box is the only owner.
+    unsafe { Box::from_raw(Box::into_raw(zeros) as *mut [Cell<u8>]) }
 }
 
 impl Drop for Window {

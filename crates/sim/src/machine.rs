@@ -18,8 +18,8 @@ use crate::timers::Timers;
 use crate::variables::Variables;
 use crate::work::Work;
 use rota_bytecode::{
-    Callee, Code, CodeError, CompileError, Instance, InstanceError, KERNEL, KERNEL_BYTES, Memory,
-    MemoryError, Mode, Place, STACK_BYTES, Spot,
+    Callee, Code, CodeError, CompileError, Execution, Instance, InstanceError, KERNEL,
+    KERNEL_BYTES, Memory, MemoryError, Mode, Place, STACK_BYTES, Spot,
 };
 use rota_object::{FunctionId, Image, KernelTypes, Operand, Structure, TypeId};
 use rota_workload::Random;
@@ -151,6 +151,9 @@ pub struct Machine {
     /// Where stacks are, and arguments of callbacks.
     pub(crate) room: Room,
     instance: Rc<Instance>,
+    /// Executions that have come to an end, to be started again.
+    #[expect(clippy::vec_box, reason = "they move between this list and the frames that run")]
+    pub(crate) executions: Vec<Box<Execution>>,
 }
 
 /// Where everything lies that instructions name.
@@ -242,6 +245,7 @@ impl Machine {
             functions: image.functions.len() as u64,
             room,
             instance,
+            executions: Vec::new(),
             shape,
         };
         machine.make_first_tasks()?;

@@ -105,7 +105,7 @@ pub(crate) enum Next {
 
 /// An execution, and who waits for it, if it was called back.
 struct Frame {
-    execution: Execution,
+    execution: Box<Execution>,
     caller: Option<Box<Waiting>>,
 }
 
@@ -195,6 +195,7 @@ impl Machine {
                     self.insns += insns;
                     self.depth -= 1;
                     self.check_end(self.depth)?;
+                    self.executions.push(frame.execution);
                     match frame.caller {
                         None => return Ok(returned),
                         Some(waiting) => (waiting, Some(returned)),
@@ -244,7 +245,13 @@ impl Machine {
     ) -> Result<Frame, StopKind> {
         let stack = self.stack(self.depth).ok_or(StopKind::Deep(STACKS))?;
         let start = Start { function, args, stack, budget };
-        let execution = Execution::start(self.shape.mode, self.instance(), &start)?;
+        let execution = match self.executions.pop() {
+            Some(mut ended) => {
+                ended.restart(&start)?;
+                ended
+            }
+            None => Box::new(Execution::start(self.shape.mode, self.instance(), &start)?),
+        };
         self.depth += 1;
         Ok(Frame { execution, caller })
     }

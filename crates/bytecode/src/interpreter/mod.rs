@@ -171,11 +171,10 @@ impl Interpreter {
         instance: &Instance,
         mut driver: Option<&mut (dyn Driver + '_)>,
     ) -> Step {
+        let window = instance.memory().window();
         let code = instance.code();
         loop {
-            // Not while the driver works, who may change what can be reached.
-            let flow = self.execute(&code.functions, &instance.memory().window(), instance);
-            match flow {
+            match self.execute(&code.functions, window, instance) {
                 Flow::Suspend => match self.ask(code, driver.as_deref_mut()) {
                     Some(value) => self.answer(value),
                     None => return self.suspend(code),

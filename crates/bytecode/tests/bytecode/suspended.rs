@@ -242,3 +242,33 @@ fn a_driver_may_execute() {
         assert!(driver.starts.is_empty());
     }
 }
+
+/// An execution is started again wherever it stands: not begun, in the middle, returned, trapped.
+#[test]
+fn started_again() {
+    let mut functions = adder();
+    functions.push(function("bad", &[load(DW, 0, 1, 0), exit()]));
+    let code = compile(&functions);
+    for mode in MODES {
+        let machine = Machine::new();
+        let instance = machine.instance(&code);
+        let good = machine.start([7; 5]);
+        let bad = Start { function: FunctionId(2), args: [1 << 20; 5], ..good.clone() };
+        let mut execution = Execution::start(mode, &instance, &good).unwrap();
+        let expected = drive(&mut execution);
+        for steps in [0, 1, 3, 5] {
+            execution.restart(&good).unwrap();
+            for _ in 0..steps {
+                execution.resume(1);
+            }
+            execution.restart(&good).unwrap();
+            assert_eq!(drive(&mut execution), expected);
+            execution.restart(&bad).unwrap();
+            assert!(matches!(execution.resume(0), Step::Trap(_)));
+        }
+        let none = Start { function: FunctionId(9), ..good.clone() };
+        assert!(matches!(execution.restart(&none), Err(StartError::Function(_))));
+        execution.restart(&good).unwrap();
+        assert_eq!(drive(&mut execution), expected);
+    }
+}
