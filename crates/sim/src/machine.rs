@@ -288,6 +288,7 @@ impl Machine {
             functions: 0,
             room: self.room,
             instance: Rc::clone(&self.instance),
+            executions: Vec::new(),
         }
     }
 
@@ -333,18 +334,22 @@ impl Machine {
         self.room.contexts + depth.min(STACKS - 1) as u64 * CONTEXT_BYTES
     }
 
-    /// A helper or kernel function; by its name, if it is not simulated.
-    pub(crate) fn find(&self, callee: Callee) -> Result<Known, String> {
+    /// A helper or kernel function, if it is simulated.
+    #[inline]
+    pub(crate) fn find(&self, callee: Callee) -> Option<Known> {
         match callee {
-            Callee::Helper(number) => {
-                let known = usize::try_from(number).ok().and_then(|at| self.helpers.get(at));
-                known.copied().flatten().ok_or_else(|| format!("helper {number}"))
+            Callee::Helper(number) => *self.helpers.get(usize::try_from(number).ok()?)?,
+            Callee::Kfunc(id) => self.kfuncs.get(id.0 as usize)?.1,
+        }
+    }
+
+    /// The name of what is not simulated.
+    pub(crate) fn unknown(&self, callee: Callee) -> String {
+        match callee {
+            Callee::Helper(number) => format!("helper {number}"),
+            Callee::Kfunc(id) => {
+                self.kfuncs.get(id.0 as usize).map(|kfunc| kfunc.0.clone()).unwrap_or_default()
             }
-            Callee::Kfunc(id) => match self.kfuncs.get(id.0 as usize) {
-                Some((_, Some(known))) => Ok(*known),
-                Some((name, None)) => Err(name.clone()),
-                None => Err(String::new()),
-            },
         }
     }
 

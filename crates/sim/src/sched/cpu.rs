@@ -39,7 +39,7 @@ impl Machine {
             Due::Schedule(cpu) => self.on_cpu(cpu, move |machine| {
                 if machine.sched.rq(cpu).resched { machine.schedule(cpu, None) } else { Ok(()) }
             }),
-            Due::Tick(cpu, ticks) => self.on_cpu(cpu, move |machine| machine.tick(cpu, ticks)),
+            Due::Tick(cpu) => self.on_cpu(cpu, move |machine| machine.tick(cpu)),
             Due::Kick(kick) => self.on_cpu(kick.cpu, move |machine| machine.kick(kick)),
             Due::Ran(task, run) => {
                 let cpu = self.sched.task(task).cpu;
@@ -89,19 +89,22 @@ impl Machine {
     }
 
     /// The tick of a CPU.
-    fn tick(&mut self, cpu: u32, ticks: u64) -> Result<(), Stop> {
+    fn tick(&mut self, cpu: u32) -> Result<(), Stop> {
         self.lock(Lock::Rq(cpu))?;
-        let current = self.sched.rq(cpu).current;
-        if let Some(task) = current.filter(|_| self.sched.rqs[cpu as usize].ticks == ticks) {
-            self.tick_of(cpu, task, ticks)?;
+        let rq = self.sched.rq(cpu);
+        rq.ticks = false;
+        // Ticks stop on a CPU that is idle.
+        if let Some(task) = rq.current {
+            self.tick_of(cpu, task)?;
         }
         self.unlock(Lock::Rq(cpu));
         Ok(())
     }
 
-    fn tick_of(&mut self, cpu: u32, task: TaskId, ticks: u64) -> Result<(), Stop> {
-        self.sched.agenda.add(self.now_ns + TICK_NS, Due::Tick(cpu, ticks));
-        if !self.is_ext(task) {
+    fn tick_of(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
+        let just_started = self.sched.rq(cpu).started_ns == self.now_ns;
+        self.tick_later(cpu);
+        if just_started || !self.is_ext(task) {
             return Ok(());
         }
         self.charge(cpu);
@@ -111,6 +114,14 @@ impl Machine {
             self.resched(cpu);
         }
         Ok(())
+    }
+
+    /// The next tick of a CPU will come, if it does not already.
+    fn tick_later(&mut self, cpu: u32) {
+        if !std::mem::replace(&mut self.sched.rq(cpu).ticks, true) {
+            let next_tick = (self.now_ns / TICK_NS + 1) * TICK_NS;
+            self.sched.agenda.add(next_tick, Due::Tick(cpu));
+        }
     }
 
     /// Something on a CPU has cost time, which who runs there next, or goes on, has to spend.
@@ -384,17 +395,15 @@ impl Machine {
 
     /// What a CPU has switched to starts to run.
     fn start(&mut self, cpu: u32, next: Option<TaskId>) {
-        self.sched.rq(cpu).ticks += 1;
         let Some(task) = next else {
             // Nobody runs who could have been held up.
             self.sched.rq(cpu).spent_ns = 0;
             return;
         };
         self.spend(cpu, self.shape.costs.switch_ns);
-        let ticks = self.sched.rq(cpu).ticks;
-        let next_tick = (self.now_ns / TICK_NS + 1) * TICK_NS;
-        self.sched.agenda.add(next_tick, Due::Tick(cpu, ticks));
+        self.tick_later(cpu);
         let now = self.now_ns;
+        self.sched.rq(cpu).started_ns = now;
         self.sched.task(task).charged_at_ns = now;
         self.prod(task);
     }

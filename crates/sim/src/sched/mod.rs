@@ -63,8 +63,8 @@ pub(crate) const SLICE_INFINITE: u64 = u64::MAX;
 pub(crate) enum Due {
     /// A CPU that was told to choose again does.
     Schedule(u32),
-    /// The tick of a CPU that is not idle, if it is still the one with this number.
-    Tick(u32, u64),
+    /// The tick of a CPU, unless that is idle.
+    Tick(u32),
     /// A CPU is kicked.
     Kick(Kick),
     /// A task has run as long as it wanted to, if that run is still the one with this number.
@@ -109,8 +109,10 @@ pub(crate) struct Rq {
     pub(crate) buffer: Vec<Buffered>,
     /// How many tasks were moved or inserted in the present call of `dispatch`.
     pub(crate) moved: u32,
-    /// Number of the run of ticks.
-    pub(crate) ticks: u64,
+    /// Whether the next tick will come.
+    pub(crate) ticks: bool,
+    /// When what runs started to.
+    pub(crate) started_ns: u64,
     /// How long tasks have run here, in ns.
     pub(crate) busy_ns: u64,
     /// What has been done here that costs time which no task has spent yet, in ns.
