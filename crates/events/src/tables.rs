@@ -62,10 +62,12 @@ impl Tables {
         }
     }
 
-    /// Says what a number stands for, as a file does.
+    /// Says what a number stands for, as a file does. That of the empty text does already.
     pub(crate) fn set_text(&mut self, number: TextRef, text: &str) {
-        self.texts.insert(number, text.to_owned());
-        self.by_text.insert(text.to_owned(), number);
+        if number != TextRef::EMPTY {
+            self.texts.insert(number, text.to_owned());
+            self.by_text.insert(text.to_owned(), number);
+        }
     }
 
     /// A text; nothing if its number got lost.
@@ -118,6 +120,13 @@ mod tests {
             [tables.text_of(a), tables.text_of(b), tables.text_of(TextRef(9))],
             ["a", "b", ""]
         );
+    }
+
+    #[test]
+    fn the_empty_text_stays_empty() {
+        let mut tables = Tables::default();
+        tables.set_text(TextRef::EMPTY, "x");
+        assert_eq!(tables.text_of(TextRef::EMPTY), "");
     }
 
     #[test]
