@@ -11,6 +11,7 @@ mod format;
 mod fuzz;
 mod fuzz_status;
 mod install;
+mod mutate;
 mod output;
 mod phases;
 mod process;
@@ -39,9 +40,11 @@ cargo xtask COMMAND: everything that one does while developing Rota.
   fuzz [TARGET...] [--seconds N]
                       lets libFuzzer look for inputs that break something, a minute for each target,
                       and rewrites fuzz/corpus; `fuzz TARGET FILE` repeats an input
-  soak [--programs N] [--seed N] [--jobs N] [--seconds N]
-                      the long runs: a million random programs through both engines, then every
-                      fuzzer for ten minutes
+  soak [--programs N] [--seed N] [--jobs N] [--seconds N] [--mutations 0]
+                      the long runs: a million random programs through both engines, every
+                      mutation, then every fuzzer for ten minutes
+  mutate [WORD...]    spoils the model of the kernel, in one place at a time, and looks whether a
+                      scenario notices; all of tests/mutations.txt, or what has one of the words
   btf                 rewrites data/btf, the types of the supported kernels, from the pinned kernels
   fmt                 formats all Rust and C
   tidy                the textual rules alone; takes less than a second
@@ -93,6 +96,7 @@ fn run(args: &[String]) -> Result<Outcome> {
         "vm" => demo::vm(&Workspace::find()?, rest),
         "fuzz" => fuzz::run(&Workspace::find()?, rest),
         "soak" => soak::run(&Workspace::find()?, rest),
+        "mutate" => mutate::run(&Workspace::find()?, rest),
         "btf" => no_more(rest, command).and_then(|()| btf::run(&Workspace::find()?)),
         "fmt" => no_more(rest, command).and_then(|()| format::apply(&Workspace::find()?)),
         "tidy" => no_more(rest, command).and_then(|()| tidy::run(&Workspace::find()?)),

@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::Outcome;
 use crate::fuzz::{Corpus, Fuzzers, number, targets};
+use crate::mutate;
 use crate::output::{complain, say};
 use crate::process::cargo;
 use crate::workspace::Workspace;
@@ -40,12 +41,14 @@ struct Plan {
     seed: u64,
     jobs: u64,
     seconds: u64,
+    /// 0 leaves mutations out.
+    mutations: u64,
 }
 
 impl Plan {
     fn parse(args: &[String]) -> Result<Self> {
         let jobs = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-        let mut plan = Self { programs: 1_000_000, seed: 1, jobs, seconds: 600 };
+        let mut plan = Self { programs: 1_000_000, seed: 1, jobs, seconds: 600, mutations: 1 };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let place = match arg.as_str() {
@@ -53,8 +56,10 @@ impl Plan {
                 "--seed" => &mut plan.seed,
                 "--jobs" => &mut plan.jobs,
                 "--seconds" => &mut plan.seconds,
+                "--mutations" => &mut plan.mutations,
                 other => bail!(
-                    "`{other}` is no option of soak; there are --programs, --seed, --jobs, --seconds"
+                    "`{other}` is no option of soak; there are --programs, --seed, --jobs, \
+                     --seconds, --mutations"
                 ),
             };
             *place = number(arg, args.next())?;
@@ -63,11 +68,14 @@ impl Plan {
     }
 }
 
-/// `cargo xtask soak [--programs N] [--seed N] [--jobs N] [--seconds N]`.
+/// `cargo xtask soak [--programs N] [--seed N] [--jobs N] [--seconds N] [--mutations 0]`.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
     let plan = Plan::parse(args)?;
     let _lock = workspace.lock_target()?;
     let programs_ok = plan.programs == 0 || random_programs(workspace, &plan)?;
+    if plan.mutations > 0 && !matches!(mutate::run(workspace, &[])?, Outcome::Done) {
+        return Ok(Outcome::Failed);
+    }
     if plan.seconds > 0 {
         let Some(fuzzers) = Fuzzers::build(workspace)? else { return Ok(Outcome::Failed) };
         let fuzzed = fuzzers.run(&targets(workspace)?, plan.seconds, Corpus::Left)?;
