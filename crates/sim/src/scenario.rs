@@ -69,7 +69,7 @@ pub fn run_scenario(
     object: &Object,
     types: &KernelTypes,
     scenario: &Scenario,
-    shape: Shape,
+    shape: &Shape,
 ) -> Result<Witnessed, ScenarioStop> {
     let (mut machine, image, topology, cgroups) = machine(object, types, scenario, shape)?;
     machine.attach(&image, types, &topology)?;
@@ -84,7 +84,7 @@ pub fn record_scenario(
     object: &Object,
     types: &KernelTypes,
     scenario: &Scenario,
-    shape: Shape,
+    shape: &Shape,
     recording: &mut Recording,
 ) -> Result<Witnessed, ScenarioStop> {
     let (mut machine, image, topology, cgroups) = machine(object, types, scenario, shape)?;
@@ -102,7 +102,7 @@ fn machine(
     object: &Object,
     types: &KernelTypes,
     scenario: &Scenario,
-    shape: Shape,
+    shape: &Shape,
 ) -> Result<(Machine, Image, Topology, Paths), ScenarioStop> {
     let topology = scenario.machine.parse::<Spec>()?.topology();
     let mut object = object.clone();
@@ -110,7 +110,7 @@ fn machine(
     let mut image = object.link(types)?;
     set(&mut image, &object, types, scenario)?;
     let cpus = topology.possible().count() as u32;
-    let shape = Shape { cpus, ..shape };
+    let shape = Shape { cpus, ..shape.clone() };
     let mut machine = Machine::load(shape, &image, types)?;
     let mut cgroups = Paths::new();
     for path in &scenario.cgroups {

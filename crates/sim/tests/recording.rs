@@ -87,7 +87,7 @@ fn record(kernel: &str, scenario: &Scenario, mode: Mode) -> (Option<Witnessed>, 
     let types = KernelTypes::builtin(kernel).unwrap();
     let mut recording = Recording::default();
     let shape = Shape { mode, ..Shape::default() };
-    let witnessed = record_scenario(&object, &types, scenario, shape, &mut recording);
+    let witnessed = record_scenario(&object, &types, scenario, &shape, &mut recording);
     (witnessed.ok(), recording)
 }
 
@@ -138,7 +138,7 @@ fn the_recording_depends_on_nothing_else() {
             assert_eq!(hash(&again), hash(recording), "{name}");
         }
         // Listening changes nothing.
-        let unheard = run_scenario(&object, &types, scenario, Shape::default()).ok();
+        let unheard = run_scenario(&object, &types, scenario, &Shape::default()).ok();
         let records = |witnessed: &Option<Witnessed>| witnessed.as_ref().map(|w| w.records.clone());
         assert_eq!(records(&unheard), records(witnessed), "{name}");
     }

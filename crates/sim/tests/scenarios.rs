@@ -25,7 +25,7 @@ fn every_scenario_is_as_on_real_kernels() {
             let expected = fs::read_to_string(format!("{name}.{kernel}.txt")).unwrap();
             for mode in [Mode::Jit, Mode::Interpreter] {
                 let shape = Shape { mode, ..Shape::default() };
-                let seen = run_scenario(&object, &types, &scenario, shape);
+                let seen = run_scenario(&object, &types, &scenario, &shape);
                 let text = seen.map_or_else(|stop| stop.to_string(), |seen| seen.text());
                 if text == expected {
                     right += 1;
@@ -54,7 +54,7 @@ fn interleaved_scenarios_come_to_their_end() {
             for seed in 0..4 {
                 let run = |mode| {
                     let shape = Shape { mode, interleave: Some(seed), ..Shape::default() };
-                    let seen = run_scenario(&object, &types, &scenario, shape);
+                    let seen = run_scenario(&object, &types, &scenario, &shape);
                     seen.map_or_else(|stop| format!("stopped: {stop}"), |seen| seen.text())
                 };
                 let text = run(Mode::Jit);

@@ -103,6 +103,11 @@ impl Machine {
     /// (kernel: `task_rq_lock`).
     pub(crate) fn lock_task(&mut self, task: TaskId) -> Result<u32, Stop> {
         self.lock(Lock::Task(task))?;
+        self.lock_rq_of(task)
+    }
+
+    /// Takes the lock of the run queue that a task is on; its CPU.
+    pub(crate) fn lock_rq_of(&mut self, task: TaskId) -> Result<u32, Stop> {
         loop {
             self.pass(Lock::Move(task))?;
             let cpu = self.sched.task(task).cpu;

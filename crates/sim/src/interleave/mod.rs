@@ -81,6 +81,7 @@ pub(crate) struct Interleaving {
     running: Option<Running>,
     locks: Locks,
     /// Machines that are not in use.
+    #[expect(clippy::vec_box, reason = "machines are large, and go from lane to lane")]
     hollows: Vec<Box<Machine>>,
     /// Memory that is not in use.
     rooms: Vec<Room>,
@@ -105,7 +106,7 @@ impl Interleaving {
     /// For how long the lane that runs stands still at a call, in ns, if it does.
     fn pause_ns(&mut self) -> Option<u64> {
         let random = self.random.next();
-        if random % PAUSES != 0 {
+        if !random.is_multiple_of(PAUSES) {
             return None;
         }
         let kind = match random >> 58 {

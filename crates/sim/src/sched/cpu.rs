@@ -174,12 +174,8 @@ impl Machine {
     /// A task wakes up, woken by the CPU that executes.
     pub(crate) fn wake_up(&mut self, task: TaskId) -> Result<(), Stop> {
         self.lock(Lock::Task(task))?;
-        let on_its_way = self.is_held(Lock::Move(task));
-        let state = self.sched.task(task);
-        if state.queued || on_its_way {
-            state.tired = false;
-        } else {
-            let previous = state.cpu;
+        if !self.stays_awake(task)? {
+            let previous = self.sched.task(task).cpu;
             if self.sched.rq(previous).current == Some(task) {
                 self.pass(Lock::Switch(previous))?;
             }
@@ -190,6 +186,20 @@ impl Machine {
         }
         self.unlock(Lock::Task(task));
         Ok(())
+    }
+
+    /// Whether a task that is woken does not sleep; then it does not go to sleep either.
+    fn stays_awake(&mut self, task: TaskId) -> Result<bool, Stop> {
+        if !self.sched.task(task).queued && !self.is_held(Lock::Move(task)) {
+            return Ok(false);
+        }
+        // It may be about to.
+        let cpu = self.lock_rq_of(task)?;
+        let state = self.sched.task(task);
+        state.tired = false;
+        let queued = state.queued;
+        self.unlock(Lock::Rq(cpu));
+        Ok(queued)
     }
 
     /// Wakes a task that sleeps, and whose lock is held.
