@@ -123,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     input::set_globals(&mut setup, &choice, &globals)?;
     preload::resize(&mut setup, &args.map_entries, &args.map_inner)?;
     preload::fill(&mut setup, &args.map)?;
-    for warning in input::warnings(&choice, &kernel) {
+    for warning in input::warnings(&choice, &kernel, &setup) {
         output::note(&format!("rota: {warning}"));
     }
     let facts = setup.machine_facts();

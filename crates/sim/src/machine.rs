@@ -143,6 +143,8 @@ pub struct Machine {
     /// Maps by the address that programs know them by.
     map_at: BTreeMap<u64, usize>,
     kfuncs: Vec<(String, Option<Known>)>,
+    /// How often each of them was called.
+    pub(crate) kfunc_calls: Vec<u64>,
     /// By number.
     helpers: Vec<Option<Known>>,
     /// Programs by their names.
@@ -240,6 +242,7 @@ impl Machine {
             now_ns: 1,
             map_at,
             kfuncs: kfuncs.collect(),
+            kfunc_calls: vec![0; image.kfuncs.len()],
             helpers: kernel::helpers(),
             programs: image.entries.iter().map(|e| (e.name.clone(), e.function)).collect(),
             functions: image.functions.len() as u64,
@@ -283,6 +286,7 @@ impl Machine {
             now_ns: 0,
             map_at: BTreeMap::new(),
             kfuncs: Vec::new(),
+            kfunc_calls: Vec::new(),
             helpers: Vec::new(),
             programs: BTreeMap::new(),
             functions: 0,

@@ -269,6 +269,11 @@ impl Machine {
 
     fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Result<Answer, StopKind> {
         self.calls += 1;
+        if let Callee::Kfunc(id) = callee
+            && let Some(calls) = self.kfunc_calls.get_mut(id.0 as usize)
+        {
+            *calls += 1;
+        }
         let known = self.find(callee).ok_or_else(|| StopKind::Unknown(self.unknown(callee)))?;
         if let Err(misuse) = self.before_call(known.effects, &args) {
             return Ok(Answer::Misuse(misuse));

@@ -209,7 +209,20 @@ impl Simulation {
         machine.work_done().map(|(name, done)| (name.to_owned(), done)).collect()
     }
 
-    /// Every callback by its name, with how often it was called.
+    /// Every kernel function that the object names and the kernel has, with how often it was
+    /// called; `None` for one that is not simulated, at whose first call a run stops.
+    pub fn kfuncs(&self) -> Vec<(String, Option<u64>)> {
+        let machine = self.machine.as_ref().map(RefCell::borrow);
+        let calls = |i: usize| machine.as_ref().and_then(|m| m.kfunc_calls.get(i).copied());
+        let there = self.image.kfuncs.iter().enumerate().filter(|(_, k)| k.func.is_some());
+        let counted = there.map(|(i, kfunc)| {
+            let simulated = crate::kernel::kfunc(&kfunc.name).is_some();
+            (kfunc.name.clone(), simulated.then(|| calls(i).unwrap_or(0)))
+        });
+        counted.collect()
+    }
+
+    /// Every callback that the scheduler has, by its name, with how often it was called.
     pub fn callbacks(&self) -> Vec<(&'static str, Called)> {
         let Some(machine) = &self.machine else { return Vec::new() };
         machine.borrow().sched.called().collect()

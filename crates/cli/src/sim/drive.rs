@@ -30,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) work: Vec<(String, u64)>,
     /// Callbacks by name.
     pub(super) callbacks: Vec<(&'static str, Called)>,
+    /// Kernel functions by name, with their calls; `None` if one is not simulated.
+    pub(super) kfuncs: Vec<(String, Option<u64>)>,
     /// The scheduler's own statistics, at the start and at the end.
     pub(super) statistics: (Vec<Metric>, Sample, Sample),
     /// A number that two runs share only if all their events are equal.
@@ -171,6 +173,7 @@ impl Run {
             tables: world.tables().cloned().unwrap_or_default(),
             work: world.work_done(),
             callbacks: world.callbacks(),
+            kfuncs: world.kfuncs(),
             statistics,
             hash: self.hash.value(),
             exit,

@@ -87,7 +87,7 @@ pub(crate) fn set_globals(world: &mut Simulation, choice: &Choice, globals: &[Pa
 }
 
 /// What somebody who believes the results should know.
-pub(crate) fn warnings(choice: &Choice, kernel: &KernelTypes) -> Vec<String> {
+pub(crate) fn warnings(choice: &Choice, kernel: &KernelTypes, world: &Simulation) -> Vec<String> {
     let mut warnings = Vec::new();
     let name = &choice.name;
     let unset = rota_sim::unset_fields(&choice.object, kernel);
@@ -95,6 +95,15 @@ pub(crate) fn warnings(choice: &Choice, kernel: &KernelTypes) -> Vec<String> {
         warnings.push(format!(
             "{name} reads fields of the kernel that are never set here, and are zero: {}",
             unset.join(", ")
+        ));
+    }
+    let missing: Vec<_> =
+        world.kfuncs().into_iter().filter_map(|(k, calls)| calls.is_none().then_some(k)).collect();
+    if !missing.is_empty() {
+        warnings.push(format!(
+            "{name} names functions that are not simulated, at whose first call it would be \
+             stopped: {}",
+            missing.join(", ")
         ));
     }
     if choice.is_built_in() {

@@ -155,8 +155,12 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
     let callbacks: Vec<_> = outcome
         .callbacks
         .iter()
-        .filter(|(_, called)| called.calls > 0)
         .map(|(name, called)| json!({ "name": name, "calls": called.calls, "insns": called.insns }))
+        .collect();
+    let kfuncs: Vec<_> = outcome
+        .kfuncs
+        .iter()
+        .map(|(name, calls)| json!({ "name": name, "calls": calls }))
         .collect();
     let (metrics, _, last) = &outcome.statistics;
     let statistics: serde_json::Map<_, _> =
@@ -183,6 +187,7 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "idle_ns": machine.idle_ns,
         "switches": machine.switches,
         "callbacks": callbacks,
+        "kfuncs": kfuncs,
         "statistics": statistics,
         "events": summary.kinds.iter().sum::<u64>(),
         "events_hash": format!("{:016x}", outcome.hash),

@@ -151,9 +151,13 @@ pub struct Called {
 }
 
 impl Sched {
-    /// Every callback, by its name, with how often it was called.
+    /// Every callback that the scheduler has, by its name, with how often it was called.
     pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, Called)> {
-        NAMES.iter().map(|(op, name)| (*name, self.called[*op as usize]))
+        let has = |op: Op| self.ops.has(op);
+        NAMES
+            .iter()
+            .filter(move |(op, _)| has(*op))
+            .map(|(op, name)| (*name, self.called[*op as usize]))
     }
 }
 
