@@ -145,6 +145,15 @@ impl Object {
         &self.programs
     }
 
+    /// Programs that sit on something of the kernel's and are attached beside the scheduler, as a
+    /// loader does by default: on tracepoints, functions and their ends.
+    pub fn auxiliary_programs(&self) -> impl Iterator<Item = &Program> {
+        let named = |program: &&Program| {
+            program.section.split_once('/').is_some_and(|(kind, _)| ATTACHED.contains(&kind))
+        };
+        self.programs.iter().filter(named)
+    }
+
     /// Its tables of callbacks.
     pub fn struct_ops(&self) -> &[StructOps] {
         &self.struct_ops
@@ -180,6 +189,21 @@ impl Object {
         self.globals.values()
     }
 }
+
+/// Kinds of programs that a loader attaches by itself, by the start of their sections.
+const ATTACHED: [&str; 11] = [
+    "tp_btf",
+    "raw_tp",
+    "raw_tracepoint",
+    "tp",
+    "tracepoint",
+    "fentry",
+    "fentry.s",
+    "fexit",
+    "fexit.s",
+    "kprobe",
+    "kretprobe",
+];
 
 /// How many bytes of `.bss` are written out, over all variables of an object.
 const ZEROS_MAX: u64 = 4 << 20;

@@ -71,6 +71,14 @@ pub enum EngineError {
         /// Why not now.
         problem: &'static str,
     },
+    /// The machine never calls programs of this kind.
+    #[error("{program}: nothing calls programs of the section {hook} here")]
+    NoHook {
+        /// The program.
+        program: String,
+        /// Its section, which names what it sits on.
+        hook: String,
+    },
     /// The machine refuses the scheduler.
     #[error("{}", refusal_text(.0))]
     Refused(Refusal),
@@ -162,7 +170,8 @@ pub trait Engine: Setup {
     /// Attaches an auxiliary program (a tracepoint, an iterator), by its name.
     ///
     /// # Errors
-    /// [`EngineError::Missing`] or [`EngineError::System`].
+    /// [`EngineError::Missing`], [`EngineError::System`], or [`EngineError::NoHook`] in a world
+    /// that has not what it sits on.
     fn attach_program(&mut self, name: &str) -> Result<(), EngineError>;
 
     /// Puts the scheduler in charge.

@@ -33,6 +33,16 @@ pub trait UserHalf {
     /// [`HalfError`].
     fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError>;
 
+    /// Called once, when the object is loaded and not attached yet: auxiliary programs are attached
+    /// here.
+    ///
+    /// # Errors
+    /// [`HalfError`] ends the run.
+    fn prepare(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
+        let _ = world;
+        Ok(())
+    }
+
     /// Called once, when the scheduler is attached.
     ///
     /// # Errors

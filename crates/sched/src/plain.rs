@@ -3,15 +3,17 @@
 
 use crate::half::{HalfError, UserHalf};
 use rota_events::{Metric, Sample};
-use rota_object::{Object, Setup, World};
+use rota_object::{EngineError, Object, Setup, World};
 
-/// Puts settings into read-only data and takes statistics out of the map `stats`.
+/// Puts settings into read-only data, attaches tracing programs, and takes statistics out of the
+/// map `stats`.
 ///
 /// This works for every object that describes itself with `rota/describe.h`; one that doesn't has
 /// no settings and no statistics, and runs all the same.
 #[derive(Debug, Clone)]
 pub struct Plain {
     settings: Vec<(String, Vec<u8>)>,
+    auxiliary: Vec<String>,
     map: &'static str,
     metrics: Vec<Metric>,
     offsets: Vec<usize>,
@@ -32,7 +34,8 @@ impl Plain {
         let stats = object.stats();
         let (map, fields) = stats.map_or(("stats", Vec::new()), |s| (s.map, s.fields));
         let (metrics, offsets) = fields.into_iter().unzip();
-        Ok(Self { settings: chosen, map, metrics, offsets })
+        let auxiliary = object.auxiliary_programs().map(|program| program.name.clone()).collect();
+        Ok(Self { settings: chosen, auxiliary, map, metrics, offsets })
     }
 
     /// The statistics structure of every CPU.
@@ -45,6 +48,17 @@ impl UserHalf for Plain {
     fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError> {
         for (variable, bytes) in &self.settings {
             setup.write_global(variable, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
+        for name in &self.auxiliary {
+            match world.attach_program(name) {
+                // What a world has not, a program there can't miss.
+                Ok(()) | Err(EngineError::NoHook { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -114,6 +114,7 @@ impl Session {
     ) -> Result<Self, HalfError> {
         half.configure(world)?;
         world.load()?;
+        half.prepare(world)?;
         world.attach()?;
         match half.start(now_ns, world) {
             Ok(wake) => Ok(Self { half, wake }),

@@ -15,6 +15,7 @@ use crate::references::References;
 use crate::sched::{Sched, Shown};
 use crate::tasks::Tasks;
 use crate::timers::Timers;
+use crate::tracing::Tracing;
 use crate::variables::Variables;
 use crate::work::Work;
 use rota_bytecode::{
@@ -110,6 +111,8 @@ pub struct Machine {
     pub(crate) structures: BTreeMap<TypeId, Structure>,
     pub(crate) containers: Containers,
     pub(crate) timers: Timers,
+    /// Programs on the scheduler's tracepoints.
+    pub(crate) tracing: Tracing,
     pub(crate) variables: Variables,
     /// What the programs that run hold, and how deep inside others the next one runs.
     pub(crate) references: References,
@@ -227,6 +230,7 @@ impl Machine {
             structures: image.structures.clone(),
             containers: Containers::default(),
             timers: Timers::default(),
+            tracing: Tracing::default(),
             shown,
             variables,
             references: References::default(),
@@ -264,6 +268,7 @@ impl Machine {
             structures: BTreeMap::new(),
             containers: Containers::default(),
             timers: Timers::default(),
+            tracing: Tracing::default(),
             variables: Variables::default(),
             references: References::default(),
             depth: 0,

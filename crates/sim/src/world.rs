@@ -180,10 +180,12 @@ impl Engine for Simulation {
     }
 
     fn attach_program(&mut self, name: &str) -> Result<(), EngineError> {
-        Err(EngineError::System {
-            what: format!("attaching {name}"),
-            error: "only callbacks of schedulers and syscall programs are simulated".to_owned(),
-        })
+        let entry = self.image.entries.iter().find(|entry| entry.name == name);
+        let entry = entry.ok_or_else(|| missing("program", name))?;
+        if self.loaded(name)?.tracing.attach(&entry.section, entry.function) {
+            return Ok(());
+        }
+        Err(EngineError::NoHook { program: name.to_owned(), hook: entry.section.clone() })
     }
 
     fn attach(&mut self) -> Result<(), EngineError> {

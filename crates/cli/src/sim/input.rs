@@ -122,7 +122,8 @@ pub(crate) fn warnings(choice: &Choice, kernel: &KernelTypes, world: &Simulation
         ));
     }
     let others = choice.object.programs().iter().filter(|p| {
-        !p.section.starts_with("struct_ops") && p.section != "syscall" && p.section != ".text"
+        let called = ["struct_ops", "syscall", ".text"].iter().any(|s| p.section.starts_with(s));
+        !called && !rota_sim::has_hook(&p.section)
     });
     let others: Vec<_> = others.map(|p| format!("{} ({})", p.name, p.section)).collect();
     if !others.is_empty() {

@@ -8,6 +8,7 @@ use super::{Due, Insert, Op, Orders, QueueId, SLICE_DEFAULT_NS, TICK_NS, TaskId}
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
+use crate::tracing::Tracepoint;
 use rota_events::{CpuNumber, TaskRef, What};
 use rota_topology::CpuId;
 
@@ -182,6 +183,7 @@ impl Machine {
             let waker = self.running_here();
             let waker = self.recorded(waker);
             self.record(Some(task), What::Waking { waker });
+            self.trace_task(Tracepoint::Waking, task)?;
             self.wake_locked(task, previous, waker)?;
         }
         self.unlock(Lock::Task(task));
@@ -208,6 +210,7 @@ impl Machine {
             self.lock(Lock::Rq(previous))?;
             self.sched.task(task).queued = true;
             self.record(Some(task), What::Wakeup { on: CpuNumber(previous), waker });
+            self.trace_task(Tracepoint::Wakeup, task)?;
             self.sched.rq(previous).realtime.push_back(task);
             self.show_count(previous, false, true);
             if self.sched.rq(previous).current.is_none_or(|current| self.is_ext(current)) {
@@ -235,6 +238,7 @@ impl Machine {
         self.lock(Lock::Rq(cpu))?;
         self.enqueue_task(cpu, task, flags, false)?;
         self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
+        self.trace_task(Tracepoint::Wakeup, task)?;
         if self.sched.rq(cpu).current.is_none() {
             self.resched(cpu);
         }
@@ -319,6 +323,7 @@ impl Machine {
         let from = self.recorded(previous);
         let runnable = previous.is_some_and(|task| self.sched.task(task).queued);
         self.record(next, What::Switch { from, runnable });
+        self.trace_switch(cpu, previous, next)?;
         self.sched.rq(cpu).current = next;
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);

@@ -7,6 +7,7 @@ use super::{CpuSet, Op, Orders, SLICE_DEFAULT_NS, TaskId, TaskState};
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::tasks::NewTask;
+use crate::tracing::Tracepoint;
 use rota_events::What;
 use rota_topology::CpuMask;
 
@@ -64,6 +65,7 @@ impl Machine {
         let dead = self.sched.version.dead;
         self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK | dead))?;
         self.record(Some(task), What::Exit);
+        self.trace_task(Tracepoint::ProcessExit, task)?;
         let cpu = self.lock_task(task)?;
         self.task_op(Op::Disable, task, 0)?;
         self.unlock_task(task, cpu);
