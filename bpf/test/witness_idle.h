@@ -69,7 +69,9 @@ static s32 pick_from(struct task_struct *p, s32 prev_cpu, u64 flags, const struc
 		return scx_bpf_pick_any_cpu(cpus, pick_flags);
 	case PICK_TEST:
 		cpu = bpf_cpumask_first(cpus);
-		return scx_bpf_test_and_clear_cpu_idle(cpu) ? cpu : -1;
+		if (!scx_bpf_test_and_clear_cpu_idle(cpu))
+			return -1;
+		return scx_bpf_test_and_clear_cpu_idle(cpu) ? -2 : cpu;
 	case PICK_IDLE_NODE:
 		return scx_bpf_pick_idle_cpu_node(cpus, pick_node, pick_flags);
 	case PICK_ANY_NODE:
@@ -81,26 +83,24 @@ static s32 pick_from(struct task_struct *p, s32 prev_cpu, u64 flags, const struc
 /* Chooses a CPU for a task; negative if there is none. */
 static s32 choose_cpu(struct task_struct *p, s32 prev_cpu, u64 flags)
 {
-	struct bpf_cpumask *cpus, *start;
-	s32 found = -1;
+	struct bpf_cpumask *cpus;
+	s32 found;
 	u32 cpu;
 
 	if (pick_previous)
 		prev_cpu = pick_previous - 1;
 	witness_idle_cpus(p);
+	/* Only one: right after booting the kernel has no second one ready. */
 	cpus = bpf_cpumask_create();
 	if (!cpus)
 		return -1;
-	start = bpf_cpumask_create();
-	if (start) {
-		bpf_cpumask_set_cpu(pick_after, start);
-		bpf_cpumask_any_distribute(as_mask(start));
-		for (cpu = 0; cpu < CPUS_CHOSEN_FROM; cpu++)
-			if (pick_cpus >> cpu & 1)
-				bpf_cpumask_set_cpu(cpu, cpus);
-		found = pick_from(p, prev_cpu, flags | wake_flags, as_mask(cpus));
-		bpf_cpumask_release(start);
-	}
+	bpf_cpumask_set_cpu(pick_after, cpus);
+	bpf_cpumask_any_distribute(as_mask(cpus));
+	bpf_cpumask_clear(cpus);
+	for (cpu = 0; cpu < CPUS_CHOSEN_FROM; cpu++)
+		if (pick_cpus >> cpu & 1)
+			bpf_cpumask_set_cpu(cpu, cpus);
+	found = pick_from(p, prev_cpu, flags | wake_flags, as_mask(cpus));
 	bpf_cpumask_release(cpus);
 	witness(CB_CHOICE, p->pid, found, 0);
 	return found;

@@ -11,7 +11,7 @@ use crate::sched::{AttachStop, Class, Done, Orders, TaskId};
 use cgroups::Paths;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{EngineError, ExitInfo, Image, KernelTypes, LinkErrors, Object};
-use rota_topology::{Spec, SpecError, Topology};
+use rota_topology::{CpuId, CpuMask, Spec, SpecError, Topology};
 use rota_workload::{Command, Order, Record, Scenario, Witnessed};
 
 /// Time between steps, in ns, and between the commands of a step.
@@ -128,6 +128,8 @@ fn drive(
 ) -> Result<Witnessed, ScenarioStop> {
     let mut tasks = Vec::new();
     let mut seen = Witnessed::default();
+    // Whoever tells tasks what to do is a task too, which keeps the first CPU busy meanwhile.
+    let driver = machine.spawn("driver", &CpuMask::of(CpuId(0)), Class::Realtime)?;
     for task in &scenario.tasks {
         let class = if task.realtime { Class::Realtime } else { Class::Ext };
         let id = machine.spawn(&task.name, &task.cpus, class)?;
@@ -142,11 +144,14 @@ fn drive(
     machine.ring_drain("records", &mut |bytes| early.extend(Record::from_bytes(bytes)))?;
     seen.records.extend(early.into_iter().filter(|r| r.callback.is_of_cgroup()));
     for (number, step) in scenario.steps.iter().enumerate() {
+        tell(machine, driver, &Order::Spin)?;
+        machine.schedule_until(machine.now_ns())?;
         for command in step {
             let done = obey(machine, &tasks, &mut cgroups, command)?;
             seen.refused.extend(done.err().map(|error| (number, error)));
             machine.schedule_until(machine.now_ns() + COMMAND_NS)?;
         }
+        tell(machine, driver, &Order::Sleep)?;
         machine.schedule_until(machine.now_ns() + REST_NS)?;
     }
     machine.ring_drain("records", &mut |bytes| seen.records.extend(Record::from_bytes(bytes)))?;
@@ -209,6 +214,7 @@ fn obey(
 }
 
 fn tell(machine: &mut Machine, task: TaskId, order: &Order) -> Result<(), Stop> {
+    machine.cpu = 0;
     let (orders, wakes) = match order {
         Order::Pulse => (Orders::Sleep, true),
         Order::Spin => (Orders::Spin, true),

@@ -17,7 +17,7 @@ impl Machine {
             self.sched.rq(cpu).online = true;
             self.show_online(cpu, true);
             self.sched.idle.set_online(&self.sched.online);
-            self.refresh_idle(cpu, true);
+            self.refresh_idle_core(cpu);
             return self.op(Op::CpuOnline, &[u64::from(cpu)]).map(drop);
         }
         self.interrupt(cpu)?;
@@ -25,8 +25,9 @@ impl Machine {
         self.sched.online.remove(CpuId(cpu));
         self.sched.rq(cpu).online = false;
         self.show_online(cpu, false);
-        self.sched.idle.set_online(&self.sched.online);
         self.refresh_idle(cpu, false);
+        self.sched.idle.set_online(&self.sched.online);
+        self.refresh_idle_core(cpu);
         for id in 0..self.sched.tasks.len() as u32 {
             let task = TaskId(id);
             let state = &self.sched.tasks[id as usize];

@@ -17,17 +17,15 @@ pub(crate) struct Version {
     /// A task that runs is put back past all that could refuse it. After 7.0 (seen on 7.3).
     pub(crate) restore_running: u64,
     /// Whether a task may stay on its CPU is asked of the CPUs that it may use, not only of those
-    /// that the choice is limited to. After 7.0 (seen on 7.3).
+    /// that the choice is limited to. After 6.18 (seen on 7.0; `select_and_previous`).
     pub(crate) stays_where_allowed: bool,
-    /// An idle CPU of the same core is preferred. Not in 6.16, in 7.3.
+    /// An idle CPU of the same core is preferred. After 7.0 (seen on 7.3; `idle_sibling`).
     pub(crate) prefers_sibling: bool,
-    /// A waker that is about to sleep gives its CPU away also if the nodes have no masks of their
-    /// own. Not in 6.16, in 7.3.
-    pub(crate) syncs_without_nodes: bool,
-    /// That CPU is not idle any more. After 7.0 (seen on 7.3).
+    /// The CPU of a waker that is about to sleep does not count as idle any more. After 7.0 (read
+    /// in 7.3).
     pub(crate) sync_takes: bool,
     /// Of a task with one CPU, that CPU counts, not the one that the scheduler names. After 7.0
-    /// (seen on 7.3).
+    /// (seen on 7.3; `only_cpu_previous`).
     pub(crate) only_cpu_counts: bool,
     /// A task that a callback is not about can't be asked about. After 7.0 (read in 7.3).
     pub(crate) asks_about_others: bool,
@@ -57,9 +55,8 @@ impl Version {
             last_runs: newer,
             change: if newer { flag("SCX_DEQ_SCHED_CHANGE", 1 << 33) } else { 0 },
             restore_running: flag("SCX_ENQ_IGNORE_CAPS", 0),
-            stays_where_allowed: newer,
-            prefers_sibling: after_first,
-            syncs_without_nodes: after_first,
+            stays_where_allowed: types.configuration().version >= [7, 0, 0],
+            prefers_sibling: newer,
             sync_takes: newer,
             only_cpu_counts: newer,
             asks_about_others: newer,

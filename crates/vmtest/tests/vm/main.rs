@@ -79,8 +79,12 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
 ];
 
 /// Tests that run on the oldest and on the newest kernel: between them lies all that differs.
-const OLDEST_AND_NEWEST: &[(&str, Test)] =
-    &[("scenarios::every_scenario", scenarios::every_scenario)];
+const OLDEST_AND_NEWEST: &[(&str, &str, u32, Test)] = &[
+    ("scenarios::flat", "4", 1, |guest| scenarios::every_one(guest, "4c")),
+    ("scenarios::smt", "2s:2c:2t", 2, |guest| scenarios::every_one(guest, "2s:2c:2t")),
+    ("scenarios::caches", "2s:2l:2c", 2, |guest| scenarios::every_one(guest, "2s:2l:2c")),
+    ("scenarios::nodes", "3s:2c", 3, |guest| scenarios::every_one(guest, "3s:2c")),
+];
 
 /// Kernels whose type information has broken kfunc prototypes.
 const BROKEN: &[&str] = &["7.1", "7.2"];
@@ -114,9 +118,9 @@ fn main() -> ExitCode {
         add(format!("{name}::{newest}"), "newest", newest.clone(), smp, *nodes, *test);
     }
     let oldest = Pins::embedded().supported().next().map(|pin| pin.series.clone());
-    for (name, test) in OLDEST_AND_NEWEST {
+    for (name, smp, nodes, test) in OLDEST_AND_NEWEST {
         for series in oldest.iter().chain([&newest]) {
-            add(format!("{name}::{series}"), "scenarios", series.clone(), "4", 1, *test);
+            add(format!("{name}::{series}"), "scenarios", series.clone(), smp, *nodes, *test);
         }
     }
     for series in BROKEN {

@@ -165,6 +165,13 @@ impl Places {
         self.node_of.get(cpu as usize).copied().unwrap_or(0)
     }
 
+    /// The other CPUs of a CPU's core, online or not.
+    pub(crate) fn core_mates(&self, cpu: u32) -> Vec<u32> {
+        let core = self.masks[0].iter().find(|core| core.contains(CpuId(cpu)));
+        let all = core.into_iter().flat_map(CpuMask::iter).map(|mate| mate.0);
+        all.filter(|mate| *mate != cpu).collect()
+    }
+
     /// The capacity of a CPU, of 1,024 (kernel: `arch_scale_cpu_capacity`).
     pub(crate) fn capacity(&self, cpu: u32) -> u32 {
         self.capacities.get(cpu as usize).copied().unwrap_or(CAPACITY_FULL)

@@ -192,6 +192,18 @@ impl Machine {
         }
     }
 
+    /// A CPU has come or gone: it is idle, also when it is gone, and what is left of its core is so
+    /// again if it was.
+    pub(crate) fn refresh_idle_core(&mut self, cpu: u32) {
+        self.refresh_idle(cpu, true);
+        for other in self.sched.idle.places.core_mates(cpu) {
+            let idle = self.sched.rqs.get(other as usize).is_some_and(|rq| rq.current.is_none());
+            if idle {
+                self.refresh_idle(other, true);
+            }
+        }
+    }
+
     /// The next CPU of some, as the kernel spreads what it chooses.
     pub(crate) fn distribute(&mut self, set: &[u64]) -> Option<u32> {
         let here = self.cpu;

@@ -123,8 +123,6 @@ impl Idle {
         let set = self.set_of(here);
         let near = flags & pick_flags::IN_NODE == 0 || set == choice.set;
         let some = self.sets.get(set).is_some_and(|set| !set.cpus.is_empty());
-        // Before, it looked at the masks of nodes, which are empty if there is one for all.
-        let some = some && (self.per_node || version.syncs_without_nodes);
         if !choice.waker_leaves || !near || !some || !has(choice.allowed, here) {
             return None;
         }
