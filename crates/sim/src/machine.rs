@@ -55,6 +55,8 @@ pub struct Shape {
     pub costs: Costs,
     /// How many instructions one call may execute, with all that it calls back.
     pub budget: u64,
+    /// Time since boot at the start, in ns. Programs may compare it with zeros in their data.
+    pub start_ns: u64,
     /// The seed of interleaving: with one, CPUs stand still within callbacks while others go on.
     pub interleave: Option<u64>,
 }
@@ -67,6 +69,7 @@ impl Default for Shape {
             mode: Mode::Jit,
             costs: Costs::NONE,
             budget: 1 << 32,
+            start_ns: 1,
             interleave: None,
         }
     }
@@ -243,7 +246,7 @@ impl Machine {
             memory,
             maps,
             cpu: 0,
-            now_ns: 1,
+            now_ns: shape.start_ns,
             map_at,
             kfuncs: kfuncs.collect(),
             kfunc_calls: vec![0; image.kfuncs.len()],

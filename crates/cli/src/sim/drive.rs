@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Events are taken away after so much of the machine's time, in ns.
 const TURN_NS: u64 = 10_000_000;
+/// Since when the machine is up: schedulers take it for granted that this is not nothing.
+const START_NS: u64 = 60_000_000_000;
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -52,7 +54,7 @@ pub(super) fn open(
         super::EngineChoice::Interp => Mode::Interpreter,
     };
     let costs = args.costs.costs();
-    let shape = Shape { seed: args.seed, mode, costs, ..Shape::default() };
+    let shape = Shape { seed: args.seed, mode, costs, start_ns: START_NS, ..Shape::default() };
     let opened = Simulation::new(&choice.object, kernel, topology, &shape);
     opened.map_err(|errors| {
         // One line; `rota object` shows all of them.
