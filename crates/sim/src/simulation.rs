@@ -108,7 +108,8 @@ impl Simulation {
 
     /// The machine's clock, in ns. It stands at the start as long as nothing is loaded.
     pub fn now_ns(&self) -> u64 {
-        self.machine.as_ref().map_or(0, |machine| machine.borrow().now_ns())
+        let machine = self.machine.as_ref();
+        machine.map_or(self.shape.start_ns, |machine| machine.borrow().now_ns())
     }
 
     /// Adds a workload: its tasks are made, and wake up. Before loading there is nowhere to put

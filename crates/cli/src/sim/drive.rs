@@ -81,7 +81,7 @@ pub(super) fn drive(
         trace: args.trace.as_deref().map(|path| Trace::create(path, facts)).transpose()?,
         progress: Progress::new(args.run_for),
     };
-    let started = Session::start(choice.half()?, 0, &mut world);
+    let started = Session::start(choice.half()?, world.now_ns(), &mut world);
     let mut session = match started {
         Ok(session) => session,
         Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
