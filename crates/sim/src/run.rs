@@ -26,7 +26,7 @@ pub enum StopKind {
         fault: Fault,
     },
     /// It called a function that is not simulated.
-    #[error("{0} is not simulated yet")]
+    #[error("{0} is not simulated yet{why}", why = crate::kernel::why_not(.0))]
     Unknown(String),
     /// It did with a kernel function what no verifier lets through.
     #[error("{name}: {misuse}")]

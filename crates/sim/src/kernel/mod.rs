@@ -315,6 +315,16 @@ pub(crate) fn kfunc(name: &str) -> Option<Known> {
     KFUNCS.iter().find(|(n, _)| *n == name).map(|(name, call)| known(name, *call))
 }
 
+/// Why a function is not simulated, if it belongs to something that is not modelled as a whole.
+pub(crate) fn why_not(name: &str) -> &'static str {
+    let cid = name.starts_with("scx_bpf_") && name.contains("cid") || name.ends_with("_cmask");
+    match name {
+        _ if cid => ": the cid form is not modelled",
+        _ if name.starts_with("scx_bpf_sub_") => ": sub-schedulers are not modelled",
+        _ => "",
+    }
+}
+
 fn known(name: &'static str, call: KernelFunction) -> Known {
     Known { name, call, effects: effects(name) }
 }

@@ -2,7 +2,7 @@
 //! Each function that is simulated has a case, which the kernel runs too, or is one of the test
 //! scheduler's, which scenarios show on the kernel.
 
-use super::{HELPERS, KFUNCS};
+use super::{HELPERS, KFUNCS, why_not};
 use rota_object::{KernelTypes, Object, Type};
 use rota_programs::test::{CASES, WITNESS};
 use std::collections::BTreeSet;
@@ -83,6 +83,16 @@ fn callable() -> BTreeSet<String> {
     // The enumeration of helpers begins with one that is none.
     assert!(found.remove("bpf_unspec") && found.len() > 400, "{}", found.len());
     found
+}
+
+#[test]
+fn what_is_not_modelled_as_a_whole_is_said() {
+    let cid = ": the cid form is not modelled";
+    for name in ["scx_bpf_cid_topo", "scx_bpf_cpu_to_cid", "scx_bpf_online_cmask"] {
+        assert_eq!(why_not(name), cid, "{name}");
+    }
+    assert_eq!(why_not("scx_bpf_sub_dispatch"), ": sub-schedulers are not modelled");
+    assert!(KFUNCS.iter().all(|(name, _)| why_not(name).is_empty()));
 }
 
 #[test]

@@ -59,7 +59,9 @@ impl Machine {
         topology: &Topology,
     ) -> Result<(), AttachStop> {
         let table = image.tables.iter().find(|table| table.kernel_type == "sched_ext_ops");
-        let table = table.ok_or(AttachError::NoTable)?;
+        let cid_form = image.tables.iter().any(|t| t.kernel_type == "sched_ext_ops_cid");
+        let none = if cid_form { AttachError::CidForm } else { AttachError::NoTable };
+        let table = table.ok_or(none)?;
         self.sched.ops = Ops::new(table, types)?;
         self.record_attach(table, types);
         let per_node = self.sched.ops.flags & ops_flags::BUILTIN_IDLE_PER_NODE != 0;
@@ -85,4 +87,41 @@ pub enum AttachStop {
     /// It was stopped.
     #[error(transparent)]
     Stop(#[from] Stop),
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::ops_member;
+    use crate::machine::{Machine, Shape};
+    use rota_object::{Image, KernelTypes, Object};
+    use rota_programs::test::WITNESS;
+    use rota_topology::Spec;
+
+    /// What attaching the test scheduler on 7.3 comes to, with its image changed.
+    fn attach(change: impl FnOnce(&mut Image, &KernelTypes)) -> String {
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let mut image = Object::parse(WITNESS).unwrap().link(&types).unwrap();
+        change(&mut image, &types);
+        let topology = "4c".parse::<Spec>().unwrap().topology();
+        let mut machine = Machine::load(Shape::default(), &image, &types).unwrap();
+        machine.attach(&image, &types, &topology).map_or_else(|e| e.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn what_is_not_modelled_is_said() {
+        assert_eq!(attach(|_, _| {}), "");
+        let cid =
+            attach(|image, _| "sched_ext_ops_cid".clone_into(&mut image.tables[0].kernel_type));
+        assert!(cid.ends_with("the cid form is not modelled"), "{cid}");
+        let sub = attach(|image, types| {
+            let field = ops_member(types, "sub_cgroup_id").unwrap();
+            image.tables[0].bytes[field.offset as usize] = 7;
+        });
+        assert!(sub.ends_with("sub-schedulers are not modelled"), "{sub}");
+        let sub = attach(|image, _| {
+            let function = image.entries[0].function;
+            image.tables[0].callbacks.insert("sub_attach".to_owned(), function);
+        });
+        assert!(sub.contains("it has sub_attach"), "{sub}");
+    }
 }

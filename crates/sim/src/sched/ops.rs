@@ -90,6 +90,18 @@ pub enum AttachError {
     /// The object has no scheduler.
     #[error("the object has no scheduler: no table of callbacks of the type sched_ext_ops")]
     NoTable,
+    /// The scheduler names CPUs by their topological numbers.
+    #[error(
+        "the scheduler names CPUs by their topological numbers (struct sched_ext_ops_cid); the cid \
+         form is not modelled"
+    )]
+    CidForm,
+    /// The scheduler is below another one, or has others below it.
+    #[error(
+        "the scheduler is one of several, one below the other (it has {0}); sub-schedulers are not \
+         modelled"
+    )]
+    SubScheduler(String),
     /// The table is not laid out as the kernel's.
     #[error("the table of callbacks has no member {0}")]
     Member(&'static str),
@@ -121,6 +133,10 @@ impl Ops {
             let bytes = bytes.ok_or(AttachError::Member(member))?;
             Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
         };
+        // Older kernels do not have it.
+        if number("sub_cgroup_id").is_ok_and(|id| id != 0) {
+            return Err(AttachError::SubScheduler("sub_cgroup_id".to_owned()));
+        }
         let mut ops = Self { flags: number("flags")?, ..Self::default() };
         ops.timeout_ns = match number("timeout_ms")? {
             0 => TIMEOUT_NS,
@@ -128,8 +144,10 @@ impl Ops {
         };
         let by_name: BTreeMap<&str, Op> = NAMES.iter().map(|(op, name)| (*name, *op)).collect();
         for (name, function) in &table.callbacks {
-            let op = by_name.get(name.as_str());
-            let op = op.ok_or_else(|| AttachError::Callback(name.clone()))?;
+            let op = by_name.get(name.as_str()).ok_or_else(|| match name.strip_prefix("sub_") {
+                Some(_) => AttachError::SubScheduler(name.clone()),
+                None => AttachError::Callback(name.clone()),
+            })?;
             ops.callbacks[*op as usize] = Some(*function);
         }
         Ok(ops)
