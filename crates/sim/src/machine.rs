@@ -164,6 +164,29 @@ pub struct Machine {
     pub(crate) executions: Vec<Box<Execution>>,
 }
 
+/// The maps of an image, and which of them is at an address.
+fn make_maps(
+    memory: &Memory,
+    image: &Image,
+    cpus: u32,
+) -> Result<(Vec<Map>, BTreeMap<u64, usize>), LoadError> {
+    let mut maps = Vec::new();
+    let mut map_at = BTreeMap::new();
+    for definition in &image.maps {
+        let map = Map::new(memory, definition, cpus)?;
+        map_at.insert(map.address, maps.len());
+        maps.push(map);
+    }
+    for (outer, definition) in image.maps.iter().enumerate() {
+        for &(index, inner) in &definition.slots {
+            let inner = maps.get(inner.0 as usize).map_or(0, |m: &Map| m.address);
+            let filled = maps[outer].set_inner(memory, index, inner);
+            filled.map_err(|e| LoadError::Contents(definition.name.clone(), e))?;
+        }
+    }
+    Ok((maps, map_at))
+}
+
 /// Where everything lies that instructions name.
 fn addresses(code: &Code, image: &Image, maps: &[Map], variables: &Variables) -> Vec<u64> {
     let address = |operand: &Operand| match *operand {
@@ -198,20 +221,7 @@ impl Machine {
         }
         let memory = Rc::new(Memory::new()?);
         let room = Room::new(&memory)?;
-        let mut maps = Vec::new();
-        let mut map_at = BTreeMap::new();
-        for definition in &image.maps {
-            let map = Map::new(&memory, definition, shape.cpus)?;
-            map_at.insert(map.address, maps.len());
-            maps.push(map);
-        }
-        for (outer, definition) in image.maps.iter().enumerate() {
-            for &(index, inner) in &definition.slots {
-                let inner = maps.get(inner.0 as usize).map_or(0, |m| m.address);
-                let filled = maps[outer].set_inner(&memory, index, inner);
-                filled.map_err(|e| LoadError::Contents(definition.name.clone(), e))?;
-            }
-        }
+        let (maps, map_at) = make_maps(&memory, image, shape.cpus)?;
         let shown = Shown::new(&memory, &layout, shape.cpus)?;
         let variables = Variables::new(&memory, &image.variables, shape.cpus, &shown)?;
         let addresses = addresses(&code, image, &maps, &variables);
