@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// text (.txt), JSON lines (.json) or for Perfetto (.pftrace, .perfetto-trace)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     trace: Option<PathBuf>,
+    /// Keep the kernel's debug dump here if the scheduler is ejected for an error
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    dump: Option<PathBuf>,
     /// Set a setting of the scheduler, or any global variable of the object
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_value)]
     set: Vec<(String, String)>,
@@ -130,5 +133,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let outcome = drive::drive(args, &choice, setup, &workload, &facts)?;
     let about = report::About { args, choice: &choice, kernel: &kernel, topology: &topology };
     output::if_anyone_reads(report::print(&about, &outcome))?;
+    if let (Some(path), Some(info)) = (&args.dump, &outcome.exit)
+        && let Some(kept) = crate::run::report::keep_dump(&choice.name, info, Some(path))
+    {
+        output::note(&kept);
+    }
     Ok(outcome.exit.as_ref().map_or(Exit::Done, |info| Exit::Ejected(info.cause())))
 }

@@ -115,7 +115,7 @@ pub(crate) fn refused(program: &str, log: &str) {
 }
 
 /// Keeps the kernel's dump, if there is one; the words that say where.
-fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) -> Option<String> {
+pub(crate) fn keep_dump(name: &str, info: &ExitInfo, file: Option<&Path>) -> Option<String> {
     if info.dump.is_empty() {
         return None;
     }
