@@ -76,6 +76,11 @@ enum callback {
 	CB_CGROUP_SET_IDLE,
 	CB_IDLE_CPUS, /* no callback: which CPUs are idle */
 	CB_CHOICE,    /* nor this: the CPU that was chosen */
+	CB_INIT_TASK,
+	CB_EXIT_TASK,
+	CB_CPU_ACQUIRE,
+	CB_CPU_RELEASE,
+	CB_MISTAKE, /* no callback: what follows may end the scheduler */
 };
 
 #include "witness_idle.h"
@@ -147,12 +152,17 @@ static void witness_task(u32 callback, struct task_struct *p, u64 flags)
 	write_down(&record);
 }
 
+#include "witness_mistake.h"
+#include "witness_life.h"
+
 s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 flags)
 {
 	bool is_idle = false;
 	s32 cpu;
 
 	witness(CB_SELECT_CPU, p->pid, prev_cpu, flags);
+	if (mistakes(MISTAKE_SELECT_NO_CPU, p->pid))
+		return NO_CPU;
 	if (choose) {
 		cpu = choose_cpu(p, prev_cpu, flags);
 		if (policy == POLICY_DIRECT && cpu >= 0)
@@ -173,6 +183,8 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 	if (choose_late)
 		choose_cpu(p, cpu, 0);
 	enq_flags |= insert_flags();
+	if (mistake_in_enqueue(p, enq_flags))
+		return;
 	if (policy == POLICY_VTIME) {
 		/* Who has the higher number goes first. */
 		scx_bpf_task_set_dsq_vtime(p, -(u64)p->pid);
@@ -183,6 +195,7 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
 	else
 		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
+	mistake_beside(p);
 	if (kick && enq_flags & SCX_ENQ_WAKEUP)
 		scx_bpf_kick_cpu(cpu, kick_flags);
 }
@@ -196,6 +209,7 @@ void BPF_STRUCT_OPS(witness_dispatch, s32 cpu, struct task_struct *prev)
 {
 	witness(CB_DISPATCH, prev ? prev->pid : 0, cpu,
 	        prev ? prev->scx.flags & SCX_TASK_QUEUED : 0);
+	mistake_in_dispatch(prev);
 	scx_bpf_dsq_move_to_local(SHARED_DSQ);
 }
 
@@ -236,36 +250,6 @@ void BPF_STRUCT_OPS(witness_update_idle, s32 cpu, bool idle)
 	witness(CB_UPDATE_IDLE, 0, cpu, idle);
 }
 
-void BPF_STRUCT_OPS(witness_enable, struct task_struct *p)
-{
-	witness(CB_ENABLE, p->pid, p->scx.weight, 0);
-}
-
-void BPF_STRUCT_OPS(witness_disable, struct task_struct *p)
-{
-	witness(CB_DISABLE, p->pid, 0, 0);
-}
-
-void BPF_STRUCT_OPS(witness_cpu_online, s32 cpu)
-{
-	witness(CB_CPU_ONLINE, 0, cpu, 0);
-}
-
-void BPF_STRUCT_OPS(witness_cpu_offline, s32 cpu)
-{
-	witness(CB_CPU_OFFLINE, 0, cpu, 0);
-}
-
-s32 BPF_STRUCT_OPS_SLEEPABLE(witness_init)
-{
-	return scx_bpf_create_dsq(SHARED_DSQ, -1);
-}
-
-void BPF_STRUCT_OPS(witness_exit, struct scx_exit_info *info)
-{
-	exit_record(info);
-}
-
 SCHEDULER("test: writes down every callback")
 struct sched_ext_ops witness_ops = {
 	.select_cpu = (void *)witness_select_cpu,
@@ -279,6 +263,8 @@ struct sched_ext_ops witness_ops = {
 	.set_weight = (void *)witness_set_weight,
 	.set_cpumask = (void *)witness_set_cpumask,
 	.update_idle = (void *)witness_update_idle,
+	.init_task = (void *)witness_init_task,
+	.exit_task = (void *)witness_exit_task,
 	.enable = (void *)witness_enable,
 	.disable = (void *)witness_disable,
 	.cpu_online = (void *)witness_cpu_online,
@@ -291,6 +277,11 @@ struct sched_ext_ops witness_ops = {
 	.cgroup_set_weight = (void *)witness_cgroup_set_weight,
 	.cgroup_set_bandwidth = (void *)witness_cgroup_set_bandwidth,
 	.cgroup_set_idle = (void *)witness_cgroup_set_idle,
+	.cpu_acquire = (void *)witness_cpu_acquire,
+	.cpu_release = (void *)witness_cpu_release,
+	.dump = (void *)witness_dump,
+	.dump_cpu = (void *)witness_dump_cpu,
+	.dump_task = (void *)witness_dump_task,
 	.init = (void *)witness_init,
 	.exit = (void *)witness_exit,
 	.flags = SCX_OPS_SWITCH_PARTIAL | SCX_OPS_KEEP_BUILTIN_IDLE,

@@ -20,6 +20,7 @@ struct sched_ext_entity {
 	u32 weight;
 	u64 slice;
 	u64 dsq_vtime;
+	bool disallow;
 };
 
 struct sched_entity {
@@ -44,6 +45,20 @@ struct scx_exit_info {
 	const char *reason;
 	char *msg;
 	char *dump;
+};
+
+enum scx_cpu_preempt_reason {
+	SCX_CPU_PREEMPT_RT,
+};
+
+struct scx_cpu_release_args {
+	enum scx_cpu_preempt_reason reason;
+	struct task_struct *task;
+};
+
+struct scx_dump_ctx {
+	enum scx_exit_kind kind;
+	s64 exit_code;
 };
 
 struct scx_init_task_args {
@@ -100,8 +115,13 @@ struct sched_ext_ops {
 	void (*cgroup_set_bandwidth)(struct cgroup *cgrp, u64 period_us, u64 quota_us,
 	                             u64 burst_us);
 	void (*cgroup_set_idle)(struct cgroup *cgrp, bool idle);
+	void (*cpu_acquire)(s32 cpu, void *args);
+	void (*cpu_release)(s32 cpu, struct scx_cpu_release_args *args);
 	void (*cpu_online)(s32 cpu);
 	void (*cpu_offline)(s32 cpu);
+	void (*dump)(struct scx_dump_ctx *ctx);
+	void (*dump_cpu)(struct scx_dump_ctx *ctx, s32 cpu, bool idle);
+	void (*dump_task)(struct scx_dump_ctx *ctx, struct task_struct *p);
 	s32 (*init)(void);
 	void (*exit)(struct scx_exit_info *info);
 	u32 dispatch_max_batch;
@@ -126,6 +146,7 @@ s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
 s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
                            bool *is_idle) __ksym;
 void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
+void scx_bpf_dump_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
 void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 data__sz) __ksym;
 
 /* Kinds of map (kernel: enum bpf_map_type). */
@@ -188,6 +209,13 @@ static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *
 	({                                                                                         \
 		__rota_format(fmt, ##args);                                                        \
 		scx_bpf_exit_bstr(code, __fmt, __words, sizeof(__words));                          \
+	})
+
+/* Adds to the dump of a scheduler that failed; for dump, dump_cpu and dump_task. */
+#define scx_bpf_dump(fmt, args...)                                                                 \
+	({                                                                                         \
+		__rota_format(fmt, ##args);                                                        \
+		scx_bpf_dump_bstr(__fmt, __words, sizeof(__words));                                \
 	})
 
 #define __rota_format(fmt, args...)                                                                \

@@ -17,6 +17,12 @@ u64 scx_bpf_now(void) __ksym;
 bool scx_bpf_task_running(const struct task_struct *p) __ksym;
 u32 scx_bpf_nr_cpu_ids(void) __ksym;
 
+struct scx_event_stats {
+	u64 first;
+	u64 second;
+};
+void scx_bpf_events(struct scx_event_stats *events, u64 size) __ksym;
+
 static u64 before;
 
 CASE(scx_time, 1)
@@ -51,4 +57,13 @@ CASE(scx_no_queue, 1)
 CASE(scx_none_queued, -19) /* ENODEV */
 {
 	return scx_bpf_dsq_nr_queued(unknown(77ULL));
+}
+
+/* Without a scheduler nothing is counted. Only as much is written as there is room. */
+CASE(scx_nothing_counted, 7)
+{
+	struct scx_event_stats events[2] = {{5, 5}, {5, 7}};
+
+	scx_bpf_events(events, 24);
+	return events[0].first | events[0].second | events[1].first ? 0 : events[1].second;
 }

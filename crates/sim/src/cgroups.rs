@@ -158,6 +158,12 @@ impl Machine {
         found.ok_or(MemoryError::Pointer(cgroup))
     }
 
+    /// The address of the cgroup that a task is in; the root's, if it is in none.
+    pub(crate) fn cgroup_of(&self, task: u64) -> u64 {
+        let id = self.task(task).map_or(1, |task| task.cgroup);
+        self.cgroups.get(id).map_or(0, |cgroup| cgroup.address)
+    }
+
     /// The number of the cgroup with this address.
     pub(crate) fn cgroup_at(&self, address: u64) -> Option<u64> {
         let node = self.layout.cgroup.kn.get(&self.memory, address).ok()?;

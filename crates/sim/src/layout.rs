@@ -87,6 +87,8 @@ structures! {
         cpu: "thread_info.cpu",
         sum_exec_runtime: "se.sum_exec_runtime",
         scx_flags: "scx.flags",
+        disallow: "scx.disallow",
+        selected_cpu: "scx.selected_cpu",
         weight: "scx.weight",
         slice: "scx.slice",
         dsq_vtime: "scx.dsq_vtime",
@@ -127,6 +129,35 @@ structures! {
         ? burst_us: "bw_burst_us",
         ? idle: "sched_idle",
     }
+    /// Why a scheduler ended.
+    Exit = "scx_exit_info" {
+        kind: "kind",
+        code: "exit_code",
+        reason: "reason",
+        msg: "msg",
+        dump: "dump",
+    }
+    /// What `init_task` is told.
+    InitTask = "scx_init_task_args" {
+        fork: "fork",
+    }
+    /// What `exit_task` is told.
+    ExitTask = "scx_exit_task_args" {
+        cancelled: "cancelled",
+    }
+    /// What `cpu_release` is told.
+    CpuRelease = "scx_cpu_release_args" {
+        reason: "reason",
+        task: "task",
+    }
+    /// What callbacks that dump are told.
+    DumpContext = "scx_dump_ctx" {
+        kind: "kind",
+        code: "exit_code",
+        reason: "reason",
+        at_ns: "at_ns",
+        at_jiffies: "at_jiffies",
+    }
     /// A cgroup in its file system.
     Node = "kernfs_node" {
         id: "id",
@@ -142,6 +173,17 @@ pub(crate) struct Layout {
     pub(crate) cgroup: Cgroup,
     pub(crate) node: Node,
     pub(crate) cgroup_init_args: CgroupInitArgs,
+    pub(crate) exit: Exit,
+    /// The CPU in that structure; after Linux 7.0.
+    pub(crate) exit_cpu: Option<Field>,
+    pub(crate) init_task: InitTask,
+    /// The cgroup in that structure, where cgroups have schedulers.
+    pub(crate) init_task_cgroup: Option<Field>,
+    pub(crate) exit_task: ExitTask,
+    pub(crate) cpu_release: CpuRelease,
+    pub(crate) dump: DumpContext,
+    /// The counters, by their names.
+    pub(crate) counters: Vec<(String, Field)>,
 }
 
 impl Layout {
@@ -154,6 +196,14 @@ impl Layout {
             cgroup: Cgroup::find(types)?,
             node: Node::find(types)?,
             cgroup_init_args: CgroupInitArgs::find(types)?,
+            exit: Exit::find(types)?,
+            exit_cpu: Structure::find(types, "scx_exit_info")?.member("exit_cpu").ok(),
+            init_task: InitTask::find(types)?,
+            init_task_cgroup: Structure::find(types, "scx_init_task_args")?.member("cgroup").ok(),
+            exit_task: ExitTask::find(types)?,
+            cpu_release: CpuRelease::find(types)?,
+            dump: DumpContext::find(types)?,
+            counters: Structure::find(types, "scx_event_stats")?.members(),
         })
     }
 }
@@ -197,6 +247,14 @@ impl<'a> Structure<'a> {
         let found = id.and_then(|id| Some((id, types.btf().size_of(id)?)));
         let (id, size) = found.ok_or_else(|| missing(types, format!("struct {name}")))?;
         Ok(Self { types, name, id, size })
+    }
+
+    /// All members, by their names.
+    fn members(&self) -> Vec<(String, Field)> {
+        let btf = self.types.btf();
+        let Type::Struct { members, .. } = btf.resolve(self.id).1 else { return Vec::new() };
+        let names = members.iter().map(|member| btf.text(member.name).to_owned());
+        names.filter_map(|name| Some((name.clone(), self.member(&name).ok()?))).collect()
     }
 
     /// A member, by its path: names with dots between them.

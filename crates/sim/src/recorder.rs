@@ -53,6 +53,7 @@ pub(crate) fn dsq(queue: QueueId) -> DsqId {
     match queue {
         QueueId::Local(cpu) => DsqId::local(CpuNumber(cpu)),
         QueueId::Global => DsqId::GLOBAL,
+        QueueId::Bypass(cpu) => DsqId(crate::sched::BYPASS | u64::from(cpu) << 32),
         QueueId::User(id) => DsqId(id),
     }
 }
@@ -121,6 +122,14 @@ impl Machine {
         }
     }
 
+    /// A task has another name from now on.
+    pub(crate) fn record_rename(&mut self, task: TaskId) {
+        let known = self.recorder.as_ref().and_then(|r| r.tasks.get(task.0 as usize)).copied();
+        if let Some(known) = known.filter(|known| known.number.is_some()) {
+            self.meet(task, known);
+        }
+    }
+
     /// A task belongs to a group from now on.
     pub(crate) fn record_group(&mut self, task: TaskId, group: &str) {
         self.recorded(Some(task));
@@ -144,11 +153,9 @@ impl Machine {
         self.record(None, What::Attach { scheduler });
     }
 
-    /// The scheduler ends, unless it has.
+    /// The scheduler ends.
     pub(crate) fn record_detach(&mut self, kind: u64, code: i64, message: &str) {
-        if let Some(recorder) = &mut self.recorder
-            && self.sched.exit.is_none()
-        {
+        if let Some(recorder) = &mut self.recorder {
             let message = recorder.tables.text(message);
             self.record(None, What::Detach { message, kind, code });
         }

@@ -108,8 +108,7 @@ impl Simulation {
 
     /// The machine's clock, in ns. It stands at the start as long as nothing is loaded.
     pub fn now_ns(&self) -> u64 {
-        let machine = self.machine.as_ref();
-        machine.map_or(self.shape.start_ns, |machine| machine.borrow().now_ns())
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().now_ns())
     }
 
     /// Adds a workload: its tasks are made, and wake up. Before loading there is nowhere to put
@@ -173,7 +172,7 @@ impl Simulation {
         let Some(machine) = &mut self.machine else { return Ok(Pause::Time) };
         let machine = machine.get_mut();
         machine.schedule_until(time_ns)?;
-        if machine.sched.exit.is_some() {
+        if machine.ended().is_some() {
             return Ok(Pause::Exit);
         }
         Ok(if std::mem::take(&mut machine.work.paused) { Pause::Half } else { Pause::Time })

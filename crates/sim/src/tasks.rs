@@ -15,6 +15,13 @@ const TASKS_AT_A_TIME: u64 = 64;
 /// Longest name of a task, in bytes.
 const COMM_MAX: usize = 15;
 
+/// A name as a task's structure has it.
+pub(crate) fn comm(name: &str) -> [u8; COMM_MAX + 1] {
+    let mut comm = [0; COMM_MAX + 1];
+    comm.iter_mut().zip(name.bytes().take(COMM_MAX)).for_each(|(to, byte)| *to = byte);
+    comm
+}
+
 /// A task.
 pub(crate) struct Task {
     /// Its `struct task_struct`.
@@ -100,7 +107,6 @@ impl Machine {
         }
         let task = self.tasks.room.start;
         self.tasks.room.start += size;
-        let comm = &new.comm.as_bytes()[..new.comm.len().min(COMM_MAX)];
         let leader = self.tasks.by_pid.get(&new.tgid).map_or(task, |leader| leader.address);
         let init = self.tasks.by_pid.get(&1).map_or(task, |init| init.address);
         let mask = task + layout.cpus_mask.offset;
@@ -118,10 +124,15 @@ impl Machine {
         let written = numbers
             .into_iter()
             .try_for_each(|(field, value)| field.set(&self.memory, task, value))
-            .and_then(|()| self.memory.write(task + layout.comm.offset, comm))
+            .and_then(|()| self.memory.write(task + layout.comm.offset, &comm(new.comm)))
             .and_then(|()| crate::kernel::fill_mask(self, mask));
         written.map_err(|fault| MemoryError::Pointer(fault.pointer))?;
         Ok(task)
+    }
+
+    /// Who tells the machine what to do.
+    pub(crate) fn caller(&self) -> u64 {
+        self.tasks.caller
     }
 
     /// The task that executes.

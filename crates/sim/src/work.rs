@@ -114,7 +114,7 @@ impl Machine {
 
     /// Whether nothing is to happen for now.
     pub(crate) fn stands_still(&self) -> bool {
-        self.work.paused || self.work.stops_at_exit && self.sched.exit.is_some()
+        self.work.paused || self.work.stops_at_exit && self.ended().is_some()
     }
 
     /// How long tasks have run on a CPU, in ns.

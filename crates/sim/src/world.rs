@@ -196,7 +196,7 @@ impl Engine for Simulation {
             return Err(missing("scheduler", "struct sched_ext_ops"));
         }
         let attached = machine.attach(&self.image, &self.types, &self.topology);
-        if let Some(info) = machine.sched.exit.clone() {
+        if let Some(info) = machine.ended().cloned() {
             return Err(EngineError::Refused(Refusal::Exit(Box::new(info))));
         }
         attached.map_err(|stop| EngineError::Refused(Refusal::Other(stop.to_string())))?;
@@ -209,7 +209,7 @@ impl Engine for Simulation {
     }
 
     fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError> {
-        Ok(self.loaded("the exit information")?.sched.exit.clone())
+        Ok(self.loaded("the exit information")?.ended().cloned())
     }
 
     fn run_program(&mut self, name: &str, context: &mut [u8]) -> Result<i32, EngineError> {

@@ -117,6 +117,10 @@ fn what_the_scheduler_sees_is_recorded() {
     for (name, witnessed, recorded) in older.chain(newer) {
         // It came to no end, so nothing is known of what the scheduler saw.
         let Some(witnessed) = witnessed else { continue };
+        if witnessed.end.is_some() || witnessed.hide_cpus {
+            // While a scheduler comes or goes, it is not told of all that happens.
+            continue;
+        }
         let seen = seen(&witnessed);
         // The recording starts earlier: before there are tasks.
         let start = recorded.len().saturating_sub(seen.len());

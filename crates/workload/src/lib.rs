@@ -21,4 +21,4 @@ pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadErro
 pub use program::{EventId, Program, STEPS_MAX, Span, Step, Template, TemplateId, Workload};
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};
-pub use witnessed::{Callback, Record, Witnessed};
+pub use witnessed::{Callback, End, Record, Witnessed};

@@ -22,9 +22,10 @@ pub enum ScenarioError {
     },
     /// A command that there is not.
     #[error(
-        "'{0}' is no command; there are: TASK pulse, spin, sleep, yield, exit, nice N, cpus LIST, \
-         cgroup NAME; all cgroup NAME; cpu N offline or online; and cgroup NAME make, remove, \
-         weight N, max QUOTA PERIOD, burst N, idle 0 or 1"
+        "'{0}' is no command; there are: TASK pulse, spin, sleep, yield, exit, fork N, nice N, \
+         cpus LIST, cgroup NAME; all cgroup NAME; cpu N offline or online; cgroup NAME make, \
+         remove, weight N, max QUOTA PERIOD, burst N, idle 0 or 1; wait N (ms); and attach, \
+         detach, sysrq"
     )]
     Command(String),
     /// A command for a task that there is not.
@@ -48,6 +49,8 @@ pub enum Order {
     Yield,
     /// To end.
     Exit,
+    /// To wake up, make so many tasks like itself that end at once, and go to sleep.
+    Fork(u32),
     /// Nothing: its nice value is changed from outside.
     Nice(i32),
     /// Nothing: the CPUs that it may run on are changed from outside.
@@ -70,6 +73,15 @@ pub enum Command {
     Cgroup(String, CgroupChange),
     /// A task, or all of them at once, are moved into a cgroup, by its path; `/` is the root.
     Move(Option<usize>, String),
+    /// Nothing happens for so many ms.
+    Wait(u64),
+    /// The test scheduler comes into charge. In a scenario without this it does so before the
+    /// tasks are made.
+    Attach,
+    /// Its owner takes it off.
+    Detach,
+    /// Somebody presses SysRq-S.
+    Sysrq,
 }
 
 /// A task.
@@ -96,6 +108,15 @@ pub struct Scenario {
     pub ops_flags: u64,
     /// Paths of the cgroups that there are when the test scheduler comes, each before those in it.
     pub cgroups: Vec<String>,
+    /// Numbers in its table of callbacks.
+    pub ops: BTreeMap<String, u64>,
+    /// Whether the scheduler ends in it, and how is to be seen.
+    pub ends: bool,
+    /// Whether what CPUs do is not to be seen: while a scheduler comes into charge, it is up to the
+    /// kernel which CPU does that.
+    pub hide_cpus: bool,
+    /// Whether the core's counters are to be seen.
+    pub counters: bool,
     /// Its tasks. All sleep at first.
     pub tasks: Vec<TaskSpec>,
     /// What happens: the commands of a step at once, and between steps time enough for everything
@@ -115,6 +136,14 @@ struct Raw {
     ops_flags: u64,
     #[serde(default)]
     cgroups: Vec<String>,
+    #[serde(default)]
+    ops: BTreeMap<String, u64>,
+    #[serde(default)]
+    ends: bool,
+    #[serde(default)]
+    hide_cpus: bool,
+    #[serde(default)]
+    counters: bool,
     tasks: BTreeMap<String, String>,
     steps: Vec<String>,
 }
@@ -141,8 +170,36 @@ impl Scenario {
             let commands = text.split(';').map(|c| command(c.trim(), &tasks, &mut known));
             steps.push(commands.collect::<Result<_, _>>()?);
         }
-        let Raw { about, machine, settings, ops_flags, cgroups, .. } = raw;
-        Ok(Self { about, machine, settings, ops_flags, cgroups, tasks, steps })
+        let Raw {
+            about,
+            machine,
+            settings,
+            ops_flags,
+            ops,
+            cgroups,
+            ends,
+            hide_cpus,
+            counters,
+            ..
+        } = raw;
+        Ok(Self {
+            about,
+            machine,
+            settings,
+            ops_flags,
+            ops,
+            cgroups,
+            ends,
+            hide_cpus,
+            counters,
+            tasks,
+            steps,
+        })
+    }
+
+    /// Whether the test scheduler comes into charge in one of the steps.
+    pub fn attaches_late(&self) -> bool {
+        self.steps.iter().flatten().any(|command| *command == Command::Attach)
     }
 }
 
@@ -169,6 +226,13 @@ fn command(
         let cpu = cpu.parse().map_err(|_| unknown())?;
         return Ok(Command::Cpu { cpu, online: state == "online" });
     }
+    match words[..] {
+        ["attach"] => return Ok(Command::Attach),
+        ["detach"] => return Ok(Command::Detach),
+        ["sysrq"] => return Ok(Command::Sysrq),
+        ["wait", ms] => return Ok(Command::Wait(ms.parse().map_err(|_| unknown())?)),
+        _ => {}
+    }
     let task = words.first().and_then(|name| tasks.iter().position(|t| t.name == *name));
     let task = || task.ok_or_else(|| ScenarioError::Task(text.to_owned()));
     if let [_, "cgroup", path] = words[..] {
@@ -180,6 +244,7 @@ fn command(
         [_, "sleep"] => Order::Sleep,
         [_, "yield"] => Order::Yield,
         [_, "exit"] => Order::Exit,
+        [_, "fork", count] => Order::Fork(count.parse().map_err(|_| unknown())?),
         [_, "nice", value] => Order::Nice(value.parse().map_err(|_| unknown())?),
         [_, "cpus", list] => Order::Cpus(CpuMask::from_list(list).map_err(|_| unknown())?),
         _ => return Err(unknown()),

@@ -36,10 +36,16 @@ pub enum Callback {
     IdleCpus,
     /// Nor this: the CPU that the test scheduler chose.
     Choice,
+    InitTask,
+    ExitTask,
+    CpuAcquire,
+    CpuRelease,
+    /// No callback: what follows may end the scheduler.
+    Mistake,
 }
 
 /// All of them, in the order of their numbers, which start at 1.
-const CALLBACKS: [(Callback, &str); 25] = [
+const CALLBACKS: [(Callback, &str); 30] = [
     (Callback::SelectCpu, "select_cpu"),
     (Callback::Enqueue, "enqueue"),
     (Callback::Dequeue, "dequeue"),
@@ -65,6 +71,11 @@ const CALLBACKS: [(Callback, &str); 25] = [
     (Callback::CgroupSetIdle, "cgroup_set_idle"),
     (Callback::IdleCpus, "idle"),
     (Callback::Choice, "chooses"),
+    (Callback::InitTask, "init_task"),
+    (Callback::ExitTask, "exit_task"),
+    (Callback::CpuAcquire, "cpu_acquire"),
+    (Callback::CpuRelease, "cpu_release"),
+    (Callback::Mistake, "mistake"),
 ];
 
 impl Callback {
@@ -141,8 +152,76 @@ pub struct Witnessed {
     pub cgroups: BTreeMap<u64, String>,
     /// What was refused: the number of the step, from 0, and the error's.
     pub refused: Vec<(usize, i32)>,
+    /// Its tasks of higher classes.
+    pub higher: BTreeMap<i32, String>,
     /// Every callback, in order.
     pub records: Vec<Record>,
+    /// How the scheduler ended, if it did.
+    pub end: Option<End>,
+    /// Whether what CPUs do is left out of the text.
+    pub hide_cpus: bool,
+    /// What the core has counted, by the names of the counters.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// How a scheduler ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Number of the kind, and the code.
+    pub kind: u64,
+    /// The exit code.
+    pub code: i64,
+    /// The CPU, where the kernel tells.
+    pub cpu: Option<u32>,
+    /// The kernel's word for the kind.
+    pub reason: String,
+    /// The message.
+    pub msg: String,
+    /// The dump.
+    pub dump: String,
+    /// How many records there were when the step began in which it ended.
+    pub before: usize,
+}
+
+impl End {
+    /// A line, without numbers that no two runs share: of tasks, and of what took how long.
+    fn text(&self, hide_cpu: bool) -> String {
+        let Self { kind, code, cpu, reason, msg, .. } = self;
+        let on = cpu.filter(|_| !hide_cpu).map_or(String::new(), |cpu| format!(" on CPU {cpu}"));
+        let msg = without_numbers(msg);
+        format!("ended{on}: kind {kind} code {code:#x}: {reason} ({msg})")
+    }
+}
+
+/// A message without the numbers of tasks, of hotplug events, and without how long it took.
+fn without_numbers(msg: &str) -> String {
+    let mut text = String::new();
+    let mut rest = msg;
+    while let Some(at) = rest.find(['[', ' ']) {
+        let (start, tail) = rest.split_at(at + 1);
+        text.push_str(start);
+        let digits = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let after = &tail[digits..];
+        let seconds =
+            after.strip_prefix('.').map(|t| t.trim_start_matches(|c: char| c.is_ascii_digit()));
+        rest = match seconds.and_then(|tail| tail.strip_prefix('s')) {
+            _ if digits == 0 => tail,
+            Some(tail) => {
+                text.push_str("TIME");
+                tail
+            }
+            None if start.ends_with('[') && after.starts_with(']') => {
+                text.push_str("PID");
+                after
+            }
+            None if start.ends_with("actual ") || start.ends_with("seq ") => {
+                text.push('N');
+                after
+            }
+            None => tail,
+        };
+    }
+    text + rest
 }
 
 impl Witnessed {
@@ -154,10 +233,16 @@ impl Witnessed {
     pub fn text(&self) -> String {
         let records = self.undisturbed();
         let mut text = String::new();
+        if let Some(end) = &self.end {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "{}", end.text(self.hide_cpus));
+        }
+        for (name, count) in &self.counters {
+            let _ = writeln!(text, "{name} {count}");
+        }
         let mut names: Vec<_> = self.names.iter().collect();
         names.sort_by_key(|(_, name)| *name);
         for (pid, name) in names {
-            // Writing to a string can't fail.
             let _ = writeln!(text, "task {name}");
             for record in records.iter().filter(|r| r.pid == *pid) {
                 if record.callback != Callback::Dispatch {
@@ -186,7 +271,7 @@ impl Witnessed {
                 cpus.entry(record.cpu).or_default().push(line);
             }
         }
-        for (cpu, lines) in cpus {
+        for (cpu, lines) in cpus.into_iter().filter(|_| !self.hide_cpus) {
             let _ = writeln!(text, "cpu {cpu}");
             for line in lines {
                 let _ = writeln!(text, "  {line}");
@@ -199,8 +284,14 @@ impl Witnessed {
     /// aside and goes on.
     fn undisturbed(&self) -> Vec<Record> {
         let mut kept: Vec<Record> = Vec::new();
-        for record in &self.records {
-            if record.pid != 0 && !self.names.contains_key(&record.pid) {
+        let told = self.told();
+        for (i, record) in self.records.iter().enumerate() {
+            if i >= told && !is_of_life(record.callback) {
+                continue;
+            }
+            let known =
+                self.names.contains_key(&record.pid) || self.higher.contains_key(&record.pid);
+            if record.pid != 0 && !known {
                 continue;
             }
             if record.callback == Callback::Running
@@ -217,6 +308,15 @@ impl Witnessed {
             kept.push(*record);
         }
         kept
+    }
+
+    /// Up to which record every run is the same. While a scheduler ends, tasks go on, and nobody
+    /// can say how far they get; so what counts is what was before the mistake, or before the step
+    /// in which it ended.
+    fn told(&self) -> usize {
+        let Some(end) = &self.end else { return usize::MAX };
+        let mistake = self.records.iter().position(|r| r.callback == Callback::Mistake);
+        mistake.map_or(end.before, |at| at + 1)
     }
 
     fn name(&self, pid: i32) -> &str {
@@ -250,11 +350,14 @@ impl Witnessed {
             Callback::SetWeight | Callback::Enable => format!("{name} {number}"),
             Callback::SetCpumask => format!("{name} {flags:#x}"),
             Callback::Dequeue => format!("{name} flags {flags:#x}"),
-            Callback::Disable => name.to_owned(),
             Callback::IdleCpus => {
                 format!("{name} {:#x}, cores {:#x}", flags & 0xffff_ffff, flags >> 32)
             }
             Callback::Choice => format!("{name} {number}"),
+            Callback::InitTask if *flags == 1 => format!("{name}, forked"),
+            Callback::ExitTask if *flags == 1 => format!("{name}, cancelled"),
+            Callback::Disable | Callback::InitTask | Callback::ExitTask => name.to_owned(),
+            Callback::Mistake => format!("{name} {number}"),
             _ => format!("{name} on {number} flags {flags:#x}"),
         }
     }
@@ -265,6 +368,10 @@ impl Witnessed {
         match record.callback {
             Callback::Running => Some(format!("runs {name}")),
             Callback::Stopping => Some(format!("stops {name}")),
+            Callback::CpuRelease => {
+                let name = self.higher.get(&record.pid)?;
+                Some(format!("cpu_release to {name}, reason {}", record.flags))
+            }
             Callback::CpuOnline | Callback::CpuOffline => {
                 Some(format!("{} {}", record.callback.name(), record.number))
             }
@@ -306,6 +413,12 @@ fn of_cgroup(record: &Record) -> String {
         Callback::CgroupSetIdle => format!("{name} {flags}"),
         _ => name.to_owned(),
     }
+}
+
+/// Whether a callback is about a task's coming to the scheduler, or its leaving.
+fn is_of_life(callback: Callback) -> bool {
+    use Callback::{Disable, Enable, ExitTask, InitTask};
+    matches!(callback, InitTask | Enable | Disable | ExitTask)
 }
 
 /// If a task that starts to run had only been put aside on this CPU, where: nobody else of the
@@ -392,7 +505,7 @@ mod tests {
         other.cgroup = 8;
         let names = BTreeMap::from([(7, "A".to_owned())]);
         let (records, refused) = (vec![made, moved, other], vec![(2, 11)]);
-        let seen = Witnessed { names, cgroups, records, refused };
+        let seen = Witnessed { names, cgroups, records, refused, ..Witnessed::default() };
         let expected = "task A\n  cgroup_move from / to G\n\
                         step 2 refused with error 11\ncgroup G\n  \
                         cgroup_init weight 100 max max 100000 burst 0 idle 0\n";
@@ -424,12 +537,22 @@ mod tests {
     }
 
     #[test]
+    fn messages_lose_what_no_two_runs_share() {
+        let stall = "A[12] failed to run for 1.004s";
+        assert_eq!(without_numbers(stall), "A[PID] failed to run for TIME");
+        let cpu = "SCX_DSQ_LOCAL[_ON] target CPU 3 not allowed for A[7]";
+        assert_eq!(without_numbers(cpu), "SCX_DSQ_LOCAL[_ON] target CPU 3 not allowed for A[PID]");
+        let seq = "expected hotplug seq 99 did not match actual 4";
+        assert_eq!(without_numbers(seq), "expected hotplug seq N did not match actual N");
+    }
+
+    #[test]
     fn numbers_and_names_belong_together() {
         for (i, (callback, name)) in CALLBACKS.iter().enumerate() {
             assert_eq!(Callback::from_number(i as u32 + 1), Some(*callback));
             assert_eq!(callback.name(), *name);
         }
         assert_eq!(Callback::from_number(0), None);
-        assert_eq!(Callback::from_number(26), None);
+        assert_eq!(Callback::from_number(31), None);
     }
 }

@@ -5,22 +5,24 @@
 //! loads into a file, and does nothing else.
 
 mod cgroups;
+mod worker;
 
 use cgroups::{Cgroups, Done};
 use rota_kernel::{Host, Live};
-use rota_object::{Engine, KernelTypes, Object, Setup};
+use rota_object::{Engine, EngineError, ExitInfo, KernelTypes, Object, Refusal, Setup};
 use rota_programs::test::WITNESS;
-use rota_workload::{Command, Order, Record, Scenario, Witnessed};
+use rota_workload::{Command, End, Record, Scenario, Witnessed};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
+use worker::Worker;
 
 /// Long enough for everything to come to rest, with slices of 20 ms, on a slow emulated machine.
 const REST: Duration = Duration::from_millis(150);
+/// How many times as long a scheduler may take to end.
+const ENDS_WITHIN: u32 = 100;
 /// The scheduling class of sched_ext (kernel: `SCHED_EXT`).
 const SCHED_EXT: i32 = 7;
 
@@ -69,38 +71,89 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
         // The object's own: for tasks that ask for it only, with the kernel's idle masks.
         world.set_ops_member("flags", scenario.ops_flags | 1 | 1 << 3)?;
     }
+    for (name, value) in &scenario.ops {
+        world.set_ops_member(name, *value)?;
+    }
     world.load()?;
-    world.attach()?;
+    if !scenario.attaches_late() {
+        world.attach()?;
+    }
     let workers: Vec<Worker> = scenario.tasks.iter().map(Worker::start).collect::<Result<_>>()?;
     thread::sleep(REST);
-    let mut seen = Witnessed::default();
-    let mut early = Vec::new();
-    world.ring_drain("records", &mut |bytes| early.extend(Record::from_bytes(bytes)))?;
-    seen.records.extend(early.into_iter().filter(|r| r.callback.is_of_cgroup()));
-    for (number, step) in scenario.steps.iter().enumerate() {
-        for command in step {
-            let done = obey(command, &workers, &mut cgroups)?;
-            seen.refused.extend(done.err().map(|error| (number, error)));
-        }
-        thread::sleep(REST);
-    }
-    world.ring_drain("records", &mut |bytes| seen.records.extend(Record::from_bytes(bytes)))?;
-    let own = workers.iter().zip(&scenario.tasks).filter(|(_, task)| !task.realtime);
-    let named = own.map(|(worker, task)| (worker.tid, task.name.clone()));
-    seen.names = named.collect();
+    let mut seen = Witnessed { hide_cpus: scenario.hide_cpus, ..Witnessed::default() };
+    let ran = run_steps(scenario, &mut world, &workers, &mut cgroups, &mut seen);
     seen.cgroups = cgroups.names()?;
-    if let Some(exit) = world.exit_info()? {
-        return Err(format!("the scheduler ended: {} ({})", exit.reason, exit.msg).into());
+    for (worker, task) in workers.iter().zip(&scenario.tasks) {
+        let names = if task.realtime { &mut seen.higher } else { &mut seen.names };
+        names.insert(worker.tid, task.name.clone());
+        names.extend(worker.children().map(|(i, tid)| (tid, format!("{}.{i}", task.name))));
     }
     if world.read_global("lost")?.iter().any(|b| *b != 0) {
         return Err("records were lost".into());
     }
-    for worker in workers {
-        worker.tell(&Order::Exit)?;
-        worker.thread.join().map_err(|_| "a worker panicked")?;
-    }
+    workers.into_iter().try_for_each(Worker::end)?;
+    ran?;
     world.detach()?;
+    for step in &scenario.steps {
+        for command in step {
+            if let Command::Cpu { cpu, online: false } = command {
+                set_online(*cpu, true)?;
+            }
+        }
+    }
     Ok(seen)
+}
+
+fn run_steps(
+    scenario: &Scenario,
+    world: &mut Live,
+    workers: &[Worker],
+    cgroups: &mut Cgroups,
+    seen: &mut Witnessed,
+) -> Result<()> {
+    let mut early = Vec::new();
+    world.ring_drain("records", &mut |bytes| early.extend(Record::from_bytes(bytes)))?;
+    seen.records.extend(early.into_iter().filter(|r| r.callback.is_of_cgroup()));
+    let counted = if scenario.counters { counters()? } else { Vec::new() };
+    for (number, step) in scenario.steps.iter().enumerate() {
+        let before = seen.records.len();
+        for command in step {
+            let done = obey(command, world, workers, cgroups)?;
+            seen.refused.extend(done.err().map(|error| (number, error)));
+        }
+        thread::sleep(REST);
+        let mut exit = exit_info(world)?;
+        if scenario.ends && number + 1 == scenario.steps.len() {
+            for _ in 0..ENDS_WITHIN {
+                if exit.is_some() {
+                    break;
+                }
+                thread::sleep(REST);
+                exit = exit_info(world)?;
+            }
+        }
+        let records = &mut seen.records;
+        world.ring_drain("records", &mut |bytes| records.extend(Record::from_bytes(bytes)))?;
+        if let Some(exit) = exit {
+            let ExitInfo { kind, code, cpu, reason, msg, dump } = exit;
+            if !scenario.ends {
+                return Err(format!("the scheduler ended: {reason} ({msg})").into());
+            }
+            seen.end = Some(End { kind, code, cpu, reason, msg, dump, before });
+            return Ok(());
+        }
+    }
+    if scenario.ends {
+        return Err("the scheduler did not end".into());
+    }
+    if scenario.counters {
+        let now = counters()?.into_iter().zip(counted);
+        let more = now.map(|((name, now), (_, before))| (name, now - before));
+        // Time is not the same in two runs.
+        let kept = more.filter(|(name, count)| *count > 0 && !name.ends_with("DURATION"));
+        seen.counters = kept.collect();
+    }
+    Ok(())
 }
 
 /// The types of the running kernel.
@@ -109,104 +162,50 @@ fn own_types() -> Result<KernelTypes> {
     Ok(KernelTypes::from_bytes("this kernel", &bytes)?)
 }
 
+/// What the object recorded of its end, if it has.
+fn exit_info(world: &Live) -> Result<Option<ExitInfo>> {
+    Ok(world.exit_info()?.filter(|exit| exit.kind != 0))
+}
+
+/// What the core has counted.
+fn counters() -> Result<Vec<(String, u64)>> {
+    let text = std::fs::read_to_string("/sys/kernel/sched_ext/root/events")?;
+    let counter = |line: &str| {
+        let (name, count) = line.split_once(' ').ok_or("no counter")?;
+        Ok((name.to_owned(), count.trim().parse()?))
+    };
+    text.lines().map(counter).collect()
+}
+
 /// Does what a command says; or the number of the error that it was refused with.
-fn obey(command: &Command, workers: &[Worker], cgroups: &mut Cgroups) -> Result<Done> {
+fn obey(
+    command: &Command,
+    world: &mut Live,
+    workers: &[Worker],
+    cgroups: &mut Cgroups,
+) -> Result<Done> {
     match command {
-        Command::Task(task, order) => workers[*task].tell(order).map(Ok),
-        Command::Cpu { cpu, online } => {
-            let file = format!("/sys/devices/system/cpu/cpu{cpu}/online");
-            std::fs::write(file, if *online { "1" } else { "0" })?;
-            Ok(Ok(()))
-        }
-        Command::Cgroup(path, change) => Ok(cgroups.change(path, *change)?),
-        Command::Move(task, path) => Ok(cgroups.take(task.map(|t| workers[t].tid), path)?),
-    }
-}
-
-/// What a worker has been told last; 0 is to sleep.
-mod word {
-    pub(super) const SLEEP: u32 = 0;
-    pub(super) const PULSE: u32 = 1;
-    pub(super) const SPIN: u32 = 2;
-    pub(super) const YIELD: u32 = 3;
-    pub(super) const EXIT: u32 = 4;
-}
-
-/// A task of a scenario: a thread that does as it is told.
-struct Worker {
-    tid: i32,
-    told: Arc<AtomicU32>,
-    thread: JoinHandle<()>,
-}
-
-impl Worker {
-    fn start(task: &rota_workload::TaskSpec) -> Result<Self> {
-        let told = Arc::new(AtomicU32::new(word::SLEEP));
-        let (send, receive) = std::sync::mpsc::channel();
-        let heard = Arc::clone(&told);
-        let cpus: Vec<usize> = task.cpus.iter().map(|cpu| cpu.0 as usize).collect();
-        let first = cpus[..1].to_vec();
-        let thread = thread::Builder::new().name(task.name.clone()).spawn(move || {
-            // It goes to its first CPU, and falls asleep there.
-            let there = on_cpus(0, &first).is_ok();
-            let _ = send.send(there.then(rustix::thread::gettid));
-            work(&heard);
-        })?;
-        let tid = receive.recv()?.ok_or("a task can't be bound to its CPU")?;
-        let tid = tid.as_raw_nonzero().get();
-        // It sleeps now, so that it comes to the scheduler asleep.
-        thread::sleep(Duration::from_millis(20));
-        on_cpus(tid, &cpus)?;
-        let (class, sched_priority) =
-            if task.realtime { (libc::SCHED_FIFO, 1) } else { (SCHED_EXT, 0) };
-        let parameter = libc::sched_param { sched_priority };
-        // SAFETY: the kernel reads the parameter, which lives until the call returns.
-        #[expect(unsafe_code, reason = "no library sets this class for another thread")]
-        let done = unsafe { libc::sched_setscheduler(tid, class, &parameter) };
-        if done != 0 {
-            return Err(std::io::Error::last_os_error().into());
-        }
-        Ok(Self { tid, told, thread })
-    }
-
-    fn tell(&self, order: &Order) -> Result<()> {
-        let (word, wake) = match order {
-            Order::Pulse => (word::PULSE, true),
-            Order::Spin => (word::SPIN, true),
-            Order::Sleep => (word::SLEEP, false),
-            Order::Yield => (word::YIELD, false),
-            Order::Exit => (word::EXIT, true),
-            Order::Nice(nice) => {
-                let tid = rustix::process::Pid::from_raw(self.tid);
-                return Ok(rustix::process::setpriority_process(tid, *nice)?);
-            }
-            Order::Cpus(cpus) => {
-                let cpus: Vec<usize> = cpus.iter().map(|cpu| cpu.0 as usize).collect();
-                return on_cpus(self.tid, &cpus);
-            }
-        };
-        self.told.store(word, Ordering::SeqCst);
-        if wake {
-            self.thread.thread().unpark();
-        }
-        Ok(())
-    }
-}
-
-/// Does what it is told until it is told to end.
-fn work(told: &AtomicU32) {
-    loop {
-        match told.load(Ordering::SeqCst) {
-            word::EXIT => return,
-            word::SPIN => std::hint::spin_loop(),
-            word::YIELD => {
-                told.store(word::SPIN, Ordering::SeqCst);
-                thread::yield_now();
-            }
-            word::PULSE => told.store(word::SLEEP, Ordering::SeqCst),
-            _ => thread::park(),
+        Command::Task(task, order) => workers[*task].tell(order)?,
+        Command::Cpu { cpu, online } => set_online(*cpu, *online)?,
+        Command::Wait(ms) => thread::sleep(Duration::from_millis(*ms)),
+        Command::Attach => match world.attach() {
+            // The object has recorded it.
+            Err(EngineError::Refused(Refusal::Exit(_))) => {}
+            attached => attached?,
+        },
+        Command::Detach => world.detach()?,
+        Command::Sysrq => std::fs::write("/proc/sysrq-trigger", "S")?,
+        Command::Cgroup(path, change) => return Ok(cgroups.change(path, *change)?),
+        Command::Move(task, path) => {
+            return Ok(cgroups.take(task.map(|t| workers[t].tid), path)?);
         }
     }
+    Ok(Ok(()))
+}
+
+fn set_online(cpu: u32, online: bool) -> Result<()> {
+    let file = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+    Ok(std::fs::write(file, if online { "1" } else { "0" })?)
 }
 
 /// Binds a thread to CPUs; 0 is the caller.

@@ -11,11 +11,8 @@ use std::collections::BTreeSet;
 const PAGE: &str = include_str!("../../../../docs/simulator.md");
 
 /// Functions that neither a case nor the test scheduler calls, and why.
-const NO_CASE: &[(&str, &str)] = &[
-    ("bpf_cast_to_kern_ctx", "the context of a program that runs by itself has no kernel type"),
-    ("scx_bpf_error_bstr", "it ends a scheduler, and a case has none"),
-    ("scx_bpf_exit_bstr", "it ends a scheduler, and a case has none"),
-];
+const NO_CASE: &[(&str, &str)] =
+    &[("bpf_cast_to_kern_ctx", "the context of a program that runs by itself has no kernel type")];
 
 /// A call of a helper, by its number.
 const CALL: u8 = 0x85;

@@ -2,7 +2,7 @@
 //! What is done to tasks from outside.
 
 use super::ext::flags;
-use super::{CpuSet, Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
+use super::{Class, CpuSet, Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -35,17 +35,61 @@ impl Machine {
         let flags = flags::SAVE | flags::NO_CLOCK | more;
         let queued = self.sched.task(task).queued;
         if queued {
-            self.dequeue_task(cpu, task, flags, false)?;
+            self.deactivate(cpu, task, flags, false)?;
         }
         change(self)?;
         if queued {
-            self.enqueue_task(cpu, task, flags, false)?;
+            self.activate(cpu, task, flags, false)?;
         }
-        if queued && self.sched.rq(cpu).current == Some(task) {
+        if queued && self.is_ext(task) && self.sched.rq(cpu).current == Some(task) {
             self.unlink(task);
             self.task_op(Op::Running, task, 0)?;
+            let state = self.sched.task(task);
+            state.waits_anew = true;
         }
         self.unlock_task(task, cpu);
+        Ok(())
+    }
+
+    /// A task wants to run on a CPU, whatever its class.
+    pub(super) fn activate(
+        &mut self,
+        cpu: u32,
+        task: TaskId,
+        flags: u64,
+        migrates: bool,
+    ) -> Result<(), Stop> {
+        match self.sched.task(task).class {
+            Class::Ext => self.enqueue_task(cpu, task, flags, migrates)?,
+            Class::Fair => self.enqueue_fair(cpu, task),
+            Class::Realtime => {
+                self.sched.task(task).queued = true;
+                self.show_count(cpu, false, true);
+                if self.sched.rq(cpu).current != Some(task) {
+                    self.sched.rq(cpu).realtime.push_back(task);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A task does not want to run on a CPU any more, whatever its class.
+    pub(super) fn deactivate(
+        &mut self,
+        cpu: u32,
+        task: TaskId,
+        flags: u64,
+        migrates: bool,
+    ) -> Result<(), Stop> {
+        match self.sched.task(task).class {
+            Class::Ext => self.dequeue_task(cpu, task, flags, migrates)?,
+            Class::Fair => self.dequeue_fair(cpu, task),
+            Class::Realtime => {
+                self.sched.task(task).queued = false;
+                self.sched.rq(cpu).realtime.retain(|t| *t != task);
+                self.show_count(cpu, false, false);
+            }
+        }
         Ok(())
     }
 
@@ -54,6 +98,10 @@ impl Machine {
         let weight = weight(nice);
         self.record(Some(task), What::Weight { nice, weight: weight as u32 });
         let change = |machine: &mut Self| {
+            machine.sched.task(task).nice = nice;
+            if !machine.is_ext(task) {
+                return Ok(());
+            }
             machine.show_weight(task, weight);
             machine.task_op(Op::SetWeight, task, weight)
         };
@@ -66,6 +114,9 @@ impl Machine {
         let change = |machine: &mut Self| {
             machine.sched.task(task).allowed = CpuSet::new(cpus, machine.shape.cpus);
             let mask = machine.show_allowed(task);
+            if !machine.is_ext(task) {
+                return Ok(());
+            }
             machine.task_op(Op::SetCpumask, task, mask)
         };
         self.change(task, change, 0)?;
@@ -90,7 +141,8 @@ impl Machine {
     /// A task of a higher class takes a CPU for a moment: what runs there is put aside.
     pub(super) fn interrupt(&mut self, cpu: u32) -> Result<(), Stop> {
         self.lock(Lock::Rq(cpu))?;
-        if let Some(task) = self.sched.rq(cpu).current.take() {
+        if let Some(task) = self.sched.rq(cpu).current {
+            self.charge(cpu);
             self.interrupt_task(cpu, task)?;
         }
         self.unlock(Lock::Rq(cpu));
@@ -100,18 +152,26 @@ impl Machine {
     fn interrupt_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         let from = self.recorded(Some(task));
         self.record(None, What::Switch { from, runnable: true });
-        let now = self.now_ns;
-        let state = self.sched.task(task);
-        let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
-        let slice = self.slice(task).saturating_sub(ran);
-        self.set_slice(task, slice);
+        self.sched.rq(cpu).current = None;
+        self.resched(cpu);
+        match self.sched.task(task).class {
+            Class::Fair => {
+                self.sched.rq(cpu).fair.push_front(task);
+                return Ok(());
+            }
+            Class::Realtime => {
+                self.sched.rq(cpu).realtime.push_front(task);
+                return Ok(());
+            }
+            Class::Ext => {}
+        }
         self.task_op(Op::Stopping, task, 1)?;
+        self.begin_to_wait(task);
         self.sched.rq(cpu).in_dispatch = true;
         let flags = self.sched.version.head;
         let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
         let inserted = self.insert(cpu, QueueId::Local(cpu), task, keep, false);
         self.sched.rq(cpu).in_dispatch = false;
-        self.resched(cpu);
         inserted
     }
 
@@ -126,14 +186,12 @@ impl Machine {
             return Ok(());
         }
         self.lock(Lock::Move(task))?;
-        self.dequeue_task(from, task, flags::NO_CLOCK, true)?;
+        self.deactivate(from, task, flags::NO_CLOCK, true)?;
         self.set_cpu(task, to);
         self.switch_rq(from, to)?;
-        self.enqueue_task(to, task, self.sched.version.migrated, true)?;
+        self.activate(to, task, self.sched.version.migrated, true)?;
         self.unlock(Lock::Move(task));
-        if self.sched.rq(to).current.is_none() {
-            self.resched(to);
-        }
+        self.preempt(to, task);
         self.run_deferred(to)?;
         self.unlock_task(task, to);
         Ok(())
@@ -145,7 +203,9 @@ impl Machine {
         self.charge(cpu);
         self.record(Some(task), What::Yield { to: TaskRef::NONE });
         let address = self.sched.task(task).address;
-        if self.sched.ops.has(Op::Yield) {
+        if !self.is_ext(task) {
+            self.sched.rq(cpu).fair_until_ns = 0;
+        } else if self.sched.ops.has(Op::Yield) {
             self.op(Op::Yield, &[address, 0])?;
         } else {
             self.set_slice(task, 0);

@@ -4,7 +4,7 @@
 use super::ext::{Verdict, flags, sleeping};
 use super::ops::ops_flags;
 use super::task::Class;
-use super::{Due, Insert, Op, Orders, QueueId, SLICE_DEFAULT_NS, TICK_NS, TaskId};
+use super::{Due, Event, Insert, Op, Orders, Phase, QueueId, TICK_NS, TaskId};
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -14,6 +14,11 @@ use rota_topology::CpuId;
 
 /// How long a task that does nothing much runs, in ns.
 const MOMENT_NS: u64 = 2_000;
+/// Why the scheduler loses a CPU (kernel: `enum scx_cpu_preempt_reason`).
+mod preempt {
+    pub(super) const REALTIME: u64 = 0;
+    pub(super) const UNKNOWN: u64 = 3;
+}
 /// A wake-up (kernel: `WF_TTWU`).
 const WAKE: u64 = 8;
 
@@ -57,6 +62,7 @@ impl Machine {
             Due::GoOn(cpu) => self.go_on(cpu),
             Due::Begin(cpu) => self.begin(cpu),
             Due::Watchdog => self.watch(),
+            Due::Disable(cpu) => self.on_cpu(cpu, |machine| machine.disable()),
         }
     }
 
@@ -75,6 +81,7 @@ impl Machine {
         self.lock(Lock::Rq(kick.cpu))?;
         let current = self.sched.rq(kick.cpu).current;
         match current {
+            _ if self.bypassing() => {}
             Some(_) if kick.only_if_idle => {}
             // A higher class can't be moved.
             Some(task) if !self.is_ext(task) => {}
@@ -105,12 +112,23 @@ impl Machine {
     fn tick_of(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         let just_started = self.sched.rq(cpu).started_ns == self.now_ns;
         self.tick_later(cpu);
-        if just_started || !self.is_ext(task) {
+        if just_started {
             return Ok(());
         }
         self.charge(cpu);
+        if !self.is_ext(task) {
+            let waits = !self.sched.rq(cpu).fair.is_empty();
+            if waits && self.now_ns >= self.sched.rq(cpu).fair_until_ns {
+                self.resched(cpu);
+            }
+            return Ok(());
+        }
         self.spend(cpu, self.shape.costs.tick_ns);
-        self.task_op(Op::Tick, task, 0)?;
+        if self.bypassing() {
+            self.set_slice(task, 0);
+        } else {
+            self.task_op(Op::Tick, task, 0)?;
+        }
         if self.slice(task) == 0 {
             self.resched(cpu);
         }
@@ -140,6 +158,7 @@ impl Machine {
                 self.sched.task(task).orders = Orders::Spin;
                 self.yield_task(cpu, task)
             }
+            Orders::Fork(count) => self.fork_storm(cpu, task, count),
             Orders::Exit => self.exit_task(cpu, task),
             Orders::Work => self.work_on(task),
         }
@@ -206,42 +225,20 @@ impl Machine {
 
     /// Wakes a task that sleeps, and whose lock is held.
     fn wake_locked(&mut self, task: TaskId, previous: u32, waker: TaskRef) -> Result<(), Stop> {
-        if self.sched.task(task).class == Class::Realtime {
-            self.lock(Lock::Rq(previous))?;
-            self.sched.task(task).queued = true;
-            self.record(Some(task), What::Wakeup { on: CpuNumber(previous), waker });
-            self.trace_task(Tracepoint::Wakeup, task)?;
-            self.sched.rq(previous).realtime.push_back(task);
-            self.show_count(previous, false, true);
-            if self.sched.rq(previous).current.is_none_or(|current| self.is_ext(current)) {
-                self.resched(previous);
-            }
-            self.unlock(Lock::Rq(previous));
-            return Ok(());
-        }
         let mut flags = flags::SLEEP | flags::NO_CLOCK;
-        let mut cpu = self.first_allowed(task, previous);
+        let cpu = self.select(task, previous, WAKE)?;
         if self.sched.task(task).allowed.count() > 1 {
             flags |= self.sched.version.selected;
-            cpu = self.select_cpu(task, previous)?;
-            let (chosen, previous) = (CpuNumber(cpu), CpuNumber(previous));
-            self.record(Some(task), What::SelectCpu { chosen, previous, flags: WAKE });
-        }
-        let allowed = self.sched.task(task).allowed.contains(CpuId(cpu));
-        if !allowed || !self.sched.rq(cpu).online {
-            cpu = self.first_allowed(task, previous);
         }
         if cpu != previous {
             flags |= self.sched.version.migrated;
             self.set_cpu(task, cpu);
         }
         self.lock(Lock::Rq(cpu))?;
-        self.enqueue_task(cpu, task, flags, false)?;
+        self.activate(cpu, task, flags, false)?;
         self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
         self.trace_task(Tracepoint::Wakeup, task)?;
-        if self.sched.rq(cpu).current.is_none() {
-            self.resched(cpu);
-        }
+        self.preempt(cpu, task);
         self.run_deferred(cpu)?;
         self.unlock(Lock::Rq(cpu));
         Ok(())
@@ -252,8 +249,57 @@ impl Machine {
         self.sched.rqs[self.cpu as usize].current
     }
 
+    /// A new task wakes up for the first time.
+    pub(super) fn wake_up_new(&mut self, task: TaskId, wake_flags: u64) -> Result<(), Stop> {
+        let previous = self.sched.task(task).cpu;
+        let cpu = self.select(task, previous, wake_flags)?;
+        self.set_cpu(task, cpu);
+        let waker = self.running_here();
+        let waker = self.recorded(waker);
+        self.record(Some(task), What::Waking { waker });
+        let flags = flags::NO_CLOCK | self.sched.version.initial;
+        self.lock(Lock::Rq(cpu))?;
+        self.activate(cpu, task, flags, false)?;
+        self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
+        self.preempt(cpu, task);
+        self.run_deferred(cpu)?;
+        self.unlock(Lock::Rq(cpu));
+        Ok(())
+    }
+
+    /// The CPU for a task that wakes up (kernel: `select_task_rq`).
+    fn select(&mut self, task: TaskId, previous: u32, wake_flags: u64) -> Result<u32, Stop> {
+        let state = self.sched.task(task);
+        let several = state.allowed.count() > 1;
+        let cpu = match state.class {
+            Class::Ext if several => self.select_cpu(task, previous, wake_flags)?,
+            Class::Fair if several => self.select_fair(task, previous),
+            _ => self.first_allowed(task, previous),
+        };
+        let allowed = self.sched.task(task).allowed.contains(CpuId(cpu));
+        if allowed && self.sched.rq(cpu).online {
+            return Ok(cpu);
+        }
+        Ok(self.first_allowed(task, previous))
+    }
+
+    /// A task that has come to a CPU makes it choose again, if the task's class is above that of
+    /// what runs there.
+    pub(super) fn preempt(&mut self, cpu: u32, task: TaskId) {
+        let rank = |class| match class {
+            Class::Realtime => 3,
+            Class::Fair => 2,
+            Class::Ext => 1,
+        };
+        let current = self.sched.rq(cpu).current;
+        let running = current.map_or(0, |current| rank(self.sched.task(current).class));
+        if rank(self.sched.task(task).class) > running {
+            self.resched(cpu);
+        }
+    }
+
     /// The CPU that a task was on if it may still run there, else the first that it may.
-    fn first_allowed(&mut self, task: TaskId, previous: u32) -> u32 {
+    pub(super) fn first_allowed(&mut self, task: TaskId, previous: u32) -> u32 {
         let allowed = &self.sched.tasks[task.0 as usize].allowed;
         let fits = |cpu: CpuId| allowed.contains(cpu) && self.sched.rqs[cpu.0 as usize].online;
         if fits(CpuId(previous)) {
@@ -262,12 +308,22 @@ impl Machine {
         allowed.iter().find(|cpu| fits(*cpu)).map_or(previous, |cpu| cpu.0)
     }
 
-    fn select_cpu(&mut self, task: TaskId, previous: u32) -> Result<u32, Stop> {
-        if !self.sched.ops.has(Op::SelectCpu) {
-            let wake = super::Wake { previous, wake: WAKE, flags: 0 };
+    fn select_cpu(&mut self, task: TaskId, previous: u32, wake_flags: u64) -> Result<u32, Stop> {
+        let bypassing = self.bypassing();
+        if bypassing {
+            self.count(Event::BypassDispatch);
+            if self.sched.version.bypass_stays {
+                self.set_selected_cpu(task, previous);
+                return Ok(previous);
+            }
+        }
+        if bypassing || !self.sched.ops.has(Op::SelectCpu) {
+            let wake = super::Wake { previous, wake: wake_flags, flags: 0 };
             let idle = self.select_idle(task, wake, None);
+            self.set_selected_cpu(task, idle.unwrap_or(previous));
             if idle.is_some() {
-                let slice_ns = SLICE_DEFAULT_NS;
+                self.count(Event::RefillSlice);
+                let slice_ns = self.default_slice();
                 let queue = super::queue::LOCAL;
                 let insert = Insert { queue, slice_ns, vtime: None, flags: 0 };
                 self.sched.task(task).direct = Some(insert);
@@ -277,9 +333,10 @@ impl Machine {
         let here = self.cpu;
         let address = self.sched.task(task).address;
         self.sched.rq(here).direct = super::Direct::Task(task);
-        let chosen = self.op(Op::SelectCpu, &[address, u64::from(previous), WAKE]);
+        let chosen = self.op(Op::SelectCpu, &[address, u64::from(previous), wake_flags]);
         self.sched.rq(here).direct = super::Direct::No;
         let chosen = chosen?.map_or(previous, |cpu| cpu as u32);
+        self.set_selected_cpu(task, chosen);
         if chosen >= self.shape.cpus {
             self.error(format!("invalid CPU {} from ops.select_cpu()", chosen.cast_signed()));
             return Ok(previous);
@@ -301,18 +358,16 @@ impl Machine {
         let previous = self.sched.rq(cpu).current;
         if let (Some(task), Some(flags)) = (previous, sleeps) {
             self.lock(Lock::Switch(cpu))?;
-            if self.is_ext(task) {
-                self.dequeue_task(cpu, task, flags, false)?;
-            } else {
-                self.sched.task(task).queued = false;
-                self.show_count(cpu, false, false);
-            }
+            self.deactivate(cpu, task, flags, false)?;
         }
         let next = self.choose(cpu)?;
         self.sched.rq(cpu).resched = false;
         if next == previous {
             if next.is_none() {
                 self.refresh_idle(cpu, true);
+                if std::mem::take(&mut self.sched.rq(cpu).tell_idle) && !self.bypassing() {
+                    self.op(Op::UpdateIdle, &[u64::from(cpu), 1])?;
+                }
             }
             self.unlock(Lock::Switch(cpu));
             return self.run_deferred(cpu);
@@ -334,12 +389,21 @@ impl Machine {
     /// What a CPU is to run next.
     fn choose(&mut self, cpu: u32) -> Result<Option<TaskId>, Stop> {
         let current = self.sched.rq(cpu).current;
-        let realtime = current.filter(|task| !self.is_ext(*task) && self.sched.task(*task).queued);
+        let realtime = current.filter(|task| {
+            let state = self.sched.task(*task);
+            state.class == Class::Realtime && state.queued
+        });
         if realtime.is_some() {
             return Ok(realtime);
         }
         if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
             return Ok(Some(task));
+        }
+        if let Some(task) = self.pick_fair(cpu) {
+            return Ok(Some(task));
+        }
+        if matches!(self.sched.phase, Phase::Off | Phase::Enabling) {
+            return Ok(None);
         }
         let verdict = self.look_for_work(cpu)?;
         // One may have come while the lock was not held.
@@ -355,7 +419,7 @@ impl Machine {
         if let Some(task) = chosen
             && self.slice(task) == 0
         {
-            self.set_slice(task, SLICE_DEFAULT_NS);
+            self.refill_slice(task);
         }
         Ok(chosen)
     }
@@ -368,20 +432,32 @@ impl Machine {
         next: Option<TaskId>,
     ) -> Result<(), Stop> {
         let Some(task) = previous else { return self.update_idle(cpu, false) };
-        if !self.is_ext(task) {
-            if self.sched.task(task).queued {
-                self.sched.rq(cpu).realtime.push_front(task);
-            }
-            return Ok(());
-        }
+        let (class, queued) = (self.sched.task(task).class, self.sched.task(task).queued);
         self.charge(cpu);
+        match class {
+            Class::Ext => {
+                self.put_ext_aside(cpu, task, next)?;
+                return self.release_cpu(cpu, next);
+            }
+            Class::Realtime if queued => self.sched.rq(cpu).realtime.push_front(task),
+            Class::Fair if queued => {
+                let over = self.now_ns >= self.sched.rq(cpu).fair_until_ns;
+                let fair = &mut self.sched.rq(cpu).fair;
+                if over { fair.push_back(task) } else { fair.push_front(task) }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The same for a task of the scheduler.
+    fn put_ext_aside(&mut self, cpu: u32, task: TaskId, next: Option<TaskId>) -> Result<(), Stop> {
         if !self.sched.task(task).queued {
             return Ok(());
         }
         self.task_op(Op::Stopping, task, 1)?;
-        let now = self.now_ns;
-        self.sched.task(task).runnable_at_ns = now;
-        if self.slice(task) != 0 {
+        self.begin_to_wait(task);
+        if self.slice(task) != 0 && !self.bypassing() {
             let flags = self.sched.version.head;
             let keep = Insert { queue: super::queue::LOCAL, slice_ns: 0, vtime: None, flags };
             return self.insert(cpu, QueueId::Local(cpu), task, keep, false);
@@ -396,6 +472,23 @@ impl Machine {
             self.resched(cpu);
         }
         Ok(())
+    }
+
+    /// The scheduler is told that a higher class takes a CPU (kernel: `switch_class`).
+    pub(super) fn release_cpu(&mut self, cpu: u32, next: Option<TaskId>) -> Result<(), Stop> {
+        let Some(next) = next.filter(|task| !self.is_ext(*task)) else { return Ok(()) };
+        let told = self.sched.ops.has(Op::CpuAcquire) || self.sched.ops.has(Op::CpuRelease);
+        if !told || std::mem::replace(&mut self.sched.rq(cpu).released, true) {
+            return Ok(());
+        }
+        let layout = &self.layout.cpu_release;
+        let reason = match self.sched.tasks[next.0 as usize].class {
+            Class::Realtime => preempt::REALTIME,
+            Class::Fair | Class::Ext => preempt::UNKNOWN,
+        };
+        let address = self.sched.tasks[next.0 as usize].address;
+        let (size, members) = (layout.size, [(layout.reason, reason), (layout.task, address)]);
+        self.op_with(Op::CpuRelease, &[u64::from(cpu)], size, &members).map(drop)
     }
 
     /// The scheduler is told what a CPU switches to.
@@ -419,31 +512,38 @@ impl Machine {
         self.tick_later(cpu);
         let now = self.now_ns;
         self.sched.rq(cpu).started_ns = now;
-        self.sched.task(task).charged_at_ns = now;
+        let state = self.sched.task(task);
+        state.charged_at_ns = now;
+        state.waits_anew = true;
+        self.sched.rq(cpu).fair_until_ns = now + super::fair::SLICE_NS;
         self.prod(task);
     }
 
     /// Ends the scheduler if a task has waited for longer than it may.
     fn watch(&mut self) -> Result<(), Stop> {
         let limit = self.sched.ops.timeout_ns;
-        self.sched.agenda.add(self.now_ns + limit / 2, Due::Watchdog);
-        let waits = |cpu: u32, task: TaskId, machine: &mut Self| {
-            machine.sched.rq(cpu).current != Some(task)
-        };
-        for id in 0..self.sched.tasks.len() as u32 {
-            let task = TaskId(id);
-            let state = self.sched.task(task);
-            let (cpu, queued, since) = (state.cpu, state.queued, state.runnable_at_ns);
-            let waited = self.now_ns - since.min(self.now_ns);
-            if queued && waited > limit && self.is_ext(task) && waits(cpu, task, self) {
-                let (comm, pid) = self.comm_and_pid(task);
-                let ms = waited / 1_000_000;
-                let text =
-                    format!("{comm}[{pid}] failed to run for {}.{:03}s", ms / 1000, ms % 1000);
-                self.end(super::exit::STALL, 0, text);
-                return Ok(());
-            }
+        if limit == 0 || self.sched.phase == Phase::Disabling {
+            return Ok(());
         }
+        self.sched.agenda.add(self.now_ns + limit / 2, Due::Watchdog);
+        let now = self.now_ns;
+        let late = |task: &TaskId| {
+            let state = &self.sched.tasks[task.0 as usize];
+            let waits = state.queued && self.sched.rqs[state.cpu as usize].current != Some(*task);
+            waits && self.is_ext(*task) && now - state.runnable_at_ns.min(now) > limit
+        };
+        let late = (0..self.sched.tasks.len() as u32).map(TaskId).filter(late);
+        let place = |task: &TaskId| {
+            let state = &self.sched.tasks[task.0 as usize];
+            (state.cpu, state.runnable_number)
+        };
+        let Some(task) = late.min_by_key(place) else { return Ok(()) };
+        let state = self.sched.task(task);
+        let (cpu, ms) = (state.cpu, (now - state.runnable_at_ns) / 1_000_000);
+        let (comm, pid) = self.comm_and_pid(task);
+        self.cpu = cpu;
+        let text = format!("{comm}[{pid}] failed to run for {}.{:03}s", ms / 1000, ms % 1000);
+        self.end(super::exit::STALL, 0, text);
         Ok(())
     }
 

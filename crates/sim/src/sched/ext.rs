@@ -4,7 +4,7 @@
 use super::ops::ops_flags;
 use super::queue::{BUILTIN, GLOBAL, LOCAL, LOCAL_ON};
 use super::task::Owner;
-use super::{Direct, Due, Insert, Op, QueueId, SLICE_DEFAULT_NS, SLICE_INFINITE, TaskId};
+use super::{Direct, Due, Event, Insert, Op, QueueId, SLICE_INFINITE, TaskId};
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::recorder::dsq;
@@ -61,7 +61,7 @@ impl Machine {
         let _ = sum.set(&self.memory, address, total + ran);
         self.sched.rq(cpu).busy_ns += ran;
         let slice = self.slice(task);
-        if slice != SLICE_INFINITE {
+        if slice != SLICE_INFINITE && self.is_ext(task) {
             self.set_slice(task, slice.saturating_sub(ran));
         }
     }
@@ -77,11 +77,10 @@ impl Machine {
         let running = self.sched.rq(cpu).current == Some(task);
         let restores = flags & flags::SAVE != 0 && running;
         let flags = if restores { flags | self.sched.version.restore_running } else { flags };
-        let now = self.now_ns;
         let state = self.sched.task(task);
         let moves = std::mem::take(&mut state.moving);
         state.queued = true;
-        state.runnable_at_ns = now;
+        self.begin_to_wait(task);
         self.show_queued(task, true);
         self.show_count(cpu, true, true);
         if !migrates {
@@ -89,17 +88,31 @@ impl Machine {
         }
         if moves || restores {
             let keep = Insert { queue: LOCAL, slice_ns: 0, vtime: None, flags };
-            return self.insert(cpu, QueueId::Local(cpu), task, keep, false);
+            self.insert(cpu, QueueId::Local(cpu), task, keep, false)?;
+        } else {
+            self.give(cpu, task, flags)?;
         }
-        self.give(cpu, task, flags)
+        let selected = flags & self.sched.version.selected != 0;
+        if selected && self.sched.task(task).selected_cpu != cpu {
+            self.count(Event::SelectCpuFallback);
+        }
+        Ok(())
     }
 
     /// Gives a task to the scheduler.
     pub(crate) fn give(&mut self, cpu: u32, task: TaskId, flags: u64) -> Result<(), Stop> {
-        if !self.sched.rq(cpu).online || self.sched.exit.is_some() {
+        if !self.sched.rq(cpu).online {
             return self.insert_filled(cpu, QueueId::Local(cpu), task, flags);
         }
+        if self.bypassing() {
+            self.count(Event::BypassDispatch);
+            return self.insert_filled(cpu, self.bypass_queue(cpu), task, flags);
+        }
         if self.sched.task(task).direct.is_none() {
+            if self.sched.ops.flags & ops_flags::ENQ_EXITING == 0 && self.is_exiting(task) {
+                self.count(Event::SkipExiting);
+                return self.insert_filled(cpu, QueueId::Local(cpu), task, flags);
+            }
             if !self.sched.ops.has(Op::Enqueue) {
                 return self.insert_filled(cpu, QueueId::Global, task, flags);
             }
@@ -125,6 +138,13 @@ impl Machine {
         Ok(())
     }
 
+    /// Fills a task's slice up.
+    pub(super) fn refill_slice(&mut self, task: TaskId) {
+        let slice = self.default_slice();
+        self.set_slice(task, slice);
+        self.count(Event::RefillSlice);
+    }
+
     /// Inserts a task with the default slice.
     fn insert_filled(
         &mut self,
@@ -133,7 +153,7 @@ impl Machine {
         task: TaskId,
         flags: u64,
     ) -> Result<(), Stop> {
-        self.set_slice(task, SLICE_DEFAULT_NS);
+        self.refill_slice(task);
         self.sched.task(task).direct = None;
         let keep = Insert { queue: 0, slice_ns: 0, vtime: None, flags };
         self.insert(cpu, queue, task, keep, false)
@@ -149,7 +169,7 @@ impl Machine {
     ) -> Result<(), Stop> {
         let insert = Insert { flags: insert.flags | flags, ..insert };
         self.sched.task(task).owner = Owner::Core;
-        match self.resolve(insert.queue, cpu) {
+        match self.resolve(insert.queue, cpu, task) {
             // The other's run queue can't be had while this one is held.
             QueueId::Local(other) if other != cpu => {
                 self.sched.task(task).direct = Some(insert);
@@ -164,7 +184,7 @@ impl Machine {
     pub(crate) fn run_deferred(&mut self, cpu: u32) -> Result<(), Stop> {
         while let Some(task) = self.sched.rq(cpu).deferred.pop_front() {
             let Some(insert) = self.sched.task(task).direct.take() else { continue };
-            match self.resolve(insert.queue, cpu) {
+            match self.resolve(insert.queue, cpu, task) {
                 QueueId::Local(other) => self.insert_elsewhere(cpu, task, other, insert)?,
                 queue => self.insert(cpu, queue, task, insert, true)?,
             }
@@ -201,10 +221,7 @@ impl Machine {
                     self.resched(cpu);
                 }
             } else {
-                let (comm, pid) = self.comm_and_pid(task);
-                self.error(format!(
-                    "SCX_DSQ_LOCAL[_ON] target CPU {cpu} not allowed for {comm}[{pid}]"
-                ));
+                self.note_refused(task, cpu);
                 self.insert(from, QueueId::Global, task, insert, true)?;
             }
         }
@@ -220,6 +237,17 @@ impl Machine {
             return true;
         }
         false
+    }
+
+    /// Notes that a task can't come to a CPU: an error, or that the CPU has gone.
+    fn note_refused(&mut self, task: TaskId, cpu: u32) {
+        if self.sched.task(task).allowed.contains(rota_topology::CpuId(cpu)) {
+            self.count(Event::LocalOffline);
+        } else {
+            let (comm, pid) = self.comm_and_pid(task);
+            let what = "SCX_DSQ_LOCAL[_ON] target CPU";
+            self.error(format!("{what} {cpu} not allowed for {comm}[{pid}]"));
+        }
     }
 
     /// Commits the slice and the virtual time of an insertion.
@@ -266,7 +294,7 @@ impl Machine {
         state.queue = Some((queue, place));
         match queue {
             QueueId::Local(_) => self.after_local(cpu, task, insert.flags)?,
-            QueueId::Global => self.leave_custody(task, 0)?,
+            QueueId::Global | QueueId::Bypass(_) => self.leave_custody(task, 0)?,
             QueueId::User(_) => state.in_custody = true,
         }
         self.sched.task(task).owner = Owner::Core;
@@ -385,6 +413,10 @@ impl Machine {
     /// Moves the first task of a queue that may run on a CPU into its local queue; whether there
     /// was one.
     pub(crate) fn consume(&mut self, cpu: u32, queue: QueueId, flags: u64) -> Result<bool, Stop> {
+        let ends = self.sched.exit.is_some() && self.sched.version.bypass_queues;
+        if ends && !matches!(queue, QueueId::Bypass(_)) {
+            return Ok(false);
+        }
         loop {
             let is_here = |task: TaskId| self.sched.tasks[task.0 as usize].cpu == cpu;
             let fits = |task: &TaskId| is_here(*task) || self.may_move(*task, cpu);
@@ -425,7 +457,7 @@ impl Machine {
             }
             state.owner = Owner::Core;
             self.lock(Lock::Dispatch(entry.task))?;
-            match self.resolve(entry.insert.queue, cpu) {
+            match self.resolve(entry.insert.queue, cpu, entry.task) {
                 QueueId::Local(to) => self.insert_elsewhere(cpu, entry.task, to, entry.insert)?,
                 queue => {
                     let on = self.sched.task(entry.task).cpu;
@@ -450,15 +482,20 @@ impl Machine {
         let goes_on = |machine: &mut Self| {
             previous.is_some_and(|p| machine.sched.task(p).queued && machine.slice(p) != 0)
         };
+        self.acquire(cpu)?;
         self.charge(cpu);
-        if goes_on(self) {
+        let bypassing = self.bypassing();
+        if goes_on(self) && !bypassing {
             return Ok(Verdict::Previous);
         }
         let local = QueueId::Local(cpu);
         if self.sched.queues.len(local) > 0 || self.consume(cpu, QueueId::Global, 0)? {
             return Ok(Verdict::Local);
         }
-        if self.sched.ops.has(Op::Dispatch) && self.sched.rq(cpu).online {
+        if bypassing && self.consume(cpu, QueueId::Bypass(cpu), 0)? {
+            return Ok(Verdict::Local);
+        }
+        if self.sched.ops.has(Op::Dispatch) && self.sched.rq(cpu).online && !bypassing {
             let address = previous.map_or(0, |task| self.sched.task(task).address);
             for round in 0..DISPATCH_LOOPS {
                 self.sched.rq(cpu).moved = 0;
@@ -482,7 +519,19 @@ impl Machine {
         }
         let last = self.sched.ops.flags & ops_flags::ENQ_LAST != 0;
         let goes_on = previous.is_some_and(|task| self.sched.task(task).queued);
-        Ok(if goes_on && !last { Verdict::Previous } else { Verdict::Nothing })
+        if !goes_on || last && !bypassing {
+            return Ok(Verdict::Nothing);
+        }
+        self.count(Event::KeepLast);
+        Ok(Verdict::Previous)
+    }
+
+    /// The scheduler is told that it has a CPU again that a higher class took.
+    fn acquire(&mut self, cpu: u32) -> Result<(), Stop> {
+        if std::mem::take(&mut self.sched.rq(cpu).released) {
+            self.op(Op::CpuAcquire, &[u64::from(cpu), 0])?;
+        }
+        Ok(())
     }
 
     /// The queue that a number names on the CPU that executes, whether it is there or not.
@@ -497,7 +546,7 @@ impl Machine {
 
     /// The queue with a number, as a CPU means it. One that is not there is an error of the
     /// scheduler, and the global one takes its place.
-    fn resolve(&mut self, queue: u64, cpu: u32) -> QueueId {
+    fn resolve(&mut self, queue: u64, cpu: u32, task: TaskId) -> QueueId {
         if queue == LOCAL {
             return QueueId::Local(cpu);
         }
@@ -516,7 +565,13 @@ impl Machine {
         if found {
             return QueueId::User(queue);
         }
-        self.error(format!("non-existent DSQ {queue:#x}"));
+        let whose = if self.sched.version.names_task {
+            let (comm, pid) = self.comm_and_pid(task);
+            format!(" for {comm}[{pid}]")
+        } else {
+            String::new()
+        };
+        self.error(format!("non-existent DSQ {queue:#x}{whose}"));
         QueueId::Global
     }
 }

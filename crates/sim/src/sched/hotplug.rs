@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! CPUs go and come.
 
+use super::exit::{ACT_RESTART, RSN_HOTPLUG, UNREG_KERN};
 use super::{Op, TaskId};
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -12,16 +13,17 @@ impl Machine {
     pub(crate) fn set_online(&mut self, cpu: u32, online: bool) -> Result<(), Stop> {
         self.cpu = cpu;
         self.record(None, What::Hotplug { online });
+        self.sched.hotplug_seq += 1;
         if online {
             self.sched.online.insert(CpuId(cpu));
             self.sched.rq(cpu).online = true;
             self.show_online(cpu, true);
             self.sched.idle.set_online(&self.sched.online);
             self.refresh_idle_core(cpu);
-            return self.op(Op::CpuOnline, &[u64::from(cpu)]).map(drop);
+            return self.tell_hotplug(cpu, online);
         }
         self.interrupt(cpu)?;
-        self.op(Op::CpuOffline, &[u64::from(cpu)])?;
+        self.tell_hotplug(cpu, online)?;
         self.sched.online.remove(CpuId(cpu));
         self.sched.rq(cpu).online = false;
         self.show_online(cpu, false);
@@ -38,6 +40,19 @@ impl Machine {
                 self.migrate(task, to.0)?;
             }
         }
+        Ok(())
+    }
+
+    /// The scheduler is told that a CPU came or went; one that does not want to hear ends (kernel:
+    /// `handle_hotplug`).
+    fn tell_hotplug(&mut self, cpu: u32, online: bool) -> Result<(), Stop> {
+        let op = if online { Op::CpuOnline } else { Op::CpuOffline };
+        if self.sched.ops.has(op) {
+            return self.op(op, &[u64::from(cpu)]).map(drop);
+        }
+        let way = if online { "online" } else { "offline" };
+        let text = format!("cpu {cpu} going {way}, exiting scheduler");
+        self.end(UNREG_KERN, ACT_RESTART | RSN_HOTPLUG, text);
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tasks come and go.
+//! Tasks come and go, and come to a scheduler and leave it.
 
 use super::ext::flags;
-use super::task::{Class, Owner};
-use super::{CpuSet, Op, Orders, SLICE_DEFAULT_NS, TaskId, TaskState};
+use super::ops::ops_flags;
+use super::task::{Class, Owner, Stage};
+use super::{CpuSet, Op, Orders, Phase, SLICE_DEFAULT_NS, TaskId, TaskState};
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::tasks::NewTask;
@@ -11,24 +12,101 @@ use crate::tracing::Tracepoint;
 use rota_events::What;
 use rota_topology::CpuMask;
 
+/// A task that ends (kernel: `PF_EXITING`).
+const EXITING: u64 = 4;
+/// The wake-up of a new task (kernel: `WF_FORK`).
+const FORK: u64 = 4;
+
 impl Machine {
-    /// Makes a task that sleeps on the first CPU that it may run on.
+    /// Makes a task that sleeps on the first CPU that it may run on, and asks for a class.
     pub(crate) fn spawn(
         &mut self,
         comm: &str,
         allowed: &CpuMask,
         class: Class,
     ) -> Result<TaskId, Stop> {
-        let pid = self.tasks.by_pid.last_key_value().map_or(1, |(last, _)| last + 1);
+        // Until it gives itself a name, it has that of who made it.
+        let maker = self.name_at(self.caller()).0;
+        let id = self.new_task(&maker, CpuSet::new(allowed, self.shape.cpus), None)?;
+        let cpu = allowed.first().map_or(0, |cpu| cpu.0);
+        self.set_cpu(id, cpu);
+        if self.tells_tasks() && self.init_task(id, true)? == 0 {
+            self.set_stage(id, Stage::Ready);
+        }
+        self.rename(id, comm);
+        self.sched.task(id).policy = class;
+        self.adopt(id)?;
+        Ok(id)
+    }
+
+    /// A task makes another one like itself, which is to do something; `None` if the scheduler
+    /// refuses.
+    pub(crate) fn fork(&mut self, parent: TaskId, orders: Orders) -> Result<Option<TaskId>, Stop> {
+        let state = self.sched.task(parent);
+        let (cpu, policy, allowed) = (state.cpu, state.policy, state.allowed.clone());
+        let comm = self.comm_and_pid(parent).0;
+        let id = self.new_task(&comm, allowed, Some(parent))?;
+        self.set_cpu(id, cpu);
+        let class = self.class_of(policy);
+        self.sched.task(id).policy = policy;
+        self.sched.task(id).orders = orders;
+        self.show_policy(id);
+        if self.tells_tasks() {
+            if self.init_task(id, true)? != 0 {
+                self.set_stage(id, Stage::Dead);
+                return Ok(None);
+            }
+            self.set_stage(id, Stage::Ready);
+        }
+        self.sched.task(id).class = class;
+        if class == Class::Ext {
+            self.enable_task(id)?;
+        }
+        self.wake_up_new(id, FORK)?;
+        Ok(Some(id))
+    }
+
+    /// A running task makes others, which end as soon as they run.
+    pub(super) fn fork_storm(&mut self, cpu: u32, task: TaskId, count: u32) -> Result<(), Stop> {
+        let comm = self.comm_and_pid(task).0;
+        for i in 0..count {
+            if let Some(child) = self.fork(task, Orders::Exit)? {
+                self.rename(child, &format!("{comm}.{i}"));
+            }
+        }
+        self.sched.task(task).orders = Orders::Sleep;
+        self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK))
+    }
+
+    /// The number of the next task to be made.
+    pub(crate) fn next_pid(&self) -> i32 {
+        self.tasks.by_pid.last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+
+    /// Whether a task has ended.
+    pub(crate) fn is_dead(&self, task: TaskId) -> bool {
+        self.sched.tasks[task.0 as usize].stage == Stage::Dead
+    }
+
+    /// A task's structure and state, before anybody hears of it.
+    fn new_task(
+        &mut self,
+        comm: &str,
+        allowed: CpuSet,
+        parent: Option<TaskId>,
+    ) -> Result<TaskId, Stop> {
+        let pid = self.next_pid();
         let new = NewTask { pid, tgid: pid, comm, kthread: false, cgroup: 1 };
         let id = TaskId(self.sched.tasks.len() as u32);
         let address = self.add_task(&new, Some(id)).map_err(|e| Stop::memory(&e))?;
-        let cpu = allowed.first().map_or(0, |cpu| cpu.0);
         self.sched.tasks.push(TaskState {
             address,
-            class,
-            cpu,
-            allowed: CpuSet::new(allowed, self.shape.cpus),
+            class: Class::Fair,
+            policy: Class::Fair,
+            stage: Stage::None,
+            nice: 0,
+            cpu: 0,
+            allowed,
             queued: false,
             owner: Owner::Core,
             round: 0,
@@ -39,36 +117,173 @@ impl Machine {
             tired: false,
             moving: false,
             charged_at_ns: 0,
-            runnable_at_ns: 0,
+            runnable_at_ns: self.now_ns,
+            runnable_number: 0,
+            waits_anew: true,
+            selected_cpu: 0,
             ran_ns: 0,
             orders: Orders::Sleep,
             run: 0,
         });
-        self.record_new(id, None);
-        self.set_cpu(id, cpu);
+        self.record_new(id, parent);
         self.show_allowed(id);
-        self.show_weight(id, super::change::weight(0));
-        self.show_policy(id);
         self.set_slice(id, SLICE_DEFAULT_NS);
-        if class == Class::Ext {
-            self.task_op(Op::InitTask, id, 0)?;
-            self.task_op(Op::Enable, id, 0)?;
-            self.task_op(Op::SetWeight, id, super::change::weight(0))?;
-        }
         Ok(id)
+    }
+
+    /// Whether the scheduler hears of tasks that come.
+    fn tells_tasks(&self) -> bool {
+        !matches!(self.sched.phase, Phase::Off)
+    }
+
+    /// The class of tasks that ask for one.
+    fn class_of(&self, policy: Class) -> Class {
+        let all = self.sched.ops.flags & ops_flags::SWITCH_PARTIAL == 0;
+        // One that is about to end gets no more.
+        let on =
+            matches!(self.sched.phase, Phase::Switching | Phase::On) && self.sched.exit.is_none();
+        match policy {
+            Class::Realtime => Class::Realtime,
+            Class::Ext if on => Class::Ext,
+            Class::Fair if on && all => Class::Ext,
+            _ => Class::Fair,
+        }
+    }
+
+    /// Gives a task the class that it asks for.
+    pub(super) fn adopt(&mut self, task: TaskId) -> Result<(), Stop> {
+        let policy = self.sched.task(task).policy;
+        self.show_policy(task);
+        let class = self.class_of(policy);
+        let slice = self.default_slice();
+        self.set_slice(task, slice);
+        if class == self.sched.task(task).class {
+            return Ok(());
+        }
+        let more = flags::MOVE | self.sched.version.class_change;
+        self.change_class(task, class, more)
+    }
+
+    /// Tells the scheduler of a task; the error number (kernel: `scx_init_task`).
+    pub(super) fn init_task(&mut self, task: TaskId, fork: bool) -> Result<i32, Stop> {
+        let address = self.sched.task(task).address;
+        let mut members = vec![(self.layout.init_task.fork, u64::from(fork))];
+        let cgroup = self.cgroup_of(address);
+        members.extend(self.layout.init_task_cgroup.map(|field| (field, cgroup)));
+        let _ = self.layout.task.disallow.set(&self.memory, address, 0);
+        let size = self.layout.init_task.size;
+        let returned = self.op_with(Op::InitTask, &[address], size, &members)?;
+        let error = self.sanitized("init_task", returned);
+        if error != 0 {
+            return Ok(error);
+        }
+        if self.layout.task.disallow.get(&self.memory, address).unwrap_or(0) != 0 {
+            self.disallow(task, fork);
+        }
+        Ok(0)
+    }
+
+    /// The scheduler does not want a task.
+    fn disallow(&mut self, task: TaskId, fork: bool) {
+        let (comm, pid) = self.comm_and_pid(task);
+        if fork {
+            let what = "ops.init_task() set task->scx.disallow for";
+            self.error(format!("{what} {comm}[{pid}] during fork"));
+        } else if self.sched.task(task).policy == Class::Ext {
+            self.sched.task(task).policy = Class::Fair;
+        }
+    }
+
+    /// Tells the scheduler that a task is its own now (kernel: `scx_enable_task`).
+    fn enable_task(&mut self, task: TaskId) -> Result<(), Stop> {
+        let weight = super::change::weight(self.sched.task(task).nice);
+        self.show_weight(task, weight);
+        self.task_op(Op::Enable, task, 0)?;
+        self.set_stage(task, Stage::Enabled);
+        self.task_op(Op::SetWeight, task, weight)
+    }
+
+    /// Changes a task's class.
+    pub(super) fn change_class(
+        &mut self,
+        task: TaskId,
+        class: Class,
+        more: u64,
+    ) -> Result<(), Stop> {
+        let from = self.sched.task(task).class;
+        let change = |machine: &mut Self| {
+            machine.sched.task(task).class = class;
+            if class == Class::Ext {
+                machine.enable_task(task)?;
+                let mask = machine.show_allowed(task);
+                machine.task_op(Op::SetCpumask, task, mask)?;
+            }
+            Ok(())
+        };
+        self.change(task, change, more)?;
+        if from == Class::Ext {
+            self.disable_task(task)?;
+        }
+        let cpu = self.sched.task(task).cpu;
+        if self.sched.task(task).queued && self.sched.rq(cpu).current != Some(task) {
+            self.resched(cpu);
+        }
+        Ok(())
+    }
+
+    /// Tells the scheduler that a task is its own no more (kernel: `scx_disable_task`).
+    fn disable_task(&mut self, task: TaskId) -> Result<(), Stop> {
+        if self.sched.task(task).stage != Stage::Enabled {
+            return Ok(());
+        }
+        self.task_op(Op::Disable, task, 0)?;
+        self.set_stage(task, Stage::Ready);
+        let vtime = self.layout.task.dsq_vtime;
+        let _ = vtime.set(&self.memory, self.sched.task(task).address, 0);
+        if self.sched.version.disable_resets {
+            self.set_slice(task, 0);
+        }
+        self.sched.task(task).waits_anew = true;
+        Ok(())
+    }
+
+    /// Tells the scheduler that a task is gone, or that the scheduler is (kernel:
+    /// `scx_exit_task`).
+    pub(super) fn leave_scheduler(&mut self, task: TaskId) -> Result<(), Stop> {
+        let stage = self.sched.task(task).stage;
+        if stage == Stage::None || stage == Stage::Dead {
+            return Ok(());
+        }
+        self.disable_task(task)?;
+        let address = self.sched.task(task).address;
+        let members = [(self.layout.exit_task.cancelled, 0)];
+        let size = self.layout.exit_task.size;
+        self.op_with(Op::ExitTask, &[address], size, &members)?;
+        self.set_stage(task, Stage::None);
+        Ok(())
     }
 
     /// A running task ends.
     pub(crate) fn exit_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
+        let field = self.layout.task.flags;
+        let address = self.sched.task(task).address;
+        let flags = field.get(&self.memory, address).unwrap_or(0);
+        let _ = field.set(&self.memory, address, flags | EXITING);
         // It leaves its group of tasks first.
         self.change(task, |_| Ok(()), flags::MOVE)?;
         let dead = self.sched.version.dead;
         self.schedule(cpu, Some(flags::SLEEP | flags::NO_CLOCK | dead))?;
         self.record(Some(task), What::Exit);
         self.trace_task(Tracepoint::ProcessExit, task)?;
-        let cpu = self.lock_task(task)?;
-        self.task_op(Op::Disable, task, 0)?;
-        self.unlock_task(task, cpu);
-        self.task_op(Op::ExitTask, task, 0)
+        self.leave_scheduler(task)?;
+        self.set_stage(task, Stage::Dead);
+        Ok(())
+    }
+
+    /// Whether a task is about to end.
+    pub(super) fn is_exiting(&self, task: TaskId) -> bool {
+        let address = self.sched.tasks[task.0 as usize].address;
+        let flags = self.layout.task.flags.get(&self.memory, address).unwrap_or(0);
+        flags & EXITING != 0
     }
 }

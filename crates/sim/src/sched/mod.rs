@@ -4,6 +4,8 @@
 //!
 //! * [`cpu`]: a CPU chooses what to run and switches to it; wake-ups and ticks make it choose.
 //! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them.
+//! * [`bypass`]: tasks go past the scheduler; [`fair`]: the class of those that it does not have.
+//! * [`events`]: the core's counters; [`dump`]: what is written down of a scheduler that failed.
 //! * [`idle`]: which CPUs are idle, and which of them a task gets; [`cpus`]: sets of CPUs.
 //! * [`shown`]: what programs can read of CPUs.
 //! * [`attach`]: how a scheduler comes into charge; [`exit`]: how it ends.
@@ -16,12 +18,16 @@
 //! then. What was found out before a lock was waited for has to be looked at again.
 
 mod attach;
+mod bypass;
 mod cgroup;
 mod change;
 mod cpu;
 pub(crate) mod cpus;
+mod dump;
+mod events;
 mod exit;
 mod ext;
+mod fair;
 mod hotplug;
 mod idle;
 mod life;
@@ -40,12 +46,14 @@ pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::flags;
 pub(crate) use idle::{Wake, pick_flags};
 pub(crate) use ops::{OPS, Op, Ops};
-pub(crate) use queue::{QueueId, Queues};
+pub(crate) use queue::{BYPASS, QueueId, Queues};
 pub(crate) use shown::Shown;
 pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
 pub(crate) use version::Version;
 
 use crate::agenda::Agenda;
+use dump::Dumping;
+use events::{Event, Events};
 use idle::Idle;
 use rota_object::ExitInfo;
 use rota_topology::CpuMask;
@@ -78,6 +86,8 @@ pub(crate) enum Due {
     Begin(u32),
     /// The watchdog looks for tasks that wait for too long.
     Watchdog,
+    /// A scheduler that has ended is taken off.
+    Disable(u32),
 }
 
 /// A kick that was asked for.
@@ -99,6 +109,13 @@ pub(crate) struct Rq {
     pub(crate) online: bool,
     /// Tasks of the real-time class that want to run, but for the one that runs.
     pub(crate) realtime: VecDeque<TaskId>,
+    /// The same of the fair class, and until when its task that runs need not give way.
+    pub(crate) fair: VecDeque<TaskId>,
+    pub(crate) fair_until_ns: u64,
+    /// Whether the scheduler has been told that a higher class took the CPU.
+    pub(crate) released: bool,
+    /// Whether the scheduler is owed to hear that the CPU is idle.
+    pub(crate) tell_idle: bool,
     /// Tasks whose insertion into another CPU's local queue has to wait until this one's run queue
     /// is free.
     pub(crate) deferred: VecDeque<TaskId>,
@@ -140,10 +157,25 @@ pub(crate) struct Buffered {
     pub(crate) insert: Insert,
 }
 
+/// How far a scheduler is on its way into charge or out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is none.
+    Off,
+    /// It is told of the tasks that there are.
+    Enabling,
+    /// It gets them.
+    Switching,
+    On,
+    /// They are taken from it.
+    Disabling,
+}
+
 /// The state of the scheduler on a machine.
 pub(crate) struct Sched {
     pub(crate) ops: Ops,
     pub(crate) version: Version,
+    pub(crate) phase: Phase,
     pub(crate) rqs: Vec<Rq>,
     pub(crate) tasks: Vec<TaskState>,
     pub(crate) queues: Queues,
@@ -156,7 +188,17 @@ pub(crate) struct Sched {
     pub(crate) cgroups: bool,
     /// The callback that runs, with its first argument.
     pub(crate) calling: Option<(Op, u64)>,
-    /// Why the scheduler ended.
+    pub(crate) events: Events,
+    /// What is being dumped, while a callback does.
+    pub(crate) dumping: Option<Dumping>,
+    /// How many ask for the scheduler to be bypassed, and since when it is.
+    pub(crate) bypass_depth: u32,
+    pub(crate) bypass_since_ns: u64,
+    /// How often tasks came to wait.
+    pub(crate) runnables: u64,
+    /// How often CPUs came and went.
+    pub(crate) hotplug_seq: u64,
+    /// Why the scheduler ended, or is about to.
     pub(crate) exit: Option<ExitInfo>,
 }
 

@@ -2,8 +2,10 @@
 //! The callbacks of a scheduler, and calling them.
 
 use super::{Sched, TaskId};
+use crate::layout::Field;
 use crate::machine::Machine;
-use crate::run::Stop;
+use crate::objects::What;
+use crate::run::{Stop, StopKind};
 use rota_object::{FunctionId, KernelTypes, Table};
 use std::collections::BTreeMap;
 
@@ -24,12 +26,17 @@ pub(crate) enum Op {
     SetWeight,
     SetCpumask,
     UpdateIdle,
+    CpuAcquire,
+    CpuRelease,
     CpuOnline,
     CpuOffline,
     InitTask,
     ExitTask,
     Enable,
     Disable,
+    Dump,
+    DumpCpu,
+    DumpTask,
     Init,
     Exit,
     CgroupInit,
@@ -43,7 +50,7 @@ pub(crate) enum Op {
 }
 
 /// Number of callbacks.
-pub(crate) const OPS: usize = 29;
+pub(crate) const OPS: usize = 34;
 
 const NAMES: [(Op, &str); OPS] = [
     (Op::SelectCpu, "select_cpu"),
@@ -59,12 +66,17 @@ const NAMES: [(Op, &str); OPS] = [
     (Op::SetWeight, "set_weight"),
     (Op::SetCpumask, "set_cpumask"),
     (Op::UpdateIdle, "update_idle"),
+    (Op::CpuAcquire, "cpu_acquire"),
+    (Op::CpuRelease, "cpu_release"),
     (Op::CpuOnline, "cpu_online"),
     (Op::CpuOffline, "cpu_offline"),
     (Op::InitTask, "init_task"),
     (Op::ExitTask, "exit_task"),
     (Op::Enable, "enable"),
     (Op::Disable, "disable"),
+    (Op::Dump, "dump"),
+    (Op::DumpCpu, "dump_cpu"),
+    (Op::DumpTask, "dump_task"),
     (Op::Init, "init"),
     (Op::Exit, "exit"),
     (Op::CgroupInit, "cgroup_init"),
@@ -81,8 +93,15 @@ const NAMES: [(Op, &str); OPS] = [
 pub(crate) mod ops_flags {
     pub(crate) const KEEP_BUILTIN_IDLE: u64 = 1 << 0;
     pub(crate) const ENQ_LAST: u64 = 1 << 1;
+    pub(crate) const ENQ_EXITING: u64 = 1 << 2;
+    pub(crate) const SWITCH_PARTIAL: u64 = 1 << 3;
     pub(crate) const BUILTIN_IDLE_PER_NODE: u64 = 1 << 6;
 }
+
+/// The most that an error number can be, and the one for what is none (kernel: `MAX_ERRNO`,
+/// `EPROTO`).
+const ERRNO_MAX: i32 = 4095;
+const PROTOCOL: i32 = 71;
 
 /// Why no scheduler can be put in charge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,54 +127,138 @@ pub enum AttachError {
     /// The scheduler uses a callback that is not modelled.
     #[error("the callback {0} is not modelled yet")]
     Callback(String),
+    /// A number in the table is none that the kernel takes.
+    #[error("the kernel does not take {member} {value:#x} in the table of callbacks: {why}")]
+    Number {
+        /// The member of the table.
+        member: &'static str,
+        /// What stands there.
+        value: u64,
+        /// What the kernel wants.
+        why: &'static str,
+    },
+    /// There is a scheduler in charge already.
+    #[error("another scheduler is in charge")]
+    Busy,
+}
+
+/// A function for each callback that there is one for.
+#[derive(Debug, Clone, Copy)]
+struct Callbacks([Option<FunctionId>; OPS]);
+
+impl Default for Callbacks {
+    fn default() -> Self {
+        Self([None; OPS])
+    }
 }
 
 /// The callbacks of a scheduler, with its numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Ops {
-    callbacks: [Option<FunctionId>; NAMES.len()],
+    /// What the table names.
+    table: Callbacks,
+    /// What of it is called at present: nothing before the scheduler is in charge, but for what
+    /// has to do with coming into charge (kernel: `has_op`).
+    callbacks: Callbacks,
+    pub(crate) name: String,
     pub(crate) flags: u64,
     /// 0 as long as no scheduler is attached, and only then.
     pub(crate) timeout_ns: u64,
+    /// Room for the dump, in bytes.
+    pub(crate) dump_len: u64,
+    /// The number of hotplug events that the scheduler expects; 0 if it expects none.
+    pub(crate) hotplug_seq: u64,
 }
 
-/// How long a task may wait if the scheduler does not say (kernel: `SCX_WATCHDOG_MAX_TIMEOUT`).
+/// How long a task may wait at most, and does if the scheduler does not say (kernel:
+/// `SCX_WATCHDOG_MAX_TIMEOUT`).
 const TIMEOUT_NS: u64 = 30_000_000_000;
+/// Room for the dump if the scheduler does not say (kernel: `SCX_EXIT_DUMP_DFL_LEN`).
+const DUMP_LEN: u64 = 32_768;
 
 impl Ops {
     /// Takes callbacks and numbers out of a table.
     pub(crate) fn new(table: &Table, types: &KernelTypes) -> Result<Self, AttachError> {
-        let number = |member: &'static str| {
+        let bytes = |member: &'static str| {
             let field = crate::layout::ops_member(types, member);
             let field = field.map_err(|_| AttachError::Member(member))?;
-            let bytes =
-                table.bytes.get(field.offset as usize..(field.offset + field.size) as usize);
-            let bytes = bytes.ok_or(AttachError::Member(member))?;
-            Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+            let place = field.offset as usize..(field.offset + field.size) as usize;
+            table.bytes.get(place).ok_or(AttachError::Member(member))
+        };
+        let number = |member: &'static str| {
+            Ok(bytes(member)?.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
         };
         // Older kernels do not have it.
         if number("sub_cgroup_id").is_ok_and(|id| id != 0) {
             return Err(AttachError::SubScheduler("sub_cgroup_id".to_owned()));
         }
-        let mut ops = Self { flags: number("flags")?, ..Self::default() };
-        ops.timeout_ns = match number("timeout_ms")? {
-            0 => TIMEOUT_NS,
-            given => given * 1_000_000,
+        let name = bytes("name")?;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        let mut ops = Self {
+            name: String::from_utf8_lossy(&name[..end]).into_owned(),
+            flags: number("flags")?,
+            timeout_ns: number("timeout_ms")? * 1_000_000,
+            dump_len: number("exit_dump_len")?,
+            hotplug_seq: number("hotplug_seq")?,
+            ..Self::default()
         };
+        ops.check(types)?;
+        if ops.timeout_ns == 0 {
+            ops.timeout_ns = TIMEOUT_NS;
+        }
+        if ops.dump_len == 0 {
+            ops.dump_len = DUMP_LEN;
+        }
         let by_name: BTreeMap<&str, Op> = NAMES.iter().map(|(op, name)| (*name, *op)).collect();
         for (name, function) in &table.callbacks {
             let op = by_name.get(name.as_str()).ok_or_else(|| match name.strip_prefix("sub_") {
                 Some(_) => AttachError::SubScheduler(name.clone()),
                 None => AttachError::Callback(name.clone()),
             })?;
-            ops.callbacks[*op as usize] = Some(*function);
+            ops.table.0[*op as usize] = Some(*function);
         }
         Ok(ops)
     }
 
-    /// Whether the scheduler has a callback.
+    /// Whether the kernel takes the numbers (kernel: `bpf_scx_init_member`).
+    fn check(&self, types: &KernelTypes) -> Result<(), AttachError> {
+        let known = types.enumerator("SCX_OPS_ALL_FLAGS").map_or(u64::MAX, i64::cast_unsigned);
+        let refused = |member, value, why| Err(AttachError::Number { member, value, why });
+        if self.flags & !known != 0 {
+            return refused("flags", self.flags, "it has a bit that this kernel does not know");
+        }
+        if self.timeout_ns > TIMEOUT_NS {
+            return refused("timeout_ms", self.timeout_ns / 1_000_000, "30000 is the most");
+        }
+        if self.name.is_empty() {
+            return refused("name", 0, "a scheduler has a name");
+        }
+        Ok(())
+    }
+
+    /// From now on, callbacks are called: those about hotplug, or all.
+    pub(crate) fn call(&mut self, only_hotplug: bool) {
+        for (at, (op, _)) in NAMES.iter().enumerate() {
+            let hotplug = matches!(op, Op::CpuOnline | Op::CpuOffline);
+            if hotplug || !only_hotplug {
+                self.callbacks.0[at] = self.table.0[at];
+            }
+        }
+    }
+
+    /// From now on, no callback is called.
+    pub(crate) fn call_none(&mut self) {
+        self.callbacks = Callbacks::default();
+    }
+
+    /// Whether the scheduler has a callback, which may not be called yet.
+    pub(crate) fn names(&self, op: Op) -> bool {
+        self.table.0[op as usize].is_some()
+    }
+
+    /// Whether the scheduler has a callback, and is in charge.
     pub(crate) fn has(&self, op: Op) -> bool {
-        self.callbacks[op as usize].is_some()
+        self.callbacks.0[op as usize].is_some()
     }
 }
 
@@ -180,13 +283,20 @@ impl Sched {
 }
 
 impl Machine {
-    /// Calls a callback on the CPU that executes, if the scheduler has it and is still in charge;
-    /// what it returns.
+    /// Calls a callback on the CPU that executes, if the scheduler has it and is in charge; what it
+    /// returns.
     pub(crate) fn op(&mut self, op: Op, args: &[u64]) -> Result<Option<u64>, Stop> {
-        let Some(function) = self.sched.ops.callbacks[op as usize] else { return Ok(None) };
-        if self.sched.exit.is_some() && op != Op::Exit {
-            return Ok(None);
-        }
+        let Some(function) = self.sched.ops.callbacks.0[op as usize] else { return Ok(None) };
+        self.call(op, function, args).map(Some)
+    }
+
+    /// Calls a callback that has to do with coming into charge or ending.
+    pub(crate) fn op_at_the_ends(&mut self, op: Op, args: &[u64]) -> Result<Option<u64>, Stop> {
+        let Some(function) = self.sched.ops.table.0[op as usize] else { return Ok(None) };
+        self.call(op, function, args).map(Some)
+    }
+
+    fn call(&mut self, op: Op, function: FunctionId, args: &[u64]) -> Result<u64, Stop> {
         let (here, before) = (self.cpu, std::mem::take(&mut self.insns));
         let calling = Some((op, args.first().copied().unwrap_or(0)));
         let outer = std::mem::replace(&mut self.sched.calling, calling);
@@ -201,7 +311,47 @@ impl Machine {
         let calls = self.calls - calls_before;
         let inside_ns = calls * costs.call_ns + insns * costs.insn_ps / 1000;
         self.spend(here, costs.callback_ns + inside_ns);
-        result.map(Some)
+        result
+    }
+
+    /// Calls a callback with a structure behind its other arguments, which lives as long as the
+    /// call; what it returns.
+    pub(crate) fn op_with(
+        &mut self,
+        op: Op,
+        args: &[u64],
+        size: u64,
+        members: &[(Field, u64)],
+    ) -> Result<Option<u64>, Stop> {
+        if !self.sched.ops.has(op) {
+            return Ok(None);
+        }
+        let at = self.scratch(size, members)?;
+        let returned = self.op(op, &[args, &[at]].concat());
+        // It was allocated by us, so it can be given back.
+        let _ = self.drop_owner(at);
+        returned
+    }
+
+    /// A structure that a callback is shown.
+    pub(crate) fn scratch(&mut self, size: u64, members: &[(Field, u64)]) -> Result<u64, Stop> {
+        let room = self.new_object(size.max(8), What::Scratch);
+        let at = room.ok_or_else(|| Stop::new(StopKind::Memory("it is used up".into()), None))?;
+        for (field, value) in members {
+            // It has just been allocated, with room for its members.
+            let _ = field.set(&self.memory, at, *value);
+        }
+        Ok(at)
+    }
+
+    /// What a callback returned that returns 0 or an error (kernel: `ops_sanitize_err`).
+    pub(crate) fn sanitized(&mut self, name: &str, returned: Option<u64>) -> i32 {
+        let error = returned.map_or(0, |value| (value as u32).cast_signed());
+        if error == 0 || (-ERRNO_MAX..0).contains(&error) {
+            return error;
+        }
+        self.error(format!("ops.{name}() returned an invalid errno {error}"));
+        -PROTOCOL
     }
 
     /// The CPU whose run queue is locked while the callback that runs is called.
@@ -240,6 +390,6 @@ impl Machine {
 impl Sched {
     /// Whether the kernel keeps track of idle CPUs itself.
     pub(crate) fn keeps_idle_masks(&self) -> bool {
-        !self.ops.has(Op::UpdateIdle) || self.ops.flags & ops_flags::KEEP_BUILTIN_IDLE != 0
+        !self.ops.names(Op::UpdateIdle) || self.ops.flags & ops_flags::KEEP_BUILTIN_IDLE != 0
     }
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 pub(crate) const BUILTIN: u64 = 1 << 63;
 pub(crate) const GLOBAL: u64 = BUILTIN | 1;
 pub(crate) const LOCAL: u64 = BUILTIN | 2;
+pub(crate) const BYPASS: u64 = BUILTIN | 3;
 pub(crate) const LOCAL_ON: u64 = BUILTIN | 1 << 62;
 
 /// A queue.
@@ -21,6 +22,8 @@ pub(crate) enum QueueId {
     Local(u32),
     /// The global queue.
     Global,
+    /// That of a CPU for tasks that come past the scheduler.
+    Bypass(u32),
     /// One that the scheduler made.
     User(u64),
 }
@@ -61,8 +64,8 @@ pub(crate) struct Queues {
 impl Queues {
     /// The queues of a machine with so many CPUs, before its scheduler makes any.
     pub(crate) fn new(cpus: u32) -> Self {
-        let locals = (0..cpus).map(QueueId::Local);
-        let all = locals.chain([QueueId::Global]).map(|id| (id, Queue::default()));
+        let own = (0..cpus).flat_map(|cpu| [QueueId::Local(cpu), QueueId::Bypass(cpu)]);
+        let all = own.chain([QueueId::Global]).map(|id| (id, Queue::default()));
         Self { all: all.collect() }
     }
 
@@ -82,6 +85,11 @@ impl Queues {
     pub(crate) fn destroy(&mut self, id: u64) -> bool {
         let empty = self.all.get(&QueueId::User(id)).is_some_and(|q| q.tasks.is_empty());
         empty && self.all.remove(&QueueId::User(id)).is_some()
+    }
+
+    /// Whether a queue has tasks in the order of virtual time.
+    pub(crate) fn is_by_vtime(&self, id: QueueId) -> bool {
+        self.all.get(&id).is_some_and(|queue| queue.by_vtime && !queue.tasks.is_empty())
     }
 
     /// Number of tasks in a queue.

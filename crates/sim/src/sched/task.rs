@@ -8,6 +8,8 @@ use rota_events::{CpuNumber, What};
 
 /// A task that wants to run (kernel: `SCX_TASK_QUEUED`).
 const QUEUED: u64 = 1;
+/// What the scheduler has been told of it (kernel: `SCX_TASK_STATE_MASK`).
+const STAGE_MASK: u64 = 0x700;
 
 /// Number of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +19,21 @@ pub(crate) struct TaskId(pub(crate) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Realtime,
+    /// Tasks that no scheduler of sched_ext has.
+    Fair,
     Ext,
+}
+
+/// What the scheduler has been told of a task (kernel: `SCX_TASK_NONE` and so on).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    None,
+    /// It has been initialised.
+    Ready,
+    /// It is the scheduler's own.
+    Enabled,
+    /// The task has ended.
+    Dead,
 }
 
 /// Who has a task that wants to run (kernel: `SCX_OPSS_…`).
@@ -51,6 +67,8 @@ pub(crate) enum Orders {
     Spin,
     /// It gives way once, then runs without end.
     Yield,
+    /// It makes so many tasks that end at once, then goes to sleep.
+    Fork(u32),
     /// It ends.
     Exit,
     /// It executes its program.
@@ -63,6 +81,10 @@ pub(crate) struct TaskState {
     /// Its `struct task_struct`.
     pub(crate) address: u64,
     pub(crate) class: Class,
+    /// The class that it asks for.
+    pub(crate) policy: Class,
+    pub(crate) stage: Stage,
+    pub(crate) nice: i32,
     /// The CPU that it is on, or was last.
     pub(crate) cpu: u32,
     pub(crate) allowed: CpuSet,
@@ -90,6 +112,12 @@ pub(crate) struct TaskState {
     pub(crate) runnable_at_ns: u64,
     /// How long it has run, in ns.
     pub(crate) ran_ns: u64,
+    /// Grows with each time that some task comes to wait.
+    pub(crate) runnable_number: u64,
+    /// Whether its next wait is a new one, not the rest of one that a change broke off.
+    pub(crate) waits_anew: bool,
+    /// The CPU that was selected for it.
+    pub(crate) selected_cpu: u32,
     pub(crate) orders: Orders,
     /// Counts its runs, so that the end of an earlier one is known for what it is.
     pub(crate) run: u64,
@@ -122,10 +150,42 @@ impl Machine {
         self.show(task, field, if queued { flags | QUEUED } else { flags & !QUEUED });
     }
 
+    /// Notes what the scheduler has been told of a task.
+    pub(crate) fn set_stage(&mut self, task: TaskId, stage: Stage) {
+        self.sched.task(task).stage = stage;
+        let shown = match stage {
+            Stage::None => 0,
+            Stage::Ready => self.sched.version.stage_ready,
+            Stage::Enabled => self.sched.version.stage_ready + 1,
+            Stage::Dead => return,
+        };
+        let field = self.layout.task.scx_flags;
+        let flags = field.get(&self.memory, self.task_address(task)).unwrap_or(0);
+        self.show(task, field, flags & !STAGE_MASK | shown << 8);
+    }
+
+    /// A task begins to wait, or goes on waiting (kernel: `set_task_runnable`).
+    pub(crate) fn begin_to_wait(&mut self, task: TaskId) {
+        self.sched.runnables += 1;
+        let (now, number) = (self.now_ns, self.sched.runnables);
+        let state = self.sched.task(task);
+        state.runnable_number = number;
+        if std::mem::take(&mut state.waits_anew) {
+            state.runnable_at_ns = now;
+        }
+    }
+
+    /// Notes the CPU that was selected for a task.
+    pub(crate) fn set_selected_cpu(&mut self, task: TaskId, cpu: u32) {
+        self.sched.task(task).selected_cpu = cpu;
+        self.show(task, self.layout.task.selected_cpu, u64::from(cpu));
+    }
+
     /// Shows a task's scheduling policy (kernel: `SCHED_EXT` and `SCHED_FIFO`).
     pub(crate) fn show_policy(&self, task: TaskId) {
-        let policy = match self.sched.tasks[task.0 as usize].class {
+        let policy = match self.sched.tasks[task.0 as usize].policy {
             Class::Realtime => 1,
+            Class::Fair => 0,
             Class::Ext => 7,
         };
         self.show(task, self.layout.task.policy, policy);
@@ -147,9 +207,28 @@ impl Machine {
         mask
     }
 
+    /// Whether a task is in a queue in the order of virtual time.
+    pub(crate) fn is_queued_by_vtime(&self, task: TaskId) -> bool {
+        let queue = self.sched.tasks[task.0 as usize].queue;
+        queue.is_some_and(|(queue, _)| self.sched.queues.is_by_vtime(queue))
+    }
+
+    /// Gives a task a name.
+    pub(crate) fn rename(&mut self, task: TaskId, comm: &str) {
+        let at = self.task_address(task) + self.layout.task.comm.offset;
+        // A task's structure is the machine's own memory.
+        let _ = self.memory.write(at, &crate::tasks::comm(comm));
+        self.record_rename(task);
+    }
+
     /// Name and number of a task, for messages.
     pub(crate) fn comm_and_pid(&self, task: TaskId) -> (String, u64) {
-        let (address, layout) = (self.task_address(task), &self.layout.task);
+        self.name_at(self.task_address(task))
+    }
+
+    /// Name and number of the task with this address.
+    pub(crate) fn name_at(&self, address: u64) -> (String, u64) {
+        let layout = &self.layout.task;
         let mut comm = [0; 16];
         let _ = self.memory.read(address + layout.comm.offset, &mut comm);
         let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());

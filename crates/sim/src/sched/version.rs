@@ -31,9 +31,33 @@ pub(crate) struct Version {
     pub(crate) asks_about_others: bool,
     /// Functions look for their scheduler first. Not in 6.16, in 6.18.
     pub(crate) asks_for_scheduler: bool,
+    /// Tasks that go past a scheduler wait in queues of their CPUs, with a slice of their own, and
+    /// a scheduler that has ended has its other queues left alone. Before Linux 6.19 they wait in
+    /// the global queue, with the default slice.
+    pub(crate) bypass_queues: bool,
+    pub(crate) bypass_slice_ns: u64,
+    /// A task that wakes up past a scheduler stays on its CPU. After 7.0 (seen on 7.3).
+    pub(crate) bypass_stays: bool,
+    /// A scheduler hears of CPUs that went idle while it was bypassed. After 7.0 (seen on 7.3).
+    pub(crate) bypass_tells_idle: bool,
+    /// What the function is called that puts a scheduler in charge, in messages.
+    pub(crate) enable_function: &'static str,
+    /// A scheduler that expects other hotplug events is refused at once. After 7.0 (seen on 7.3).
+    pub(crate) hotplug_seq_refuses: bool,
+    /// A dump begins with the scheduler's name, and names that of each task. After 7.0 (seen on
+    /// 7.3).
+    pub(crate) dump_names: bool,
+    /// The message about a queue that there is not names the task. Until 7.0 (seen on 6.16).
+    pub(crate) names_task: bool,
+    /// A task that leaves a scheduler has no slice left. After 7.0 (seen on 7.3).
+    pub(crate) disable_resets: bool,
+    /// The number of the stage in which a task is initialised; the next is that it is enabled.
+    pub(crate) stage_ready: u64,
     /// Bits of the kernel's own flags, which have no names in its types.
     pub(crate) migrated: u64,
     pub(crate) dead: u64,
+    pub(crate) initial: u64,
+    pub(crate) class_change: u64,
     /// Bits with names.
     pub(crate) head: u64,
     pub(crate) preempt: u64,
@@ -61,6 +85,18 @@ impl Version {
             only_cpu_counts: newer,
             asks_about_others: newer,
             asks_for_scheduler: after_first,
+            bypass_queues: types.configuration().version >= [6, 19, 0],
+            bypass_slice_ns: 5_000_000,
+            bypass_stays: newer,
+            bypass_tells_idle: newer,
+            enable_function: if newer { "scx_root_enable" } else { "scx_enable" },
+            hotplug_seq_refuses: newer,
+            dump_names: newer,
+            names_task: !newer,
+            disable_resets: newer,
+            stage_ready: flag("SCX_TASK_READY", 2 << 8) >> 8,
+            initial: if moved { 0x8_0000 } else { 0x80 },
+            class_change: if moved { 0x40 } else { 0 },
             migrated: if moved { 0x4_0000 } else { 0x40 },
             dead: if moved { 0x1_0000 } else { 0x10 },
             head: flag("SCX_ENQ_HEAD", 0x10),

@@ -27,7 +27,12 @@ pub(in crate::kernel) fn exit(
 }
 
 /// The text of a message.
-fn message(machine: &Machine, format: u64, values: u64, size: u64) -> Result<String, Fault> {
+pub(super) fn message(
+    machine: &Machine,
+    format: u64,
+    values: u64,
+    size: u64,
+) -> Result<String, Fault> {
     let format = memory::text(machine, format)?;
     let words = print::values(machine, values, size)?.unwrap_or_default();
     Ok(print::print(machine, &format, &words)?.unwrap_or(format))

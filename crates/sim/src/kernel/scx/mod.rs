@@ -3,7 +3,7 @@
 //!
 //! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them.
 //! * [`cpu`]: CPUs; [`facts`]: what they are; [`idle`]: which of them are idle; [`task`]: tasks.
-//! * [`exit`]: how a scheduler ends itself.
+//! * [`exit`]: how a scheduler ends itself; [`report`]: counters and dumps.
 
 mod cpu;
 mod dispatch;
@@ -11,12 +11,14 @@ mod exit;
 pub(super) mod facts;
 pub(super) mod idle;
 mod queues;
+mod report;
 mod task;
 
 pub(super) use cpu::{kick_cpu, now, nr_cpu_ids};
 pub(super) use dispatch::{insert, insert_vtime, insert_vtime_args, move_to_local};
 pub(super) use exit::{error, exit};
 pub(super) use queues::{create_dsq, destroy_dsq, nr_queued};
+pub(super) use report::{dump, events};
 pub(super) use task::{set_slice, set_vtime, task_cpu, task_running};
 
 use super::Answer;

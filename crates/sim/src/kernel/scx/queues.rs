@@ -26,7 +26,8 @@ pub(in crate::kernel) fn destroy_dsq(
 ) -> Result<Answer, Fault> {
     let there = machine.sched.queues.get(QueueId::User(id)).is_some();
     if there && !machine.sched.queues.destroy(id) {
-        machine.error(format!("attempting to destroy in-use dsq {id:#018x}"));
+        let count = machine.sched.queues.len(QueueId::User(id));
+        machine.error(format!("attempting to destroy in-use dsq {id:#018x} (nr={count})"));
     }
     value(0)
 }
