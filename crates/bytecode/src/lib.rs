@@ -42,6 +42,6 @@ pub use execution::{Driver, Execution, Mode, STACK_BYTES, Start, StartError, Ste
 pub use instance::{Instance, InstanceError};
 pub use jit::CompileError;
 pub use lane::{Lane, Pause, Standing};
-pub use memory::{Fault, KERNEL, KERNEL_BYTES, Memory, MemoryError, NULL_BYTES, Protection};
+pub use memory::{Fault, HUGE, KERNEL, KERNEL_BYTES, Memory, MemoryError, NULL_BYTES, Protection};
 pub use op::{Callee, POISON};
 pub use trap::{Place, Spot, Trap, TrapKind};

@@ -14,6 +14,9 @@ pub const KERNEL_BYTES: u64 = (2 << 30) - (256 << 20);
 /// Bytes from pointer 0 on that read as zero: what a program finds behind NULL.
 pub const NULL_BYTES: u64 = 64 << 10;
 
+/// Size in bytes of the host's huge pages.
+pub const HUGE: u64 = crate::window::HUGE;
+
 /// The upper half of the pointers to the kernel's part.
 const UPPER: u64 = 0xffff_8881_0000_0000;
 const NULL_PAGES: Range<u64> = 0..NULL_BYTES / PAGE;
@@ -134,13 +137,16 @@ impl Memory {
     }
 
     /// Allocates zeroed whole pages of the kernel's part. A page that can't be reached follows,
-    /// so that running off the end traps, if only at the end of the last page.
+    /// so that running off the end traps, if only at the end of the last page. A big piece that is
+    /// aligned to [`HUGE`] is in huge pages of the host, if that has some.
     pub fn alloc(&self, size: u64, align: u64, protection: Protection) -> Result<u64, MemoryError> {
         if size == 0 || !align.is_power_of_two() {
             return Err(MemoryError::Request { size, align });
         }
         let room = size <= WINDOW && align <= WINDOW;
         let pages = size.div_ceil(PAGE);
+        // Whoever asks for it could use huge pages of the host.
+        let huge = size >= HUGE && align >= HUGE;
         let align = align.div_ceil(PAGE);
         let mut kernel = self.kernel.borrow_mut();
         let start = room
@@ -149,6 +155,9 @@ impl Memory {
             .or_else(|| room.then(|| kernel.gap(&KERNEL_PAGES, pages, align)).flatten())
             .ok_or(MemoryError::Full(size))?;
         self.window.protect(start..start + pages, protection.access())?;
+        if huge {
+            self.window.prefer_huge(start..start + pages);
+        }
         kernel.pages.insert(start, pages);
         kernel.next = start + pages + 1;
         Ok(pointer_of((start * PAGE) as i64))

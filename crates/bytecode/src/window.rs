@@ -16,10 +16,14 @@ use std::ptr;
 pub(crate) const PAGE: u64 = 4096;
 /// Size of the window in bytes.
 pub(crate) const WINDOW: u64 = 1 << 32;
+/// Size in bytes of the host's huge pages. Places are multiples of it where addresses are.
+pub(crate) const HUGE: u64 = 2 << 20;
 /// What no access can cross, on each side: an offset of 15 bits and an access of 8 bytes.
 const GUARD: usize = 1 << 20;
 /// Bytes from the first guard to the last.
-const RESERVED: usize = WINDOW as usize + 2 * GUARD;
+const GUARDED: usize = WINDOW as usize + 2 * GUARD;
+/// The same, with what it takes to begin anywhere.
+const RESERVED: usize = GUARDED + HUGE as usize;
 
 /// How many times, from a window's start to its end, the pages' protection may change. The host
 /// keeps a mapping for each such piece, and gives a process a limited number of all kinds: Linux
@@ -34,6 +38,8 @@ pub(crate) const WRITE: u8 = 2;
 /// The reserved memory and its page table. Places are counted from the start of the window; a place
 /// in a guard is one that the page table does not know.
 pub(crate) struct Window {
+    /// Where the host's mapping starts.
+    mapping: *mut u8,
     base: *mut u8,
     pages: Box<[Cell<u8>]>,
     /// How many times the protection changes from a page to the next.
@@ -49,8 +55,10 @@ impl Window {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let base = start.cast::<u8>().wrapping_add(GUARD);
-        let window = Self { base, pages: page_table(), pieces: Cell::new(0) };
+        let mapping = start.cast::<u8>();
+        let base = mapping.wrapping_add(GUARD);
+        let base = base.wrapping_add(base.align_offset(HUGE as usize));
+        let window = Self { mapping, base, pages: page_table(), pieces: Cell::new(0) };
         // The host keeps two neighbours as one mapping if their protection is the same and their
         // memory was first used as parts of one. So the whole is used once, while it is one.
         let first = 0..1;
@@ -70,7 +78,7 @@ impl Window {
     /// Addresses of the host that belong to this window, guards included.
     pub(crate) fn host_range(&self) -> Range<usize> {
         let start = self.base as usize - GUARD;
-        start..start + RESERVED
+        start..start + GUARDED
     }
 
     /// How a page can be reached.
@@ -115,6 +123,16 @@ impl Window {
         }
         table.iter().for_each(|page| page.set(access));
         Ok(())
+    }
+
+    /// Asks the host for huge pages, of which it has to look up fewer. It may have none.
+    pub(crate) fn prefer_huge(&self, pages: Range<u64>) {
+        let Some(table) = self.pages.get(pages.start as usize..pages.end as usize) else { return };
+        let start = self.base.wrapping_add((pages.start * PAGE) as usize);
+        let length = table.len() * PAGE as usize;
+        // SAFETY: the table has these pages, so they lie in the mapping that we own. What they hold
+        // and who may reach them does not change.
+        unsafe { libc::madvise(start.cast(), length, libc::MADV_HUGEPAGE) };
     }
 
     /// Forgets what pages hold; they hold zeros when they are reachable again.
@@ -220,8 +238,7 @@ fn page_table() -> Box<[Cell<u8>]> {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        let start = self.base.wrapping_sub(GUARD);
         // SAFETY: exactly the mapping that `reserve` made; nobody holds a reference into it.
-        unsafe { libc::munmap(start.cast(), RESERVED) };
+        unsafe { libc::munmap(self.mapping.cast(), RESERVED) };
     }
 }
