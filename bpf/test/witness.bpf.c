@@ -22,6 +22,7 @@ SETTING(bool, head, false, "insert at the head of a queue");
 SETTING(bool, preempt, false, "insert so that who runs there has to stop");
 SETTING(u64, kick_flags, 0, "how the CPU of an enqueued task is kicked");
 SETTING(bool, show_cgroup, false, "write down which cgroup a task is in");
+SETTING(bool, show_facts, false, "write down what the kernel knows of a task");
 SETTING(bool, kick, false, "kick the CPU on which a task wakes up and is enqueued");
 
 enum policy {
@@ -149,6 +150,11 @@ static void witness_task(u32 callback, struct task_struct *p, u64 flags)
 
 	if (show_cgroup)
 		record.cgroup = cgroup_of(p);
+	if (show_facts) {
+		record.values[0] = (u64)p->policy << 48 | (u64)p->prio << 32 |
+		                   (u64)p->static_prio << 16 | p->normal_prio;
+		record.values[1] = (u64) !!p->mm << 16 | (u64)p->on_rq << 8 | p->on_cpu;
+	}
 	write_down(&record);
 }
 

@@ -27,8 +27,13 @@ struct sched_entity {
 	u64 sum_exec_runtime;
 };
 
+struct mm_struct;
+
 struct task_struct {
 	u32 policy;
+	s32 prio, static_prio, normal_prio;
+	u32 on_rq, on_cpu; /* of a byte each from 7.1 on */
+	struct mm_struct *mm;
 	s32 pid;
 	char comm[16];
 	struct sched_entity se;

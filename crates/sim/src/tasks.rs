@@ -12,6 +12,11 @@ use std::ops::Range;
 const KTHREAD: u64 = 0x0020_0000;
 /// For how many tasks memory is taken at once.
 const TASKS_AT_A_TIME: u64 = 64;
+/// For how many address spaces memory is taken at once, how far they are from each other, and how
+/// much of one can be read. They overlap: nothing in them is ever set.
+const SPACES_AT_A_TIME: u64 = 1024;
+const SPACE_STEP: u64 = 64;
+const SPACE_BYTES: u64 = 4096;
 /// Longest name of a task, in bytes.
 const COMM_MAX: usize = 15;
 
@@ -49,6 +54,8 @@ pub(crate) struct Tasks {
     caller: u64,
     /// Memory for the structures of tasks to come.
     room: Range<u64>,
+    /// Addresses for the address spaces of processes to come.
+    spaces: Range<u64>,
 }
 
 /// What a new task is like.
@@ -110,6 +117,13 @@ impl Machine {
         let leader = self.tasks.by_pid.get(&new.tgid).map_or(task, |leader| leader.address);
         let init = self.tasks.by_pid.get(&1).map_or(task, |init| init.address);
         let mask = task + layout.cpus_mask.offset;
+        // Threads of a process share it; the kernel's own have none.
+        let mm = match self.tasks.by_pid.get(&new.tgid) {
+            _ if new.kthread => 0,
+            Some(leader) => layout.mm.get(&self.memory, leader.address).unwrap_or(0),
+            None => self.make_address_space()?,
+        };
+        let layout = &self.layout.task;
         let numbers = [
             (layout.pid, new.pid as u64),
             (layout.tgid, new.tgid as u64),
@@ -120,6 +134,7 @@ impl Machine {
             (layout.cpus_ptr, mask),
             (layout.nr_cpus_allowed, u64::from(self.shape.cpus)),
             (layout.start_time, self.now_ns),
+            (layout.mm, mm),
         ];
         let written = numbers
             .into_iter()
@@ -128,6 +143,19 @@ impl Machine {
             .and_then(|()| crate::kernel::fill_mask(self, mask));
         written.map_err(|fault| MemoryError::Pointer(fault.pointer))?;
         Ok(task)
+    }
+
+    /// The address space of a process: an address of its own, where all that programs can read is
+    /// zero.
+    fn make_address_space(&mut self) -> Result<u64, MemoryError> {
+        if self.tasks.spaces.is_empty() {
+            let room = SPACES_AT_A_TIME * SPACE_STEP;
+            let start = self.memory.alloc(room + SPACE_BYTES, 64, Protection::ReadWrite)?;
+            self.tasks.spaces = start..start + room;
+        }
+        let space = self.tasks.spaces.start;
+        self.tasks.spaces.start += SPACE_STEP;
+        Ok(space)
     }
 
     /// Who tells the machine what to do.

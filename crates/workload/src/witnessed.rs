@@ -331,8 +331,13 @@ impl Witnessed {
         let line = self.of_task_alone(record);
         match record.callback {
             Callback::CgroupPrepMove | Callback::CgroupMove | Callback::CgroupCancelMove => line,
-            _ if record.cgroup == 0 => line,
-            _ => format!("{line} in {}", self.cgroup(record.cgroup)),
+            _ if record.cgroup != 0 => format!("{line} in {}", self.cgroup(record.cgroup)),
+            Callback::Runnable | Callback::Running | Callback::Stopping | Callback::Quiescent
+                if record.values[0] != 0 =>
+            {
+                format!("{line}, {}", facts(record.values))
+            }
+            _ => line,
         }
     }
 
@@ -396,6 +401,16 @@ impl Witnessed {
             _ => None,
         }
     }
+}
+
+/// What the kernel knows of a task.
+fn facts([priorities, place, _]: [u64; 3]) -> String {
+    let part = |word: u64, at: u32, bits: u32| (word >> at) & ((1 << bits) - 1);
+    let [normal, own, effective, policy] = [0, 16, 32, 48].map(|at| part(priorities, at, 16));
+    let [on_cpu, on_rq, mm] = [0, 8, 16].map(|at| part(place, at, 8));
+    format!(
+        "policy {policy} prio {effective} of {own} and {normal}, on_rq {on_rq} on_cpu {on_cpu} mm {mm}"
+    )
 }
 
 /// A line about a cgroup.

@@ -2,6 +2,7 @@
 //! What is done to tasks from outside.
 
 use super::ext::flags;
+use super::facts::OnRq;
 use super::{Class, CpuSet, Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
 use crate::interleave::Lock;
 use crate::machine::Machine;
@@ -70,6 +71,7 @@ impl Machine {
                 }
             }
         }
+        self.show_on_rq(task, OnRq::Queued);
         Ok(())
     }
 
@@ -81,6 +83,9 @@ impl Machine {
         flags: u64,
         migrates: bool,
     ) -> Result<(), Stop> {
+        if migrates {
+            self.show_on_rq(task, OnRq::Migrating);
+        }
         match self.sched.task(task).class {
             Class::Ext => self.dequeue_task(cpu, task, flags, migrates)?,
             Class::Fair => self.dequeue_fair(cpu, task),
@@ -89,6 +94,9 @@ impl Machine {
                 self.sched.rq(cpu).realtime.retain(|t| *t != task);
                 self.show_count(cpu, false, false);
             }
+        }
+        if flags & flags::SLEEP != 0 {
+            self.show_on_rq(task, OnRq::No);
         }
         Ok(())
     }
@@ -99,6 +107,7 @@ impl Machine {
         self.record(Some(task), What::Weight { nice, weight: weight as u32 });
         let change = |machine: &mut Self| {
             machine.sched.task(task).nice = nice;
+            machine.show_policy(task);
             if !machine.is_ext(task) {
                 return Ok(());
             }
@@ -144,6 +153,7 @@ impl Machine {
         if let Some(task) = self.sched.rq(cpu).current {
             self.charge(cpu);
             self.interrupt_task(cpu, task)?;
+            self.show_switch(Some(task), None);
         }
         self.unlock(Lock::Rq(cpu));
         Ok(())

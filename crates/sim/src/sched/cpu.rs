@@ -382,6 +382,7 @@ impl Machine {
         self.sched.rq(cpu).current = next;
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);
+        self.show_switch(previous, next);
         self.start(cpu, next);
         self.run_deferred(cpu)
     }

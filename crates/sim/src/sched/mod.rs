@@ -27,6 +27,7 @@ mod dump;
 mod events;
 mod exit;
 mod ext;
+mod facts;
 mod fair;
 mod hotplug;
 mod idle;

@@ -124,12 +124,12 @@ pub(crate) struct TaskState {
 }
 
 impl Machine {
-    fn task_address(&self, task: TaskId) -> u64 {
+    pub(super) fn task_address(&self, task: TaskId) -> u64 {
         self.sched.tasks[task.0 as usize].address
     }
 
     /// Sets a number in a task's structure, which is the machine's own memory.
-    fn show(&self, task: TaskId, field: Field, value: u64) {
+    pub(super) fn show(&self, task: TaskId, field: Field, value: u64) {
         let _ = field.set(&self.memory, self.task_address(task), value);
     }
 
@@ -179,16 +179,6 @@ impl Machine {
     pub(crate) fn set_selected_cpu(&mut self, task: TaskId, cpu: u32) {
         self.sched.task(task).selected_cpu = cpu;
         self.show(task, self.layout.task.selected_cpu, u64::from(cpu));
-    }
-
-    /// Shows a task's scheduling policy (kernel: `SCHED_EXT` and `SCHED_FIFO`).
-    pub(crate) fn show_policy(&self, task: TaskId) {
-        let policy = match self.sched.tasks[task.0 as usize].policy {
-            Class::Realtime => 1,
-            Class::Fair => 0,
-            Class::Ext => 7,
-        };
-        self.show(task, self.layout.task.policy, policy);
     }
 
     /// Shows a task's weight.
