@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// Seed of all random numbers: the same seed gives the same run
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Interleave CPUs within callbacks, so that races and deadlocks can show: each seed is another
+    /// run. Without a seed, that of the run
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
+    interleave: Option<Option<u64>>,
     /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3
     #[arg(long, value_name = "VERSION", default_value = "7.3", conflicts_with = "btf")]
     kernel: String,
@@ -95,6 +99,13 @@ enum EngineChoice {
     Jit,
     /// The interpreter.
     Interp,
+}
+
+impl Args {
+    /// The seed of interleaving, if CPUs are interleaved.
+    fn interleaving(&self) -> Option<u64> {
+        self.interleave.map(|seed| seed.unwrap_or(self.seed))
+    }
 }
 
 impl CostsChoice {

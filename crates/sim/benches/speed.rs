@@ -49,9 +49,14 @@ fn median(values: &[f64]) -> f64 {
 }
 
 /// A machine with a scheduler, without work.
-fn machine(object: &Object, types: &KernelTypes, machine: &str) -> Simulation {
+fn machine(
+    object: &Object,
+    types: &KernelTypes,
+    machine: &str,
+    interleave: Option<u64>,
+) -> Simulation {
     let topology = machine.parse::<Spec>().unwrap().topology();
-    let shape = Shape { costs: Costs::NONE, ..Shape::default() };
+    let shape = Shape { costs: Costs::NONE, interleave, ..Shape::default() };
     let mut world = Simulation::new(object, types, &topology, &shape).unwrap();
     world.load().unwrap();
     world.attach().unwrap();
@@ -125,7 +130,7 @@ fn start_up() {
         let start = now();
         let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
         let types = KernelTypes::builtin("7.3").unwrap();
-        let mut world = machine(&object, &types, "16c");
+        let mut world = machine(&object, &types, "16c", None);
         world.add(&tasks(256, &[Step::Run(Span::Fixed(US))], 0)).unwrap();
         while events(&world) == 0 {
             world.run_until(world.now_ns() + US).unwrap();
@@ -144,12 +149,15 @@ fn main() {
         Step::Run(Span::Uniform(50 * US, 150 * US)),
         Step::Sleep(Span::Uniform(500 * US, 2_000 * US)),
     ];
-    let small = machine(&object, &types, "16c");
-    let small = started("16 CPUs, 256 tasks that run and sleep", small, &tasks(256, &mix, 0));
+    let calm = &tasks(256, &mix, 0);
+    let lanes = machine(&object, &types, "16c", Some(1));
+    let lanes = started("the first machine, its CPUs interleaved", lanes, calm);
+    let small = machine(&object, &types, "16c", None);
+    let small = started("16 CPUs, 256 tasks that run and sleep", small, calm);
     let hogs = tasks(256, &[Step::Run(Span::Fixed(1_000_000 * US))], 0);
     let hogs =
-        started("16 CPUs, 256 tasks that always run", machine(&object, &types, "16c"), &hogs);
-    let large = machine(&object, &types, "16s:256c");
+        started("16 CPUs, 256 tasks that always run", machine(&object, &types, "16c", None), &hogs);
+    let large = machine(&object, &types, "16s:256c", None);
     let before = resident();
     let large = started("4096 CPUs, 256 of 100,000 tasks active", large, &tasks(256, &mix, 99_744));
     let grown = resident() - before;
@@ -158,9 +166,9 @@ fn main() {
         "{} bytes a task that sleeps, beside the {structure} of its structure",
         (grown / 100_000).saturating_sub(structure)
     );
-    let all = machine(&object, &types, "16s:256c");
+    let all = machine(&object, &types, "16s:256c", None);
     let all = started("4096 CPUs, all of 100,000 tasks active", all, &tasks(100_000, &mix, 0));
-    let mut cases = [small, hogs, large, all];
+    let mut cases = [small, hogs, large, all, lanes];
     for _ in 0..TURNS {
         cases.iter_mut().for_each(Case::turn);
     }

@@ -10,6 +10,8 @@
 //! * [`Machine::advance_to`] lets time go on, and runs the timers that become due.
 //! * What the user half of a scheduler does to maps, arenas and rings are methods of [`Machine`]
 //!   too, as the trait `Engine` has them.
+//! * CPUs can be interleaved within callbacks, by a seed (`interleave`); without it, what a CPU does
+//!   happens at once.
 //!
 //! The same object, machine and seed give the same results, whatever executes them.
 

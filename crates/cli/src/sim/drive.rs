@@ -54,7 +54,9 @@ pub(super) fn open(
         super::EngineChoice::Interp => Mode::Interpreter,
     };
     let costs = args.costs.costs();
-    let shape = Shape { seed: args.seed, mode, costs, start_ns: START_NS, ..Shape::default() };
+    let interleave = args.interleaving();
+    let shape =
+        Shape { seed: args.seed, mode, costs, start_ns: START_NS, interleave, ..Shape::default() };
     let opened = Simulation::new(&choice.object, kernel, topology, &shape);
     opened.map_err(|errors| {
         // One line; `rota object` shows all of them.

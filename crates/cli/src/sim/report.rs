@@ -96,8 +96,10 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
 
 fn heading(about: &About<'_>, seconds: f64) -> String {
     let About { args, choice, kernel, topology } = about;
+    let interleaved =
+        args.interleaving().map_or_else(String::new, |seed| format!(" (interleaved by {seed})"));
     format!(
-        "{} on a simulated machine: {}, {} CPUs, {}, seed {}, {seconds:.1} s of {}\n\n",
+        "{} on a simulated machine: {}, {} CPUs{interleaved}, {}, seed {}, {seconds:.1} s of {}\n\n",
         choice.name,
         args.machine,
         topology.online().count(),
@@ -181,6 +183,7 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "kernel": kernel.name(),
         "workload": args.workload,
         "seed": args.seed,
+        "interleave": args.interleaving(),
         "simulated_ns": summary.end_ns - summary.start_ns,
         "groups": groups,
         "busy_ns": machine.busy_ns,
