@@ -31,6 +31,13 @@ enum policy {
 	POLICY_VTIME,
 	POLICY_LOCAL,
 	POLICY_GLOBAL,
+	POLICY_BACKWARDS, /* by virtual times that fall */
+	POLICY_MOVE_FIRST,
+	POLICY_MOVE_LAST,
+	POLICY_MOVE_ALL,
+	POLICY_MOVE_AROUND,
+	POLICY_PEEK,
+	POLICY_KEEP,
 };
 
 #define SHARED_DSQ 7
@@ -82,6 +89,7 @@ enum callback {
 	CB_CPU_ACQUIRE,
 	CB_CPU_RELEASE,
 	CB_MISTAKE, /* no callback: what follows may end the scheduler */
+	CB_NOTE,    /* no callback, but something that a policy found */
 };
 
 #include "witness_idle.h"
@@ -138,6 +146,13 @@ static void witness(u32 callback, s32 pid, s32 number, u64 flags)
 
 #include "witness_cgroup.h"
 
+static void note(s32 pid, s32 number, u64 flags)
+{
+	witness(CB_NOTE, pid, number, flags);
+}
+
+#include "witness_queues.h"
+
 /* What happens to a task that the kernel holds the run queue of. */
 static void witness_task(u32 callback, struct task_struct *p, u64 flags)
 {
@@ -188,6 +203,8 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 	witness(CB_ENQUEUE, p->pid, cpu, enq_flags);
 	if (choose_late)
 		choose_cpu(p, cpu, 0);
+	if (cpu == mover)
+		armed = true;
 	enq_flags |= insert_flags();
 	if (mistake_in_enqueue(p, enq_flags))
 		return;
@@ -199,6 +216,10 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 	else if (policy == POLICY_GLOBAL)
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
+	else if (policy == POLICY_BACKWARDS)
+		enqueue_backwards(p, enq_flags);
+	else if (policy == POLICY_KEEP)
+		keep(p);
 	else
 		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
 	mistake_beside(p);
@@ -216,7 +237,25 @@ void BPF_STRUCT_OPS(witness_dispatch, s32 cpu, struct task_struct *prev)
 	witness(CB_DISPATCH, prev ? prev->pid : 0, cpu,
 	        prev ? prev->scx.flags & SCX_TASK_QUEUED : 0);
 	mistake_in_dispatch(prev);
-	scx_bpf_dsq_move_to_local(SHARED_DSQ);
+	if (policy < POLICY_MOVE_FIRST || (cpu != mover && policy != POLICY_KEEP)) {
+		scx_bpf_dsq_move_to_local(SHARED_DSQ);
+		return;
+	}
+	if (cpu != mover || !armed)
+		return;
+	armed = !to;
+	if (policy == POLICY_MOVE_FIRST)
+		move_one(0);
+	else if (policy == POLICY_MOVE_LAST)
+		move_one(SCX_DSQ_ITER_REV);
+	else if (policy == POLICY_MOVE_ALL)
+		move_all();
+	else if (policy == POLICY_MOVE_AROUND)
+		move_around();
+	else if (policy == POLICY_PEEK)
+		peek();
+	else
+		insert_kept();
 }
 
 void BPF_STRUCT_OPS(witness_runnable, struct task_struct *p, u64 enq_flags)

@@ -77,7 +77,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(witness_init)
 		return -ENOENT;
 	if (mistakes(MISTAKE_INIT_INVALID, 0))
 		return 5;
-	return scx_bpf_create_dsq(SHARED_DSQ, -1);
+	return scx_bpf_create_dsq(SHARED_DSQ, -1) ?: scx_bpf_create_dsq(SECOND_DSQ, -1);
 }
 
 void BPF_STRUCT_OPS(witness_exit, struct scx_exit_info *info)

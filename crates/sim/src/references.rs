@@ -33,6 +33,9 @@ pub enum Misuse {
     /// It gives up where only a function of the program's own can.
     #[error("this is no call for a function that is called back")]
     Throw,
+    /// It calls from a callback what only others may call.
+    #[error("no program is loaded that calls it from a callback like this one")]
+    Context,
     /// It frees an object that is none.
     #[error(transparent)]
     Free(#[from] FreeError),

@@ -42,10 +42,12 @@ pub enum Callback {
     CpuRelease,
     /// No callback: what follows may end the scheduler.
     Mistake,
+    /// No callback: something that the test scheduler found.
+    Note,
 }
 
 /// All of them, in the order of their numbers, which start at 1.
-const CALLBACKS: [(Callback, &str); 30] = [
+const CALLBACKS: [(Callback, &str); 31] = [
     (Callback::SelectCpu, "select_cpu"),
     (Callback::Enqueue, "enqueue"),
     (Callback::Dequeue, "dequeue"),
@@ -76,6 +78,7 @@ const CALLBACKS: [(Callback, &str); 30] = [
     (Callback::CpuAcquire, "cpu_acquire"),
     (Callback::CpuRelease, "cpu_release"),
     (Callback::Mistake, "mistake"),
+    (Callback::Note, "note"),
 ];
 
 impl Callback {
@@ -355,6 +358,7 @@ impl Witnessed {
             Callback::SetWeight | Callback::Enable => format!("{name} {number}"),
             Callback::SetCpumask => format!("{name} {flags:#x}"),
             Callback::Dequeue => format!("{name} flags {flags:#x}"),
+            Callback::Note => format!("{name} {number} {flags:#x}"),
             Callback::IdleCpus => {
                 format!("{name} {:#x}, cores {:#x}", flags & 0xffff_ffff, flags >> 32)
             }
@@ -568,6 +572,6 @@ mod tests {
             assert_eq!(callback.name(), *name);
         }
         assert_eq!(Callback::from_number(0), None);
-        assert_eq!(Callback::from_number(31), None);
+        assert_eq!(Callback::from_number(32), None);
     }
 }

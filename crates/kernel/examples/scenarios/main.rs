@@ -91,9 +91,10 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
     if world.read_global("lost")?.iter().any(|b| *b != 0) {
         return Err("records were lost".into());
     }
+    // What the scheduler may still keep to itself can end only without it.
+    world.detach()?;
     workers.into_iter().try_for_each(Worker::end)?;
     ran?;
-    world.detach()?;
     for step in &scenario.steps {
         for command in step {
             if let Command::Cpu { cpu, online: false } = command {

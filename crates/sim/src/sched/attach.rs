@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::run::Stop;
 use rota_object::{Image, KernelTypes};
 use rota_topology::{CpuId, CpuMask, Topology};
+use std::collections::BTreeMap;
 
 /// The errors that the kernel makes of what it refuses (kernel: `EINVAL`, `EBUSY`).
 const INVALID: i32 = 22;
@@ -22,6 +23,7 @@ impl Sched {
         Self {
             rqs: (0..cpus).map(rq).collect(),
             queues: Queues::new(cpus),
+            cursors: BTreeMap::new(),
             idle: Idle::none(cpus),
             online: CpuMask::range(CpuId(0), CpuId(cpus.saturating_sub(1))),
             // Each but the first has come up once.
@@ -45,6 +47,7 @@ impl Sched {
             queues: Queues::default(),
             idle: Idle::default(),
             agenda: Agenda::default(),
+            cursors: BTreeMap::new(),
             online: CpuMask::default(),
             called: [Called::default(); OPS],
             cgroups: false,

@@ -327,6 +327,9 @@ impl Machine {
                 let queue = super::queue::LOCAL;
                 let insert = Insert { queue, slice_ns, vtime: None, flags: 0 };
                 self.sched.task(task).direct = Some(insert);
+                if self.sched.version.applies_at_call {
+                    self.apply(task, &insert);
+                }
             }
             return Ok(idle.unwrap_or(previous));
         }

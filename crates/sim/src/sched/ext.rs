@@ -214,7 +214,9 @@ impl Machine {
             if from == cpu {
                 self.insert(cpu, QueueId::Local(cpu), task, insert, true)?;
             } else if self.may_move(task, cpu) {
-                self.apply(task, &insert);
+                if !self.sched.version.applies_at_call {
+                    self.apply(task, &insert);
+                }
                 self.move_task(task, cpu, insert.flags)?;
                 now_locked = cpu;
                 if self.sched.rq(cpu).current.is_none() {
@@ -240,7 +242,7 @@ impl Machine {
     }
 
     /// Notes that a task can't come to a CPU: an error, or that the CPU has gone.
-    fn note_refused(&mut self, task: TaskId, cpu: u32) {
+    pub(super) fn note_refused(&mut self, task: TaskId, cpu: u32) {
         if self.sched.task(task).allowed.contains(rota_topology::CpuId(cpu)) {
             self.count(Event::LocalOffline);
         } else {
@@ -251,7 +253,7 @@ impl Machine {
     }
 
     /// Commits the slice and the virtual time of an insertion.
-    fn apply(&mut self, task: TaskId, insert: &Insert) {
+    pub(crate) fn apply(&mut self, task: TaskId, insert: &Insert) {
         if insert.slice_ns != 0 {
             self.set_slice(task, insert.slice_ns);
         } else if self.slice(task) == 0 {
@@ -276,18 +278,17 @@ impl Machine {
         if !matches!(queue, QueueId::User(_)) && vtime.take().is_some() {
             self.error("cannot use vtime ordering for built-in DSQs".to_owned());
         }
-        if apply {
+        if apply && !self.sched.version.applies_at_call {
             self.apply(task, &Insert { vtime, ..insert });
         }
         let version = self.sched.version;
         let at_head = insert.flags & (version.head | version.preempt) != 0 && vtime.is_none();
         let Some(found) = self.sched.queues.get(queue) else { return Ok(()) };
-        let mixed = !found.tasks.is_empty() && found.by_vtime != vtime.is_some();
-        let kind = if found.by_vtime { "PRIQ" } else { "FIFO" };
+        let other = found.other_order(vtime.is_some());
         let place = found.add(task, vtime, at_head);
-        let depth = found.tasks.len() as u32;
+        let depth = found.len() as u32;
         self.record(Some(task), What::Insert { dsq: dsq(queue), depth, vtime, at_head });
-        if mixed && let QueueId::User(id) = queue {
+        if let (Some(kind), QueueId::User(id)) = (other, queue) {
             self.error(format!("DSQ ID {id:#018x} already had {kind}-enqueued tasks"));
         }
         let state = self.sched.task(task);
@@ -383,28 +384,29 @@ impl Machine {
         if let Some((id, place)) = self.sched.task(task).queue.take()
             && let Some(queue) = self.sched.queues.get(id)
         {
-            queue.tasks.remove(&place);
-            let depth = queue.tasks.len() as u32;
+            queue.remove(place);
+            let depth = queue.len() as u32;
             self.record(Some(task), What::Remove { dsq: dsq(id), depth });
         }
     }
 
     /// Moves a task that wants to run into another CPU's local queue. The lock of the run queue that
     /// it is on is given up for that of the other.
-    fn move_task(&mut self, task: TaskId, to: u32, flags: u64) -> Result<(), Stop> {
+    pub(super) fn move_task(&mut self, task: TaskId, to: u32, flags: u64) -> Result<(), Stop> {
+        let lost = if self.sched.version.move_keeps_flags { 0 } else { u64::MAX << 32 };
         let from = self.sched.task(task).cpu;
         self.sched.task(task).moving = true;
         self.lock(Lock::Move(task))?;
         self.dequeue_task(from, task, 0, true)?;
         self.set_cpu(task, to);
         self.switch_rq(from, to)?;
-        self.enqueue_task(to, task, flags, true)?;
+        self.enqueue_task(to, task, flags & !lost, true)?;
         self.unlock(Lock::Move(task));
         Ok(())
     }
 
     /// Whether the scheduler may move a task to a CPU.
-    fn may_move(&self, task: TaskId, cpu: u32) -> bool {
+    pub(super) fn may_move(&self, task: TaskId, cpu: u32) -> bool {
         let id = rota_topology::CpuId(cpu);
         let allowed = self.sched.tasks[task.0 as usize].allowed.contains(id);
         allowed && self.sched.rqs[cpu as usize].online
@@ -546,7 +548,7 @@ impl Machine {
 
     /// The queue with a number, as a CPU means it. One that is not there is an error of the
     /// scheduler, and the global one takes its place.
-    fn resolve(&mut self, queue: u64, cpu: u32, task: TaskId) -> QueueId {
+    pub(super) fn resolve(&mut self, queue: u64, cpu: u32, task: TaskId) -> QueueId {
         if queue == LOCAL {
             return QueueId::Local(cpu);
         }
@@ -561,7 +563,7 @@ impl Machine {
         if queue == GLOBAL {
             return QueueId::Global;
         }
-        let found = queue & BUILTIN == 0 && self.sched.queues.get(QueueId::User(queue)).is_some();
+        let found = queue & BUILTIN == 0 && self.sched.queues.contains(QueueId::User(queue));
         if found {
             return QueueId::User(queue);
         }

@@ -3,7 +3,9 @@
 //! on), as a model in time.
 //!
 //! * [`cpu`]: a CPU chooses what to run and switches to it; wake-ups and ticks make it choose.
-//! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them.
+//! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them;
+//!   [`moves`]: from one to another.
+//! * [`context`]: which functions a callback may call.
 //! * [`bypass`]: tasks go past the scheduler; [`fair`]: the class of those that it does not have.
 //! * [`events`]: the core's counters; [`dump`]: what is written down of a scheduler that failed.
 //! * [`idle`]: which CPUs are idle, and which of them a task gets; [`cpus`]: sets of CPUs.
@@ -21,6 +23,7 @@ mod attach;
 mod bypass;
 mod cgroup;
 mod change;
+mod context;
 mod cpu;
 pub(crate) mod cpus;
 mod dump;
@@ -32,6 +35,7 @@ mod fair;
 mod hotplug;
 mod idle;
 mod life;
+mod moves;
 mod ops;
 mod queue;
 mod shown;
@@ -42,12 +46,13 @@ pub use attach::AttachStop;
 pub use ops::{AttachError, Called};
 
 pub(crate) use cgroup::Done;
+pub(crate) use context::{Allowed, group};
 pub(crate) use cpus::CpuSet;
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::flags;
 pub(crate) use idle::{Wake, pick_flags};
 pub(crate) use ops::{OPS, Op, Ops};
-pub(crate) use queue::{BYPASS, QueueId, Queues};
+pub(crate) use queue::{BYPASS, Cursor, QueueId, Queues};
 pub(crate) use shown::Shown;
 pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
 pub(crate) use version::Version;
@@ -58,7 +63,7 @@ use events::{Event, Events};
 use idle::Idle;
 use rota_object::ExitInfo;
 use rota_topology::CpuMask;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Length of a tick in ns, at 250 a second.
 pub(crate) const TICK_NS: u64 = 4_000_000;
@@ -135,6 +140,8 @@ pub(crate) struct Rq {
     pub(crate) busy_ns: u64,
     /// What has been done here that costs time which no task has spent yet, in ns.
     pub(crate) spent_ns: u64,
+    /// Which functions the callback may call that runs here, with all that led to it.
+    pub(crate) groups: u32,
 }
 
 /// Whether a task may be dispatched directly.
@@ -180,6 +187,8 @@ pub(crate) struct Sched {
     pub(crate) rqs: Vec<Rq>,
     pub(crate) tasks: Vec<TaskState>,
     pub(crate) queues: Queues,
+    /// Ways through queues, by the addresses of the programs' iterators.
+    pub(crate) cursors: BTreeMap<u64, Cursor>,
     pub(crate) idle: Idle,
     pub(crate) agenda: Agenda<Due>,
     pub(crate) online: CpuMask,

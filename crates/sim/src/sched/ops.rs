@@ -168,7 +168,12 @@ pub(crate) struct Ops {
     pub(crate) dump_len: u64,
     /// The number of hotplug events that the scheduler expects; 0 if it expects none.
     pub(crate) hotplug_seq: u64,
+    /// How many tasks one call of `dispatch` may insert.
+    pub(crate) batch_max: u64,
 }
+
+/// How many it may if the scheduler does not say (kernel: `SCX_DSP_DFL_MAX_BATCH`).
+const BATCH_MAX: u64 = 32;
 
 /// How long a task may wait at most, and does if the scheduler does not say (kernel:
 /// `SCX_WATCHDOG_MAX_TIMEOUT`).
@@ -209,6 +214,10 @@ impl Ops {
         if ops.dump_len == 0 {
             ops.dump_len = DUMP_LEN;
         }
+        ops.batch_max = match number("dispatch_max_batch")? {
+            0 => BATCH_MAX,
+            given => given,
+        };
         let by_name: BTreeMap<&str, Op> = NAMES.iter().map(|(op, name)| (*name, *op)).collect();
         for (name, function) in &table.callbacks {
             let op = by_name.get(name.as_str()).ok_or_else(|| match name.strip_prefix("sub_") {
@@ -300,9 +309,12 @@ impl Machine {
         let (here, before) = (self.cpu, std::mem::take(&mut self.insns));
         let calling = Some((op, args.first().copied().unwrap_or(0)));
         let outer = std::mem::replace(&mut self.sched.calling, calling);
+        let groups = self.sched.rq(here).groups;
+        self.sched.rq(here).groups |= op.groups();
         let calls_before = if self.depth == 0 { 0 } else { self.calls };
         let result = self.run_with_context(function, args);
         self.sched.calling = outer;
+        self.sched.rq(here).groups = groups;
         let insns = std::mem::replace(&mut self.insns, before);
         let called = &mut self.sched.called[op as usize];
         called.calls += 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the scheduler knows of a task beside what stands in the kernel's structure.
 
+use super::queue::Place;
 use super::{CpuSet, QueueId};
 use crate::layout::Field;
 use crate::machine::Machine;
@@ -96,7 +97,7 @@ pub(crate) struct TaskState {
     /// Whether the scheduler answers for it, by keeping it or in one of its queues.
     pub(crate) in_custody: bool,
     /// The queue that it is in, with its place there.
-    pub(crate) queue: Option<(QueueId, (i64, i64))>,
+    pub(crate) queue: Option<(QueueId, Place)>,
     /// An insertion that was decided before it could be made.
     pub(crate) direct: Option<Insert>,
     /// The CPU that holds it while it moves it from one queue to another; it loses it when the task

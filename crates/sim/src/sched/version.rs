@@ -12,6 +12,20 @@ pub(crate) struct Version {
     /// A task that `ENQ_LAST` puts into the local queue makes its CPU choose again; before, the
     /// CPU went idle with the task in its queue. After 7.0 (seen on 7.3).
     pub(crate) last_runs: bool,
+    /// Whether the kernel itself finds out that a callback calls what it must not; later the
+    /// verifier does. Up to 7.0.
+    pub(crate) checks_context: bool,
+    /// Slice and virtual time are set as soon as a program inserts a task, not when the insertion
+    /// is made. Up to 7.0.
+    pub(crate) applies_at_call: bool,
+    /// A task that is moved out of a queue into the local queue of the CPU that it is on wakes this
+    /// CPU, and may preempt. After 6.16 (seen on 6.18; scenario `move_preempt`).
+    pub(crate) move_wakes: bool,
+    /// Flags above bit 31, such as to preempt, reach the other CPU with a task that moves to it.
+    /// After 6.18 (seen on 7.0; scenario `kept_preempt`).
+    pub(crate) move_keeps_flags: bool,
+    /// The flags of a move between queues are looked at. After 7.0 (read in 7.3).
+    pub(crate) vets_moves: bool,
     /// A dequeue for a change of the task says so. After 7.0 (seen on 7.3).
     pub(crate) change: u64,
     /// A task that runs is put back past all that could refuse it. After 7.0 (seen on 7.3).
@@ -62,6 +76,8 @@ pub(crate) struct Version {
     pub(crate) head: u64,
     pub(crate) preempt: u64,
     pub(crate) last: u64,
+    /// Bits that a program must not set.
+    pub(crate) internal: u64,
     pub(crate) selected: u64,
 }
 
@@ -70,13 +86,20 @@ impl Version {
     pub(crate) fn of(types: &KernelTypes) -> Self {
         let flag =
             |name: &str, default: u64| types.enumerator(name).map_or(default, i64::cast_unsigned);
-        let newer = types.configuration().version >= [7, 1, 0];
+        let has = |of: &str, member: &str| crate::layout::has_member(types, of, member);
+        let version = types.configuration().version;
+        let newer = version >= [7, 1, 0];
         let after_first = types.configuration().version >= [6, 17, 0];
         // The kernel's own flags moved up when sched_ext's got the lower half (after 7.0).
         let moved = flag("SCX_ENQ_HEAD", 0x10) != 0x10;
         Self {
             custody: newer,
             last_runs: newer,
+            checks_context: has("sched_ext_entity", "kf_mask"),
+            move_wakes: version >= [6, 18, 0],
+            move_keeps_flags: version >= [7, 0, 0],
+            vets_moves: newer,
+            applies_at_call: !has("sched_ext_entity", "ddsp_slice"),
             change: if newer { flag("SCX_DEQ_SCHED_CHANGE", 1 << 33) } else { 0 },
             restore_running: flag("SCX_ENQ_IGNORE_CAPS", 0),
             stays_where_allowed: types.configuration().version >= [7, 0, 0],
@@ -102,6 +125,7 @@ impl Version {
             head: flag("SCX_ENQ_HEAD", 0x10),
             preempt: flag("SCX_ENQ_PREEMPT", 1 << 32),
             last: flag("SCX_ENQ_LAST", 1 << 41),
+            internal: flag("__SCX_ENQ_INTERNAL_MASK", 0xff << 56),
             selected: flag("SCX_ENQ_CPU_SELECTED", 1 << 10),
         }
     }

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Inserting tasks into queues, and what `dispatch` does.
 
-use super::{done, task};
+use super::{done, refused, task};
 use crate::kernel::{Answer, value};
 use crate::machine::Machine;
-use crate::sched::{Buffered, Direct, Insert, QueueId};
+use crate::sched::{Buffered, Direct, Insert, QueueId, group};
 use rota_bytecode::Fault;
-
-/// How many tasks one call of `dispatch` may insert (kernel: `SCX_DSP_DFL_MAX_BATCH`).
-const BATCH_MAX: usize = 32;
 
 /// `scx_bpf_dsq_insert(task, queue, slice, flags)`.
 pub(in crate::kernel) fn insert(
@@ -37,15 +34,33 @@ pub(in crate::kernel) fn insert_vtime_args(
     commit(machine, p, insert)
 }
 
+/// Whether a program may insert a task with these flags; it has been ended if not.
+pub(super) fn flags_are_right(machine: &mut Machine, flags: u64) -> bool {
+    let right = flags & machine.sched.version.internal == 0;
+    if !right {
+        machine.error(format!("invalid enq_flags {flags:#x}"));
+    }
+    right
+}
+
 /// Notes an insertion, which is made when the callback has ended.
 fn commit(machine: &mut Machine, p: u64, insert: Insert) -> Result<Answer, Fault> {
+    if let Some(answer) = refused(machine, group::ENQUEUE | group::DISPATCH) {
+        return Ok(answer);
+    }
     let id = task(machine, p)?;
+    if !flags_are_right(machine, insert.flags) {
+        return value(0);
+    }
+    if machine.sched.version.applies_at_call {
+        machine.apply(id, &insert);
+    }
     let here = machine.cpu;
     match machine.direct() {
         Direct::No => {
-            if machine.sched.rq(here).buffer.len() >= BATCH_MAX {
+            if machine.sched.rq(here).buffer.len() as u64 >= machine.sched.ops.batch_max {
                 machine.error("dispatch buffer overflow".to_owned());
-                return value(0);
+                return value(1);
             }
             let round = machine.sched.task(id).round;
             machine.sched.rq(here).buffer.push(Buffered { task: id, round, insert });
@@ -55,6 +70,7 @@ fn commit(machine: &mut Machine, p: u64, insert: Insert) -> Result<Answer, Fault
             machine.sched.task(id).direct = Some(insert);
         }
         Direct::Task(wanted) => {
+            machine.sched.rq(here).direct = Direct::Done;
             let (comm, pid) = machine.comm_and_pid(wanted);
             let (other, number) = machine.comm_and_pid(id);
             machine.error(format!(
@@ -69,21 +85,57 @@ fn commit(machine: &mut Machine, p: u64, insert: Insert) -> Result<Answer, Fault
     value(1)
 }
 
+/// `scx_bpf_dispatch_nr_slots()`: how many more tasks this call of `dispatch` may insert.
+pub(in crate::kernel) fn nr_slots(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
+    if let Some(answer) = refused(machine, group::DISPATCH) {
+        return Ok(answer);
+    }
+    let here = machine.cpu;
+    let used = machine.sched.rq(here).buffer.len() as u64;
+    value(machine.sched.ops.batch_max.saturating_sub(used))
+}
+
+/// `scx_bpf_dispatch_cancel()`: takes back the last insertion.
+pub(in crate::kernel) fn cancel(machine: &mut Machine, _: [u64; 5]) -> Result<Answer, Fault> {
+    if let Some(answer) = refused(machine, group::DISPATCH) {
+        return Ok(answer);
+    }
+    let here = machine.cpu;
+    if machine.sched.rq(here).buffer.pop().is_none() {
+        machine.error("dispatch buffer underflow".to_owned());
+    }
+    value(0)
+}
+
 /// `scx_bpf_dsq_move_to_local(queue)`: whether there was a task to move.
 pub(in crate::kernel) fn move_to_local(
     machine: &mut Machine,
     [id, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    let here = machine.cpu;
-    if let Err(stop) = machine.flush(here) {
+    move_to_local_with(machine, [id, 0, 0, 0, 0])
+}
+
+/// `scx_bpf_dsq_move_to_local___v2(queue, flags)`.
+pub(in crate::kernel) fn move_to_local_with(
+    machine: &mut Machine,
+    [id, flags, ..]: [u64; 5],
+) -> Result<Answer, Fault> {
+    if let Some(answer) = refused(machine, group::DISPATCH) {
+        return Ok(answer);
+    }
+    if !flags_are_right(machine, flags) {
+        return value(0);
+    }
+    let cpu = machine.locked_cpu();
+    if let Err(stop) = machine.flush(cpu) {
         return Ok(Answer::Stop(stop));
     }
-    if machine.sched.queues.get(QueueId::User(id)).is_none() {
+    if !machine.sched.queues.contains(QueueId::User(id)) {
         machine.error(format!("invalid DSQ ID {id:#018x}"));
         return value(0);
     }
-    done(machine.consume(here, QueueId::User(id), 0).map(|moved| {
-        machine.sched.rq(here).moved += u32::from(moved);
+    done(machine.consume(cpu, QueueId::User(id), flags).map(|moved| {
+        machine.sched.rq(cpu).moved += u32::from(moved);
         u64::from(moved)
     }))
 }

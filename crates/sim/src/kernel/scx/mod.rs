@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The functions of sched_ext (kernel: `kernel/sched/ext.c`, `idle.c`).
 //!
-//! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them.
+//! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them; [`iter`]: going through
+//!   them.
 //! * [`cpu`]: CPUs; [`facts`]: what they are; [`idle`]: which of them are idle; [`task`]: tasks.
 //! * [`exit`]: how a scheduler ends itself; [`report`]: counters and dumps.
 
@@ -10,21 +11,25 @@ mod dispatch;
 mod exit;
 pub(super) mod facts;
 pub(super) mod idle;
+pub(super) mod iter;
 mod queues;
 mod report;
 mod task;
 
 pub(super) use cpu::{kick_cpu, now, nr_cpu_ids};
-pub(super) use dispatch::{insert, insert_vtime, insert_vtime_args, move_to_local};
+pub(super) use dispatch::{
+    cancel, insert, insert_vtime, insert_vtime_args, move_to_local, move_to_local_with, nr_slots,
+};
 pub(super) use exit::{error, exit};
-pub(super) use queues::{create_dsq, destroy_dsq, nr_queued};
+pub(super) use queues::{create_dsq, destroy_dsq, nr_queued, peek};
 pub(super) use report::{dump, events};
 pub(super) use task::{set_slice, set_vtime, task_cpu, task_running};
 
 use super::Answer;
 use crate::machine::Machine;
+use crate::references::Misuse;
 use crate::run::Stop;
-use crate::sched::TaskId;
+use crate::sched::{Allowed, TaskId};
 use rota_bytecode::Fault;
 
 /// What a function that called the scheduler back comes to.
@@ -36,4 +41,13 @@ fn done(result: Result<u64, Stop>) -> Result<Answer, Fault> {
 fn task(machine: &Machine, address: u64) -> Result<TaskId, Fault> {
     let size = machine.layout.task.size;
     machine.scheduled(address).ok_or(Fault { pointer: address, size, write: false })
+}
+
+/// What a function answers that the callback which runs must not call: one of these groups.
+fn refused(machine: &mut Machine, groups: u32) -> Option<Answer> {
+    match machine.allowed(groups) {
+        Allowed::Yes => None,
+        Allowed::No => Some(Answer::Value(0)),
+        Allowed::Never => Some(Answer::Misuse(Misuse::Context)),
+    }
 }

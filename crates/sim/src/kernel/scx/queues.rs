@@ -24,7 +24,7 @@ pub(in crate::kernel) fn destroy_dsq(
     machine: &mut Machine,
     [id, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    let there = machine.sched.queues.get(QueueId::User(id)).is_some();
+    let there = machine.sched.queues.contains(QueueId::User(id));
     if there && !machine.sched.queues.destroy(id) {
         let count = machine.sched.queues.len(QueueId::User(id));
         machine.error(format!("attempting to destroy in-use dsq {id:#018x} (nr={count})"));
@@ -42,7 +42,24 @@ pub(in crate::kernel) fn nr_queued(
     }
     let queue = machine.named_queue(id);
     value(match machine.sched.queues.get(queue) {
-        Some(queue) => queue.tasks.len() as u64,
+        Some(queue) => queue.len() as u64,
         None => Errno::NoEntry.value(),
     })
+}
+
+/// `scx_bpf_dsq_peek(queue)`: its first task, or NULL.
+pub(in crate::kernel) fn peek(machine: &mut Machine, [id, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    if machine.sched.ops.timeout_ns == 0 {
+        return value(0);
+    }
+    if id >> 63 != 0 {
+        machine.error(format!("peek disallowed on builtin DSQ {id:#x}"));
+        return value(0);
+    }
+    if !machine.sched.queues.contains(QueueId::User(id)) {
+        machine.error(format!("peek on non-existent DSQ {id:#x}"));
+        return value(0);
+    }
+    let first = machine.sched.queues.tasks(QueueId::User(id)).next();
+    value(first.map_or(0, |task| machine.sched.task(task).address))
 }
