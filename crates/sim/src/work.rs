@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Class, Due, Orders, TaskId};
 use rota_topology::{CpuId, CpuMask};
-use rota_workload::{EventId, Program, Random, STEPS_MAX, Step, TemplateId, Workload};
+use rota_workload::{EventId, Program, Random, STEPS_MAX, Step, Template, TemplateId, Workload};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -66,6 +66,11 @@ enum Next {
     Wait,
     Yield,
     Exit,
+}
+
+/// What a task is called.
+fn worker_name(kind: &Template, number: u64) -> String {
+    format!("{}/{number}", kind.name)
 }
 
 impl Work {
@@ -139,18 +144,40 @@ impl Machine {
         let cpu = cpu.filter(|cpu| allowed.contains(CpuId(*cpu)));
         let number = self.work.made;
         self.work.made += 1;
-        let comm = format!("{}/{number}", kind.name);
-        let task = self.spawn(&comm, &allowed, Class::Ext)?;
-        self.record_group(
-            task,
-            workload.groups.get(kind.group as usize).map_or("", String::as_str),
-        );
+        let task = self.spawn(&worker_name(kind, number), &allowed, Class::Ext)?;
         if let Some(cpu) = cpu {
             self.set_cpu(task, cpu);
         }
-        if kind.nice != 0 {
-            self.set_nice(task, kind.nice)?;
+        self.begin_work(task, kind, &workload.groups, number)?;
+        Ok(task)
+    }
+
+    /// A task makes another one, of a kind that may be different from its own. Nothing happens if
+    /// the scheduler refuses.
+    fn fork_worker(&mut self, parent: TaskId, template: TemplateId) -> Result<(), Stop> {
+        let workload = Arc::clone(&self.work.workload);
+        let kind = &workload.templates[template.0 as usize];
+        let number = self.work.made;
+        let Some(task) = self.fork(parent, Orders::Work)? else { return Ok(()) };
+        self.work.made += 1;
+        self.rename(task, &worker_name(kind, number));
+        let all = CpuMask::range(CpuId(0), CpuId(self.shape.cpus - 1));
+        let allowed = kind.cpus.as_ref().unwrap_or(&all);
+        if !self.sched.task(task).allowed.iter().eq(allowed.iter()) {
+            self.set_allowed(task, allowed)?;
         }
+        self.begin_work(task, kind, &workload.groups, number)
+    }
+
+    /// From now on a new task executes the program of its kind.
+    fn begin_work(
+        &mut self,
+        task: TaskId,
+        kind: &Template,
+        groups: &[String],
+        number: u64,
+    ) -> Result<(), Stop> {
+        self.record_group(task, groups.get(kind.group as usize).map_or("", String::as_str));
         let progress = Progress {
             program: Arc::clone(&kind.program),
             group: kind.group,
@@ -167,7 +194,10 @@ impl Machine {
         }
         self.work.progress[index] = Some(Box::new(progress));
         self.sched.task(task).orders = Orders::Work;
-        Ok(task)
+        if self.sched.task(task).nice != kind.nice {
+            self.set_nice(task, kind.nice)?;
+        }
+        Ok(())
     }
 
     /// How long a task that runs still needs the CPU for its present step, in ns.
@@ -263,8 +293,7 @@ impl Machine {
                 }
                 Some(Step::Signal(event, times)) => self.signal(event, times)?,
                 Some(Step::Fork(template)) => {
-                    let child = self.make_worker(template, Some(cpu))?;
-                    self.wake_up(child)?;
+                    self.fork_worker(task, template)?;
                 }
                 Some(Step::Yield) => return Ok(Next::Yield),
                 Some(Step::Done) => {

@@ -6,7 +6,7 @@ use crate::simulation::Simulation;
 use rota_object::{
     CpuTime, Engine, EngineError, ExitInfo, Global, MapDef, MapId, Problem, Refusal, Setup, World,
 };
-use rota_topology::Topology;
+use rota_topology::{CpuId, Topology};
 use std::cell::{RefCell, RefMut};
 
 impl Simulation {
@@ -149,7 +149,7 @@ impl Setup for Simulation {
     }
 
     fn hotplug_generation(&self) -> u64 {
-        0
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().sched.hotplug_seq)
     }
 }
 
@@ -171,6 +171,11 @@ impl Engine for Simulation {
             machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
         if self.records {
             machine.start_recording();
+        }
+        for cpu in (0..self.shape.cpus).filter(|cpu| !self.topology.online().contains(CpuId(*cpu)))
+        {
+            let gone = machine.set_online(cpu, false);
+            gone.map_err(|stop| EngineError::Refused(Refusal::Other(stop.to_string())))?;
         }
         for (map, key, value) in &self.preloads {
             machine.preload(map, key, value)?;
@@ -205,7 +210,11 @@ impl Engine for Simulation {
     }
 
     fn detach(&mut self) -> Result<(), EngineError> {
-        Ok(())
+        let Some(machine) = &mut self.machine else { return Ok(()) };
+        machine.get_mut().detach().map_err(|stop| EngineError::System {
+            what: "taking the scheduler off".to_owned(),
+            error: stop.to_string(),
+        })
     }
 
     fn exit_info(&self) -> Result<Option<ExitInfo>, EngineError> {

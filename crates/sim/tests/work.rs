@@ -2,7 +2,7 @@
 //! Workloads under a scheduler: tasks get the CPU time that their programs say, when they say.
 
 use rota_bytecode::Mode;
-use rota_object::{Engine, KernelTypes, Object, World};
+use rota_object::{Engine, KernelTypes, Object, Setup, World};
 use rota_sim::{Costs, Pause, Shape, Simulation};
 use rota_topology::Spec;
 use rota_workload::Workload;
@@ -100,4 +100,34 @@ fn a_user_half_takes_its_time() {
     let took = world.now_ns() - before;
     assert!((500_000..60_000_000).contains(&took), "{took}");
     assert_eq!(world.run_until(SECOND).unwrap(), Pause::Time);
+}
+
+#[test]
+fn offline_cpus_run_nothing() {
+    let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
+    let types = KernelTypes::builtin("7.3").unwrap();
+    let topology = "4c".parse::<Spec>().unwrap().topology();
+    let (on, off) = (r#""cpu":3,"online":true"#, r#""cpu":3,"online":false"#);
+    let text = topology.to_json().replace(on, off);
+    let topology = rota_topology::Topology::from_json(&text).unwrap();
+    assert_eq!(topology.online().count(), 3);
+    let mut world = Simulation::new(&object, &types, &topology, &free()).unwrap();
+    world.load().unwrap();
+    world.attach().unwrap();
+    assert!(world.hotplug_generation() > 0);
+    world.add(&Workload::parse("cpu:tasks=8", 4).unwrap()).unwrap();
+    assert_eq!(world.run_until(SECOND).unwrap(), Pause::Time);
+    let times = world.cpu_times().unwrap();
+    assert_eq!(times.iter().map(|cpu| cpu.cpu).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(busy_ns(&world), 3 * (SECOND - 1));
+}
+
+#[test]
+fn a_scheduler_that_is_taken_off_says_so() {
+    let mut world = run("2c", "cpu:tasks=4", &free(), SECOND);
+    assert_eq!(world.exit_info().unwrap(), None);
+    world.detach().unwrap();
+    let info = world.exit_info().unwrap().unwrap();
+    assert_eq!(info.cause(), rota_object::ExitCause::Detached);
+    assert_eq!(world.run_until(2 * SECOND).unwrap(), Pause::Exit);
 }

@@ -81,7 +81,6 @@ pub(crate) struct Interleaving {
     running: Option<Running>,
     locks: Locks,
     /// Machines that are not in use.
-    #[expect(clippy::vec_box, reason = "machines are large, and go from lane to lane")]
     hollows: Vec<Box<Machine>>,
     /// Memory that is not in use.
     rooms: Vec<Room>,

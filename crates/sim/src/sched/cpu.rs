@@ -62,7 +62,7 @@ impl Machine {
             Due::GoOn(cpu) => self.go_on(cpu),
             Due::Begin(cpu) => self.begin(cpu),
             Due::Watchdog => self.watch(),
-            Due::Disable(cpu) => self.on_cpu(cpu, |machine| machine.disable()),
+            Due::Disable(cpu) => self.on_cpu(cpu, Machine::disable),
         }
     }
 

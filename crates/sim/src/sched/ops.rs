@@ -281,13 +281,11 @@ pub struct Called {
 }
 
 impl Sched {
-    /// Every callback that the scheduler has, by its name, with how often it was called.
+    /// Every callback that the scheduler has, or had, by its name, with how often it was called.
     pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, Called)> {
-        let has = |op: Op| self.ops.has(op);
-        NAMES
-            .iter()
-            .filter(move |(op, _)| has(*op))
-            .map(|(op, name)| (*name, self.called[*op as usize]))
+        let called = |op: Op| self.called[op as usize];
+        let had = move |op: Op| self.ops.names(op) || called(op).calls > 0;
+        NAMES.iter().filter(move |(op, _)| had(*op)).map(move |(op, name)| (*name, called(*op)))
     }
 }
 
