@@ -13,6 +13,7 @@ use crate::pool::Pool;
 use crate::recorder::Recorder;
 use crate::references::References;
 use crate::sched::{Sched, Shown};
+use crate::starts::Starts;
 use crate::tasks::Tasks;
 use crate::timers::Timers;
 use crate::tracing::Tracing;
@@ -147,7 +148,7 @@ pub struct Machine {
     /// Time since boot, in ns.
     pub(crate) now_ns: u64,
     /// Maps by the address that programs know them by.
-    map_at: BTreeMap<u64, usize>,
+    map_at: Starts<usize>,
     kfuncs: Vec<(String, Option<Known>)>,
     /// How often each of them was called.
     pub(crate) kfunc_calls: Vec<u64>,
@@ -169,9 +170,9 @@ fn make_maps(
     memory: &Memory,
     image: &Image,
     cpus: u32,
-) -> Result<(Vec<Map>, BTreeMap<u64, usize>), LoadError> {
+) -> Result<(Vec<Map>, Starts<usize>), LoadError> {
     let mut maps = Vec::new();
-    let mut map_at = BTreeMap::new();
+    let mut map_at = Starts::default();
     for definition in &image.maps {
         let map = Map::new(memory, definition, cpus)?;
         map_at.insert(map.address, maps.len());
@@ -302,7 +303,7 @@ impl Machine {
             printed: VecDeque::new(),
             cpu: 0,
             now_ns: 0,
-            map_at: BTreeMap::new(),
+            map_at: Starts::default(),
             kfuncs: Vec::new(),
             kfunc_calls: Vec::new(),
             helpers: Vec::new(),
@@ -335,7 +336,7 @@ impl Machine {
 
     /// The map that a program names by this address.
     pub(crate) fn map(&mut self, address: u64) -> Option<(&Memory, &mut Map)> {
-        let index = *self.map_at.get(&address)?;
+        let index = self.map_at.get(address)?;
         Some((&self.memory, self.maps.get_mut(index)?))
     }
 

@@ -4,14 +4,15 @@
 use crate::machine::Machine;
 use crate::sched::TaskId;
 use crate::starts::Starts;
-use rota_bytecode::{MemoryError, Protection};
+use rota_bytecode::{HUGE, MemoryError, Protection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A kernel thread (kernel: `PF_KTHREAD`).
 const KTHREAD: u64 = 0x0020_0000;
-/// For how many tasks memory is taken at once.
-const TASKS_AT_A_TIME: u64 = 64;
+/// For how many tasks memory is taken at first, and at most, at once.
+const TASKS_FIRST: u64 = 64;
+const TASKS_MOST: u64 = 8192;
 /// For how many address spaces memory is taken at once, how far they are from each other, and how
 /// much of one can be read. They overlap: nothing in them is ever set.
 const SPACES_AT_A_TIME: u64 = 1024;
@@ -108,9 +109,12 @@ impl Machine {
         let layout = &self.layout.task;
         let size = layout.size.next_multiple_of(64);
         if self.tasks.room.is_empty() {
-            // Many at a time: memory is in a limited number of pieces.
-            let start = self.memory.alloc(TASKS_AT_A_TIME * size, 64, Protection::ReadWrite)?;
-            self.tasks.room = start..start + TASKS_AT_A_TIME * size;
+            // Many at a time, and ever more: memory is in a limited number of pieces, and the host
+            // finds things faster in big ones.
+            let count = (self.tasks.by_pid.len() as u64).clamp(TASKS_FIRST, TASKS_MOST);
+            let align = if count * size < HUGE { 64 } else { HUGE };
+            let start = self.memory.alloc(count * size, align, Protection::ReadWrite)?;
+            self.tasks.room = start..start + count * size;
         }
         let task = self.tasks.room.start;
         self.tasks.room.start += size;

@@ -4,7 +4,7 @@
 use super::exit::{ACT_RESTART, RSN_HOTPLUG, UNREG_KERN};
 use super::ops::{AttachError, Called, OPS, Op, Ops, ops_flags};
 use super::task::Stage;
-use super::{Due, Phase, Rq, Sched, TaskId, Version, idle::Idle, queue::Queues};
+use super::{CpuSets, Due, Phase, Rq, Sched, TaskId, Version, idle::Idle, queue::Queues};
 use crate::agenda::Agenda;
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -49,6 +49,7 @@ impl Sched {
             agenda: Agenda::default(),
             cursors: BTreeMap::new(),
             online: CpuMask::default(),
+            cpu_sets: CpuSets::default(),
             called: [Called::default(); OPS],
             cgroups: false,
             calling: None,

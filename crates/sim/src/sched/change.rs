@@ -121,7 +121,8 @@ impl Machine {
     pub(crate) fn set_allowed(&mut self, task: TaskId, cpus: &CpuMask) -> Result<(), Stop> {
         self.record(Some(task), crate::recorder::affinity(cpus));
         let change = |machine: &mut Self| {
-            machine.sched.task(task).allowed = CpuSet::new(cpus, machine.shape.cpus);
+            let allowed = machine.sched.cpu_sets.make(cpus, machine.shape.cpus);
+            machine.sched.task(task).allowed = allowed;
             let mask = machine.show_allowed(task);
             if !machine.is_ext(task) {
                 return Ok(());

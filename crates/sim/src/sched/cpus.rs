@@ -50,6 +50,26 @@ pub(crate) struct CpuSet {
     count: u32,
 }
 
+/// Makes sets, of which those made one after the other are mostly the same.
+#[derive(Debug, Default)]
+pub(crate) struct CpuSets {
+    last: Option<(CpuMask, CpuSet)>,
+}
+
+impl CpuSets {
+    /// The set of a mask, as far as the machine has these CPUs.
+    pub(crate) fn make(&mut self, mask: &CpuMask, cpus: u32) -> CpuSet {
+        match &self.last {
+            Some((last, set)) if last == mask => set.clone(),
+            _ => {
+                let set = CpuSet::new(mask, cpus);
+                self.last = Some((mask.clone(), set.clone()));
+                set
+            }
+        }
+    }
+}
+
 impl CpuSet {
     /// Of a mask, as far as the machine has these CPUs.
     pub(crate) fn new(mask: &CpuMask, cpus: u32) -> Self {

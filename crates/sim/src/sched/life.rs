@@ -27,7 +27,8 @@ impl Machine {
     ) -> Result<TaskId, Stop> {
         // Until it gives itself a name, it has that of who made it.
         let maker = self.name_at(self.caller()).0;
-        let id = self.new_task(&maker, CpuSet::new(allowed, self.shape.cpus), None)?;
+        let set = self.sched.cpu_sets.make(allowed, self.shape.cpus);
+        let id = self.new_task(&maker, set, None)?;
         let cpu = allowed.first().map_or(0, |cpu| cpu.0);
         self.set_cpu(id, cpu);
         if self.tells_tasks() && self.init_task(id, true)? == 0 {

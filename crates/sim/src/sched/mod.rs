@@ -47,7 +47,7 @@ pub use ops::{AttachError, Called};
 
 pub(crate) use cgroup::Done;
 pub(crate) use context::{Allowed, group};
-pub(crate) use cpus::CpuSet;
+pub(crate) use cpus::{CpuSet, CpuSets};
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::flags;
 pub(crate) use idle::{Wake, pick_flags};
@@ -192,6 +192,7 @@ pub(crate) struct Sched {
     pub(crate) idle: Idle,
     pub(crate) agenda: Agenda<Due>,
     pub(crate) online: CpuMask,
+    pub(crate) cpu_sets: CpuSets,
     /// How often each callback was called.
     pub(crate) called: [Called; OPS],
     /// Whether the scheduler is told of cgroups (kernel: `scx_cgroup_enabled`).
