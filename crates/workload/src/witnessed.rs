@@ -289,7 +289,8 @@ impl Witnessed {
         let mut kept: Vec<Record> = Vec::new();
         let told = self.told();
         for (i, record) in self.records.iter().enumerate() {
-            if i >= told && !is_of_life(record.callback) {
+            let lasts = is_of_life(record.callback) || record.callback.is_of_cgroup();
+            if i >= told && !lasts {
                 continue;
             }
             let known =

@@ -79,6 +79,18 @@ impl Machine {
         Ok(returned)
     }
 
+    /// Tells a scheduler that goes that it has no cgroups any more, those in others first.
+    pub(crate) fn exit_cgroups(&mut self) -> Result<(), Stop> {
+        self.sched.cgroups = false;
+        for id in self.cgroups.below(crate::cgroups::ROOT, false) {
+            let told = self.cgroups.get_mut(id).map(|c| std::mem::take(&mut c.initialised));
+            if told == Some(true) {
+                self.op_at_the_ends(Op::CgroupExit, &[self.cgroup_address(id)])?;
+            }
+        }
+        Ok(())
+    }
+
     /// What a callback returned, if it is an error. What is no error's number is one itself.
     fn checked(&mut self, name: &str, returned: i32) -> Done {
         match returned {

@@ -103,6 +103,7 @@ impl Machine {
         }
         self.bypass(true)?;
         self.sched.phase = Phase::Disabling;
+        self.exit_cgroups()?;
         for id in 0..self.sched.tasks.len() as u32 {
             let task = TaskId(id);
             if self.sched.task(task).stage == Stage::Dead {
