@@ -63,6 +63,9 @@ fn json_has_all_of_it() {
     assert!((1_999_000_000..=2_000_000_000).contains(&all), "{found}");
     let latency = &group["latency"];
     assert!(latency["p50_ns"].as_u64() <= latency["p99_9_ns"].as_u64());
+    let kfuncs = found["kfuncs"].as_array().unwrap();
+    let calls = |name: &str| kfuncs.iter().find(|k| k["name"] == name).unwrap()["calls"].as_u64();
+    assert!(calls("scx_bpf_dsq_insert___v2") > Some(50) && calls("scx_bpf_create_dsq") == Some(1));
     assert!(found["exit"].is_null() && found["callbacks"].as_array().unwrap().len() > 4);
 }
 

@@ -267,13 +267,17 @@ impl Machine {
         }
     }
 
-    fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Result<Answer, StopKind> {
+    fn count_call(&mut self, callee: Callee) {
         self.calls += 1;
         if let Callee::Kfunc(id) = callee
             && let Some(calls) = self.kfunc_calls.get_mut(id.0 as usize)
         {
             *calls += 1;
         }
+    }
+
+    fn answer(&mut self, callee: Callee, args: [u64; 5], spot: Spot) -> Result<Answer, StopKind> {
+        self.count_call(callee);
         let known = self.find(callee).ok_or_else(|| StopKind::Unknown(self.unknown(callee)))?;
         if let Err(misuse) = self.before_call(known.effects, &args) {
             return Ok(Answer::Misuse(misuse));
@@ -314,7 +318,7 @@ impl Driver for Answering<'_> {
         // Most take nothing and give nothing back.
         let answer = match self.machine.find(callee).filter(|known| known.effects.is_empty()) {
             Some(known) => {
-                self.machine.calls += 1;
+                self.machine.count_call(callee);
                 match (known.call)(self.machine, args) {
                     Ok(Answer::Value(value)) => return Some(value),
                     other => other.map_err(|fault| known.fault(fault)),

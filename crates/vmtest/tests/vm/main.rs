@@ -13,6 +13,7 @@ mod doctor;
 mod eject;
 mod examples;
 mod fair;
+mod foreign;
 mod guest;
 mod run;
 mod scenarios;
@@ -74,6 +75,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("topology::nodes", "8,sockets=4,cores=2", 2, topology::agrees_with_lscpu),
     ("examples::every_door", "4", 1, examples::every_door),
     ("scenarios::the_same_bytes", "4", 1, scenarios::the_same_bytes),
+    ("foreign::run_on_a_simulated_machine", "4", 1, foreign::run_on_a_simulated_machine),
     ("verify::refuses_what_is_reported", "4", 1, verify::refuses_what_is_reported),
     ("tutorial::from_nothing_to_a_scheduler", "4", 1, tutorial::from_nothing_to_a_scheduler),
 ];
