@@ -43,13 +43,16 @@ enum policy {
 #define SHARED_DSQ 7
 
 #define SCX_ENQ_WAKEUP (1 << 0)
+#define SCX_ENQ_REENQ  (1ULL << 40)
 
 /* Flags whose values differ between kernels. */
 enum scx_enq_flags {
 	SCX_ENQ_HEAD = 0,
 	SCX_ENQ_PREEMPT = 0,
+	SCX_ENQ_IMMED = 0,
 };
-#define flag(name) __builtin_preserve_enum_value(*(enum scx_enq_flags *)name, 1)
+#define flag(name)        __builtin_preserve_enum_value(*(enum scx_enq_flags *)name, 1)
+#define flag_exists(name) __builtin_preserve_enum_value(*(enum scx_enq_flags *)name, 0)
 
 #define SCX_OPS_KEEP_BUILTIN_IDLE (1 << 0)
 #define SCX_OPS_SWITCH_PARTIAL    (1 << 3)
@@ -206,6 +209,8 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 	if (cpu == mover)
 		armed = true;
 	enq_flags |= insert_flags();
+	if (reenqueued(p, enq_flags, cpu))
+		return;
 	if (mistake_in_enqueue(p, enq_flags))
 		return;
 	if (policy == POLICY_VTIME) {
@@ -213,7 +218,7 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_task_set_dsq_vtime(p, -(u64)p->pid);
 		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, p->scx.dsq_vtime, enq_flags);
 	} else if (policy == POLICY_LOCAL)
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags | at_once());
 	else if (policy == POLICY_GLOBAL)
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
 	else if (policy == POLICY_BACKWARDS)

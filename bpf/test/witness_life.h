@@ -53,6 +53,8 @@ void BPF_STRUCT_OPS(witness_cpu_acquire, s32 cpu)
 void BPF_STRUCT_OPS(witness_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
 {
 	witness(CB_CPU_RELEASE, args->task->pid, cpu, args->reason);
+	if (ask_back == ASK_LOST)
+		scx_bpf_reenqueue_local();
 }
 
 void BPF_STRUCT_OPS(witness_dump, struct scx_dump_ctx *ctx)

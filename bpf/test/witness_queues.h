@@ -33,6 +33,10 @@ void bpf_task_release(struct task_struct *p) __ksym;
 struct task_struct *scx_bpf_dsq_peek(u64 dsq_id) __ksym __weak;
 /* 7.1; a second suffix keeps the loader from cutting the first. */
 bool scx_bpf_dsq_move_to_local___v2___compat(u64 dsq_id, u64 enq_flags) __ksym __weak;
+void scx_bpf_dsq_reenq(u64 dsq_id, u64 reenq_flags) __ksym __weak;
+/* 6.19; and its first form, which only cpu_release() may call. */
+void scx_bpf_reenqueue_local___v2___compat(void) __ksym __weak;
+u32 scx_bpf_reenqueue_local(void) __ksym;
 /* Up to 6.17, names from before 6.13. */
 void scx_bpf_dispatch(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym __weak;
 void scx_bpf_dispatch_vtime(struct task_struct *p, u64 dsq_id, u64 slice, u64 vtime,
@@ -48,6 +52,18 @@ SETTING(u32, to, 0, "where kept and moved tasks go: 0 local, 1 global, 2 shared,
 SETTING(s32, mover, 1, "the CPU whose dispatch moves and inserts tasks; others just take");
 SETTING(bool, old_names, false, "call functions by the names that they had before 6.13");
 SETTING(u64, vtime_start, 0, "virtual time of the first task; each later one has one less");
+
+SETTING(u32, ask_back, 0, "which tasks are asked back, and when");
+SETTING(bool, immediate, false,
+        "insert into local queues so that a task runs at once or comes back");
+
+enum ask_back {
+	ASK_LOST = 1, /* those of a CPU that is lost */
+	/* When a task comes to the mover's CPU: */
+	ASK_OWN,    /* those of its local queue, */
+	ASK_OTHER,  /* those of another CPU's, */
+	ASK_SHARED, /* those of the shared queue. */
+};
 
 /* Tasks that are kept. */
 struct {
@@ -160,6 +176,34 @@ static void peek(void)
 		scx_bpf_dsq_move_to_local___v2___compat(SHARED_DSQ, 0);
 	else
 		scx_bpf_dsq_move_to_local(SHARED_DSQ);
+}
+
+/* The flag for a local queue by which a task runs at once or comes back. */
+static u64 at_once(void)
+{
+	return immediate && flag_exists(SCX_ENQ_IMMED) ? flag(SCX_ENQ_IMMED) : 0;
+}
+
+/*
+ * A task that comes back waits in the shared queue, and says why it came. Any other that comes to
+ * the mover's CPU asks others back.
+ */
+static bool reenqueued(struct task_struct *p, u64 enq_flags, s32 cpu)
+{
+	if (enq_flags & SCX_ENQ_REENQ) {
+		note(p->pid, p->scx.flags >> 12 & 7, p->scx.flags & 1 << 5);
+		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
+		return true;
+	}
+	if (cpu != mover)
+		return false;
+	if (ask_back == ASK_SHARED && ksym_exists(scx_bpf_dsq_reenq))
+		scx_bpf_dsq_reenq(SHARED_DSQ, 0);
+	else if (ask_back == ASK_OTHER && ksym_exists(scx_bpf_dsq_reenq))
+		scx_bpf_dsq_reenq(SCX_DSQ_LOCAL_ON | (to - 100), 0);
+	else if (ask_back == ASK_OWN && ksym_exists(scx_bpf_reenqueue_local___v2___compat))
+		scx_bpf_reenqueue_local___v2___compat();
+	return false;
 }
 
 static void keep(struct task_struct *p)

@@ -3,6 +3,7 @@
 
 use super::ext::{Verdict, flags, sleeping};
 use super::ops::ops_flags;
+use super::reenqueue::Reason;
 use super::task::Class;
 use super::{Due, Event, Insert, Op, Orders, Phase, QueueId, TICK_NS, TaskId};
 use crate::interleave::Lock;
@@ -46,6 +47,12 @@ impl Machine {
                 if machine.sched.rq(cpu).resched { machine.schedule(cpu, None) } else { Ok(()) }
             }),
             Due::Tick(cpu) => self.on_cpu(cpu, move |machine| machine.tick(cpu)),
+            Due::GoBack(cpu) => self.on_cpu(cpu, move |machine| {
+                machine.lock(Lock::Rq(cpu))?;
+                machine.run_deferred(cpu)?;
+                machine.unlock(Lock::Rq(cpu));
+                Ok(())
+            }),
             Due::Kick(kick) => self.on_cpu(kick.cpu, move |machine| machine.kick(kick)),
             Due::Ran(task, run) => {
                 let cpu = self.sched.task(task).cpu;
@@ -293,7 +300,11 @@ impl Machine {
         };
         let current = self.sched.rq(cpu).current;
         let running = current.map_or(0, |current| rank(self.sched.task(current).class));
-        if rank(self.sched.task(task).class) > running {
+        let class = rank(self.sched.task(task).class);
+        if class > rank(Class::Ext) && self.sched.rq(cpu).immediate > 0 {
+            self.ask_back(QueueId::Local(cpu), false);
+        }
+        if class > running {
             self.resched(cpu);
         }
     }
@@ -462,6 +473,9 @@ impl Machine {
         self.task_op(Op::Stopping, task, 1)?;
         self.begin_to_wait(task);
         if self.slice(task) != 0 && !self.bypassing() {
+            if self.sched.task(task).immediate {
+                return self.give_back(cpu, task, Reason::Preempted);
+            }
             let flags = self.sched.version.head;
             let keep = Insert { queue: super::queue::LOCAL, slice_ns: 0, vtime: None, flags };
             return self.insert(cpu, QueueId::Local(cpu), task, keep, false);
@@ -500,6 +514,7 @@ impl Machine {
         let Some(task) = next else { return self.update_idle(cpu, true) };
         if self.is_ext(task) {
             self.unlink(task);
+            self.sched.task(task).repeats = 0;
             self.task_op(Op::Running, task, 0)?;
         }
         Ok(())

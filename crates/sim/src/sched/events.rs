@@ -23,9 +23,13 @@ pub(crate) enum Event {
     BypassDispatch,
     /// The scheduler was bypassed.
     BypassActivate,
+    /// A task that was to run at once went back to the scheduler.
+    ReenqueueImmediate,
+    /// A task went back again, without having run.
+    ReenqueueRepeat,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "SCX_EV_SELECT_CPU_FALLBACK",
     "SCX_EV_DISPATCH_LOCAL_DSQ_OFFLINE",
     "SCX_EV_DISPATCH_KEEP_LAST",
@@ -34,6 +38,8 @@ const NAMES: [&str; 8] = [
     "SCX_EV_BYPASS_DURATION",
     "SCX_EV_BYPASS_DISPATCH",
     "SCX_EV_BYPASS_ACTIVATE",
+    "SCX_EV_REENQ_IMMED",
+    "SCX_EV_REENQ_REPEAT",
 ];
 
 /// All counters.

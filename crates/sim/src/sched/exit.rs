@@ -18,6 +18,7 @@ pub(crate) const SYSRQ: u64 = 67;
 pub(crate) const ERROR: u64 = 1024;
 pub(crate) const BPF_ERROR: u64 = 1025;
 pub(crate) const STALL: u64 = 1026;
+pub(crate) const REENQUEUE: u64 = 1027;
 /// Exit codes of the kernel's own (kernel: `enum scx_exit_code`).
 pub(crate) const RSN_HOTPLUG: i64 = 1 << 32;
 pub(crate) const ACT_RESTART: i64 = 1 << 48;
@@ -35,7 +36,7 @@ fn reason(kind: u64) -> &'static str {
         ERROR => "runtime error",
         BPF_ERROR => "scx_bpf_error",
         STALL => "runnable task stall",
-        1027 => "reenqueue limit",
+        REENQUEUE => "reenqueue limit",
         1028 => "rescue bandwidth overload",
         _ => "<UNKNOWN>",
     }

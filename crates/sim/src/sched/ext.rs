@@ -101,6 +101,9 @@ impl Machine {
 
     /// Gives a task to the scheduler.
     pub(crate) fn give(&mut self, cpu: u32, task: TaskId, flags: u64) -> Result<(), Stop> {
+        if self.note_given(task, flags) {
+            return Ok(());
+        }
         if !self.sched.rq(cpu).online {
             return self.insert_filled(cpu, QueueId::Local(cpu), task, flags);
         }
@@ -189,7 +192,7 @@ impl Machine {
                 queue => self.insert(cpu, queue, task, insert, true)?,
             }
         }
-        Ok(())
+        self.go_back(cpu)
     }
 
     /// Inserts a task into the local queue of a CPU, whichever CPU it is on, while the run queue of
@@ -291,12 +294,14 @@ impl Machine {
         if let (Some(kind), QueueId::User(id)) = (other, queue) {
             self.error(format!("DSQ ID {id:#018x} already had {kind}-enqueued tasks"));
         }
-        let state = self.sched.task(task);
-        state.queue = Some((queue, place));
+        self.sched.task(task).queue = Some((queue, place));
+        if let QueueId::Local(_) = queue {
+            self.note_immediate(cpu, task, insert.flags);
+        }
         match queue {
             QueueId::Local(_) => self.after_local(cpu, task, insert.flags)?,
             QueueId::Global | QueueId::Bypass(_) => self.leave_custody(task, 0)?,
-            QueueId::User(_) => state.in_custody = true,
+            QueueId::User(_) => self.sched.task(task).in_custody = true,
         }
         self.sched.task(task).owner = Owner::Core;
         Ok(())
@@ -386,6 +391,7 @@ impl Machine {
         {
             queue.remove(place);
             let depth = queue.len() as u32;
+            self.note_left(id, task);
             self.record(Some(task), What::Remove { dsq: dsq(id), depth });
         }
     }
@@ -475,6 +481,11 @@ impl Machine {
     pub(crate) fn look_for_work(&mut self, cpu: u32) -> Result<Verdict, Stop> {
         self.sched.rq(cpu).in_dispatch = true;
         let verdict = self.dispatch(cpu);
+        let local = self.sched.queues.len(QueueId::Local(cpu));
+        let found = matches!(verdict, Ok(Verdict::Local | Verdict::Previous));
+        if found && local > 1 && self.sched.rq(cpu).immediate > 0 {
+            self.ask_back(QueueId::Local(cpu), false);
+        }
         self.sched.rq(cpu).in_dispatch = false;
         verdict
     }

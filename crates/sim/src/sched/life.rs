@@ -114,6 +114,8 @@ impl Machine {
             in_custody: false,
             queue: None,
             direct: None,
+            immediate: false,
+            repeats: 0,
             holding: None,
             tired: false,
             moving: false,

@@ -4,7 +4,7 @@
 //!
 //! * [`cpu`]: a CPU chooses what to run and switches to it; wake-ups and ticks make it choose.
 //! * [`queue`]: dispatch queues; [`ext`]: tasks on their way into them and out of them;
-//!   [`moves`]: from one to another.
+//!   [`moves`]: from one to another; [`reenqueue`]: back to the scheduler.
 //! * [`context`]: which functions a callback may call.
 //! * [`bypass`]: tasks go past the scheduler; [`fair`]: the class of those that it does not have.
 //! * [`events`]: the core's counters; [`dump`]: what is written down of a scheduler that failed.
@@ -38,6 +38,7 @@ mod life;
 mod moves;
 mod ops;
 mod queue;
+mod reenqueue;
 mod shown;
 mod task;
 mod version;
@@ -51,8 +52,9 @@ pub(crate) use cpus::{CpuSet, CpuSets};
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::flags;
 pub(crate) use idle::{Wake, pick_flags};
-pub(crate) use ops::{OPS, Op, Ops};
-pub(crate) use queue::{BYPASS, Cursor, QueueId, Queues};
+pub(crate) use ops::{OPS, Op, Ops, ops_flags};
+pub(crate) use queue::{BYPASS, Cursor, GLOBAL, LOCAL, LOCAL_ON, QueueId, Queues};
+use reenqueue::Asked;
 pub(crate) use shown::Shown;
 pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
 pub(crate) use version::Version;
@@ -79,6 +81,8 @@ pub(crate) enum Due {
     Schedule(u32),
     /// The tick of a CPU, unless that is idle.
     Tick(u32),
+    /// Tasks of a CPU's queues go back to the scheduler, if they have not yet.
+    GoBack(u32),
     /// A CPU is kicked.
     Kick(Kick),
     /// A task has run as long as it wanted to, if that run is still the one with this number.
@@ -130,6 +134,10 @@ pub(crate) struct Rq {
     pub(crate) direct: Direct,
     /// What `dispatch` has inserted so far in the present call.
     pub(crate) buffer: Vec<Buffered>,
+    /// How many tasks in the local queue are to run at once.
+    pub(crate) immediate: u32,
+    /// Which tasks are to go back to the scheduler.
+    pub(crate) asked_back: Asked,
     /// How many tasks were moved or inserted in the present call of `dispatch`.
     pub(crate) moved: u32,
     /// Whether the next tick will come.

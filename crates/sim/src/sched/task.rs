@@ -9,6 +9,10 @@ use rota_events::{CpuNumber, What};
 
 /// A task that wants to run (kernel: `SCX_TASK_QUEUED`).
 const QUEUED: u64 = 1;
+/// A task that is to run at once or not at all (kernel: `SCX_TASK_IMMED`).
+const IMMEDIATE: u64 = 1 << 5;
+/// Why a task goes back to the scheduler (kernel: `SCX_TASK_REENQ_REASON_SHIFT`).
+const REASON_SHIFT: u32 = 12;
 /// What the scheduler has been told of it (kernel: `SCX_TASK_STATE_MASK`).
 const STAGE_MASK: u64 = 0x700;
 
@@ -105,6 +109,10 @@ pub(crate) struct TaskState {
     pub(crate) holding: Option<u32>,
     /// Whether it has decided to sleep, and nobody has woken it since.
     pub(crate) tired: bool,
+    /// Whether it was inserted to run at once or not at all (kernel: `SCX_TASK_IMMED`).
+    pub(crate) immediate: bool,
+    /// How often it went back to the scheduler without having run.
+    pub(crate) repeats: u32,
     /// Set while it moves to another CPU's run queue within the core.
     pub(crate) moving: bool,
     /// Since when it is charged for running.
@@ -149,6 +157,23 @@ impl Machine {
         let field = self.layout.task.scx_flags;
         let flags = field.get(&self.memory, self.task_address(task)).unwrap_or(0);
         self.show(task, field, if queued { flags | QUEUED } else { flags & !QUEUED });
+    }
+
+    /// Shows whether a task was inserted to run at once.
+    pub(crate) fn show_immediate(&self, task: TaskId, immediate: bool) {
+        let field = self.layout.task.scx_flags;
+        let flags = field.get(&self.memory, self.task_address(task)).unwrap_or(0);
+        let shown = if immediate { flags | IMMEDIATE } else { flags & !IMMEDIATE };
+        self.show(task, field, shown);
+    }
+
+    /// Shows why a task goes back to the scheduler, on kernels that tell it.
+    pub(crate) fn show_reason(&self, task: TaskId, reason: u64) {
+        if self.sched.version.limits_reenqueues {
+            let field = self.layout.task.scx_flags;
+            let flags = field.get(&self.memory, self.task_address(task)).unwrap_or(0);
+            self.show(task, field, flags & !(7 << REASON_SHIFT) | reason << REASON_SHIFT);
+        }
     }
 
     /// Notes what the scheduler has been told of a task.

@@ -24,6 +24,9 @@ pub(crate) struct Version {
     /// Flags above bit 31, such as to preempt, reach the other CPU with a task that moves to it.
     /// After 6.18 (seen on 7.0; scenario `kept_preempt`).
     pub(crate) move_keeps_flags: bool,
+    /// A task that goes back to the scheduler too often ends it, and its flags say why it goes.
+    /// After 7.0 (read in 7.3).
+    pub(crate) limits_reenqueues: bool,
     /// The flags of a move between queues are looked at. After 7.0 (read in 7.3).
     pub(crate) vets_moves: bool,
     /// A dequeue for a change of the task says so. After 7.0 (seen on 7.3).
@@ -76,6 +79,9 @@ pub(crate) struct Version {
     pub(crate) head: u64,
     pub(crate) preempt: u64,
     pub(crate) last: u64,
+    pub(crate) reenqueue: u64,
+    /// To run at once or not at all: none before 7.1.
+    pub(crate) immediate: u64,
     /// Bits that a program must not set.
     pub(crate) internal: u64,
     pub(crate) selected: u64,
@@ -98,6 +104,7 @@ impl Version {
             checks_context: has("sched_ext_entity", "kf_mask"),
             move_wakes: version >= [6, 18, 0],
             move_keeps_flags: version >= [7, 0, 0],
+            limits_reenqueues: types.enumerator("SCX_REENQ_MAX_REPEAT").is_some(),
             vets_moves: newer,
             applies_at_call: !has("sched_ext_entity", "ddsp_slice"),
             change: if newer { flag("SCX_DEQ_SCHED_CHANGE", 1 << 33) } else { 0 },
@@ -125,6 +132,8 @@ impl Version {
             head: flag("SCX_ENQ_HEAD", 0x10),
             preempt: flag("SCX_ENQ_PREEMPT", 1 << 32),
             last: flag("SCX_ENQ_LAST", 1 << 41),
+            reenqueue: flag("SCX_ENQ_REENQ", 1 << 40),
+            immediate: flag("SCX_ENQ_IMMED", 0),
             internal: flag("__SCX_ENQ_INTERNAL_MASK", 0xff << 56),
             selected: flag("SCX_ENQ_CPU_SELECTED", 1 << 10),
         }

@@ -4,7 +4,7 @@
 use super::{done, refused, task};
 use crate::kernel::{Answer, value};
 use crate::machine::Machine;
-use crate::sched::{Buffered, Direct, Insert, QueueId, group};
+use crate::sched::{Buffered, Direct, Insert, LOCAL, LOCAL_ON, QueueId, group, ops_flags};
 use rota_bytecode::Fault;
 
 /// `scx_bpf_dsq_insert(task, queue, slice, flags)`.
@@ -34,24 +34,30 @@ pub(in crate::kernel) fn insert_vtime_args(
     commit(machine, p, insert)
 }
 
-/// Whether a program may insert a task with these flags; it has been ended if not.
-pub(super) fn flags_are_right(machine: &mut Machine, flags: u64) -> bool {
-    let right = flags & machine.sched.version.internal == 0;
-    if !right {
+/// The flags of an insertion into a queue, if they are right; the scheduler has been ended if not.
+pub(super) fn vetted(machine: &mut Machine, queue: u64, flags: u64) -> Option<u64> {
+    let version = machine.sched.version;
+    let is_local = queue == LOCAL || queue & LOCAL_ON == LOCAL_ON;
+    if flags & version.internal != 0 {
         machine.error(format!("invalid enq_flags {flags:#x}"));
+        return None;
     }
-    right
+    if flags & version.immediate != 0 && !is_local {
+        machine.error(format!("SCX_ENQ_IMMED on a non-local DSQ {queue:#x}"));
+        return None;
+    }
+    let always = machine.sched.ops.flags & ops_flags::ALWAYS_ENQ_IMMED != 0 && is_local;
+    Some(if always { flags | version.immediate } else { flags })
 }
 
 /// Notes an insertion, which is made when the callback has ended.
-fn commit(machine: &mut Machine, p: u64, insert: Insert) -> Result<Answer, Fault> {
+fn commit(machine: &mut Machine, p: u64, mut insert: Insert) -> Result<Answer, Fault> {
     if let Some(answer) = refused(machine, group::ENQUEUE | group::DISPATCH) {
         return Ok(answer);
     }
     let id = task(machine, p)?;
-    if !flags_are_right(machine, insert.flags) {
-        return value(0);
-    }
+    let Some(flags) = vetted(machine, insert.queue, insert.flags) else { return value(0) };
+    insert.flags = flags;
     if machine.sched.version.applies_at_call {
         machine.apply(id, &insert);
     }
@@ -123,9 +129,7 @@ pub(in crate::kernel) fn move_to_local_with(
     if let Some(answer) = refused(machine, group::DISPATCH) {
         return Ok(answer);
     }
-    if !flags_are_right(machine, flags) {
-        return value(0);
-    }
+    let Some(flags) = vetted(machine, LOCAL, flags) else { return value(0) };
     let cpu = machine.locked_cpu();
     if let Err(stop) = machine.flush(cpu) {
         return Ok(Answer::Stop(stop));

@@ -3,7 +3,7 @@
 //!
 //! The memory of an iterator is the program's; what it is at is kept by the machine.
 
-use super::dispatch::flags_are_right;
+use super::dispatch::vetted;
 use super::{done, refused, task};
 use crate::errno::Errno;
 use crate::kernel::{Answer, value};
@@ -106,9 +106,9 @@ fn moved(
     }
     let id = task(machine, p)?;
     let Some(mut cursor) = machine.sched.cursors.get(&it).copied() else { return value(0) };
-    if machine.sched.version.vets_moves && !flags_are_right(machine, flags) {
-        return value(0);
-    }
+    let vets = machine.sched.version.vets_moves;
+    let flags = if vets { vetted(machine, queue, flags) } else { Some(flags) };
+    let Some(flags) = flags else { return value(0) };
     let result = machine.move_on(&mut cursor, id, queue, flags, by_vtime);
     with_cursor(machine, it, |kept| *kept = cursor);
     done(result.map(u64::from))

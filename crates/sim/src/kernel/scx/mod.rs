@@ -2,7 +2,7 @@
 //! The functions of sched_ext (kernel: `kernel/sched/ext.c`, `idle.c`).
 //!
 //! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them; [`iter`]: going through
-//!   them.
+//!   them; [`reenqueue`]: tasks go back.
 //! * [`cpu`]: CPUs; [`facts`]: what they are; [`idle`]: which of them are idle; [`task`]: tasks.
 //! * [`exit`]: how a scheduler ends itself; [`report`]: counters and dumps.
 
@@ -13,6 +13,7 @@ pub(super) mod facts;
 pub(super) mod idle;
 pub(super) mod iter;
 mod queues;
+pub(super) mod reenqueue;
 mod report;
 mod task;
 
