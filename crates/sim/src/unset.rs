@@ -5,7 +5,8 @@ use crate::layout::{has_member, members_set};
 use rota_object::{KernelTypes, Object};
 
 /// Structures that programs get with everything in them.
-const WHOLE: &[&str] = &["bpf_cpumask", "cpumask", "scx_event_stats", "scx_exit_info"];
+const WHOLE: &[&str] =
+    &["bpf_cpumask", "cpumask", "scx_event_stats", "scx_exit_info", "scx_init_task_args"];
 
 /// Members for which zero is the truth on every simulated machine, and why.
 const ZERO: &[(&str, &str, &str)] =
