@@ -3,8 +3,8 @@
 //!
 //! * [`queues`]: queues as such; [`dispatch`]: inserting tasks into them; [`iter`]: going through
 //!   them; [`reenqueue`]: tasks go back.
-//! * [`cpu`]: CPUs; [`facts`]: what they are; [`idle`]: which of them are idle; [`task`]: tasks.
-//! * [`exit`]: how a scheduler ends itself; [`report`]: counters and dumps.
+//! * [`cpu`]: CPUs; [`facts`]: what they are; [`idle`]: which of them are idle; [`mod@task`]: tasks.
+//! * [`mod@exit`]: how a scheduler ends itself; [`report`]: counters and dumps.
 
 mod cpu;
 mod dispatch;
