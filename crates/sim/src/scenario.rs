@@ -155,6 +155,8 @@ impl Run<'_> {
             names.insert(self.machine.comm_and_pid(id).1 as i32, task.name.clone());
         }
         self.machine.schedule_until(REST_NS)?;
+        // It wakes up before it reads what was seen.
+        wake(self.machine, driver)?;
         let mut early = Vec::new();
         let mut read = |bytes: &[u8]| early.extend(Record::from_bytes(bytes));
         self.machine.ring_drain("records", &mut read)?;
@@ -162,8 +164,6 @@ impl Run<'_> {
         let counted = self.machine.counters();
         for (number, step) in scenario.steps.iter().enumerate() {
             let before = seen.records.len();
-            tell(self.machine, driver, &Order::Spin)?;
-            self.machine.schedule_until(self.machine.now_ns())?;
             for command in step {
                 if let Command::Wait(ms) = command {
                     tell(self.machine, driver, &Order::Sleep)?;
@@ -176,6 +176,7 @@ impl Run<'_> {
             }
             tell(self.machine, driver, &Order::Sleep)?;
             self.machine.schedule_until(self.machine.now_ns() + REST_NS)?;
+            wake(self.machine, driver)?;
             let records = &mut seen.records;
             let mut read = |bytes: &[u8]| records.extend(Record::from_bytes(bytes));
             self.machine.ring_drain("records", &mut read)?;
@@ -331,6 +332,12 @@ fn set_hotplug_seq(image: &mut Image, types: &KernelTypes, seq: u64) -> Result<(
         put(&mut table.bytes, ops_member(types, "hotplug_seq")?, seq);
     }
     Ok(())
+}
+
+/// Wakes a task up, which runs from now on.
+fn wake(machine: &mut Machine, task: TaskId) -> Result<(), Stop> {
+    tell(machine, task, &Order::Spin)?;
+    machine.schedule_until(machine.now_ns())
 }
 
 fn tell(machine: &mut Machine, task: TaskId, order: &Order) -> Result<(), Stop> {

@@ -98,6 +98,13 @@ impl Machine {
         self.sched.rq(here).groups == 0
     }
 
+    /// Whether a callback runs on a task's time: it can't move meanwhile, as a program has to stay
+    /// on its CPU (kernel: `migrate_disable`).
+    pub(super) fn runs_callback(&self, task: super::TaskId) -> bool {
+        let rq = &self.sched.rqs[self.cpu as usize];
+        rq.groups != 0 && rq.current == Some(task)
+    }
+
     /// The CPU whose run queue is locked while the callback runs (kernel: `scx_locked_rq`), or else the one that executes.
     pub(crate) fn locked_cpu(&self) -> u32 {
         self.locked_rq().unwrap_or(self.cpu)

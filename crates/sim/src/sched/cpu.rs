@@ -411,16 +411,21 @@ impl Machine {
         if realtime.is_some() {
             return Ok(realtime);
         }
+        let on = !matches!(self.sched.phase, Phase::Off | Phase::Enabling);
+        let mut verdict = None;
+        if on && self.sched.version.looks_first && current.is_none_or(|task| self.is_ext(task)) {
+            verdict = Some(self.look_for_work(cpu)?);
+        }
         if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
             return Ok(Some(task));
         }
         if let Some(task) = self.pick_fair(cpu) {
             return Ok(Some(task));
         }
-        if matches!(self.sched.phase, Phase::Off | Phase::Enabling) {
+        if !on {
             return Ok(None);
         }
-        let verdict = self.look_for_work(cpu)?;
+        let verdict = verdict.map_or_else(|| self.look_for_work(cpu), Ok)?;
         // One may have come while the lock was not held.
         if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
             return Ok(Some(task));

@@ -15,6 +15,8 @@ pub(crate) enum Event {
     KeepLast,
     /// A task that ends was not given to the scheduler.
     SkipExiting,
+    /// A task that must not move was not given to the scheduler.
+    SkipPinned,
     /// A task's slice was filled up.
     RefillSlice,
     /// How long the scheduler was bypassed, in ns.
@@ -29,11 +31,12 @@ pub(crate) enum Event {
     ReenqueueRepeat,
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "SCX_EV_SELECT_CPU_FALLBACK",
     "SCX_EV_DISPATCH_LOCAL_DSQ_OFFLINE",
     "SCX_EV_DISPATCH_KEEP_LAST",
     "SCX_EV_ENQ_SKIP_EXITING",
+    "SCX_EV_ENQ_SKIP_MIGRATION_DISABLED",
     "SCX_EV_REFILL_SLICE_DFL",
     "SCX_EV_BYPASS_DURATION",
     "SCX_EV_BYPASS_DISPATCH",

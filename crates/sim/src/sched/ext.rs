@@ -116,6 +116,11 @@ impl Machine {
                 self.count(Event::SkipExiting);
                 return self.insert_filled(cpu, QueueId::Local(cpu), task, flags);
             }
+            let pinned = self.sched.ops.flags & ops_flags::ENQ_MIGRATION_DISABLED == 0;
+            if pinned && self.runs_callback(task) {
+                self.count(Event::SkipPinned);
+                return self.insert_filled(cpu, QueueId::Local(cpu), task, flags);
+            }
             if !self.sched.ops.has(Op::Enqueue) {
                 return self.insert_filled(cpu, QueueId::Global, task, flags);
             }

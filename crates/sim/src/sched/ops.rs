@@ -95,6 +95,7 @@ pub(crate) mod ops_flags {
     pub(crate) const ENQ_LAST: u64 = 1 << 1;
     pub(crate) const ENQ_EXITING: u64 = 1 << 2;
     pub(crate) const SWITCH_PARTIAL: u64 = 1 << 3;
+    pub(crate) const ENQ_MIGRATION_DISABLED: u64 = 1 << 4;
     pub(crate) const BUILTIN_IDLE_PER_NODE: u64 = 1 << 6;
     pub(crate) const ALWAYS_ENQ_IMMED: u64 = 1 << 7;
 }

@@ -64,6 +64,9 @@ pub(crate) struct Version {
     /// A dump begins with the scheduler's name, and names that of each task. After 7.0 (seen on
     /// 7.3).
     pub(crate) dump_names: bool,
+    /// A CPU that is idle or runs a task of the scheduler asks it for work also if a higher class
+    /// has some. Before Linux 6.19 (seen on 6.16 and 6.18; `realtime_local`).
+    pub(crate) looks_first: bool,
     /// The message about a queue that there is not names the task. Until 7.0 (seen on 6.16).
     pub(crate) names_task: bool,
     /// A task that leaves a scheduler has no slice left. After 7.0 (seen on 7.3).
@@ -122,6 +125,7 @@ impl Version {
             enable_function: if newer { "scx_root_enable" } else { "scx_enable" },
             hotplug_seq_refuses: newer,
             dump_names: newer,
+            looks_first: version < [6, 19, 0],
             names_task: !newer,
             disable_resets: newer,
             stage_ready: flag("SCX_TASK_READY", 2 << 8) >> 8,
