@@ -50,6 +50,7 @@ enum scx_enq_flags {
 	SCX_ENQ_HEAD = 0,
 	SCX_ENQ_PREEMPT = 0,
 	SCX_ENQ_IMMED = 0,
+	SCX_ENQ_RESCUE = 0,
 };
 #define flag(name)        __builtin_preserve_enum_value(*(enum scx_enq_flags *)name, 1)
 #define flag_exists(name) __builtin_preserve_enum_value(*(enum scx_enq_flags *)name, 0)
@@ -187,6 +188,8 @@ s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 
 	witness(CB_SELECT_CPU, p->pid, prev_cpu, flags);
 	if (mistakes(MISTAKE_SELECT_NO_CPU, p->pid))
 		return NO_CPU;
+	if (last_pid && mistakes(MISTAKE_SELECT_OTHER, p->pid))
+		select_for_other(flags);
 	if (choose) {
 		cpu = choose_cpu(p, prev_cpu, flags);
 		if (policy == POLICY_DIRECT && cpu >= 0)
@@ -206,6 +209,8 @@ void BPF_STRUCT_OPS(witness_enqueue, struct task_struct *p, u64 enq_flags)
 	witness(CB_ENQUEUE, p->pid, cpu, enq_flags);
 	if (choose_late)
 		choose_cpu(p, cpu, 0);
+	if (count)
+		note_counts(p->pid, cpu);
 	if (cpu == mover)
 		armed = true;
 	enq_flags |= insert_flags();
@@ -271,6 +276,8 @@ void BPF_STRUCT_OPS(witness_runnable, struct task_struct *p, u64 enq_flags)
 void BPF_STRUCT_OPS(witness_running, struct task_struct *p)
 {
 	witness_task(CB_RUNNING, p, 0);
+	if (mistakes(MISTAKE_INSERT_LATE, p->pid))
+		insert_late(p);
 	if (short_slice)
 		scx_bpf_task_set_slice(p, 1000000);
 }

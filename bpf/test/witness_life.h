@@ -16,6 +16,8 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(witness_init_task, struct task_struct *p,
 			return 5;
 		if (mistakes(MISTAKE_DISALLOW, p->pid))
 			p->scx.disallow = true;
+		if (mistakes(MISTAKE_CGROUP_EARLY, p->pid))
+			cgroup_of(p);
 	}
 	return 0;
 }

@@ -57,6 +57,8 @@ SETTING(u32, ask_back, 0, "which tasks are asked back, and when");
 SETTING(bool, immediate, false,
         "insert into local queues so that a task runs at once or comes back");
 
+SETTING(bool, count, false, "write down how many tasks are in each queue when a task is enqueued");
+
 enum ask_back {
 	ASK_LOST = 1, /* those of a CPU that is lost */
 	/* When a task comes to the mover's CPU: */
@@ -80,6 +82,16 @@ bool armed;
 
 /* How many tasks have been given a virtual time. */
 u64 arrivals;
+
+/* Writes down how many tasks are in each kind of queue. */
+static void note_counts(s32 pid, s32 cpu)
+{
+	note(pid, scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL), 0);
+	note(pid, scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu), 1);
+	note(pid, scx_bpf_dsq_nr_queued(SCX_DSQ_GLOBAL), 2);
+	note(pid, scx_bpf_dsq_nr_queued(SHARED_DSQ), 3);
+	note(pid, scx_bpf_dsq_nr_queued(99), 4);
+}
 
 /* Where a task goes: if it is here, to this CPU. */
 static u64 target(struct task_struct *p)
@@ -184,6 +196,8 @@ static u64 at_once(void)
 	return immediate && flag_exists(SCX_ENQ_IMMED) ? flag(SCX_ENQ_IMMED) : 0;
 }
 
+static bool is_stubborn(s32 pid);
+
 /*
  * A task that comes back waits in the shared queue, and says why it came. Any other that comes to
  * the mover's CPU asks others back.
@@ -191,6 +205,10 @@ static u64 at_once(void)
 static bool reenqueued(struct task_struct *p, u64 enq_flags, s32 cpu)
 {
 	if (enq_flags & SCX_ENQ_REENQ) {
+		if (is_stubborn(p->pid)) {
+			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, at_once());
+			return true;
+		}
 		note(p->pid, p->scx.flags >> 12 & 7, p->scx.flags & 1 << 5);
 		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
 		return true;

@@ -26,6 +26,7 @@ pub(super) fn from_id(machine: &mut Machine, [id, ..]: [u64; 5]) -> Result<Answe
 pub(super) fn of_task(machine: &mut Machine, [task, ..]: [u64; 5]) -> Result<Answer, Fault> {
     let bad = Fault { pointer: task, size: machine.layout.task.size, write: false };
     let group = machine.task(task).ok_or(bad)?.group;
+    let group = if machine.asks_about_its_task(task) { group } else { crate::cgroups::ROOT };
     value(address(machine, Some(&group)))
 }
 

@@ -261,6 +261,7 @@ const KFUNCS: &[(&str, KernelFunction)] = &[
     ("bpf_wq_set_callback", timer::set_work),
     ("bpf_wq_set_callback_impl", timer::set_work),
     ("bpf_wq_start", timer::start_work),
+    ("scx_bpf_consume", scx::move_to_local),
     ("scx_bpf_cpu_curr", scx::facts::current),
     ("scx_bpf_cpu_node", scx::facts::node),
     ("scx_bpf_cpu_rq", scx::facts::rq),

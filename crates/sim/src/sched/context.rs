@@ -16,6 +16,28 @@ pub(crate) mod group {
 }
 
 impl Op {
+    /// Whether it is about a task, its first argument.
+    fn is_about_task(self) -> bool {
+        matches!(
+            self,
+            Self::SelectCpu
+                | Self::Enqueue
+                | Self::Dequeue
+                | Self::Tick
+                | Self::Runnable
+                | Self::Running
+                | Self::Stopping
+                | Self::Quiescent
+                | Self::Yield
+                | Self::SetWeight
+                | Self::SetCpumask
+                | Self::ExitTask
+                | Self::Enable
+                | Self::Disable
+                | Self::CgroupMove
+        )
+    }
+
     /// The groups of functions that it may call. None: it runs without a lock.
     pub(crate) fn groups(self) -> u32 {
         match self {
@@ -96,6 +118,21 @@ impl Machine {
     pub(crate) fn unlocked(&mut self) -> bool {
         let here = self.cpu;
         self.sched.rq(here).groups == 0
+    }
+
+    /// Whether the callback that runs is about a task; else the scheduler has been ended for asking
+    /// about it (kernel: `scx_kf_allowed_on_arg_tasks`).
+    pub(crate) fn asks_about_its_task(&mut self, address: u64) -> bool {
+        let any = 2 * group::REST - 1;
+        if self.sched.version.checks_context && self.allowed(any) != Allowed::Yes {
+            return false;
+        }
+        let about =
+            self.sched.calling.is_some_and(|(op, arg)| op.is_about_task() && arg == address);
+        if !about {
+            self.error("called on a task not being operated on".to_owned());
+        }
+        about
     }
 
     /// Whether a callback runs on a task's time: it can't move meanwhile, as a program has to stay

@@ -52,13 +52,18 @@ pub(super) fn cut(text: &mut String, room: usize) {
 impl Machine {
     /// Ends the scheduler. What happens first is why it ended; it goes when what the CPU is doing
     /// is done.
-    pub(crate) fn end(&mut self, kind: u64, code: i64, mut msg: String) {
+    pub(crate) fn end(&mut self, kind: u64, code: i64, msg: String) {
+        self.end_on(self.cpu, kind, code, msg);
+    }
+
+    /// The same, for something that has happened on a CPU.
+    pub(super) fn end_on(&mut self, cpu: u32, kind: u64, code: i64, mut msg: String) {
         if self.sched.exit.is_some() || matches!(self.sched.phase, Phase::Off | Phase::Disabling) {
             return;
         }
         cut(&mut msg, MSG_LEN - 1);
         self.record_detach(kind, code, &msg);
-        let cpu = self.layout.exit_cpu.map(|_| self.cpu);
+        let cpu = self.layout.exit_cpu.map(|_| cpu);
         let (reason, dump) = (reason(kind).to_owned(), String::new());
         self.sched.exit = Some(ExitInfo { kind, code, cpu, reason, msg, dump });
         self.sched.agenda.add(self.now_ns, Due::Disable(self.cpu));

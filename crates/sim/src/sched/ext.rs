@@ -552,16 +552,6 @@ impl Machine {
         Ok(())
     }
 
-    /// The queue that a number names on the CPU that executes, whether it is there or not.
-    pub(crate) fn named_queue(&self, queue: u64) -> QueueId {
-        match queue {
-            LOCAL => QueueId::Local(self.cpu),
-            GLOBAL => QueueId::Global,
-            _ if queue & LOCAL_ON == LOCAL_ON => QueueId::Local(queue as u32),
-            _ => QueueId::User(queue),
-        }
-    }
-
     /// The queue with a number, as a CPU means it. One that is not there is an error of the
     /// scheduler, and the global one takes its place.
     pub(super) fn resolve(&mut self, queue: u64, cpu: u32, task: TaskId) -> QueueId {

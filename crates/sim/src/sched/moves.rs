@@ -67,6 +67,8 @@ impl Machine {
             to = QueueId::Global;
         }
         self.unlink(task);
+        // A local queue is not asked for an order by virtual time.
+        let vtime = vtime.filter(|_| !matches!(to, QueueId::Local(_)));
         let insert = Insert { queue: LOCAL, slice_ns: 0, vtime, flags };
         // Without waking it, as if that CPU looked for work already.
         let quiet = matches!(to, QueueId::Local(_)) && !self.sched.version.move_wakes;

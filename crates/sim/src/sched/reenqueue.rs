@@ -82,7 +82,8 @@ impl Machine {
         if repeats > REPEATS_MAX {
             let (comm, pid) = self.comm_and_pid(task);
             let text = format!("{comm}[{pid}] reenqueued {repeats} times without running");
-            self.end(REENQUEUE, 0, text);
+            let cpu = self.sched.task(task).cpu;
+            self.end_on(cpu, REENQUEUE, 0, text);
         }
         repeats > REPEATS_MAX
     }

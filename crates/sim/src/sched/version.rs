@@ -64,6 +64,12 @@ pub(crate) struct Version {
     /// A dump begins with the scheduler's name, and names that of each task. After 7.0 (seen on
     /// 7.3).
     pub(crate) dump_names: bool,
+    /// Who counts the tasks of the local queue counts those of the CPU whose run queue is locked.
+    /// After 7.0 (seen on 7.3; `count`).
+    pub(crate) counts_where_locked: bool,
+    /// A scheduler that ends itself with a message that can't be made has ended itself all the
+    /// same. After 7.0 (seen on 7.3; `mistake_format`).
+    pub(crate) ends_without_message: bool,
     /// A CPU that is idle or runs a task of the scheduler asks it for work also if a higher class
     /// has some. Before Linux 6.19 (seen on 6.16 and 6.18; `realtime_local`).
     pub(crate) looks_first: bool,
@@ -85,6 +91,8 @@ pub(crate) struct Version {
     pub(crate) reenqueue: u64,
     /// To run at once or not at all: none before 7.1.
     pub(crate) immediate: u64,
+    /// Past what CPUs a scheduler below another one may use: none before 7.1.
+    pub(crate) rescue: u64,
     /// Bits that a program must not set.
     pub(crate) internal: u64,
     pub(crate) selected: u64,
@@ -125,6 +133,8 @@ impl Version {
             enable_function: if newer { "scx_root_enable" } else { "scx_enable" },
             hotplug_seq_refuses: newer,
             dump_names: newer,
+            counts_where_locked: newer,
+            ends_without_message: newer,
             looks_first: version < [6, 19, 0],
             names_task: !newer,
             disable_resets: newer,
@@ -138,6 +148,7 @@ impl Version {
             last: flag("SCX_ENQ_LAST", 1 << 41),
             reenqueue: flag("SCX_ENQ_REENQ", 1 << 40),
             immediate: flag("SCX_ENQ_IMMED", 0),
+            rescue: flag("SCX_ENQ_RESCUE", 0),
             internal: flag("__SCX_ENQ_INTERNAL_MASK", 0xff << 56),
             selected: flag("SCX_ENQ_CPU_SELECTED", 1 << 10),
         }

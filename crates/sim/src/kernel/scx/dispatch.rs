@@ -46,6 +46,10 @@ pub(super) fn vetted(machine: &mut Machine, queue: u64, flags: u64) -> Option<u6
         machine.error(format!("SCX_ENQ_IMMED on a non-local DSQ {queue:#x}"));
         return None;
     }
+    if flags & version.rescue != 0 && !is_local {
+        machine.error(format!("SCX_ENQ_RESCUE on a non-local DSQ {queue:#x}"));
+        return None;
+    }
     let always = machine.sched.ops.flags & ops_flags::ALWAYS_ENQ_IMMED != 0 && is_local;
     Some(if always { flags | version.immediate } else { flags })
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How a scheduler ends itself.
 
+use crate::errno::Errno;
 use crate::kernel::{Answer, memory, print, value};
 use crate::machine::Machine;
 use crate::sched;
@@ -12,8 +13,7 @@ pub(in crate::kernel) fn error(
     [format, values, size, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
     let text = message(machine, format, values, size)?;
-    machine.end(sched::BPF_ERROR, 0, text);
-    value(0)
+    end(machine, sched::BPF_ERROR, 0, text)
 }
 
 /// `scx_bpf_exit_bstr(code, format, values, size)`.
@@ -22,18 +22,30 @@ pub(in crate::kernel) fn exit(
     [code, format, values, size, _]: [u64; 5],
 ) -> Result<Answer, Fault> {
     let text = message(machine, format, values, size)?;
-    machine.end(sched::BPF, code.cast_signed(), text);
+    end(machine, sched::BPF, code.cast_signed(), text)
+}
+
+/// Ends the scheduler, as it wants it, maybe without its message.
+fn end(machine: &mut Machine, kind: u64, code: i64, text: Option<String>) -> Result<Answer, Fault> {
+    let invalid = Errno::Invalid.value().cast_signed();
+    match text {
+        Some(text) => machine.end(kind, code, text),
+        None if machine.sched.version.ends_without_message => {
+            machine.end(kind, code, format!("exit message formatting failed ({invalid})"));
+        }
+        None => machine.error(format!("format preparation failed ({invalid})")),
+    }
     value(0)
 }
 
-/// The text of a message.
+/// The text of a message; `None` if its format is refused.
 pub(super) fn message(
     machine: &Machine,
     format: u64,
     values: u64,
     size: u64,
-) -> Result<String, Fault> {
+) -> Result<Option<String>, Fault> {
     let format = memory::text(machine, format)?;
     let words = print::values(machine, values, size)?.unwrap_or_default();
-    Ok(print::print(machine, &format, &words)?.unwrap_or(format))
+    print::print(machine, &format, &words)
 }

@@ -4,7 +4,7 @@
 use crate::errno::Errno;
 use crate::kernel::{Answer, value};
 use crate::machine::Machine;
-use crate::sched::QueueId;
+use crate::sched::{LOCAL, LOCAL_ON, QueueId};
 use rota_bytecode::Fault;
 
 /// `scx_bpf_create_dsq(id, node)`.
@@ -40,8 +40,16 @@ pub(in crate::kernel) fn nr_queued(
     if machine.sched.ops.timeout_ns == 0 {
         return value(Errno::NoDevice.value());
     }
-    let queue = machine.named_queue(id);
-    value(match machine.sched.queues.get(queue) {
+    let queue = match id {
+        LOCAL if machine.sched.version.counts_where_locked => {
+            Ok(QueueId::Local(machine.locked_cpu()))
+        }
+        LOCAL => Ok(QueueId::Local(machine.cpu)),
+        _ if id & LOCAL_ON == LOCAL_ON => machine.named_cpu(id & 0xffff_ffff).map(QueueId::Local),
+        // The global one can't be counted.
+        _ => Ok(QueueId::User(id)),
+    };
+    value(match queue.ok().and_then(|queue| machine.sched.queues.get(queue)) {
         Some(queue) => queue.len() as u64,
         None => Errno::NoEntry.value(),
     })

@@ -27,7 +27,7 @@ pub(in crate::kernel) fn dump(
 ) -> Result<Answer, Fault> {
     let text = message(machine, format, values, size)?;
     match &mut machine.sched.dumping {
-        Some(dumping) => dumping.say(&text),
+        Some(dumping) => dumping.say(&text.unwrap_or_default()),
         None => machine
             .error("scx_bpf_dump() must only be called from ops.dump() and friends".to_owned()),
     }
