@@ -18,6 +18,8 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(witness_init_task, struct task_struct *p,
 			p->scx.disallow = true;
 		if (mistakes(MISTAKE_CGROUP_EARLY, p->pid))
 			cgroup_of(p);
+		if (mistakes(MISTAKE_GIVE_UP_INIT_TASK, p->pid))
+			scx_bpf_error("not this task");
 	}
 	return 0;
 }
@@ -81,6 +83,10 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(witness_init)
 		return -ENOENT;
 	if (mistakes(MISTAKE_INIT_INVALID, 0))
 		return 5;
+	if (mistakes(MISTAKE_GIVE_UP_INIT, 0))
+		scx_bpf_error("not this machine");
+	if (mistakes(MISTAKE_CREATE_TWICE, 0))
+		scx_bpf_create_dsq(SHARED_DSQ, -1);
 	return scx_bpf_create_dsq(SHARED_DSQ, -1) ?: scx_bpf_create_dsq(SECOND_DSQ, -1);
 }
 

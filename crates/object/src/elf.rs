@@ -99,7 +99,7 @@ impl StructOps {
     }
 
     /// Members that are set in the file and count as unset, by
-    /// [`Object::leave_out_unknown_callbacks`].
+    /// [`Object::leave_out_callbacks`].
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
         self.left_out.iter().map(String::as_str)
     }
@@ -170,10 +170,15 @@ impl Object {
         let ty = kernel.structure("sched_ext_ops").map(|id| kernel.btf().get(id));
         let Some(Type::Struct { members, .. }) = ty else { return Vec::new() };
         let known = |member: &str| members.iter().any(|m| kernel.btf().text(m.name) == member);
+        self.leave_out_callbacks(|member| !known(member))
+    }
+
+    /// Leaves out those callbacks of the scheduler that nobody wants. Returns their names.
+    pub fn leave_out_callbacks(&mut self, unwanted: impl Fn(&str) -> bool) -> Vec<String> {
         let mut names = Vec::new();
         for ops in self.struct_ops.iter_mut().filter(|o| o.kernel_type == "sched_ext_ops") {
-            let unknown = ops.callbacks.extract_if(.., |(member, _)| !known(member));
-            names.extend(unknown.map(|(member, _)| member));
+            let taken = ops.callbacks.extract_if(.., |(member, _)| unwanted(member));
+            names.extend(taken.map(|(member, _)| member));
             ops.left_out.extend(names.iter().cloned());
         }
         names

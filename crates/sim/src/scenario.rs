@@ -114,6 +114,7 @@ fn machine(
     let topology = scenario.machine.parse::<Spec>()?.topology();
     let mut object = object.clone();
     object.leave_out_unknown_callbacks(types);
+    object.leave_out_callbacks(|name| scenario.without.iter().any(|n| n == name));
     let mut image = object.link(types)?;
     set(&mut image, &object, types, scenario)?;
     let cpus = topology.possible().count() as u32;
@@ -307,7 +308,8 @@ fn set(
         let flags = ops_member(types, "flags").map_err(LoadError::from)?;
         let at = flags.offset as usize;
         if let Some(place) = table.bytes.get_mut(at..at + 8) {
-            let more = scenario.ops_flags.to_le_bytes();
+            let known = types.enumerator("SCX_OPS_ALL_FLAGS").map_or(u64::MAX, i64::cast_unsigned);
+            let more = (scenario.ops_flags & known).to_le_bytes();
             place.iter_mut().zip(more).for_each(|(byte, more)| *byte |= more);
         }
         for (name, value) in &scenario.ops {

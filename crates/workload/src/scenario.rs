@@ -104,8 +104,10 @@ pub struct Scenario {
     pub machine: String,
     /// The settings of the test scheduler.
     pub settings: BTreeMap<String, u64>,
-    /// Flags of its table of callbacks, beside its own.
+    /// Flags of its table of callbacks, beside its own. One that a kernel does not know is left out.
     pub ops_flags: u64,
+    /// Callbacks that its table does not have.
+    pub without: Vec<String>,
     /// Paths of the cgroups that there are when the test scheduler comes, each before those in it.
     pub cgroups: Vec<String>,
     /// Numbers in its table of callbacks.
@@ -134,6 +136,8 @@ struct Raw {
     settings: BTreeMap<String, u64>,
     #[serde(default)]
     ops_flags: u64,
+    #[serde(default)]
+    without: Vec<String>,
     #[serde(default)]
     cgroups: Vec<String>,
     #[serde(default)]
@@ -175,6 +179,7 @@ impl Scenario {
             machine,
             settings,
             ops_flags,
+            without,
             ops,
             cgroups,
             ends,
@@ -187,6 +192,7 @@ impl Scenario {
             machine,
             settings,
             ops_flags,
+            without,
             ops,
             cgroups,
             ends,

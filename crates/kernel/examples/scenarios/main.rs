@@ -60,7 +60,9 @@ fn quiet() {
 
 fn run(scenario: &Scenario) -> Result<Witnessed> {
     let mut object = Object::parse(WITNESS)?;
-    object.leave_out_unknown_callbacks(&own_types()?);
+    let types = own_types()?;
+    object.leave_out_unknown_callbacks(&types);
+    object.leave_out_callbacks(|name| scenario.without.iter().any(|n| n == name));
     let mut cgroups = Cgroups::new(&scenario.cgroups)?;
     let mut world = Live::open(WITNESS, &object, &Host::default())?;
     for (name, value) in &scenario.settings {
@@ -68,8 +70,9 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
         world.write_global(name, &value.to_le_bytes()[..size])?;
     }
     if scenario.ops_flags != 0 {
+        let known = types.enumerator("SCX_OPS_ALL_FLAGS").map_or(u64::MAX, i64::cast_unsigned);
         // The object's own: for tasks that ask for it only, with the kernel's idle masks.
-        world.set_ops_member("flags", scenario.ops_flags | 1 | 1 << 3)?;
+        world.set_ops_member("flags", scenario.ops_flags & known | 1 | 1 << 3)?;
     }
     for (name, value) in &scenario.ops {
         world.set_ops_member(name, *value)?;
