@@ -190,6 +190,8 @@ s32 BPF_STRUCT_OPS(witness_select_cpu, struct task_struct *p, s32 prev_cpu, u64 
 		return NO_CPU;
 	if (last_pid && mistakes(MISTAKE_SELECT_OTHER, p->pid))
 		select_for_other(flags);
+	else if (mistakes(MISTAKE_NOTHING_LOCKED, p->pid))
+		ask_for_locked_rq();
 	if (choose) {
 		cpu = choose_cpu(p, prev_cpu, flags);
 		if (policy == POLICY_DIRECT && cpu >= 0)

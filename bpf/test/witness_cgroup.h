@@ -3,9 +3,9 @@
 
 SETTING(u32, refuse_move, 0, "the move of the how many-th task into another cgroup is refused");
 SETTING(u32, refuse_cgroup, 0, "the how many-th cgroup is refused; the root is the first");
+SETTING(s32, refuse_with, -11, "the error that refuses them, or what is none; else EAGAIN");
 
 #define SCHED_EXT 7
-#define EAGAIN    11
 
 struct cgroup *scx_bpf_task_cgroup(struct task_struct *p) __ksym;
 void bpf_cgroup_release(struct cgroup *cgrp) __ksym;
@@ -41,7 +41,7 @@ s32 BPF_STRUCT_OPS(witness_cgroup_init, struct cgroup *cgrp, struct scx_cgroup_i
 	if (core_field_exists(args->sched_idle))
 		record.flags = args->sched_idle;
 	write_down(&record);
-	return __sync_fetch_and_add(&cgroups, 1) + 1 == refuse_cgroup ? -EAGAIN : 0;
+	return __sync_fetch_and_add(&cgroups, 1) + 1 == refuse_cgroup ? refuse_with : 0;
 }
 
 static void witness_cgroup(u32 callback, struct cgroup *cgrp, s32 number, u64 flags)
@@ -79,7 +79,7 @@ s32 BPF_STRUCT_OPS(witness_cgroup_prep_move, struct task_struct *p, struct cgrou
 {
 	witness_move(CB_CGROUP_PREP_MOVE, p, from, to);
 	if (p->policy == SCHED_EXT && __sync_fetch_and_add(&moves, 1) + 1 == refuse_move)
-		return -EAGAIN;
+		return refuse_with;
 	return 0;
 }
 

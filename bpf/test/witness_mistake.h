@@ -55,6 +55,7 @@ enum mistake {
 	/* In select_cpu. */
 	MISTAKE_SELECT_NO_CPU = 48,
 	MISTAKE_SELECT_OTHER,
+	MISTAKE_NOTHING_LOCKED,
 	/* In running. */
 	MISTAKE_INSERT_LATE = 56,
 	/* In init and init_task. */
@@ -68,6 +69,9 @@ enum mistake {
 	MISTAKE_GIVE_UP_INIT,
 	MISTAKE_GIVE_UP_INIT_TASK,
 	MISTAKE_CREATE_TWICE,
+	/* In enqueue, too. */
+	MISTAKE_MIXED_OTHERWISE = 96,
+	MISTAKE_SELECT_LATE,
 };
 
 #define ENOENT           2
@@ -82,9 +86,15 @@ enum mistake {
 /* One of the flags of an insertion that are the kernel's own. */
 #define INTERNAL_FLAG (1ULL << 56)
 
+/* Only declared, it would be another type, and the function that gives it none of the kernel's. */
+struct rq {
+	int cpu;
+} __attribute__((preserve_access_index));
+
 s32 scx_bpf_dsq_nr_queued(u64 dsq_id) __ksym;
 void scx_bpf_destroy_dsq(u64 dsq_id) __ksym;
 void scx_bpf_cpuperf_set(s32 cpu, u32 perf) __ksym;
+struct rq *scx_bpf_locked_rq(void) __ksym __weak; /* 6.18 */
 struct task_struct *bpf_task_from_pid(s32 pid) __ksym;
 void bpf_task_release(struct task_struct *p) __ksym;
 
@@ -156,6 +166,14 @@ static void select_for_other(u64 flags)
 	no_mistake();
 }
 
+/* Asks for a locked run queue where there is none. */
+static void ask_for_locked_rq(void)
+{
+	if (ksym_exists(scx_bpf_locked_rq))
+		scx_bpf_locked_rq();
+	no_mistake();
+}
+
 /* Makes a mistake about a task; whether that has decided what becomes of it. */
 static bool mistake_in_enqueue(struct task_struct *p, u64 enq_flags)
 {
@@ -184,6 +202,9 @@ static bool mistake_in_enqueue(struct task_struct *p, u64 enq_flags)
 		insert_other(enq_flags);
 	else if (last_pid && mistakes(MISTAKE_MIXED, pid))
 		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, 5, enq_flags);
+	else if (mistake == MISTAKE_MIXED_OTHERWISE && scx_bpf_dsq_nr_queued(SHARED_DSQ) > 0 &&
+	         mistakes(MISTAKE_MIXED_OTHERWISE, pid))
+		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
 	else if (mistake == MISTAKE_FORGET)
 		return true;
 	else
@@ -217,6 +238,8 @@ static void mistake_beside(struct task_struct *p)
 		scx_bpf_cpuperf_set(WRONG_CPU, 1024);
 	else if (last_pid && mistakes(MISTAKE_CGROUP_OF_OTHER, pid))
 		ask_about_other();
+	else if (last_pid && last_pid != pid && mistakes(MISTAKE_SELECT_LATE, pid))
+		select_for_other(0);
 	else
 		mistake_about_queues(pid);
 	last_pid = pid;
