@@ -204,7 +204,7 @@ static bool mistake_in_enqueue(struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, 5, enq_flags);
 	else if (mistake == MISTAKE_MIXED_OTHERWISE && scx_bpf_dsq_nr_queued(SHARED_DSQ) > 0 &&
 	         mistakes(MISTAKE_MIXED_OTHERWISE, pid))
-		scx_bpf_dsq_insert(p, SHARED_DSQ, slice_ns, enq_flags);
+		scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice_ns, 5, enq_flags);
 	else if (mistake == MISTAKE_FORGET)
 		return true;
 	else
