@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// No command of a test may take longer.
@@ -16,11 +16,22 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(240);
 /// How many of the longest tests are told.
 const LONGEST: usize = 30;
 
-/// One machine for each kernel and shape.
-#[derive(Default)]
+/// One machine for each kernel, shape and lane, of which so many work at a time.
 pub(crate) struct Pool {
     machines: Mutex<BTreeMap<String, Arc<Mutex<Option<Guest>>>>>,
+    free: Mutex<usize>,
+    freed: Condvar,
     took: Mutex<Vec<(Duration, String)>>,
+}
+
+/// The right to have a machine work.
+struct Turn<'a>(&'a Pool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
+    }
 }
 
 /// A running machine.
@@ -31,6 +42,22 @@ pub(crate) struct Guest {
 }
 
 impl Pool {
+    pub(crate) fn new(at_a_time: usize) -> Self {
+        Self {
+            machines: Mutex::default(),
+            free: Mutex::new(at_a_time),
+            freed: Condvar::new(),
+            took: Mutex::default(),
+        }
+    }
+
+    /// Waits until one more machine may work.
+    fn turn(&self) -> Turn<'_> {
+        let free = self.freed.wait_while(lock(&self.free), |free| *free == 0);
+        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Turn(self)
+    }
+
     /// Runs a test on the machine of this kernel, shape and lane, which it has for itself.
     pub(crate) fn with(
         &self,
@@ -44,6 +71,8 @@ impl Pool {
         let key = format!("{kernel} {smp} {nodes} {lane}");
         let slot = Arc::clone(lock(&self.machines).entry(key).or_default());
         let mut guest = lock(&slot);
+        // Only now: who waits for its machine keeps no other from working.
+        let _turn = self.turn();
         if guest.is_none() {
             *guest = Some(Guest::boot(kernel, smp, nodes)?);
         }

@@ -88,14 +88,17 @@ const OLDEST_AND_NEWEST: &[(&str, &str, u32, Test)] = &[
     ("scenarios::nodes", "3s:2c", 3, |guest| scenarios::every_one(guest, "3s:2c")),
 ];
 
+/// So many machines work at a time, if `--test-threads` doesn't say: each keeps one core busy at
+/// most, and often waits.
+const MACHINES: usize = 4;
+
 /// Kernels whose type information has broken kfunc prototypes.
 const BROKEN: &[&str] = &["7.1", "7.2"];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Three machines at a time: each keeps one core busy at most, and often waits.
-    arguments.test_threads.get_or_insert(3);
-    let pool = Arc::new(Pool::default());
+    let machines = arguments.test_threads.unwrap_or(MACHINES);
+    let pool = Arc::new(Pool::new(machines));
     let mut trials = Vec::new();
     // What only the newest kernel runs has a machine of its own, beside the one there that runs
     // what every kernel does.
@@ -110,25 +113,28 @@ fn main() -> ExitCode {
         let run = move || pool.with(&told, &kernel, smp, nodes, lane, test);
         trials.push(Trial::test(name, run));
     };
-    for (name, test) in EVERY_KERNEL {
-        for pin in Pins::embedded().supported() {
-            add(format!("{name}::{}", pin.series), "every", pin.series.clone(), "4", 1, *test);
-        }
-    }
     let newest = Pins::embedded().newest().series.clone();
-    for (name, smp, nodes, test) in NEWEST {
-        add(format!("{name}::{newest}"), "newest", newest.clone(), smp, *nodes, *test);
-    }
+    // The longest tests first.
     let oldest = Pins::embedded().supported().next().map(|pin| pin.series.clone());
     for (name, smp, nodes, test) in OLDEST_AND_NEWEST {
         for series in oldest.iter().chain([&newest]) {
             add(format!("{name}::{series}"), "scenarios", series.clone(), smp, *nodes, *test);
         }
     }
+    for (name, test) in EVERY_KERNEL {
+        for pin in Pins::embedded().supported() {
+            add(format!("{name}::{}", pin.series), "every", pin.series.clone(), "4", 1, *test);
+        }
+    }
+    for (name, smp, nodes, test) in NEWEST {
+        add(format!("{name}::{newest}"), "newest", newest.clone(), smp, *nodes, *test);
+    }
     for series in BROKEN {
         let name = format!("doctor::broken_prototypes::{series}");
         add(name, "broken", (*series).to_owned(), "4", 1, doctor::broken_prototypes);
     }
+    // Tests wait for their machine and their turn: no thread that waits keeps another from work.
+    arguments.test_threads = Some(trials.len());
     let code = libtest_mimic::run(&arguments, trials).exit_code();
     pool.tell_the_longest();
     code
