@@ -20,6 +20,8 @@ const TURNS: usize = 9;
 /// About how many events a machine has in one turn.
 const EVENTS: u64 = 100_000;
 const US: u64 = 1_000;
+/// The machine that shows what a task takes that sleeps.
+const LARGE: &str = "4096 CPUs, 256 of 100,000 tasks active";
 
 /// A machine at work.
 struct Case {
@@ -142,36 +144,42 @@ fn start_up() {
 }
 
 fn main() {
-    start_up();
+    // Words limit the benchmark to the machines with one of them in the name.
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    if words.is_empty() {
+        start_up();
+    }
     let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
     let types = KernelTypes::builtin("7.3").unwrap();
+    let structure = types.structure("task_struct").and_then(|id| types.btf().size_of(id)).unwrap();
     let mix = [
         Step::Run(Span::Uniform(50 * US, 150 * US)),
         Step::Sleep(Span::Uniform(500 * US, 2_000 * US)),
     ];
-    let calm = &tasks(256, &mix, 0);
-    let lanes = machine(&object, &types, "16c", Some(1));
-    let lanes = started("the first machine, its CPUs interleaved", lanes, calm);
-    let small = machine(&object, &types, "16c", None);
-    let small = started("16 CPUs, 256 tasks that run and sleep", small, calm);
-    let hogs = tasks(256, &[Step::Run(Span::Fixed(1_000_000 * US))], 0);
-    let hogs =
-        started("16 CPUs, 256 tasks that always run", machine(&object, &types, "16c", None), &hogs);
-    let large = machine(&object, &types, "16s:256c", None);
-    let before = resident();
-    let large = started("4096 CPUs, 256 of 100,000 tasks active", large, &tasks(256, &mix, 99_744));
-    let grown = resident() - before;
-    let structure = types.structure("task_struct").and_then(|id| types.btf().size_of(id)).unwrap();
-    println!(
-        "{} bytes a task that sleeps, beside the {structure} of its structure",
-        (grown / 100_000).saturating_sub(structure)
-    );
-    let all = machine(&object, &types, "16s:256c", None);
-    let all = started("4096 CPUs, all of 100,000 tasks active", all, &tasks(100_000, &mix, 0));
-    let mut cases = [small, hogs, large, all, lanes];
+    let hog = [Step::Run(Span::Fixed(1_000_000 * US))];
+    let mut cases = Vec::new();
+    for (name, shape, interleave, work) in [
+        ("16 CPUs, 256 tasks that run and sleep", "16c", None, tasks(256, &mix, 0)),
+        ("16 CPUs, 256 tasks that always run", "16c", None, tasks(256, &hog, 0)),
+        (LARGE, "16s:256c", None, tasks(256, &mix, 99_744)),
+        ("4096 CPUs, all of 100,000 tasks active", "16s:256c", None, tasks(100_000, &mix, 0)),
+        ("the first machine, its CPUs interleaved", "16c", Some(1), tasks(256, &mix, 0)),
+    ] {
+        if !wanted(name) {
+            continue;
+        }
+        let world = machine(&object, &types, shape, interleave);
+        let before = resident();
+        cases.push(started(name, world, &work));
+        if name == LARGE {
+            let each = ((resident() - before) / 100_000).saturating_sub(structure);
+            println!("{each} bytes a task that sleeps, beside the {structure} of its structure");
+        }
+    }
     for _ in 0..TURNS {
         cases.iter_mut().for_each(Case::turn);
     }
-    let first = median(&cases[0].ns_an_event);
+    let first = cases.first().map_or(1.0, |case| median(&case.ns_an_event));
     cases.iter().for_each(|case| case.tell(first));
 }

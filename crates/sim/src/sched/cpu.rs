@@ -433,7 +433,7 @@ impl Machine {
         let chosen = match verdict {
             Verdict::Previous => current,
             Verdict::Nothing | Verdict::Local => {
-                self.sched.queues.tasks(QueueId::Local(cpu)).next()
+                self.sched.queues.first(QueueId::Local(cpu))
             }
         };
         if let Some(task) = chosen

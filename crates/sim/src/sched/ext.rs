@@ -55,6 +55,9 @@ impl Machine {
         let now = self.now_ns;
         let state = self.sched.task(task);
         let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
+        if ran == 0 {
+            return;
+        }
         state.ran_ns += ran;
         let (address, sum) = (state.address, self.layout.task.sum_exec_runtime);
         let total = sum.get(&self.memory, address).unwrap_or(0);

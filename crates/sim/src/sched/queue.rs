@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Dispatch queues (DSQs).
 //!
-//! A queue is in the order of arrival or in that of virtual time. Both are one order here: by
-//! virtual time, which is 0 for who is not queued by it, then by a number that grows with each
-//! arrival at the tail and falls with each at the head.
+//! A queue is in the order of arrival or in that of virtual time; which of them, who comes first
+//! decides. Those of one virtual time are in the order of arrival.
 
 use super::TaskId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 /// The built-in queues (kernel: `enum scx_dsq_id_flags`).
@@ -32,22 +31,27 @@ pub(crate) enum QueueId {
 /// Where a task is in a queue: the order of these is that of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// The virtual time, counted on past the end of 64 bits, so that it can go round.
+    /// The virtual time, counted on past the end of 64 bits, so that it can go round; 0 for who is
+    /// not queued by it.
     vtime: i128,
-    /// Grows with each arrival at the tail and falls with each at the head.
+    /// Which arrival in the queue it was, below 0 if at the head.
     number: i64,
-    /// Which arrival in the queue it was (kernel: `dsq_seq`). It does not matter for the order.
-    arrival: u64,
+}
+
+impl Place {
+    /// Which arrival in the queue it was (kernel: `dsq_seq`).
+    fn arrival(self) -> u64 {
+        self.number.unsigned_abs()
+    }
 }
 
 /// The tasks in a queue, by their places.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    tasks: BTreeMap<Place, TaskId>,
-    /// Whether it is in the order of virtual time; meaningless while it is empty.
-    by_vtime: bool,
-    tail: i64,
-    head: i64,
+    /// If it is in the order of arrival, its tasks; otherwise this is empty.
+    by_arrival: VecDeque<(i64, TaskId)>,
+    /// If it is in the order of virtual time, its tasks; otherwise this is empty.
+    by_vtime: BTreeMap<Place, TaskId>,
     /// How many tasks have arrived (kernel: `seq`).
     arrivals: u64,
 }
@@ -55,41 +59,75 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds a task; its place. With a virtual time, behind all of the same.
     pub(crate) fn add(&mut self, task: TaskId, vtime: Option<u64>, at_head: bool) -> Place {
-        self.by_vtime = vtime.is_some();
-        let number = if at_head {
-            self.head -= 1;
-            self.head
-        } else {
-            self.tail += 1;
-            self.tail
-        };
         self.arrivals += 1;
-        let vtime = self.counted_on(vtime.unwrap_or(0));
-        let place = Place { vtime, number, arrival: self.arrivals };
-        self.tasks.insert(place, task);
+        let arrival = self.arrivals.cast_signed();
+        let number = if at_head { -arrival } else { arrival };
+        if vtime.is_none() && self.by_vtime.is_empty() {
+            let end = if at_head { VecDeque::push_front } else { VecDeque::push_back };
+            end(&mut self.by_arrival, (number, task));
+            return Place { vtime: 0, number };
+        }
+        if !self.by_arrival.is_empty() {
+            // It breaks the order, which is an error of the scheduler: it is behind all others.
+            self.by_arrival.push_back((arrival, task));
+            return Place { vtime: 0, number: arrival };
+        }
+        let place = Place { vtime: self.counted_on(vtime.unwrap_or(0)), number };
+        self.by_vtime.insert(place, task);
         place
     }
 
     /// A virtual time, as it is before or after that of the first task.
     fn counted_on(&self, vtime: u64) -> i128 {
-        let first = self.tasks.first_key_value().map_or(0, |(place, _)| place.vtime);
+        let first = self.by_vtime.first_key_value().map_or(0, |(place, _)| place.vtime);
         first + i128::from(vtime.wrapping_sub(first as u64).cast_signed())
     }
 
     /// Takes a task out of its place.
     pub(crate) fn remove(&mut self, place: Place) {
-        self.tasks.remove(&place);
+        if self.by_arrival.front().is_some_and(|(number, _)| *number == place.number) {
+            self.by_arrival.pop_front();
+        } else if let Ok(at) = self.by_arrival.binary_search_by_key(&place.number, |t| t.0) {
+            self.by_arrival.remove(at);
+        } else {
+            self.by_vtime.remove(&place);
+        }
     }
 
     /// Number of tasks.
     pub(crate) fn len(&self) -> usize {
-        self.tasks.len()
+        self.by_arrival.len() + self.by_vtime.len()
     }
 
     /// Which kind of order a task would break that comes with or without a virtual time.
     pub(crate) fn other_order(&self, vtime: bool) -> Option<&'static str> {
-        let other = !self.tasks.is_empty() && self.by_vtime != vtime;
-        other.then_some(if self.by_vtime { "PRIQ" } else { "FIFO" })
+        match vtime {
+            true => (!self.by_arrival.is_empty()).then_some("FIFO"),
+            false => (!self.by_vtime.is_empty()).then_some("PRIQ"),
+        }
+    }
+
+    /// The tasks, the first of them first.
+    fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        let by_arrival = self.by_arrival.iter().map(|(_, task)| *task);
+        by_arrival.chain(self.by_vtime.values().copied())
+    }
+
+    /// The tasks behind one place and before another, with theirs, the first of them first.
+    fn between(
+        &self,
+        behind: Option<Place>,
+        before: Option<Place>,
+    ) -> impl DoubleEndedIterator<Item = (Place, TaskId)> {
+        let bound = |place: Option<Place>| place.map_or(Bound::Unbounded, Bound::Excluded);
+        let by_vtime = self.by_vtime.range((bound(behind), bound(before)));
+        let from = behind.map_or(0, |p| self.by_arrival.partition_point(|t| t.0 <= p.number));
+        let end = before.map_or(self.by_arrival.len(), |p| {
+            self.by_arrival.partition_point(|t| t.0 < p.number)
+        });
+        let by_arrival = self.by_arrival.range(from..end);
+        let by_arrival = by_arrival.map(|(number, t)| (Place { vtime: 0, number: *number }, *t));
+        by_arrival.chain(by_vtime.map(|(place, task)| (*place, *task)))
     }
 }
 
@@ -112,77 +150,90 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Whether it may still move a task that is at a place.
     pub(crate) fn may_move(&self, queue: QueueId, place: Place) -> bool {
-        queue == self.queue && place.arrival <= self.newest
+        queue == self.queue && place.arrival() <= self.newest
     }
 }
 
 /// All queues.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
-    all: BTreeMap<QueueId, Queue>,
+    /// The local queues of CPUs, and those for tasks that come past the scheduler.
+    local: Vec<Queue>,
+    bypass: Vec<Queue>,
+    global: Queue,
+    user: BTreeMap<u64, Queue>,
 }
 
 impl Queues {
     /// The queues of a machine with so many CPUs, before its scheduler makes any.
     pub(crate) fn new(cpus: u32) -> Self {
-        let own = (0..cpus).flat_map(|cpu| [QueueId::Local(cpu), QueueId::Bypass(cpu)]);
-        let all = own.chain([QueueId::Global]).map(|id| (id, Queue::default()));
-        Self { all: all.collect() }
+        let queues = || (0..cpus).map(|_| Queue::default()).collect();
+        Self { local: queues(), bypass: queues(), ..Self::default() }
     }
 
     /// A queue, if it is there.
     pub(crate) fn get(&mut self, id: QueueId) -> Option<&mut Queue> {
-        self.all.get_mut(&id)
+        match id {
+            QueueId::Local(cpu) => self.local.get_mut(cpu as usize),
+            QueueId::Global => Some(&mut self.global),
+            QueueId::Bypass(cpu) => self.bypass.get_mut(cpu as usize),
+            QueueId::User(id) => self.user.get_mut(&id),
+        }
+    }
+
+    fn find(&self, id: QueueId) -> Option<&Queue> {
+        match id {
+            QueueId::Local(cpu) => self.local.get(cpu as usize),
+            QueueId::Global => Some(&self.global),
+            QueueId::Bypass(cpu) => self.bypass.get(cpu as usize),
+            QueueId::User(id) => self.user.get(&id),
+        }
     }
 
     /// Makes a queue; whether it is new.
     pub(crate) fn create(&mut self, id: u64) -> bool {
-        let new = !self.all.contains_key(&QueueId::User(id));
-        self.all.entry(QueueId::User(id)).or_default();
+        let new = !self.user.contains_key(&id);
+        self.user.entry(id).or_default();
         new
     }
 
     /// Removes a queue that is empty; whether it was there and empty.
     pub(crate) fn destroy(&mut self, id: u64) -> bool {
         let empty = self.len(QueueId::User(id)) == 0;
-        empty && self.all.remove(&QueueId::User(id)).is_some()
+        empty && self.user.remove(&id).is_some()
     }
 
     /// Whether a queue has tasks in the order of virtual time.
     pub(crate) fn is_by_vtime(&self, id: QueueId) -> bool {
-        self.all.get(&id).is_some_and(|queue| queue.by_vtime && !queue.tasks.is_empty())
+        self.find(id).is_some_and(|queue| !queue.by_vtime.is_empty())
     }
 
     /// Whether a queue is there.
     pub(crate) fn contains(&self, id: QueueId) -> bool {
-        self.all.contains_key(&id)
+        self.find(id).is_some()
     }
 
     /// Number of tasks in a queue.
     pub(crate) fn len(&self, id: QueueId) -> usize {
-        self.all.get(&id).map_or(0, Queue::len)
+        self.find(id).map_or(0, Queue::len)
     }
 
     /// A way through a queue, if it is there.
     pub(crate) fn cursor(&self, queue: QueueId, backwards: bool) -> Option<Cursor> {
-        let newest = self.all.get(&queue)?.arrivals;
+        let newest = self.find(queue)?.arrivals;
         let (slice_ns, vtime) = (None, None);
         Some(Cursor { queue, backwards, newest, at: None, ended: false, slice_ns, vtime })
     }
 
     /// The next task on somebody's way.
     pub(crate) fn next(&self, cursor: &mut Cursor) -> Option<TaskId> {
-        let queue = self.all.get(&cursor.queue).filter(|_| !cursor.ended)?;
-        let seen = |(place, _): &(&Place, &TaskId)| place.arrival <= cursor.newest;
-        let found = match (cursor.at, cursor.backwards) {
-            (None, false) => queue.tasks.iter().find(seen),
-            (None, true) => queue.tasks.iter().rfind(seen),
-            (Some(at), false) => {
-                queue.tasks.range((Bound::Excluded(at), Bound::Unbounded)).find(seen)
-            }
-            (Some(at), true) => queue.tasks.range(..at).rfind(seen),
+        let queue = self.find(cursor.queue).filter(|_| !cursor.ended)?;
+        let seen = |(place, _): &(Place, TaskId)| place.arrival() <= cursor.newest;
+        let found = if cursor.backwards {
+            queue.between(None, cursor.at).rfind(seen)
+        } else {
+            queue.between(cursor.at, None).find(seen)
         };
-        let found = found.map(|(place, task)| (*place, *task));
         cursor.at = found.map(|(place, _)| place);
         cursor.ended = found.is_none();
         found.map(|(_, task)| task)
@@ -190,7 +241,12 @@ impl Queues {
 
     /// The tasks of a queue, the first of them first.
     pub(crate) fn tasks(&self, id: QueueId) -> impl Iterator<Item = TaskId> {
-        self.all.get(&id).into_iter().flat_map(|queue| queue.tasks.values().copied())
+        self.find(id).into_iter().flat_map(Queue::tasks)
+    }
+
+    /// The first task of a queue.
+    pub(crate) fn first(&self, id: QueueId) -> Option<TaskId> {
+        self.tasks(id).next()
     }
 }
 
@@ -220,6 +276,47 @@ mod tests {
         queue.add(TaskId(4), Some(u64::MAX), false);
         queue.add(TaskId(5), Some(1 << 62), false);
         assert_eq!(tasks(&queues), [2, 4, 3, 1, 5]);
+    }
+
+    #[test]
+    fn by_arrival_at_the_tail_and_at_the_head() {
+        let mut queues = Queues::new(2);
+        let queue = queues.get(QueueId::Local(1)).unwrap();
+        let at_head = [false, true, false, true, false];
+        let add = |(i, at_head)| queue.add(TaskId(i), None, at_head);
+        let places: Vec<Place> = (0..).zip(at_head).map(add).collect();
+        let order = |queues: &Queues| -> Vec<u32> {
+            queues.tasks(QueueId::Local(1)).map(|task| task.0).collect()
+        };
+        assert_eq!(order(&queues), [3, 1, 0, 2, 4]);
+        let mut backwards = queues.cursor(QueueId::Local(1), true).unwrap();
+        let way: Vec<u32> =
+            std::iter::from_fn(|| queues.next(&mut backwards)).map(|task| task.0).collect();
+        assert_eq!(way, [4, 2, 0, 1, 3]);
+        for (taken, left) in [(2, &[3, 1, 0, 4][..]), (3, &[1, 0, 4]), (4, &[1, 0])] {
+            queues.get(QueueId::Local(1)).unwrap().remove(places[taken]);
+            assert_eq!(order(&queues), left);
+        }
+        assert_eq!(queues.len(QueueId::Local(0)), 0);
+        assert!(!queues.contains(QueueId::Local(2)));
+    }
+
+    #[test]
+    fn who_breaks_the_order_is_told_and_kept() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.other_order(true), None);
+        let first = queue.add(TaskId(0), None, false);
+        assert_eq!((queue.other_order(true), queue.other_order(false)), (Some("FIFO"), None));
+        let second = queue.add(TaskId(1), Some(7), false);
+        assert_eq!(queue.len(), 2);
+        queue.remove(first);
+        queue.remove(second);
+        queue.add(TaskId(0), Some(7), false);
+        assert_eq!((queue.other_order(true), queue.other_order(false)), (None, Some("PRIQ")));
+        let second = queue.add(TaskId(1), None, true);
+        assert_eq!(queue.len(), 2);
+        queue.remove(second);
+        assert_eq!(queue.tasks().collect::<Vec<_>>(), [TaskId(0)]);
     }
 
     #[test]
