@@ -6,7 +6,7 @@ use crate::instance::Instance;
 use crate::interpreter::Interpreter;
 use crate::memory::{KERNEL, KERNEL_BYTES};
 use crate::op::{Callee, FRAME, FRAMES};
-use crate::trap::{Place, Spot, Trap};
+use crate::trap::{Place, Spot, Trap, TrapKind};
 use rota_object::FunctionId;
 use std::ops::Range;
 use std::rc::Rc;
@@ -98,8 +98,7 @@ pub trait Driver {
 pub struct Execution {
     instance: Rc<Instance>,
     engine: Engine,
-    /// What it said last, if that was its last word.
-    ended: Option<Step>,
+    ended: bool,
     suspended: bool,
 }
 
@@ -129,23 +128,25 @@ impl Execution {
             Mode::Jit => Engine::Jit(Fiber::new(instance, start)?),
             Mode::Interpreter => Engine::Interpreter(Box::new(Interpreter::new(start))),
         };
-        Ok(Self { instance: Rc::clone(instance), engine, ended: None, suspended: false })
+        Ok(Self { instance: Rc::clone(instance), engine, ended: false, suspended: false })
     }
 
     /// Prepares another call on the same instance, whatever this one has come to: like
     /// [`Execution::start`], but with everything that is there already.
+    #[inline]
     pub fn restart(&mut self, start: &Start) -> Result<(), StartError> {
         check(&self.instance, start)?;
         match &mut self.engine {
             Engine::Jit(fiber) => fiber.restart(start)?,
             Engine::Interpreter(interpreter) => **interpreter = Interpreter::new(start),
         }
-        (self.ended, self.suspended) = (None, false);
+        (self.ended, self.suspended) = (false, false);
         Ok(())
     }
 
     /// Executes until the next step. `value` is the r0 that the last [`Step::Call`] wants, and
-    /// means nothing at first. After [`Step::Return`] or [`Step::Trap`], says the same again.
+    /// means nothing at first. After [`Step::Return`] or [`Step::Trap`], a trap says that this was the
+    /// end.
     pub fn resume(&mut self, value: u64) -> Step {
         self.go_on(value, None)
     }
@@ -157,9 +158,16 @@ impl Execution {
     }
 
     fn go_on(&mut self, value: u64, driver: Option<&mut dyn Driver>) -> Step {
-        if let Some(step) = &self.ended {
-            return step.clone();
-        }
+        if self.ended { self.over() } else { self.step(value, driver) }
+    }
+
+    #[cold]
+    fn over(&self) -> Step {
+        let (kind, place) = (TrapKind::Internal("resumed after its end"), self.place());
+        Step::Trap(Box::new(Trap { kind, place, insns: 0 }))
+    }
+
+    fn step(&mut self, value: u64, driver: Option<&mut dyn Driver>) -> Step {
         let step = match &mut self.engine {
             Engine::Jit(fiber) => fiber.resume(value, driver),
             Engine::Interpreter(interpreter) => {
@@ -170,9 +178,7 @@ impl Execution {
             }
         };
         self.suspended = true;
-        if !matches!(step, Step::Call { .. }) {
-            self.ended = Some(step.clone());
-        }
+        self.ended = !matches!(step, Step::Call { .. });
         step
     }
 

@@ -68,28 +68,23 @@ impl Context {
         [first, first + 8, first + 16, first + 24, first + 32]
     };
 
-    /// What code is to be entered with.
-    fn new(instance: &Instance, start: &Start) -> Result<Self, StartError> {
+    /// Notes what code is to be entered with: of the instance, and of the call.
+    fn set(&mut self, instance: &Instance, start: &Start) -> Result<(), StartError> {
         let compiled = instance.code().compiled().ok_or(StartError::NotCompiled)?;
         let function = start.function;
-        let entry = compiled.entry(function.0).ok_or(StartError::Function(function))?;
-        let base = instance.memory().base();
-        let host_stack = (base as u64).wrapping_add(place_of(start.stack.start) as u64);
-        let stack_distance = host_stack.wrapping_sub(start.stack.start);
-        Ok(Self {
-            base,
-            addresses: instance.addresses().as_ptr(),
-            arena_half: instance.arena_half(),
-            lowest_frame: start.lowest_frame().wrapping_add(stack_distance),
-            stack_distance,
-            // Half the range, so that counting down never wraps before it is looked at.
-            remaining: start.budget.min(i64::MAX as u64 / 2) as i64,
-            args: start.args,
-            entrance: compiled.entrance(),
-            entry,
-            frame: start.stack.end.wrapping_add(stack_distance),
-            ..Self::NONE
-        })
+        self.entry = compiled.entry(function.0).ok_or(StartError::Function(function))?;
+        self.entrance = compiled.entrance();
+        self.base = instance.memory().base();
+        self.addresses = instance.addresses().as_ptr();
+        self.arena_half = instance.arena_half();
+        let host_stack = (self.base as u64).wrapping_add(place_of(start.stack.start) as u64);
+        self.stack_distance = host_stack.wrapping_sub(start.stack.start);
+        self.lowest_frame = start.lowest_frame().wrapping_add(self.stack_distance);
+        self.frame = start.stack.end.wrapping_add(self.stack_distance);
+        // Half the range, so that counting down never wraps before it is looked at.
+        self.remaining = start.budget.min(i64::MAX as u64 / 2) as i64;
+        self.args = start.args;
+        Ok(())
     }
 
     /// Of no execution.
@@ -282,7 +277,6 @@ impl Fiber {
     /// Prepares an execution.
     pub(crate) fn new(instance: &Rc<Instance>, start: &Start) -> Result<Self, StartError> {
         signal::install()?;
-        let context = Context::new(instance, start)?;
         let mut fiber = Self {
             runner: None,
             returned: false,
@@ -291,28 +285,28 @@ impl Fiber {
             owed: 0,
             place: (0, 0),
         };
-        fiber.begin(context, start)?;
+        fiber.begin(start)?;
         Ok(fiber)
     }
 
     /// Prepares another execution, wherever this one stands.
     pub(crate) fn restart(&mut self, start: &Start) -> Result<(), StartError> {
-        let context = Context::new(&self.instance, start)?;
         if !self.returned {
             self.end();
         }
-        self.begin(context, start)
+        self.begin(start)
     }
 
     /// Begins anew, with a runner that stands at the beginning.
-    fn begin(&mut self, context: Context, start: &Start) -> Result<(), StartError> {
-        self.budget = context.remaining;
+    fn begin(&mut self, start: &Start) -> Result<(), StartError> {
         let runner = match &mut self.runner {
             Some(runner) => runner,
             none => none.insert(Runner::get()?),
         };
         // SAFETY: the context is the runner's, which runs nothing, and no reference to it lives.
-        unsafe { *runner.context = context };
+        let context = unsafe { &mut *runner.context };
+        context.set(&self.instance, start)?;
+        self.budget = context.remaining;
         (self.returned, self.owed, self.place) = (false, 0, (start.function.0, 0));
         Ok(())
     }

@@ -2,17 +2,14 @@
 //! What is due when. Of two things due at the same time, the one that was put in first comes
 //! first.
 //!
-//! Time is cut into slots, and of the next few microseconds everything is in order, in a heap.
+//! Time is cut into slots, and of the next few microseconds everything is in order, in a list.
 //! What is due later waits in wheels, each of whose places holds 64 times as much time as one of
 //! the wheel before, in no order: a thing is put into a place, and moves to a finer wheel when its
 //! time comes near. So it costs the same whether a hundred things wait or a million.
 //!
 //! ```text
-//! heap: up to the present slot    wheel 0: 4 us a place    wheel 1: 262 us    wheel 2: 17 ms ...
+//! list: up to the present slot    wheel 0: 4 us a place    wheel 1: 262 us    wheel 2: 17 ms ...
 //! ```
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// A slot is so many ns, as a power of two.
 const SLOT: u32 = 12;
@@ -28,31 +25,11 @@ pub(crate) struct Ticket {
     sequence: u64,
 }
 
-/// Something with its ticket, by which alone it is compared.
-#[derive(Debug)]
+/// Something with its ticket.
+#[derive(Debug, Clone, Copy)]
 struct Entry<T> {
     ticket: Ticket,
     thing: T,
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.ticket == other.ticket
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.ticket.cmp(&other.ticket)
-    }
 }
 
 /// Places of later slots.
@@ -63,21 +40,18 @@ struct Wheel<T> {
     used: u64,
 }
 
-impl<T> Wheel<T> {
-    /// The first place that holds something.
-    fn first(&self) -> Option<usize> {
-        (self.used != 0).then(|| self.used.trailing_zeros() as usize)
-    }
-}
-
 /// Things that are due some time.
 #[derive(Debug)]
 pub(crate) struct Agenda<T> {
-    /// Everything up to the present slot, its end included.
-    near: BinaryHeap<Reverse<Entry<T>>>,
+    /// Everything up to the present slot, its end included, in order, behind what was taken out.
+    near: Vec<Entry<T>>,
+    /// How many of them were taken out.
+    taken: usize,
     /// The number of the present slot. It goes on when nothing is near any more.
     present: u64,
     wheels: Box<[Wheel<T>]>,
+    /// Which wheels hold something, as bits.
+    used: u64,
     sequence: u64,
 }
 
@@ -85,7 +59,7 @@ impl<T> Default for Agenda<T> {
     fn default() -> Self {
         let wheel = |_| Wheel { places: std::array::from_fn(|_| Vec::new()), used: 0 };
         let wheels = (0..WHEELS).map(wheel).collect();
-        Self { near: BinaryHeap::new(), present: 0, wheels, sequence: 0 }
+        Self { near: Vec::new(), taken: 0, present: 0, wheels, used: 0, sequence: 0 }
     }
 }
 
@@ -94,12 +68,24 @@ fn slot(time_ns: u64) -> u64 {
     time_ns >> SLOT
 }
 
-impl<T> Agenda<T> {
+impl<T: Copy> Agenda<T> {
     /// Puts something in; the ticket takes it out again.
     pub(crate) fn add(&mut self, time_ns: u64, thing: T) -> Ticket {
         self.sequence += 1;
         let ticket = Ticket { time_ns, sequence: self.sequence };
-        self.put(Entry { ticket, thing });
+        let entry = Entry { ticket, thing };
+        match self.place(slot(time_ns)) {
+            Some(place) => self.put_off(place, entry),
+            None => {
+                if self.taken == self.near.len() {
+                    self.near.clear();
+                    self.taken = 0;
+                }
+                let waiting = &self.near[self.taken..];
+                let at = waiting.partition_point(|other| other.ticket < ticket);
+                self.near.insert(self.taken + at, entry);
+            }
+        }
         ticket
     }
 
@@ -115,73 +101,95 @@ impl<T> Agenda<T> {
         Some((wheel as usize, place as usize))
     }
 
-    fn put(&mut self, entry: Entry<T>) {
-        match self.place(slot(entry.ticket.time_ns)) {
-            None => self.near.push(Reverse(entry)),
-            Some((wheel, place)) => {
-                let wheel = &mut self.wheels[wheel];
-                wheel.places[place].push(entry);
-                wheel.used |= 1 << place;
-            }
-        }
+    /// Puts something into a place of a wheel.
+    fn put_off(&mut self, (number, place): (usize, usize), entry: Entry<T>) {
+        let wheel = &mut self.wheels[number];
+        wheel.places[place].push(entry);
+        wheel.used |= 1 << place;
+        self.used |= 1 << number;
     }
 
     /// Takes something out that is not due yet; whether it was in.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> bool {
-        let Some((wheel, place)) = self.place(slot(ticket.time_ns)) else {
-            let before = self.near.len();
-            self.near.retain(|entry| entry.0.ticket != ticket);
-            return self.near.len() < before;
+        let Some((number, place)) = self.place(slot(ticket.time_ns)) else {
+            let found = self.near[self.taken..].iter().position(|entry| entry.ticket == ticket);
+            return found.map(|at| self.near.remove(self.taken + at)).is_some();
         };
-        let wheel = &mut self.wheels[wheel];
-        let entries = &mut wheel.places[place];
+        let entries = &mut self.wheels[number].places[place];
         let found = entries.iter().position(|entry| entry.ticket == ticket);
         if let Some(found) = found {
             entries.swap_remove(found);
         }
         if entries.is_empty() {
-            wheel.used &= !(1 << place);
+            self.note_empty(number, place);
         }
         found.is_some()
     }
 
+    /// Notes that a place of a wheel holds nothing any more.
+    fn note_empty(&mut self, number: usize, place: usize) {
+        let wheel = &mut self.wheels[number];
+        wheel.used &= !(1 << place);
+        if wheel.used == 0 {
+            self.used &= !(1 << number);
+        }
+    }
+
+    /// The first place that holds something, and the number of its wheel.
+    fn first(&self) -> Option<(usize, usize)> {
+        let number = (self.used != 0).then(|| self.used.trailing_zeros() as usize)?;
+        Some((number, self.wheels[number].used.trailing_zeros() as usize))
+    }
+
     /// When the next thing is due.
     pub(crate) fn next_time(&self) -> Option<u64> {
-        if let Some(Reverse(first)) = self.near.peek() {
+        if let Some(first) = self.near.get(self.taken) {
             return Some(first.ticket.time_ns);
         }
-        let (wheel, place) = self.wheels.iter().find_map(|wheel| Some((wheel, wheel.first()?)))?;
-        wheel.places[place].iter().map(|entry| entry.ticket.time_ns).min()
+        let (number, place) = self.first()?;
+        self.wheels[number].places[place].iter().map(|entry| entry.ticket.time_ns).min()
     }
 
     /// Takes out the next thing that is due at a time, or before it.
     pub(crate) fn take_due(&mut self, now_ns: u64) -> Option<(u64, T)> {
-        while self.near.is_empty() {
+        while self.taken == self.near.len() {
             self.turn(now_ns)?;
         }
-        self.near.peek().filter(|first| first.0.ticket.time_ns <= now_ns)?;
-        self.near.pop().map(|Reverse(entry)| (entry.ticket.time_ns, entry.thing))
+        let first = self.near.get(self.taken).filter(|first| first.ticket.time_ns <= now_ns)?;
+        self.taken += 1;
+        Some((first.ticket.time_ns, first.thing))
     }
 
     /// Nothing is near: goes on to the next place that holds something, unless it is later than
     /// `now_ns`.
     fn turn(&mut self, now_ns: u64) -> Option<()> {
-        let mut wheels = (0..).zip(&self.wheels);
-        let (number, place) = wheels.find_map(|(i, wheel)| Some((i, wheel.first()?)))?;
+        let (number, place) = self.first()?;
         // The first slot of the place.
-        let turn = (self.present >> (PLACES * number)) >> PLACES;
-        let first = (turn << PLACES | place as u64) << (PLACES * number);
+        let shift = PLACES * number as u32;
+        let turn = (self.present >> shift) >> PLACES;
+        let first = (turn << PLACES | place as u64) << shift;
         if first > slot(now_ns) {
             return None;
         }
         self.present = first;
-        let wheel = &mut self.wheels[number as usize];
-        wheel.used &= !(1 << place);
-        let mut entries = std::mem::take(&mut wheel.places[place]);
-        entries.drain(..).for_each(|entry| self.put(entry));
-        // The memory is used again. Nothing was put into this place meanwhile: it is not a later
-        // one any more.
-        self.wheels[number as usize].places[place] = entries;
+        self.note_empty(number, place);
+        self.near.clear();
+        self.taken = 0;
+        // The memory is used again: nothing is put into this place, which is not a later one any
+        // more.
+        let mut entries = std::mem::take(&mut self.wheels[number].places[place]);
+        if number == 0 {
+            // That is the present slot alone.
+            std::mem::swap(&mut self.near, &mut entries);
+        }
+        for entry in entries.drain(..) {
+            match self.place(slot(entry.ticket.time_ns)) {
+                Some(place) => self.put_off(place, entry),
+                None => self.near.push(entry),
+            }
+        }
+        self.wheels[number].places[place] = entries;
+        self.near.sort_unstable_by_key(|entry| entry.ticket);
         Some(())
     }
 }

@@ -223,7 +223,7 @@ impl Machine {
         let memory = Rc::new(Memory::new()?);
         let room = Room::new(&memory)?;
         let (maps, map_at) = make_maps(&memory, image, shape.cpus)?;
-        let shown = Shown::new(&memory, &layout, shape.cpus)?;
+        let shown = Shown::new(&memory, &layout, image, shape.cpus)?;
         let variables = Variables::new(&memory, &image.variables, shape.cpus, &shown)?;
         let addresses = addresses(&code, image, &maps, &variables);
         let arena = maps.iter().find_map(Map::arena_base).unwrap_or(0);

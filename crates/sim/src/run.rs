@@ -120,6 +120,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`Stop`] says what it did that it must not, or what is not simulated, and where.
+    #[inline]
     pub fn run(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
         if outermost == 0 {
@@ -133,6 +134,7 @@ impl Machine {
     }
 
     /// Calls a callback of a table, which gets its arguments as words in memory.
+    #[inline]
     pub(crate) fn run_with_context(
         &mut self,
         function: FunctionId,
@@ -146,12 +148,12 @@ impl Machine {
         self.run(function, [context, 0, 0, 0, 0])
     }
 
+    #[inline]
     fn run_frames(&mut self, function: FunctionId, args: [u64; 5]) -> Result<u64, Stop> {
         let outermost = self.depth;
         // What is called back uses up what is left, so a loop of calls ends as any other.
         let mut budget = self.shape.budget;
-        let first = self.frame(function, args, None, budget);
-        let mut frame = first.map_err(|kind| Stop::new(kind, None))?;
+        let mut frame = self.frame(function, args, None, budget)?;
         let mut value = 0;
         loop {
             let mut answering = Answering { machine: self, unanswered: None };
@@ -229,29 +231,30 @@ impl Machine {
             Next::Call(..) if budget == 0 => Err(TrapKind::Budget.into()),
             Next::Call(address, args) => {
                 let function = self.function_at(address).ok_or(StopKind::Callback(address))?;
-                Ok((self.frame(function, args, Some(waiting), budget)?, 0))
+                let frame = self.frame(function, args, Some(waiting), budget);
+                Ok((frame.map_err(|stop| *stop.kind)?, 0))
             }
         });
         frame.map_err(|kind| Stop::new(kind, Some(self.place(spot))))
     }
 
     /// One more execution, inside those that stand still.
+    #[inline]
     fn frame(
         &mut self,
         function: FunctionId,
         args: [u64; 5],
         caller: Option<Box<Waiting>>,
         budget: u64,
-    ) -> Result<Frame, StopKind> {
-        let stack = self.stack(self.depth).ok_or(StopKind::Deep(STACKS))?;
+    ) -> Result<Frame, Stop> {
+        let stop = |kind| Stop::new(kind, None);
+        let stack = self.stack(self.depth).ok_or_else(|| stop(StopKind::Deep(STACKS)))?;
         let start = Start { function, args, stack, budget };
         let execution = match self.executions.pop() {
-            Some(mut ended) => {
-                ended.restart(&start)?;
-                ended
-            }
-            None => Box::new(Execution::start(self.shape.mode, self.instance(), &start)?),
+            Some(mut ended) => ended.restart(&start).map(|()| ended),
+            None => Execution::start(self.shape.mode, self.instance(), &start).map(Box::new),
         };
+        let execution = execution.map_err(|error| stop(error.into()))?;
         self.depth += 1;
         Ok(Frame { execution, caller })
     }
@@ -319,10 +322,13 @@ impl Driver for Answering<'_> {
         let answer = match self.machine.find(callee).filter(|known| known.effects.is_empty()) {
             Some(known) => {
                 self.machine.count_call(callee);
-                match (known.call)(self.machine, args) {
-                    Ok(Answer::Value(value)) => return Some(value),
-                    other => other.map_err(|fault| known.fault(fault)),
+                let answer = (known.call)(self.machine, args);
+                if let Ok(Answer::Value(value)) = answer {
+                    // Nothing is left of it to be dropped, which would be looked for.
+                    std::mem::forget(answer);
+                    return Some(value);
                 }
+                answer.map_err(|fault| known.fault(fault))
             }
             None => self.machine.answer(callee, args, spot),
         };

@@ -204,9 +204,13 @@ impl Machine {
     pub(crate) fn work_left(&mut self, task: TaskId) -> u64 {
         let cpu = self.sched.task(task).cpu;
         let spent = std::mem::take(&mut self.sched.rq(cpu).spent_ns);
-        let ran = self.sched.task(task).ran_ns;
+        let (now, ran) = (self.now_ns, self.sched.task(task).ran_ns);
         let Some(progress) = self.work.of(task) else { return 0 };
-        progress.until_ns = progress.until_ns.max(ran) + spent;
+        if progress.until_ns <= ran {
+            // Otherwise it would have to be looked at just to be told how long it runs on.
+            progress.until_ns = ran + progress.runs(now + spent).unwrap_or(0);
+        }
+        progress.until_ns += spent;
         progress.until_ns - ran
     }
 
@@ -271,15 +275,16 @@ impl Machine {
         let now = self.now_ns;
         for _ in 0..STEPS_MAX {
             let Some(progress) = self.work.of(task) else { return Ok(Next::Exit) };
+            if let Some(ns) = progress.runs(now) {
+                return Ok(Next::Run(ns));
+            }
             let step = progress.program.steps().get(progress.step as usize).copied();
             progress.step += 1;
             match step {
                 None => return Ok(Next::Exit),
-                Some(Step::Run(span)) => return Ok(Next::Run(span.draw(&mut progress.random))),
                 Some(Step::Sleep(span)) => {
                     return Ok(Next::Sleep(now.saturating_add(span.draw(&mut progress.random))));
                 }
-                Some(Step::Phase) => progress.period_ns = now,
                 Some(Step::Period(period)) => {
                     progress.period_ns = progress.period_ns.saturating_add(period).max(now);
                     if progress.period_ns > now {
@@ -301,7 +306,11 @@ impl Machine {
                     self.work.done[group] += 1;
                     self.work.paused |= self.work.watched == Some(task);
                 }
-                Some(Step::Repeat { to, times, counter }) => progress.repeat(to, times, counter),
+                // There are too many of its own in a row.
+                Some(Step::Run(_) | Step::Phase | Step::Repeat { .. }) => {
+                    progress.step -= 1;
+                    break;
+                }
             }
             // Who woke others up may have been told to make room; then goes on when it runs again.
             self.cpu = cpu;
@@ -338,6 +347,28 @@ impl Machine {
 }
 
 impl Progress {
+    /// Executes steps that concern nobody else until one runs; how long, if it gets that far.
+    fn runs(&mut self, now_ns: u64) -> Option<u64> {
+        for _ in 0..STEPS_MAX {
+            match *self.program.steps().get(self.step as usize)? {
+                Step::Run(span) => {
+                    self.step += 1;
+                    return Some(span.draw(&mut self.random));
+                }
+                Step::Phase => {
+                    self.step += 1;
+                    self.period_ns = now_ns;
+                }
+                Step::Repeat { to, times, counter } => {
+                    self.step += 1;
+                    self.repeat(to, times, counter);
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
     fn repeat(&mut self, to: u32, times: Option<u32>, counter: u32) {
         let Some(times) = times else {
             self.step = to;

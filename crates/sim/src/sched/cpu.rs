@@ -28,8 +28,14 @@ impl Machine {
     /// machine stands still before.
     pub(crate) fn schedule_until(&mut self, time_ns: u64) -> Result<(), Stop> {
         loop {
-            let next = [self.sched.agenda.next_time(), self.next_due_ns()].into_iter().flatten();
-            let Some(next) = next.min().filter(|next| *next <= time_ns) else { break };
+            let next = match (self.sched.agenda.next_time(), self.next_due_ns()) {
+                (Some(one), Some(other)) => one.min(other),
+                (Some(only), None) | (None, Some(only)) => only,
+                (None, None) => break,
+            };
+            if next > time_ns {
+                break;
+            }
             self.advance_to(next)?;
             while let Some((_, due)) = self.sched.agenda.take_due(next) {
                 self.happen(due)?;
@@ -433,7 +439,7 @@ impl Machine {
         let chosen = match verdict {
             Verdict::Previous => current,
             Verdict::Nothing | Verdict::Local => {
-                self.sched.queues.first(QueueId::Local(cpu))
+                self.sched.queues.first(QueueId::Local(cpu), |_| true)
             }
         };
         if let Some(task) = chosen

@@ -435,8 +435,8 @@ impl Machine {
         }
         loop {
             let is_here = |task: TaskId| self.sched.tasks[task.0 as usize].cpu == cpu;
-            let fits = |task: &TaskId| is_here(*task) || self.may_move(*task, cpu);
-            let found = self.sched.queues.tasks(queue).find(fits);
+            let fits = |task| is_here(task) || self.may_move(task, cpu);
+            let found = self.sched.queues.first(queue, fits);
             let Some((task, is_here)) = found.map(|task| (task, is_here(task))) else {
                 return Ok(false);
             };

@@ -316,6 +316,7 @@ impl Machine {
         self.sched.calling = outer;
         self.sched.rq(here).groups = groups;
         let insns = std::mem::replace(&mut self.insns, before);
+        let returned = result?;
         let called = &mut self.sched.called[op as usize];
         called.calls += 1;
         called.insns += insns;
@@ -323,7 +324,7 @@ impl Machine {
         let calls = self.calls - calls_before;
         let inside_ns = calls * costs.call_ns + insns * costs.insn_ps / 1000;
         self.spend(here, costs.callback_ns + inside_ns);
-        result
+        Ok(returned)
     }
 
     /// Calls a callback with a structure behind its other arguments, which lives as long as the

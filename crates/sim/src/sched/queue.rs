@@ -113,6 +113,12 @@ impl Queue {
         by_arrival.chain(self.by_vtime.values().copied())
     }
 
+    /// The first task of which something holds.
+    fn find(&self, mut holds: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
+        let by_arrival = self.by_arrival.iter().map(|(_, task)| *task).find(|task| holds(*task));
+        by_arrival.or_else(|| self.by_vtime.values().copied().find(|task| holds(*task)))
+    }
+
     /// The tasks behind one place and before another, with theirs, the first of them first.
     fn between(
         &self,
@@ -122,9 +128,8 @@ impl Queue {
         let bound = |place: Option<Place>| place.map_or(Bound::Unbounded, Bound::Excluded);
         let by_vtime = self.by_vtime.range((bound(behind), bound(before)));
         let from = behind.map_or(0, |p| self.by_arrival.partition_point(|t| t.0 <= p.number));
-        let end = before.map_or(self.by_arrival.len(), |p| {
-            self.by_arrival.partition_point(|t| t.0 < p.number)
-        });
+        let end = before
+            .map_or(self.by_arrival.len(), |p| self.by_arrival.partition_point(|t| t.0 < p.number));
         let by_arrival = self.by_arrival.range(from..end);
         let by_arrival = by_arrival.map(|(number, t)| (Place { vtime: 0, number: *number }, *t));
         by_arrival.chain(by_vtime.map(|(place, task)| (*place, *task)))
@@ -244,9 +249,9 @@ impl Queues {
         self.find(id).into_iter().flat_map(Queue::tasks)
     }
 
-    /// The first task of a queue.
-    pub(crate) fn first(&self, id: QueueId) -> Option<TaskId> {
-        self.tasks(id).next()
+    /// The first task of a queue of which something holds.
+    pub(crate) fn first(&self, id: QueueId, holds: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
+        self.find(id)?.find(holds)
     }
 }
 

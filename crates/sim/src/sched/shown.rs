@@ -6,6 +6,7 @@ use super::cpus;
 use crate::layout::{Field, Layout};
 use crate::machine::{CPUS_MAX, Machine};
 use rota_bytecode::{Fault, Memory, MemoryError, Protection};
+use rota_object::Image;
 
 /// Bytes of a mask: the kernels here are built for [`CPUS_MAX`] CPUs.
 pub(crate) const MASK_BYTES: u64 = CPUS_MAX as u64 / 8;
@@ -22,16 +23,31 @@ pub(crate) struct Shown {
     /// The first CPU's run queue, and how far it is from one to the next.
     pub(crate) rqs: u64,
     pub(crate) rq_stride: u64,
+    /// Whether a program can look at them; if none can, nobody keeps them up to date.
+    pub(crate) rqs_are_read: bool,
+}
+
+/// Whether an object has a way to a run queue.
+fn reads_rqs(image: &Image) -> bool {
+    let variable = image.variables.iter().any(|variable| variable.name == "runqueues");
+    let function = |name: &str| matches!(name, "scx_bpf_cpu_rq" | "scx_bpf_locked_rq");
+    variable || image.kfuncs.iter().any(|kfunc| function(&kfunc.name))
 }
 
 impl Shown {
-    /// Of a machine with so many CPUs, all of them online.
-    pub(crate) fn new(memory: &Memory, layout: &Layout, cpus: u32) -> Result<Self, MemoryError> {
+    /// Of a machine with so many CPUs, all of them online, for the programs of an object.
+    pub(crate) fn new(
+        memory: &Memory,
+        layout: &Layout,
+        image: &Image,
+        cpus: u32,
+    ) -> Result<Self, MemoryError> {
         let rq_stride = layout.rq.size.next_multiple_of(64);
         let none = memory.alloc(3 * MASK_BYTES, 64, Protection::ReadWrite)?;
         let rqs = memory.alloc(rq_stride * u64::from(cpus), 64, Protection::ReadWrite)?;
         let (possible, online) = (none + MASK_BYTES, none + 2 * MASK_BYTES);
-        let shown = Self { none, possible, online, rqs, rq_stride };
+        let rqs_are_read = reads_rqs(image);
+        let shown = Self { none, possible, online, rqs, rq_stride, rqs_are_read };
         shown.fill(memory, layout, cpus).map_err(|fault| MemoryError::Pointer(fault.pointer))?;
         Ok(shown)
     }
@@ -66,6 +82,9 @@ impl Machine {
 
     /// Shows what runs on a CPU, from now on.
     pub(crate) fn show_current(&self, cpu: u32) {
+        if !self.shown.rqs_are_read {
+            return;
+        }
         let task = self.task_on(cpu);
         let rq = &self.layout.rq;
         let switches = rq.nr_switches.get(&self.memory, self.shown.rq(cpu)).unwrap_or(0);
@@ -77,6 +96,9 @@ impl Machine {
     /// Shows that one task more, or less, wants to run on a CPU, and whether it is one of the
     /// scheduler's.
     pub(crate) fn show_count(&self, cpu: u32, is_ext: bool, more: bool) {
+        if !self.shown.rqs_are_read {
+            return;
+        }
         let rq = &self.layout.rq;
         let count = |field: Field| {
             let old = field.get(&self.memory, self.shown.rq(cpu)).unwrap_or(0);

@@ -127,12 +127,12 @@ impl Machine {
         if !self.sched.version.asks_about_others {
             return Ok(());
         }
-        let (comm, pid) = self.comm_and_pid(task);
         match (op, self.locked_rq()) {
             (Op::SelectCpu, _) if self.sched.calling != Some((op, address)) => {
                 self.refuse(Errno::Invalid, "called on a task not being operated on".to_owned())
             }
             (_, Some(locked)) if locked != cpu => {
+                let (comm, pid) = self.comm_and_pid(task);
                 let text = format!("select_cpu kfunc called cross-task on {comm}[{pid}]");
                 self.refuse(Errno::Invalid, text)
             }

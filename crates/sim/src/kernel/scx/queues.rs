@@ -68,6 +68,6 @@ pub(in crate::kernel) fn peek(machine: &mut Machine, [id, ..]: [u64; 5]) -> Resu
         machine.error(format!("peek on non-existent DSQ {id:#x}"));
         return value(0);
     }
-    let first = machine.sched.queues.first(QueueId::User(id));
+    let first = machine.sched.queues.first(QueueId::User(id), |_| true);
     value(first.map_or(0, |task| machine.sched.task(task).address))
 }
