@@ -193,7 +193,8 @@ impl Machine {
     /// Changes what is set of a cgroup, and tells the scheduler of the change.
     fn set_knobs(&mut self, id: u64, knobs: Knobs, op: Op, args: &[u64]) -> Result<Done, Stop> {
         let Some(before) = self.knobs(id) else { return Ok(refused(Errno::NoDevice)) };
-        if self.sched.cgroups && knobs != before {
+        let again = op == Op::CgroupSetIdle && self.sched.version.tells_idle_again;
+        if self.sched.cgroups && (knobs != before || again) {
             let address = self.cgroup_address(id);
             let all: Vec<u64> = std::iter::once(address).chain(args.iter().copied()).collect();
             self.op(op, &all)?;

@@ -146,4 +146,9 @@ impl Machine {
     pub(crate) fn locked_cpu(&self) -> u32 {
         self.locked_rq().unwrap_or(self.cpu)
     }
+
+    /// The CPU whose local queue a callback means that counts its tasks or asks them back.
+    pub(crate) fn local_cpu(&self) -> u32 {
+        if self.sched.version.local_is_locked { self.locked_cpu() } else { self.cpu }
+    }
 }

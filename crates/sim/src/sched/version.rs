@@ -59,14 +59,18 @@ pub(crate) struct Version {
     pub(crate) bypass_tells_idle: bool,
     /// What the function is called that puts a scheduler in charge, in messages.
     pub(crate) enable_function: &'static str,
-    /// A scheduler that expects other hotplug events is refused at once. After 7.0 (seen on 7.3).
+    /// A scheduler that expects other hotplug events is refused at once. After 6.18 (seen on
+    /// 7.0; `hotplug_seq`).
     pub(crate) hotplug_seq_refuses: bool,
     /// A dump begins with the scheduler's name, and names that of each task. After 7.0 (seen on
     /// 7.3).
     pub(crate) dump_names: bool,
-    /// Who counts the tasks of the local queue counts those of the CPU whose run queue is locked.
-    /// After 7.0 (seen on 7.3; `count`).
-    pub(crate) counts_where_locked: bool,
+    /// Who counts the tasks of the local queue, or asks them back, means that of the CPU whose run
+    /// queue is locked. After 7.0 (seen on 7.3; `count`, `back_own`).
+    pub(crate) local_is_locked: bool,
+    /// A scheduler is told that a cgroup is idle also if it was before. In 7.0 only, not in 6.18
+    /// and 7.3 (`cgroup_knobs`).
+    pub(crate) tells_idle_again: bool,
     /// A scheduler that ends itself with a message that can't be made has ended itself all the
     /// same. After 7.0 (seen on 7.3; `mistake_format`).
     pub(crate) ends_without_message: bool,
@@ -131,9 +135,10 @@ impl Version {
             bypass_stays: newer,
             bypass_tells_idle: newer,
             enable_function: if newer { "scx_root_enable" } else { "scx_enable" },
-            hotplug_seq_refuses: newer,
+            hotplug_seq_refuses: version >= [7, 0, 0],
             dump_names: newer,
-            counts_where_locked: newer,
+            local_is_locked: newer,
+            tells_idle_again: version >= [6, 19, 0] && !newer,
             ends_without_message: newer,
             looks_first: version < [6, 19, 0],
             names_task: !newer,

@@ -41,10 +41,7 @@ pub(in crate::kernel) fn nr_queued(
         return value(Errno::NoDevice.value());
     }
     let queue = match id {
-        LOCAL if machine.sched.version.counts_where_locked => {
-            Ok(QueueId::Local(machine.locked_cpu()))
-        }
-        LOCAL => Ok(QueueId::Local(machine.cpu)),
+        LOCAL => Ok(QueueId::Local(machine.local_cpu())),
         _ if id & LOCAL_ON == LOCAL_ON => machine.named_cpu(id & 0xffff_ffff).map(QueueId::Local),
         // The global one can't be counted.
         _ => Ok(QueueId::User(id)),

@@ -37,7 +37,7 @@ pub(in crate::kernel) fn later(
         return value(0);
     }
     let found = match queue {
-        LOCAL => Some(QueueId::Local(machine.locked_cpu())),
+        LOCAL => Some(QueueId::Local(machine.local_cpu())),
         _ if queue & LOCAL_ON == LOCAL_ON => {
             let cpu = queue as u32;
             if cpu >= machine.shape.cpus {
