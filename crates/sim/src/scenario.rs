@@ -14,9 +14,10 @@ use rota_object::{EngineError, ExitInfo, Image, KernelTypes, LinkErrors, Object}
 use rota_topology::{CpuId, CpuMask, Spec, SpecError, Topology};
 use rota_workload::{Command, End, Order, Record, Scenario, Witnessed};
 
-/// Time between steps, in ns, and between the commands of a step.
-const REST_NS: u64 = 150_000_000;
+/// Time between the commands of a step, in ns.
 const COMMAND_NS: u64 = 10_000;
+/// How long a scheduler may take to end, and its tasks after it, in ns.
+const ENDS_WITHIN_NS: u64 = 1_500_000_000;
 /// The CPU of whoever tells tasks what to do.
 const TELLER: u32 = 0;
 
@@ -155,7 +156,8 @@ impl Run<'_> {
             let names = if task.realtime { &mut seen.higher } else { &mut seen.names };
             names.insert(self.machine.comm_and_pid(id).1 as i32, task.name.clone());
         }
-        self.machine.schedule_until(REST_NS)?;
+        let rest_ns = scenario.rest_ms * 1_000_000;
+        self.machine.schedule_until(rest_ns)?;
         // It wakes up before it reads what was seen.
         wake(self.machine, driver)?;
         let mut early = Vec::new();
@@ -176,7 +178,12 @@ impl Run<'_> {
                 self.machine.schedule_until(self.machine.now_ns() + COMMAND_NS)?;
             }
             tell(self.machine, driver, &Order::Sleep)?;
-            self.machine.schedule_until(self.machine.now_ns() + REST_NS)?;
+            self.machine.schedule_until(self.machine.now_ns() + rest_ns)?;
+            let end_ns = self.machine.now_ns() + ENDS_WITHIN_NS;
+            let is_to_end = scenario.ends && number + 1 == scenario.steps.len();
+            while is_to_end && self.exit()?.is_none() && self.machine.now_ns() < end_ns {
+                self.machine.schedule_until(self.machine.now_ns() + rest_ns)?;
+            }
             wake(self.machine, driver)?;
             let records = &mut seen.records;
             let mut read = |bytes: &[u8]| records.extend(Record::from_bytes(bytes));
@@ -235,7 +242,7 @@ impl Run<'_> {
             self.machine.prod(task);
             self.machine.wake_up(task)?;
         }
-        self.machine.schedule_until(self.machine.now_ns() + 10 * REST_NS)?;
+        self.machine.schedule_until(self.machine.now_ns() + ENDS_WITHIN_NS)?;
         let lives = |task: &TaskId| !self.machine.is_dead(*task);
         match self.tasks.iter().position(lives) {
             Some(at) => Err(ScenarioStop::Lost(scenario.tasks[at].name.clone())),

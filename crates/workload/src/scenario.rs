@@ -119,6 +119,8 @@ pub struct Scenario {
     pub hide_cpus: bool,
     /// Whether the core's counters are to be seen.
     pub counters: bool,
+    /// How long a step is given to come to rest, in ms.
+    pub rest_ms: u64,
     /// Its tasks. All sleep at first.
     pub tasks: Vec<TaskSpec>,
     /// What happens: the commands of a step at once, and between steps time enough for everything
@@ -148,8 +150,15 @@ struct Raw {
     hide_cpus: bool,
     #[serde(default)]
     counters: bool,
+    #[serde(default = "rest_ms")]
+    rest_ms: u64,
     tasks: BTreeMap<String, String>,
     steps: Vec<String>,
+}
+
+/// Enough where no slice runs out, on a slow emulated machine.
+fn rest_ms() -> u64 {
+    50
 }
 
 impl Scenario {
@@ -185,6 +194,7 @@ impl Scenario {
             ends,
             hide_cpus,
             counters,
+            rest_ms,
             ..
         } = raw;
         Ok(Self {
@@ -198,6 +208,7 @@ impl Scenario {
             ends,
             hide_cpus,
             counters,
+            rest_ms,
             tasks,
             steps,
         })

@@ -16,13 +16,12 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use worker::Worker;
 
-/// Long enough for everything to come to rest, with slices of 20 ms, on a slow emulated machine.
-const REST: Duration = Duration::from_millis(150);
-/// How many times as long a scheduler may take to end.
-const ENDS_WITHIN: u32 = 100;
+/// How long a scheduler may take to end at most, and how often it is looked whether it has.
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The scheduling class of sched_ext (kernel: `SCHED_EXT`).
 const SCHED_EXT: i32 = 7;
 
@@ -38,10 +37,11 @@ fn main() -> Result<()> {
     }
     on_cpus(0, &[0])?;
     quiet();
+    let types = own_types()?;
     for file in args {
         let name = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let scenario = Scenario::from_toml(&std::fs::read_to_string(&file)?)?;
-        writeln!(out, "== {name}\n{}", run(&scenario)?.text())?;
+        writeln!(out, "== {name}\n{}", run(&scenario, &types)?.text())?;
     }
     Ok(())
 }
@@ -58,10 +58,9 @@ fn quiet() {
     }
 }
 
-fn run(scenario: &Scenario) -> Result<Witnessed> {
+fn run(scenario: &Scenario, types: &KernelTypes) -> Result<Witnessed> {
     let mut object = Object::parse(WITNESS)?;
-    let types = own_types()?;
-    object.leave_out_unknown_callbacks(&types);
+    object.leave_out_unknown_callbacks(types);
     object.leave_out_callbacks(|name| scenario.without.iter().any(|n| n == name));
     let mut cgroups = Cgroups::new(&scenario.cgroups)?;
     let mut world = Live::open(WITNESS, &object, &Host::default())?;
@@ -82,7 +81,7 @@ fn run(scenario: &Scenario) -> Result<Witnessed> {
         world.attach()?;
     }
     let workers: Vec<Worker> = scenario.tasks.iter().map(Worker::start).collect::<Result<_>>()?;
-    thread::sleep(REST);
+    thread::sleep(Duration::from_millis(scenario.rest_ms));
     let mut seen = Witnessed { hide_cpus: scenario.hide_cpus, ..Witnessed::default() };
     let ran = run_steps(scenario, &mut world, &workers, &mut cgroups, &mut seen);
     seen.cgroups = cgroups.names()?;
@@ -125,16 +124,13 @@ fn run_steps(
             let done = obey(command, world, workers, cgroups)?;
             seen.refused.extend(done.err().map(|error| (number, error)));
         }
-        thread::sleep(REST);
+        thread::sleep(Duration::from_millis(scenario.rest_ms));
         let mut exit = exit_info(world)?;
-        if scenario.ends && number + 1 == scenario.steps.len() {
-            for _ in 0..ENDS_WITHIN {
-                if exit.is_some() {
-                    break;
-                }
-                thread::sleep(REST);
-                exit = exit_info(world)?;
-            }
+        let asked = Instant::now();
+        let is_to_end = scenario.ends && number + 1 == scenario.steps.len();
+        while is_to_end && exit.is_none() && asked.elapsed() < ENDS_WITHIN {
+            thread::sleep(LOOK_AGAIN);
+            exit = exit_info(world)?;
         }
         let records = &mut seen.records;
         world.ring_drain("records", &mut |bytes| records.extend(Record::from_bytes(bytes)))?;
