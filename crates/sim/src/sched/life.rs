@@ -5,6 +5,7 @@ use super::ext::flags;
 use super::ops::ops_flags;
 use super::task::{Class, Owner, Stage};
 use super::{CpuSet, Op, Orders, Phase, SLICE_DEFAULT_NS, TaskId, TaskState};
+use crate::cgroups::ROOT;
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::tasks::NewTask;
@@ -97,7 +98,12 @@ impl Machine {
         parent: Option<TaskId>,
     ) -> Result<TaskId, Stop> {
         let pid = self.next_pid();
-        let new = NewTask { pid, tgid: pid, comm, kthread: false, cgroup: 1 };
+        // It has its parent's nice value, and is in its cgroup.
+        let (nice, cgroup) = parent.map_or((0, ROOT), |parent| {
+            let TaskState { nice, address, .. } = self.sched.tasks[parent.0 as usize];
+            (nice, self.task(address).map_or(ROOT, |task| task.cgroup))
+        });
+        let new = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
         let id = TaskId(self.sched.tasks.len() as u32);
         let address = self.add_task(&new, Some(id)).map_err(|e| Stop::memory(&e))?;
         self.sched.tasks.push(TaskState {
@@ -105,7 +111,7 @@ impl Machine {
             class: Class::Fair,
             policy: Class::Fair,
             stage: Stage::None,
-            nice: 0,
+            nice,
             cpu: 0,
             allowed,
             queued: false,
