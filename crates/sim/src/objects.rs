@@ -49,8 +49,10 @@ impl Machine {
     pub(crate) fn drop_owner(&mut self, at: u64) -> Result<(), FreeError> {
         let mut orphans = self.drop_one(at)?;
         while let Some(orphan) = orphans.pop() {
-            // Tasks and cgroups are not in the pool, and stay.
-            orphans.extend(self.drop_one(orphan).unwrap_or_default());
+            // Cgroups are not in the pool, and stay.
+            if !self.release_task(orphan) {
+                orphans.extend(self.drop_one(orphan).unwrap_or_default());
+            }
         }
         Ok(())
     }
@@ -76,7 +78,9 @@ impl Machine {
     /// Ends everything that the kernel keeps in a value which goes away.
     pub(crate) fn clear_fields(&mut self, fields: &[Field], at: u64) {
         for orphan in self.empty_fields(fields, at) {
-            let _ = self.drop_owner(orphan);
+            if !self.release_task(orphan) {
+                let _ = self.drop_owner(orphan);
+            }
         }
     }
 

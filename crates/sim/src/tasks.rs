@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tasks of a machine, as the kernel's own structures in its memory.
 
+use crate::layout::Field;
 use crate::machine::Machine;
+use crate::maps::Owner;
 use crate::sched::TaskId;
 use crate::starts::Starts;
 use rota_bytecode::{HUGE, MemoryError, Protection};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 /// A kernel thread (kernel: `PF_KTHREAD`).
@@ -18,6 +20,9 @@ const TASKS_MOST: u64 = 8192;
 const SPACES_AT_A_TIME: u64 = 1024;
 const SPACE_STEP: u64 = 64;
 const SPACE_BYTES: u64 = 4096;
+/// So many structures of tasks that are gone wait before the first of them is used again: who may
+/// still look at one has done so by then.
+const GONE_MOST: usize = 64;
 /// Longest name of a task, in bytes.
 const COMM_MAX: usize = 15;
 
@@ -39,17 +44,43 @@ pub(crate) struct Task {
     pub(crate) group: u64,
 }
 
+/// What a task's structure stands for.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// The number for the scheduler, if it is scheduled.
+    id: Option<TaskId>,
+    /// How often programs have acquired the task, and not released it.
+    acquired: u64,
+    /// Whether the task has ended.
+    ended: bool,
+}
+
+impl Standing {
+    fn new(id: Option<TaskId>) -> Self {
+        Self { id, acquired: 0, ended: false }
+    }
+
+    /// Whether nobody may come to hold it any more.
+    fn is_gone(self) -> bool {
+        self.ended && self.acquired == 0
+    }
+}
+
 /// The tasks of a machine.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    /// Every task but the idle ones, by its number.
+    /// Every task but the idle ones and those that have ended, by its number.
     pub(crate) by_pid: BTreeMap<i32, Task>,
     /// The numbers of each process' tasks, by its number.
     pub(crate) threads: BTreeMap<i32, BTreeSet<i32>>,
     /// The idle task of each CPU.
     pub(crate) idle: Vec<u64>,
-    /// Of every task, by its structure, the number for the scheduler if it is scheduled.
-    ids: Starts<Option<TaskId>>,
+    /// The number of the newest task.
+    pub(crate) last_pid: i32,
+    /// What is known of every task, by its structure.
+    standing: Starts<Standing>,
+    /// Structures of tasks that are gone, the oldest first.
+    gone: VecDeque<u64>,
     /// Who tells the machine what to do, and runs `syscall` programs: it counts as running on
     /// CPU 0 while nothing that is scheduled does.
     caller: u64,
@@ -78,7 +109,7 @@ impl Machine {
             let idle = NewTask { pid: 0, tgid: 0, comm: &comm, kthread: true, cgroup };
             let idle = self.make_task(&idle)?;
             self.tasks.idle.push(idle);
-            self.tasks.ids.insert(idle, None);
+            self.tasks.standing.insert(idle, Standing::new(None));
             self.show_rq(cpu, self.layout.rq.idle, idle);
             self.show_rq(cpu, self.layout.rq.curr, idle);
         }
@@ -97,17 +128,31 @@ impl Machine {
     ) -> Result<u64, MemoryError> {
         let address = self.make_task(new)?;
         let task = Task { address, cgroup: new.cgroup, group: new.cgroup };
+        self.tasks.last_pid = new.pid;
         self.tasks.by_pid.insert(new.pid, task);
-        self.tasks.ids.insert(address, id);
+        self.tasks.standing.insert(address, Standing::new(id));
         self.tasks.threads.entry(new.tgid).or_default().insert(new.pid);
         Ok(address)
     }
 
-    /// Fills in the structure of a task; its address.
-    fn make_task(&mut self, new: &NewTask<'_>) -> Result<u64, MemoryError> {
-        let css_set = self.css_set(new.cgroup)?;
-        let layout = &self.layout.task;
-        let size = layout.size.next_multiple_of(64);
+    /// Memory for the structure of a task: all zero, but that it may have an address space.
+    fn task_room(&mut self) -> Result<u64, MemoryError> {
+        let size = self.layout.task.size.next_multiple_of(64);
+        if self.tasks.gone.len() > GONE_MOST
+            && let Some(task) = self.tasks.gone.pop_front()
+        {
+            if let Some(TaskId(id)) = self.scheduled(task) {
+                // What still happens to the task that is gone concerns no other.
+                self.sched.tasks[id as usize].address = 0;
+            }
+            // A process' address space is as good for the next one.
+            let layout = &self.layout.task;
+            let word = |field: Field| field.get(&self.memory, task).unwrap_or(0);
+            let space = if word(layout.pid) == word(layout.tgid) { word(layout.mm) } else { 0 };
+            let zeroed = self.memory.write(task, &vec![0; size as usize]);
+            let written = zeroed.and_then(|()| layout.mm.set(&self.memory, task, space));
+            return written.map(|()| task).map_err(|fault| MemoryError::Pointer(fault.pointer));
+        }
         if self.tasks.room.is_empty() {
             // Many at a time, and ever more: memory is in a limited number of pieces, and the host
             // finds things faster in big ones.
@@ -118,6 +163,14 @@ impl Machine {
         }
         let task = self.tasks.room.start;
         self.tasks.room.start += size;
+        Ok(task)
+    }
+
+    /// Fills in the structure of a task; its address.
+    fn make_task(&mut self, new: &NewTask<'_>) -> Result<u64, MemoryError> {
+        let css_set = self.css_set(new.cgroup)?;
+        let task = self.task_room()?;
+        let layout = &self.layout.task;
         let leader = self.tasks.by_pid.get(&new.tgid).map_or(task, |leader| leader.address);
         let init = self.tasks.by_pid.get(&1).map_or(task, |init| init.address);
         let mask = task + layout.cpus_mask.offset;
@@ -125,7 +178,10 @@ impl Machine {
         let mm = match self.tasks.by_pid.get(&new.tgid) {
             _ if new.kthread => 0,
             Some(leader) => layout.mm.get(&self.memory, leader.address).unwrap_or(0),
-            None => self.make_address_space()?,
+            None => match layout.mm.get(&self.memory, task) {
+                Ok(space) if space != 0 => space,
+                _ => self.make_address_space()?,
+            },
         };
         let layout = &self.layout.task;
         let numbers = [
@@ -192,11 +248,57 @@ impl Machine {
 
     /// Whether there is a task at this address.
     pub(crate) fn is_task(&self, address: u64) -> bool {
-        self.tasks.ids.get(address).is_some()
+        self.tasks.standing.get(address).is_some()
+    }
+
+    /// Whether there was a task at this address that has ended, and that nobody holds.
+    pub(crate) fn is_gone(&self, address: u64) -> bool {
+        self.tasks.standing.get(address).is_some_and(Standing::is_gone)
     }
 
     /// The number for the scheduler of the task at this address, if there is one that is scheduled.
     pub(crate) fn scheduled(&self, address: u64) -> Option<TaskId> {
-        self.tasks.ids.get(address).flatten()
+        self.tasks.standing.get(address)?.id
+    }
+
+    /// A program acquires a task.
+    pub(crate) fn acquire_task(&mut self, address: u64) {
+        self.change_standing(address, |standing| standing.acquired += 1);
+    }
+
+    /// A program gives a task back that it acquired; whether it is one.
+    pub(crate) fn release_task(&mut self, address: u64) -> bool {
+        self.change_standing(address, |s| s.acquired = s.acquired.saturating_sub(1))
+    }
+
+    /// A task has ended. Its structure stays for as long as a program holds it.
+    pub(crate) fn remove_task(&mut self, address: u64) {
+        let layout = &self.layout.task;
+        // A task's structure is the machine's own memory.
+        let number = |field: Field| field.get(&self.memory, address).unwrap_or(0) as i32;
+        let (pid, tgid) = (number(layout.pid), number(layout.tgid));
+        self.tasks.by_pid.remove(&pid);
+        if let Some(threads) = self.tasks.threads.get_mut(&tgid) {
+            threads.remove(&pid);
+            if threads.is_empty() {
+                self.tasks.threads.remove(&tgid);
+            }
+        }
+        self.change_standing(address, |standing| standing.ended = true);
+    }
+
+    /// Changes what is known of a task; whether it is one. Once it is gone, so is what programs
+    /// keep of it, and its structure is used again.
+    fn change_standing(&mut self, address: u64, change: impl FnOnce(&mut Standing)) -> bool {
+        let Some(before) = self.tasks.standing.get(address) else { return false };
+        let mut after = before;
+        change(&mut after);
+        self.tasks.standing.insert(address, after);
+        if after.is_gone() && !before.is_gone() {
+            // All maps are the machine's own memory.
+            let _ = crate::kernel::end_storage(self, Owner::Task, address);
+            self.tasks.gone.push_back(address);
+        }
+        true
     }
 }

@@ -61,7 +61,7 @@ fn get(
     if let Some(found) = found {
         return value(found);
     }
-    if flags & CREATE == 0 {
+    if flags & CREATE == 0 || kind == Owner::Task && machine.is_gone(owner) {
         return value(0);
     }
     let first = match initial {

@@ -207,7 +207,7 @@ impl Machine {
     /// A task wakes up, woken by the CPU that executes.
     pub(crate) fn wake_up(&mut self, task: TaskId) -> Result<(), Stop> {
         self.lock(Lock::Task(task))?;
-        if !self.stays_awake(task)? {
+        if !self.is_dead(task) && !self.stays_awake(task)? {
             let previous = self.sched.task(task).cpu;
             if self.sched.rq(previous).current == Some(task) {
                 self.pass(Lock::Switch(previous))?;

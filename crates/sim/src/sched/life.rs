@@ -55,7 +55,7 @@ impl Machine {
         self.show_policy(id);
         if self.tells_tasks() {
             if self.init_task(id, true)? != 0 {
-                self.set_stage(id, Stage::Dead);
+                self.bury(id);
                 return Ok(None);
             }
             self.set_stage(id, Stage::Ready);
@@ -82,7 +82,7 @@ impl Machine {
 
     /// The number of the next task to be made.
     pub(crate) fn next_pid(&self) -> i32 {
-        self.tasks.by_pid.last_key_value().map_or(1, |(last, _)| last + 1)
+        self.tasks.last_pid + 1
     }
 
     /// Whether a task has ended.
@@ -285,8 +285,14 @@ impl Machine {
         self.record(Some(task), What::Exit);
         self.trace_task(Tracepoint::ProcessExit, task)?;
         self.leave_scheduler(task)?;
-        self.set_stage(task, Stage::Dead);
+        self.bury(task);
         Ok(())
+    }
+
+    /// A task has ended, and nobody finds it any more.
+    fn bury(&mut self, task: TaskId) {
+        self.set_stage(task, Stage::Dead);
+        self.remove_task(self.task_address(task));
     }
 
     /// Whether a task is about to end.
