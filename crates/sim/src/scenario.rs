@@ -51,6 +51,9 @@ pub enum ScenarioStop {
     /// It did not, but was to.
     #[error("the scheduler did not end")]
     GoesOn,
+    /// The scheduler refused a task at the start.
+    #[error("the scheduler refused {0}")]
+    Refused(String),
     /// A task was forgotten when the scheduler ended.
     #[error("{0} does not run any more")]
     Lost(String),
@@ -148,10 +151,10 @@ impl Run<'_> {
             self.attach()?;
         }
         // Whoever tells tasks what to do is a task too, which keeps the first CPU busy meanwhile.
-        let driver = self.machine.spawn("driver", &CpuMask::of(CpuId(0)), Class::Realtime)?;
+        let driver = self.spawn("driver", &CpuMask::of(CpuId(0)), Class::Realtime)?;
         for task in &scenario.tasks {
             let class = if task.realtime { Class::Realtime } else { Class::Ext };
-            let id = self.machine.spawn(&task.name, &task.cpus, class)?;
+            let id = self.spawn(&task.name, &task.cpus, class)?;
             self.tasks.push(id);
             let names = if task.realtime { &mut seen.higher } else { &mut seen.names };
             names.insert(self.machine.comm_and_pid(id).1 as i32, task.name.clone());
@@ -212,6 +215,11 @@ impl Run<'_> {
             self.end_all(scenario)?;
         }
         Ok(seen)
+    }
+
+    fn spawn(&mut self, name: &str, cpus: &CpuMask, class: Class) -> Result<TaskId, ScenarioStop> {
+        let made = self.machine.spawn(name, cpus, class)?;
+        made.ok_or_else(|| ScenarioStop::Refused(name.to_owned()))
     }
 
     fn attach(&mut self) -> Result<(), AttachStop> {

@@ -140,13 +140,13 @@ impl Simulation {
                 Program::default().repeated(None, [Step::Wait(EventId(0)), run, Step::Done]),
             ),
         };
-        let (task, go) = machine.add_watched(Workload {
+        let watched = machine.add_watched(Workload {
             groups: vec!["user half".to_owned()],
             templates: vec![template],
             starts: vec![TemplateId(0)],
             events: 1,
         })?;
-        self.half = Some(Half { task, go });
+        self.half = watched.map(|(task, go)| Half { task, go });
         Ok(())
     }
 

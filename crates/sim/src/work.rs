@@ -99,7 +99,7 @@ impl Machine {
                 usable = (Some(*template), allowed.iter().map(|cpu| cpu.0).collect());
             }
             let cpu = usable.1.get(turn % usable.1.len().max(1));
-            made.push(self.make_worker(*template, cpu.copied())?);
+            made.extend(self.make_worker(*template, cpu.copied())?);
         }
         for task in made {
             let cpu = self.sched.task(task).cpu;
@@ -108,13 +108,17 @@ impl Machine {
         Ok(())
     }
 
-    /// Adds one task, which is then watched, with the event that it waits for.
-    pub(crate) fn add_watched(&mut self, workload: Workload) -> Result<(TaskId, EventId), Stop> {
+    /// Adds one task, which is then watched, with the event that it waits for; `None` if the
+    /// scheduler refuses.
+    pub(crate) fn add_watched(
+        &mut self,
+        workload: Workload,
+    ) -> Result<Option<(TaskId, EventId)>, Stop> {
         let task = TaskId(self.sched.tasks.len() as u32);
         let event = EventId(self.work.workload.events);
         self.work.watched = Some(task);
         self.add_work(workload)?;
-        Ok((task, event))
+        Ok((!self.is_dead(task)).then_some((task, event)))
     }
 
     /// Whether nothing is to happen for now.
@@ -135,21 +139,27 @@ impl Machine {
         names.zip(self.work.done.iter().copied())
     }
 
-    /// Makes a task with a program, which sleeps on a CPU, or on the first that it may use.
-    fn make_worker(&mut self, template: TemplateId, cpu: Option<u32>) -> Result<TaskId, Stop> {
+    /// Makes a task with a program, which sleeps on a CPU, or on the first that it may use; `None`
+    /// if the scheduler refuses.
+    fn make_worker(
+        &mut self,
+        template: TemplateId,
+        cpu: Option<u32>,
+    ) -> Result<Option<TaskId>, Stop> {
         let workload = Arc::clone(&self.work.workload);
         let kind = &workload.templates[template.0 as usize];
         let all = CpuMask::range(CpuId(0), CpuId(self.shape.cpus - 1));
         let allowed = kind.cpus.clone().unwrap_or(all);
         let cpu = cpu.filter(|cpu| allowed.contains(CpuId(*cpu)));
         let number = self.work.made;
+        let spawned = self.spawn(&worker_name(kind, number), &allowed, Class::Ext)?;
+        let Some(task) = spawned else { return Ok(None) };
         self.work.made += 1;
-        let task = self.spawn(&worker_name(kind, number), &allowed, Class::Ext)?;
         if let Some(cpu) = cpu {
             self.set_cpu(task, cpu);
         }
         self.begin_work(task, kind, &workload.groups, number)?;
-        Ok(task)
+        Ok(Some(task))
     }
 
     /// A task makes another one, of a kind that may be different from its own. Nothing happens if

@@ -19,26 +19,27 @@ const EXITING: u64 = 4;
 const FORK: u64 = 4;
 
 impl Machine {
-    /// Makes a task that sleeps on the first CPU that it may run on, and asks for a class.
+    /// Makes a task that sleeps on the first CPU that it may run on, and asks for a class; `None`
+    /// if the scheduler refuses.
     pub(crate) fn spawn(
         &mut self,
         comm: &str,
         allowed: &CpuMask,
         class: Class,
-    ) -> Result<TaskId, Stop> {
+    ) -> Result<Option<TaskId>, Stop> {
         // Until it gives itself a name, it has that of who made it.
         let maker = self.name_at(self.caller()).0;
         let set = self.sched.cpu_sets.make(allowed, self.shape.cpus);
         let id = self.new_task(&maker, set, None)?;
         let cpu = allowed.first().map_or(0, |cpu| cpu.0);
         self.set_cpu(id, cpu);
-        if self.tells_tasks() && self.init_task(id, true)? == 0 {
-            self.set_stage(id, Stage::Ready);
+        if !self.introduce(id)? {
+            return Ok(None);
         }
         self.rename(id, comm);
         self.sched.task(id).policy = class;
         self.adopt(id)?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// A task makes another one like itself, which is to do something; `None` if the scheduler
@@ -53,12 +54,8 @@ impl Machine {
         self.sched.task(id).policy = policy;
         self.sched.task(id).orders = orders;
         self.show_policy(id);
-        if self.tells_tasks() {
-            if self.init_task(id, true)? != 0 {
-                self.bury(id);
-                return Ok(None);
-            }
-            self.set_stage(id, Stage::Ready);
+        if !self.introduce(id)? {
+            return Ok(None);
         }
         self.sched.task(id).class = class;
         if class == Class::Ext {
@@ -138,6 +135,18 @@ impl Machine {
         self.show_allowed(id);
         self.set_slice(id, SLICE_DEFAULT_NS);
         Ok(id)
+    }
+
+    /// Tells the scheduler of a new task, if it hears of them; whether there is such a task then.
+    fn introduce(&mut self, task: TaskId) -> Result<bool, Stop> {
+        if self.tells_tasks() {
+            if self.init_task(task, true)? != 0 {
+                self.bury(task);
+                return Ok(false);
+            }
+            self.set_stage(task, Stage::Ready);
+        }
+        Ok(true)
     }
 
     /// Whether the scheduler hears of tasks that come.
@@ -300,5 +309,42 @@ impl Machine {
         let address = self.sched.tasks[task.0 as usize].address;
         let flags = self.layout.task.flags.get(&self.memory, address).unwrap_or(0);
         flags & EXITING != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stage, TaskId};
+    use crate::machine::{Machine, Shape};
+    use rota_object::{KernelTypes, Object};
+    use rota_programs::test::WITNESS;
+    use rota_topology::Spec;
+    use rota_workload::Workload;
+
+    /// The mistake of the test scheduler to refuse a task named A, once.
+    const REFUSES: u32 = 66;
+
+    #[test]
+    fn a_task_that_the_scheduler_refuses_does_not_come_to_be() {
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let object = Object::parse(WITNESS).unwrap();
+        let image = object.link(&types).unwrap();
+        let mut machine = Machine::load(Shape::default(), &image, &types).unwrap();
+        let mistake = object.globals().find(|global| global.name == "mistake").unwrap();
+        machine.data_write(&mistake.section, mistake.offset, &REFUSES.to_le_bytes()).unwrap();
+        machine.attach(&image, &types, &"4c".parse::<Spec>().unwrap().topology()).unwrap();
+        // Who makes them lends them its name.
+        let comm = machine.caller() + machine.layout.task.comm.offset;
+        machine.memory.write(comm, b"A\0").unwrap();
+        let first = machine.next_pid();
+        machine.add_work(Workload::parse("cpu:tasks=2", 4).unwrap()).unwrap();
+        machine.schedule_until(10_000_000).unwrap();
+        assert!(machine.is_dead(TaskId(0)));
+        assert_eq!(machine.sched.task(TaskId(1)).stage, Stage::Enabled);
+        assert_eq!(
+            [first, first + 1].map(|pid| machine.tasks.by_pid.contains_key(&pid)),
+            [false, true]
+        );
+        assert_eq!(machine.comm_and_pid(TaskId(1)).0, "cpu/0");
     }
 }
