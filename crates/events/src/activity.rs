@@ -88,6 +88,11 @@ pub struct TaskUse {
 }
 
 impl TaskUse {
+    /// The longest latency, or wait that has not ended, in ns.
+    pub fn longest_ns(&self) -> u64 {
+        self.latency.greatest().max(self.waiting_ns)
+    }
+
     /// How often it changed its CPU.
     pub fn migrations_all(&self) -> u64 {
         self.migrations.iter().sum()

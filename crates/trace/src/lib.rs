@@ -18,4 +18,4 @@ mod text;
 
 pub use json::EVENTS_SCHEMA;
 pub use output::{Form, Output};
-pub use summary::{SUMMARY_SCHEMA, short_ns, summary_json, summary_text, task_use_json};
+pub use summary::{QUANTILES, SUMMARY_SCHEMA, short_ns, summary_json, summary_text, task_use_json};

@@ -12,9 +12,8 @@ pub const SUMMARY_SCHEMA: &str = "rota-summary/1";
 /// So many tasks and CPUs are shown to people.
 const ROWS_MAX: usize = 40;
 
-/// The quantiles that are shown: name, part, of how many.
-const QUANTILES: [(&str, u64, u64); 4] =
-    [("p50", 50, 100), ("p90", 90, 100), ("p99", 99, 100), ("p99.9", 999, 1000)];
+/// The quantiles of latencies that are shown: the name of the column, and how many in 1000.
+pub const QUANTILES: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
 
 /// A time in ns with four digits and a unit, such as `12.34us`.
 pub fn short_ns(ns: u64) -> String {
@@ -97,8 +96,9 @@ fn row(first: String, second: String, used: &TaskUse) -> Vec<String> {
     let mut cells = vec![first, second, short_ns(used.run_ns), short_ns(used.wait_ns)];
     let latency = &used.latency;
     let shown = |ns| if latency.count() == 0 { "-".to_owned() } else { short_ns(ns) };
-    cells.extend(QUANTILES.map(|(_, part, of)| shown(latency.quantile(part, of))));
-    cells.push(shown(latency.greatest()));
+    cells.extend(QUANTILES.map(|(_, part)| shown(latency.quantile(part, 1000))));
+    let longest = used.longest_ns();
+    cells.push(if longest == 0 { shown(0) } else { short_ns(longest) });
     let counts = [used.wakeups, used.switches, used.preemptions, used.migrations_all()];
     cells.extend(counts.map(|count| count.to_string()));
     cells
@@ -190,9 +190,9 @@ fn latency_json(latency: &Histogram) -> Value {
     let mut object = Map::new();
     object.insert("count".to_owned(), latency.count().into());
     object.insert("mean_ns".to_owned(), latency.mean().into());
-    for (name, part, of) in QUANTILES {
+    for (name, part) in QUANTILES {
         let name = format!("{}_ns", name.replace('.', "_"));
-        object.insert(name, latency.quantile(part, of).into());
+        object.insert(name, latency.quantile(part, 1000).into());
     }
     object.insert("max_ns".to_owned(), latency.greatest().into());
     Value::Object(object)

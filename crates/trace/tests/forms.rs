@@ -130,7 +130,7 @@ fn summaries() {
     };
     assert!(text.starts_with("kernel 7.3, virtual clock, 2 CPUs 50.0% busy; 999.9ms, 12 events\n"));
     let all = [
-        "all", "2", "1.000s", "999.9ms", "1.000us", "1.000us", "1.000us", "1.000us", "1.000us",
+        "all", "2", "1.000s", "999.9ms", "1.000us", "1.000us", "1.000us", "1.000us", "999.9ms",
         "1", "3", "1", "1",
     ];
     assert_eq!(row("all"), all);

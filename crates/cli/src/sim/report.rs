@@ -11,14 +11,12 @@ use rota_events::{TaskUse, table_header, table_row};
 use rota_object::KernelTypes;
 use rota_sched::Choice;
 use rota_topology::Topology;
-use rota_trace::{short_ns, task_use_json};
+use rota_trace::{QUANTILES, short_ns, task_use_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Version of the JSON form.
 const SCHEMA: &str = "rota-sim/1";
-/// Quantiles of latencies: the name of the column, and the quantile in 1/1000.
-const QUANTILES: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
 
 /// What was run, and on what.
 pub(super) struct About<'a> {
@@ -129,7 +127,7 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
             let shown = short_ns(used.latency.quantile(part, 1000));
             let _ = write!(text, " {:>8}", if none { "-" } else { &shown });
         }
-        let longest = longest(used);
+        let longest = used.longest_ns();
         let shown = short_ns(longest);
         let _ = write!(text, " {:>8}", if none && longest == 0 { "-" } else { &shown });
         let rate = |count: u64| count as f64 / seconds;
@@ -142,11 +140,6 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
         );
     }
     *text += "  p50 to max: scheduling latency, from becoming runnable to running\n";
-}
-
-/// The longest latency, or wait that has not ended.
-fn longest(used: &TaskUse) -> u64 {
-    used.latency.greatest().max(used.waiting_ns)
 }
 
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
