@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Maps that are filled before the scheduler starts, as its user half would: `--map NAME=FILE`.
 //!
-//! A file in JSON is a list of entries, `[{"key": 1, "value": 20}, …]`. Each key and value is
+//! A file in JSON, as which it counts if its name ends with `.json` or it is a list in JSON, is a list of entries, `[{"key": 1, "value": 20}, …]`. Each key and value is
 //!
 //! * a number, of as many bytes as the map's,
 //! * a text: `hex:` and bytes, or else the text's own bytes with zeros behind,
@@ -54,7 +54,9 @@ pub(super) fn fill(world: &mut Simulation, maps: &[(String, String)]) -> Result<
             bail!("--map {name}: the object has no such map; there are: {names}");
         };
         let bytes = file::read(Path::new(path), BYTES_MAX)?;
-        let entries = entries(&map, &bytes).map_err(|problem| anyhow!("{path}: {problem}"))?;
+        let is_json = path.ends_with(".json");
+        let entries =
+            entries(&map, &bytes, is_json).map_err(|problem| anyhow!("{path}: {problem}"))?;
         for (key, value) in entries {
             world.preload(name, &key, &value).with_context(|| path.clone())?;
         }
@@ -64,12 +66,11 @@ pub(super) fn fill(world: &mut Simulation, maps: &[(String, String)]) -> Result<
 
 type Entry = (Vec<u8>, Vec<u8>);
 
-fn entries(map: &MapDef, bytes: &[u8]) -> Result<Vec<Entry>, String> {
-    let starts = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if starts == Some(&b'[')
-        && let Ok(parsed) = serde_json::from_slice::<Value>(bytes)
-    {
-        return from_json(map, &parsed);
+fn entries(map: &MapDef, bytes: &[u8], is_json: bool) -> Result<Vec<Entry>, String> {
+    match serde_json::from_slice::<Vec<Value>>(bytes) {
+        Ok(list) => return from_json(map, &list),
+        Err(error) if is_json => return Err(format!("it is no list in JSON: {error}")),
+        Err(_) => {}
     }
     let (key, value) = (map.key_size as usize, map.value_size as usize);
     let is_array = ARRAYS.contains(&map.kind);
@@ -88,8 +89,7 @@ fn entries(map: &MapDef, bytes: &[u8]) -> Result<Vec<Entry>, String> {
     Ok(bytes.chunks(size).enumerate().map(entry).collect())
 }
 
-fn from_json(map: &MapDef, parsed: &Value) -> Result<Vec<Entry>, String> {
-    let list = parsed.as_array().map_or(&[][..], Vec::as_slice);
+fn from_json(map: &MapDef, list: &[Value]) -> Result<Vec<Entry>, String> {
     let entry = |(i, entry): (usize, &Value)| {
         let part = |name: &str, size: u32| match entry.get(name) {
             Some(part) => of_json(part, size as usize)
@@ -138,20 +138,22 @@ mod tests {
     fn json_and_bytes() {
         let json = br#" [{"key": 1, "value": "hex:0102"}, {"key": [2], "value": "a"}]"#;
         let expected = [(vec![1, 0, 0, 0], vec![1, 2]), (vec![2, 0, 0, 0], vec![97, 0])];
-        assert_eq!(entries(&map(1), json).unwrap(), expected);
+        assert_eq!(entries(&map(1), json, false).unwrap(), expected);
         let expected = [(vec![0; 4], vec![5, 6]), (vec![1, 0, 0, 0], vec![7, 8])];
-        assert_eq!(entries(&map(2), &[5, 6, 7, 8]).unwrap(), expected);
+        assert_eq!(entries(&map(2), &[5, 6, 7, 8], false).unwrap(), expected);
         let expected = [(vec![1, 2, 3, 4], vec![5, 6])];
-        assert_eq!(entries(&map(1), &[1, 2, 3, 4, 5, 6]).unwrap(), expected);
+        assert_eq!(entries(&map(1), &[1, 2, 3, 4, 5, 6], false).unwrap(), expected);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let problem = |text: &[u8]| entries(&map(1), text).unwrap_err();
+        let problem = |text: &[u8]| entries(&map(1), text, false).unwrap_err();
         assert_eq!(
             problem(b"12345"),
             "5 bytes are neither JSON nor keys and values of 6 bytes each, which map m has"
         );
+        let typo = entries(&map(1), br#"[{"key": 1, "value" 2}]  "#, true).unwrap_err();
+        assert_eq!(typo, "it is no list in JSON: expected `:` at line 1 column 21");
         assert!(problem(br#"[{"key": 1}]"#).contains("entry 0 has no value"));
         assert_eq!(
             problem(br#"[{"key": 1, "value": 70000}]"#),

@@ -54,12 +54,15 @@ fn of_type(btf: &Btf, ty: TypeId, text: &str) -> Result<Vec<u8>, String> {
             }
         }
         Type::Array { element, .. } => {
-            let width = btf.size_of(*element).unwrap_or(0) as usize;
-            if width == 1 && !text.contains([',', '*']) && text.parse::<u8>().is_err() {
+            let values = text.split(',').map(|part| several(btf, *element, part.trim()));
+            let values = values.collect::<Result<Vec<_>, _>>();
+            let is_text = matches!(btf.resolve(*element).1, Type::Int { boolean: false, .. })
+                && btf.size_of(*element) == Some(1)
+                && !text.contains([',', '*']);
+            if values.is_err() && is_text {
                 return Ok(text.as_bytes().to_vec());
             }
-            let values = text.split(',').map(|part| several(btf, *element, part.trim()));
-            Ok(values.collect::<Result<Vec<_>, _>>()?.concat())
+            Ok(values?.concat())
         }
         _ => Err(format!("a variable of {size} bytes that is no number: write hex: and its bytes")),
     }
