@@ -159,7 +159,7 @@ impl Run<'_> {
             let names = if task.realtime { &mut seen.higher } else { &mut seen.names };
             names.insert(self.machine.comm_and_pid(id).1 as i32, task.name.clone());
         }
-        let rest_ns = scenario.rest_ms * 1_000_000;
+        let rest_ns = scenario.rest_ms.saturating_mul(1_000_000);
         self.machine.schedule_until(rest_ns)?;
         // It wakes up before it reads what was seen.
         wake(self.machine, driver)?;
@@ -173,7 +173,9 @@ impl Run<'_> {
             for command in step {
                 if let Command::Wait(ms) = command {
                     tell(self.machine, driver, &Order::Sleep)?;
-                    self.machine.schedule_until(self.machine.now_ns() + ms * 1_000_000)?;
+                    self.machine.schedule_until(
+                        self.machine.now_ns().saturating_add(ms.saturating_mul(1_000_000)),
+                    )?;
                     tell(self.machine, driver, &Order::Spin)?;
                 }
                 let done = self.obey(command, &mut seen)?;
@@ -181,11 +183,11 @@ impl Run<'_> {
                 self.machine.schedule_until(self.machine.now_ns() + COMMAND_NS)?;
             }
             tell(self.machine, driver, &Order::Sleep)?;
-            self.machine.schedule_until(self.machine.now_ns() + rest_ns)?;
+            self.machine.schedule_until(self.machine.now_ns().saturating_add(rest_ns))?;
             let end_ns = self.machine.now_ns() + ENDS_WITHIN_NS;
             let is_to_end = scenario.ends && number + 1 == scenario.steps.len();
             while is_to_end && self.exit()?.is_none() && self.machine.now_ns() < end_ns {
-                self.machine.schedule_until(self.machine.now_ns() + rest_ns)?;
+                self.machine.schedule_until(self.machine.now_ns().saturating_add(rest_ns))?;
             }
             wake(self.machine, driver)?;
             let records = &mut seen.records;

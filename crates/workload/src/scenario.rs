@@ -2,7 +2,7 @@
 //! Scenarios: files in TOML that say which tasks there are and what they are told to do.
 
 use crate::cgroup::CgroupChange;
-use rota_topology::CpuMask;
+use rota_topology::{CpuId, CpuMask, Spec, SpecError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,19 @@ pub enum ScenarioError {
     /// A command for a task that there is not.
     #[error("'{0}': there is no such task")]
     Task(String),
+    /// Something is about a CPU that the machine has not.
+    #[error("{what}: the machine {machine} has no CPU {cpu}")]
+    NoCpu {
+        /// The task or the command.
+        what: String,
+        /// The machine.
+        machine: String,
+        /// The CPU.
+        cpu: u32,
+    },
+    /// The machine is none.
+    #[error(transparent)]
+    Machine(#[from] SpecError),
     /// A command for a cgroup that there is not.
     #[error("'{0}': there is no such cgroup")]
     Cgroup(String),
@@ -177,11 +190,30 @@ impl Scenario {
             }
         };
         let tasks = raw.tasks.into_iter().map(task).collect::<Result<Vec<_>, _>>()?;
+        let cpus = raw.machine.parse::<Spec>()?.topology().possible().clone();
+        let check = |what: &str, wanted: Vec<CpuId>| {
+            let (what, machine) = (what.to_owned(), raw.machine.clone());
+            match wanted.into_iter().find(|cpu| !cpus.contains(*cpu)) {
+                Some(cpu) => Err(ScenarioError::NoCpu { what, machine, cpu: cpu.0 }),
+                None => Ok(()),
+            }
+        };
+        for task in &tasks {
+            check(&format!("task {}", task.name), task.cpus.iter().collect())?;
+        }
         let mut known = raw.cgroups.clone();
         let mut steps = Vec::new();
         for text in &raw.steps {
             let commands = text.split(';').map(|c| command(c.trim(), &tasks, &mut known));
-            steps.push(commands.collect::<Result<_, _>>()?);
+            let commands: Vec<Command> = commands.collect::<Result<_, _>>()?;
+            for command in &commands {
+                match command {
+                    Command::Task(_, Order::Cpus(cpus)) => check(text, cpus.iter().collect())?,
+                    Command::Cpu { cpu, .. } => check(text, vec![CpuId(*cpu)])?,
+                    _ => {}
+                }
+            }
+            steps.push(commands);
         }
         let Raw {
             about,
@@ -314,6 +346,11 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert_eq!(scenario("'A jump'"), Err(ScenarioError::Command("A jump".into())));
         assert_eq!(scenario("'C spin'"), Err(ScenarioError::Task("C spin".into())));
+        for (steps, cpu) in [("'A spin', 'A cpus 0,2'", 2), ("'cpu 4294967295 offline'", u32::MAX)]
+        {
+            let error = scenario(steps).unwrap_err().to_string();
+            assert!(error.ends_with(&format!(": the machine 2c has no CPU {cpu}")), "{error}");
+        }
         let text = Scenario::from_toml("about = 3").unwrap_err().to_string();
         assert!(text.contains("line 1"), "{text}");
         let text = "about = 'x'\nmachine = '1c'\nsteps = []\ntasks = { A = 'first' }\n";
