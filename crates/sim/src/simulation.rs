@@ -118,7 +118,11 @@ impl Simulation {
     /// [`Stop`] if the scheduler did what it must not.
     pub fn add(&mut self, workload: &Workload) -> Result<(), Stop> {
         match &mut self.machine {
-            Some(machine) => machine.get_mut().add_work(workload.clone()),
+            Some(machine) => {
+                let machine = machine.get_mut();
+                machine.settle_outside()?;
+                machine.add_work(workload.clone())
+            }
             None => Ok(()),
         }
     }
@@ -130,6 +134,7 @@ impl Simulation {
     pub fn add_half(&mut self, cost_ns: u64) -> Result<(), Stop> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
         let machine = machine.get_mut();
+        machine.settle_outside()?;
         let run = Step::Run(Span::Fixed(cost_ns));
         let template = Template {
             name: "rota".to_owned(),

@@ -259,6 +259,7 @@ impl Machine {
     pub fn run_program(&mut self, name: &str, context: &mut [u8]) -> Result<i32, EngineError> {
         let system = |error: String| EngineError::System { what: format!("running {name}"), error };
         let function = *self.programs.get(name).ok_or_else(|| missing("program", name))?;
+        self.settle_outside().map_err(|stop| system(stop.to_string()))?;
         let mut at = 0;
         if !context.is_empty() {
             let room = self.new_object(context.len() as u64, What::Scratch);

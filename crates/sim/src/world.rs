@@ -67,13 +67,12 @@ impl Simulation {
         if count > slots {
             return Err(size(map, count as usize, slots as usize));
         }
+        self.image.maps[outer].slots.retain(|slot| slot.0 >= count);
         for index in 0..count {
             let id = MapId(self.image.maps.len() as u32);
             let name = format!("{map}/{index}");
             self.image.maps.push(MapDef { name, ..MapDef::clone(&inner) });
-            let slots = &mut self.image.maps[outer].slots;
-            slots.retain(|slot| slot.0 != index);
-            slots.push((index, id));
+            self.image.maps[outer].slots.push((index, id));
         }
         Ok(())
     }
@@ -200,6 +199,8 @@ impl Engine for Simulation {
         if !tables.iter().any(|table| table.kernel_type == "sched_ext_ops") {
             return Err(missing("scheduler", "struct sched_ext_ops"));
         }
+        let stopped = |stop: crate::Stop| EngineError::Refused(Refusal::Other(stop.to_string()));
+        machine.settle_outside().map_err(stopped)?;
         let attached = machine.attach(&self.image, &self.types, &self.topology);
         if let Some(info) = machine.ended().cloned() {
             return Err(EngineError::Refused(Refusal::Exit(Box::new(info))));
@@ -211,7 +212,9 @@ impl Engine for Simulation {
 
     fn detach(&mut self) -> Result<(), EngineError> {
         let Some(machine) = &mut self.machine else { return Ok(()) };
-        machine.get_mut().detach().map_err(|stop| EngineError::System {
+        let machine = machine.get_mut();
+        let detached = machine.settle_outside().and_then(|()| machine.detach());
+        detached.map_err(|stop| EngineError::System {
             what: "taking the scheduler off".to_owned(),
             error: stop.to_string(),
         })

@@ -145,7 +145,7 @@ impl Machine {
 
     fn wait(&mut self, lock: Lock, takes: bool) -> Result<(), Stop> {
         let Some(lanes) = &mut self.interleaving else { return Ok(()) };
-        // What is done to the machine from outside comes before its CPUs start.
+        // What is done to the machine from outside is done when no CPU is in the middle of anything.
         let Some(cpu) = lanes.here() else { return Ok(()) };
         let Some(held) = lanes.locks.0.get_mut(&lock) else {
             if takes {

@@ -279,6 +279,13 @@ impl Machine {
         Ok(())
     }
 
+    /// The same, for what is done from outside by no CPU in particular: the first one that is online
+    /// does it.
+    pub(crate) fn settle_outside(&mut self) -> Result<(), Stop> {
+        let first = self.sched.online.iter().next().map_or(0, |cpu| cpu.0);
+        self.settle(first)
+    }
+
     /// Before a program's call is answered: others may go first, if the policy says so.
     pub(crate) fn before_answer(&mut self) {
         let Some(lanes) = &mut self.interleaving else { return };

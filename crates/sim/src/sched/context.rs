@@ -17,7 +17,7 @@ pub(crate) mod group {
 
 impl Op {
     /// Whether it is about a task, its first argument.
-    fn is_about_task(self) -> bool {
+    pub(super) fn is_about_task(self) -> bool {
         matches!(
             self,
             Self::SelectCpu

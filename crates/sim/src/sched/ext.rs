@@ -61,7 +61,7 @@ impl Machine {
         state.ran_ns += ran;
         let (address, sum) = (state.address, self.layout.task.sum_exec_runtime);
         let total = sum.get(&self.memory, address).unwrap_or(0);
-        let _ = sum.set(&self.memory, address, total + ran);
+        let _ = sum.set(&self.memory, address, total.wrapping_add(ran));
         self.sched.rq(cpu).busy_ns += ran;
         let slice = self.slice(task);
         if slice != SLICE_INFINITE && self.is_ext(task) {

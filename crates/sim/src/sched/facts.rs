@@ -48,7 +48,7 @@ impl Machine {
             let count = if gave_way { layout.involuntary } else { layout.voluntary };
             // A task's structure is the machine's own memory.
             let old = count.get(&self.memory, self.task_address(task)).unwrap_or(0);
-            self.show(task, count, old + 1);
+            self.show(task, count, old.wrapping_add(1));
             self.show(task, layout.on_cpu, 0);
         }
         if let Some(task) = next {

@@ -372,21 +372,9 @@ impl Machine {
         let (op, arg) = self.sched.calling?;
         match op {
             Op::Dispatch | Op::UpdateIdle => Some(arg as u32),
-            Op::Enqueue
-            | Op::Dequeue
-            | Op::Tick
-            | Op::Runnable
-            | Op::Running
-            | Op::Stopping
-            | Op::Quiescent
-            | Op::Yield
-            | Op::SetWeight
-            | Op::SetCpumask
-            | Op::ExitTask
-            | Op::Enable
-            | Op::Disable
-            | Op::CgroupMove => {
-                self.layout.task.cpu.get(&self.memory, arg).ok().map(|cpu| cpu as u32)
+            Op::SelectCpu => None,
+            op if op.is_about_task() => {
+                self.scheduled(arg).map(|task| self.sched.tasks[task.0 as usize].cpu)
             }
             _ => None,
         }

@@ -89,7 +89,7 @@ impl Machine {
         let rq = &self.layout.rq;
         let switches = rq.nr_switches.get(&self.memory, self.shown.rq(cpu)).unwrap_or(0);
         self.show_rq(cpu, rq.curr, task);
-        self.show_rq(cpu, rq.nr_switches, switches + 1);
+        self.show_rq(cpu, rq.nr_switches, switches.wrapping_add(1));
         self.show_rq(cpu, rq.clock, self.now_ns);
     }
 
@@ -102,7 +102,7 @@ impl Machine {
         let rq = &self.layout.rq;
         let count = |field: Field| {
             let old = field.get(&self.memory, self.shown.rq(cpu)).unwrap_or(0);
-            let new = if more { old + 1 } else { old.saturating_sub(1) };
+            let new = if more { old.wrapping_add(1) } else { old.saturating_sub(1) };
             self.show_rq(cpu, field, new);
         };
         count(rq.nr_running);
