@@ -7,6 +7,10 @@ use super::{Event, QueueId, SLICE_DEFAULT_NS, TaskId};
 use crate::machine::Machine;
 use crate::run::Stop;
 
+/// What slices are filled up to meanwhile, where there are queues of CPUs for it (kernel:
+/// `SCX_SLICE_BYPASS`).
+const BYPASS_SLICE_NS: u64 = 5_000_000;
+
 impl Machine {
     /// Whether the scheduler is bypassed.
     pub(crate) fn bypassing(&self) -> bool {
@@ -21,7 +25,7 @@ impl Machine {
     /// What a slice is filled up to.
     pub(super) fn default_slice(&self) -> u64 {
         let shorter = self.bypassing() && self.sched.version.bypass_queues;
-        if shorter { self.sched.version.bypass_slice_ns } else { SLICE_DEFAULT_NS }
+        if shorter { BYPASS_SLICE_NS } else { SLICE_DEFAULT_NS }
     }
 
     /// Begins to bypass the scheduler, or ends it: tasks that wait are queued anew. Both nest.

@@ -285,7 +285,13 @@ impl Machine {
         let state = self.sched.task(task);
         let several = state.allowed.count() > 1;
         let cpu = match state.class {
-            Class::Ext if several => self.select_cpu(task, previous, wake_flags)?,
+            Class::Ext if several => {
+                let chosen = self.select_cpu(task, previous, wake_flags)?;
+                let (chosen_cpu, previous) = (CpuNumber(chosen), CpuNumber(previous));
+                let flags = wake_flags;
+                self.record(Some(task), What::SelectCpu { chosen: chosen_cpu, previous, flags });
+                chosen
+            }
             Class::Fair if several => self.select_fair(task, previous),
             _ => self.first_allowed(task, previous),
         };

@@ -262,6 +262,11 @@ impl Ops {
         self.callbacks = Callbacks::default();
     }
 
+    /// Whether there is a scheduler, on its way into charge or out of it included.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.timeout_ns != 0
+    }
+
     /// Whether the scheduler has a callback, which may not be called yet.
     pub(crate) fn names(&self, op: Op) -> bool {
         self.table.0[op as usize].is_some()

@@ -52,7 +52,6 @@ pub(crate) struct Version {
     /// a scheduler that has ended has its other queues left alone. Before Linux 6.19 they wait in
     /// the global queue, with the default slice.
     pub(crate) bypass_queues: bool,
-    pub(crate) bypass_slice_ns: u64,
     /// A task that wakes up past a scheduler stays on its CPU. After 7.0 (seen on 7.3).
     pub(crate) bypass_stays: bool,
     /// A scheduler hears of CPUs that went idle while it was bypassed. After 7.0 (seen on 7.3).
@@ -131,7 +130,6 @@ impl Version {
             asks_about_others: newer,
             asks_for_scheduler: after_first,
             bypass_queues: types.configuration().version >= [6, 19, 0],
-            bypass_slice_ns: 5_000_000,
             bypass_stays: newer,
             bypass_tells_idle: newer,
             enable_function: if newer { "scx_root_enable" } else { "scx_enable" },

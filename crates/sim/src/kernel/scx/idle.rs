@@ -45,13 +45,13 @@ fn number(asked: Asked<u32>) -> Result<Answer, Fault> {
 impl Machine {
     /// Whether a scheduler is in charge. Older kernels did not ask, but found nothing either.
     pub(crate) fn asks_scheduler(&self) -> Asked<()> {
-        let there = self.sched.ops.timeout_ns != 0;
+        let there = self.sched.ops.is_attached();
         if there || !self.sched.version.asks_for_scheduler { Ok(()) } else { Err(Errno::NoDevice) }
     }
 
     /// Ends the scheduler for what it asked, if there is one.
     pub(crate) fn refuse<T>(&mut self, errno: Errno, text: String) -> Asked<T> {
-        if self.sched.ops.timeout_ns != 0 {
+        if self.sched.ops.is_attached() {
             self.error(text);
         }
         Err(errno)
@@ -87,7 +87,7 @@ impl Machine {
     }
 
     fn asks_for_idle(&mut self) -> Asked<()> {
-        if self.sched.ops.timeout_ns != 0 && self.sched.keeps_idle_masks() {
+        if self.sched.ops.is_attached() && self.sched.keeps_idle_masks() {
             return Ok(());
         }
         self.refuse(Errno::Busy, "built-in idle tracking is disabled".to_owned())
@@ -215,7 +215,7 @@ fn choose(
         return Ok(Err(nobody));
     }
     let limit = mask.map(|mask| Words::read(machine, mask)).transpose()?;
-    if machine.sched.ops.timeout_ns == 0 {
+    if !machine.sched.ops.is_attached() {
         let cpu = machine.named_cpu(numbers.0);
         return Ok(cpu.and(Err(Errno::Busy)));
     }
@@ -256,7 +256,7 @@ pub(in crate::kernel) fn pick_any_cpu(
     let asked = machine
         .asks_scheduler()
         .and_then(|()| machine.asks_for_one_set("per-node idle tracking is enabled"));
-    let knows = machine.sched.ops.timeout_ns != 0 && machine.sched.keeps_idle_masks();
+    let knows = machine.sched.ops.is_attached() && machine.sched.keeps_idle_masks();
     number(asked.and_then(|()| {
         let idle = if knows { machine.pick_idle(mask.get(), 0, flags) } else { Err(Errno::Busy) };
         idle.or_else(|_| machine.pick_any(mask.get()))

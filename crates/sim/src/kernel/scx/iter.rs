@@ -25,7 +25,7 @@ pub(in crate::kernel) fn new(
         machine.memory.write_u64(it.wrapping_add(8 * word), 0)?;
     }
     machine.sched.cursors.remove(&it);
-    if machine.sched.ops.timeout_ns == 0 {
+    if !machine.sched.ops.is_attached() {
         return value(Errno::NoDevice.value());
     }
     if flags & !BACKWARDS != 0 {

@@ -37,7 +37,7 @@ pub(in crate::kernel) fn nr_queued(
     machine: &mut Machine,
     [id, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    if machine.sched.ops.timeout_ns == 0 {
+    if !machine.sched.ops.is_attached() {
         return value(Errno::NoDevice.value());
     }
     let queue = match id {
@@ -54,7 +54,7 @@ pub(in crate::kernel) fn nr_queued(
 
 /// `scx_bpf_dsq_peek(queue)`: its first task, or NULL.
 pub(in crate::kernel) fn peek(machine: &mut Machine, [id, ..]: [u64; 5]) -> Result<Answer, Fault> {
-    if machine.sched.ops.timeout_ns == 0 {
+    if !machine.sched.ops.is_attached() {
         return value(0);
     }
     if id >> 63 != 0 {

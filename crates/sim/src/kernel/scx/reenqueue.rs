@@ -29,7 +29,7 @@ pub(in crate::kernel) fn later(
     machine: &mut Machine,
     [queue, flags, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    if machine.sched.ops.timeout_ns == 0 {
+    if !machine.sched.ops.is_attached() {
         return value(0);
     }
     if flags & !ANY != 0 {
