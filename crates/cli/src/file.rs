@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The longest text that is read: a recorded sysfs tree of a large machine is some 10 MB.
@@ -25,6 +26,17 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     let bytes = read(path, TEXT_BYTES_MAX)?;
     String::from_utf8(bytes).with_context(|| format!("{}: not a text", path.display()))
+}
+
+/// Refuses to write to the file that is read, whatever it is called there.
+pub(crate) fn not_over(input: &Path, output: &Path) -> Result<()> {
+    // Standard input, names of schedulers and new files are no files here.
+    let (Ok(from), Ok(to)) = (fs::metadata(input), fs::metadata(output)) else { return Ok(()) };
+    if from.is_file() && (from.dev(), from.ino()) == (to.dev(), to.ino()) {
+        let (from, to) = (input.display(), output.display());
+        bail!("{to} is what is read ({from}), and would be lost; give another file to write to");
+    }
+    Ok(())
 }
 
 /// Keeps a text in a file: all of it or, if that fails, what the file held before. Folders on the
@@ -51,6 +63,21 @@ pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        not_over(&file, &file).unwrap();
+        save(&file, "one").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for (input, output) in [(&file, &file), (&file, &link), (&link, &file)] {
+            let error = not_over(input, output).unwrap_err().to_string();
+            assert!(error.contains("would be lost"), "{error}");
+        }
+        not_over(&file, &dir.path().join("other")).unwrap();
+        not_over(Path::new("/dev/null"), Path::new("/dev/null")).unwrap();
+    }
 
     #[test]
     fn links_and_devices_stay() {

@@ -2,7 +2,7 @@
 //! `rota view`.
 
 use crate::exit::Exit;
-use crate::output;
+use crate::{file, output};
 use anyhow::{Context, Result, bail};
 use rota_events::{Activity, Event, Kind, Reader, Tables, TaskRef, What};
 use rota_topology::{CpuId, CpuMask};
@@ -81,6 +81,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     if args.form == View::Perfetto && args.output.is_none() && io::stdout().is_terminal() {
         bail!("a trace for Perfetto is not for a terminal; give a file with --output FILE");
+    }
+    if let Some(output) = &args.output {
+        file::not_over(&args.file, output)?;
     }
     let input: Box<dyn Read> = match args.file.to_str() {
         Some("-") => Box::new(io::stdin().lock()),

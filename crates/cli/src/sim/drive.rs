@@ -3,7 +3,7 @@
 
 use super::Args;
 use super::trace::Trace;
-use crate::output;
+use crate::{file, output};
 use anyhow::{Context, Result};
 use rota_bytecode::Mode;
 use rota_events::{Activity, MachineFacts, Metric, Sample, StreamHash, Summary, Tables};
@@ -13,6 +13,7 @@ use rota_sim::{Called, Pause, Shape, Simulation};
 use rota_topology::Topology;
 use rota_workload::Workload;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Events are taken away after so much of the machine's time, in ns.
@@ -76,6 +77,9 @@ pub(super) fn drive(
     workload: &Workload,
     facts: &MachineFacts,
 ) -> Result<Outcome> {
+    for written in args.trace.iter().chain(&args.dump) {
+        file::not_over(Path::new(&args.sched), written)?;
+    }
     world.start_recording();
     let mut run = Run {
         activity: Activity::new(&facts.cpus),
