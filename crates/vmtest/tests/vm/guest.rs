@@ -38,6 +38,8 @@ impl Drop for Turn<'_> {
 pub(crate) struct Guest {
     pub(crate) series: String,
     pub(crate) cache: Cache,
+    smp: String,
+    nodes: u32,
     vm: Vm,
 }
 
@@ -116,7 +118,13 @@ impl Guest {
             ..Options::default()
         };
         let vm = Vm::start(&cache, &machine, &image, &options, &mut say)?;
-        Ok(Self { series: kernel.to_owned(), cache, vm })
+        Ok(Self { series: kernel.to_owned(), cache, smp: smp.to_owned(), nodes, vm })
+    }
+
+    /// Another machine takes the place of this one.
+    pub(crate) fn reboot(&mut self) -> Result<(), Failed> {
+        *self = Self::boot(&self.series, &self.smp, self.nodes)?;
+        Ok(())
     }
 
     /// Runs a script, whatever its exit status.
