@@ -90,6 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         _ => Box::new(File::open(&args.file).with_context(|| name.clone())?),
     };
     let mut reader = Reader::open(input).with_context(|| name.clone())?;
+    check(args, reader.machine().cpus.len())?;
     match args.form {
         View::Text => stream(args, &mut reader, Form::Text)?,
         View::Json => stream(args, &mut reader, Form::Json)?,
@@ -104,6 +105,22 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         output::error(&format!("{name}: and {more} more problems"));
     }
     Ok(if reader.problem_count() > 0 { Exit::Negative } else { Exit::Done })
+}
+
+/// Whether the filters can let anything through, as far as that is known before.
+fn check(args: &Args, cpus: usize) -> Result<()> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        bail!("--from is later than --to");
+    }
+    let none = args.cpus.iter().flat_map(CpuMask::iter).find(|cpu| cpu.0 as usize >= cpus);
+    match none {
+        Some(cpu) if cpus > 0 => {
+            bail!("--cpus: the recording has no CPU {}, but 0-{}", cpu.0, cpus - 1)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether only some events are asked for.

@@ -131,6 +131,12 @@ fn what_can_not_be_shown_is_said_in_one_line() {
     assert!(refusal(&view(&good, "--as summary --task ping")).contains("metrics need all of them"));
     let into = format!("--as perfetto --output {}/missing/x", dir.path().display());
     assert!(refusal(&view(&good, &into)).contains("missing/x: No such file"));
+    let late = refusal(&view(&good, "--from 2s --to 1s"));
+    assert!(late.contains("--from is later than --to"), "{late}");
+    let cpus = refusal(&view(&good, "--cpus 1-2"));
+    assert!(cpus.contains("--cpus: the recording has no CPU 2, but 0-1"), "{cpus}");
+    let over = refusal(&view(&good, &format!("--output {}", good.display())));
+    assert!(over.contains("would be lost") && fs::read(&good).unwrap() == recording(), "{over}");
     let kind = view(&good, "--event swich");
     let text = String::from_utf8(kind.stderr).unwrap();
     assert!(kind.status.code() == Some(2) && text.contains("there are: switch, waking"), "{text}");

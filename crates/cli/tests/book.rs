@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The examples in `docs/sim.md` are run, and its tables are those of the code. `BLESS=1` writes
-//! what should stand there.
+//! The examples in `docs/sim.md` and `docs/view.md` are run, and the tables of the former are those
+//! of the code. `BLESS=1` writes what should stand there.
 
 use rota_sim::Costs;
 use rota_workload::{COMMON, WORKLOADS};
@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn book() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sim.md")
+fn book(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page)
 }
 
 /// What a command prints, in a folder that has the objects of the examples.
@@ -93,8 +93,8 @@ fn shape(text: &str) -> String {
 }
 
 #[test]
-fn the_book_shows_what_is_printed() {
-    let book = book();
+fn the_page_of_sim_shows_what_is_printed() {
+    let book = book("sim.md");
     let text = fs::read_to_string(&book).unwrap();
     let should = written(&text);
     if std::env::var_os("BLESS").is_some() {
@@ -107,4 +107,29 @@ fn the_book_shows_what_is_printed() {
         differs.is_none() && found == expected,
         "docs/sim.md (BLESS=1 rewrites it): {differs:?}"
     );
+}
+
+/// What stands in the boxes of the page is among what its commands print.
+#[test]
+fn the_page_of_view_shows_what_is_printed() {
+    let text = fs::read_to_string(book("view.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let rota = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rota"));
+        let output = command.args(line.split(' ')).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "rota {line}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let record = "sim simple --machine 4c --for 1s --trace trace.rota";
+    for command in [record, "view trace.rota", "view trace.rota --as summary"] {
+        assert!(text.contains(&format!("rota {command}")), "{command}");
+    }
+    rota(record);
+    let printed = shape(&(rota("view trace.rota") + &rota("view trace.rota --as summary")));
+    let boxes: Vec<&str> = text.split("```").filter_map(|b| b.strip_prefix("text\n")).collect();
+    assert_eq!(boxes.len(), 2);
+    for line in boxes.into_iter().flat_map(str::lines) {
+        let shape = shape(line);
+        assert!(printed.lines().any(|printed| printed == shape), "docs/view.md: {line}");
+    }
 }
