@@ -166,6 +166,8 @@ impl Interpreter {
 
     /// Executes until there is something to say. Calls are put to the driver first, if there is
     /// one.
+    // As a part of its caller it would have fewer registers of the host.
+    #[inline(never)]
     pub(crate) fn run(
         &mut self,
         instance: &Instance,
