@@ -3,7 +3,7 @@
 //! the file beside each. `cargo xtask bless vm` writes these files anew, from what most of several
 //! runs saw.
 
-use crate::guest::{Guest, build, ensure, target_dir};
+use crate::guest::{Guest, build, ensure, say, target_dir};
 use libtest_mimic::Failed;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -31,6 +31,7 @@ pub(crate) fn every_one(guest: &mut Guest, machine: &str) -> Result<(), Failed> 
     let mut wrong = String::new();
     for turn in 0..TRIES {
         if turn == TRIES_OF_A_MACHINE {
+            say(&format!("{machine} on {}: a new machine for {wanted:?}", guest.series));
             guest.reboot()?;
         }
         wrong.clear();
