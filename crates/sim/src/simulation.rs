@@ -7,7 +7,7 @@ use crate::machine::{Machine, Shape};
 use crate::run::Stop;
 use crate::sched::{Called, TaskId};
 use rota_events::{Event, MachineFacts, Tables};
-use rota_object::{EngineError, Image, KernelTypes, LinkErrors, Object};
+use rota_object::{Engine, EngineError, Image, KernelTypes, LinkErrors, Object};
 use rota_topology::Topology;
 use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
 use std::cell::RefCell;
@@ -37,7 +37,8 @@ pub(crate) struct Half {
 /// new ─► (Setup) ─► load ─► attach ─► add a workload ─► run_until, again and again
 /// ```
 pub struct Simulation {
-    pub(crate) object: Object,
+    /// `None` if there is no scheduler but the kernel's own.
+    pub(crate) object: Option<Object>,
     pub(crate) types: KernelTypes,
     pub(crate) topology: Topology,
     pub(crate) shape: Shape,
@@ -63,9 +64,36 @@ impl Simulation {
         shape: &Shape,
     ) -> Result<Self, LinkErrors> {
         let image = object.link(types)?;
+        Ok(Self::with(Some(object.clone()), image, types, topology, shape))
+    }
+
+    /// A machine without a scheduler of sched_ext, whose tasks are those of the kernel's fair
+    /// class. It is loaded, and there is nothing to attach. The shape's number of CPUs is that of
+    /// the topology.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] says why there can't be such a machine.
+    pub fn fair(
+        types: &KernelTypes,
+        topology: &Topology,
+        shape: &Shape,
+    ) -> Result<Self, EngineError> {
+        let image = Image { kernel: types.name().to_owned(), ..Image::default() };
+        let mut fair = Self::with(None, image, types, topology, shape);
+        fair.load()?;
+        Ok(fair)
+    }
+
+    fn with(
+        object: Option<Object>,
+        image: Image,
+        types: &KernelTypes,
+        topology: &Topology,
+        shape: &Shape,
+    ) -> Self {
         let cpus = topology.possible().last().map_or(0, |last| last.0 + 1);
-        Ok(Self {
-            object: object.clone(),
+        Self {
+            object,
             types: types.clone(),
             topology: topology.clone(),
             shape: Shape { cpus, ..shape.clone() },
@@ -74,7 +102,7 @@ impl Simulation {
             preloads: Vec::new(),
             records: false,
             half: None,
-        })
+        }
     }
 
     /// The object, linked against the machine's kernel.

@@ -4,14 +4,16 @@
 use crate::machine::Machine;
 use crate::simulation::Simulation;
 use rota_object::{
-    CpuTime, Engine, EngineError, ExitInfo, Global, MapDef, MapId, Problem, Refusal, Setup, World,
+    CpuTime, Engine, EngineError, ExitInfo, Global, MapDef, MapId, Object, Problem, Refusal, Setup,
+    World,
 };
 use rota_topology::{CpuId, Topology};
 use std::cell::{RefCell, RefMut};
 
 impl Simulation {
     fn global(&self, name: &str) -> Result<&Global, EngineError> {
-        self.object.global(name).ok_or_else(|| missing("global", name))
+        let object = self.object.as_ref();
+        object.and_then(|object| object.global(name)).ok_or_else(|| missing("global", name))
     }
 
     /// The data section of a global variable, as it is before loading.
@@ -40,7 +42,8 @@ impl Simulation {
     pub fn write_longer(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
         let global = self.global(name)?.clone();
         self.not_loaded(name, "it can be made longer only before the object is loaded")?;
-        let others = self.object.globals().filter(|g| g.section == global.section);
+        let all = self.object.iter().flat_map(Object::globals);
+        let others = all.filter(|g| g.section == global.section);
         let is_last = others.map(|g| g.offset).max() == Some(global.offset);
         if (bytes.len() as u64) < global.size || !is_last {
             return Err(size(name, bytes.len(), global.size as usize));
