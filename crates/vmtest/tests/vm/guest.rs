@@ -19,18 +19,28 @@ const LONGEST: usize = 30;
 /// One machine for each kernel, shape and lane, of which so many work at a time.
 pub(crate) struct Pool {
     machines: Mutex<BTreeMap<String, Arc<Mutex<Option<Guest>>>>>,
-    free: Mutex<usize>,
-    freed: Condvar,
+    at_a_time: usize,
+    turns: Mutex<Turns>,
+    changed: Condvar,
     took: Mutex<Vec<(Duration, String)>>,
+    second: Mutex<Vec<String>>,
 }
 
-/// The right to have a machine work.
-struct Turn<'a>(&'a Pool);
+/// Who works.
+#[derive(Default)]
+struct Turns {
+    taken: usize,
+    /// How many want to be the only one. Nobody else begins meanwhile.
+    alone: usize,
+}
+
+/// The right to have a machine work; it counts for so many.
+struct Turn<'a>(&'a Pool, usize);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.free) += 1;
-        self.0.freed.notify_one();
+        lock(&self.0.turns).taken -= self.1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -47,20 +57,36 @@ impl Pool {
     pub(crate) fn new(at_a_time: usize) -> Self {
         Self {
             machines: Mutex::default(),
-            free: Mutex::new(at_a_time),
-            freed: Condvar::new(),
+            at_a_time,
+            turns: Mutex::default(),
+            changed: Condvar::new(),
             took: Mutex::default(),
+            second: Mutex::default(),
         }
     }
 
     /// Waits until one more machine may work.
     fn turn(&self) -> Turn<'_> {
-        let free = self.freed.wait_while(lock(&self.free), |free| *free == 0);
-        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
-        Turn(self)
+        let busy = |turns: &mut Turns| turns.taken >= self.at_a_time || turns.alone > 0;
+        let turns = self.changed.wait_while(lock(&self.turns), busy);
+        turns.unwrap_or_else(PoisonError::into_inner).taken += 1;
+        Turn(self, 1)
     }
 
-    /// Runs a test on the machine of this kernel, shape and lane, which it has for itself.
+    /// Waits until no other machine works, and none will.
+    fn alone(&self) -> Turn<'_> {
+        let mut turns = lock(&self.turns);
+        turns.alone += 1;
+        let turns = self.changed.wait_while(turns, |turns| turns.taken > 0);
+        let mut turns = turns.unwrap_or_else(PoisonError::into_inner);
+        turns.alone -= 1;
+        turns.taken = self.at_a_time;
+        Turn(self, self.at_a_time)
+    }
+
+    /// Runs a test on the machine of this kernel, shape and lane, which it has for itself. One that
+    /// fails is run once more, on a new machine and with the host for itself, since guests lose
+    /// seconds on a host that has too much to do. All such tests are named at the end.
     pub(crate) fn with(
         &self,
         name: &str,
@@ -68,24 +94,30 @@ impl Pool {
         smp: &str,
         nodes: u32,
         lane: &str,
-        test: impl FnOnce(&mut Guest) -> Result<(), Failed>,
+        test: impl Fn(&mut Guest) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
         let key = format!("{kernel} {smp} {nodes} {lane}");
         let slot = Arc::clone(lock(&self.machines).entry(key).or_default());
         let mut guest = lock(&slot);
+        let mut once = |_turn: Turn<'_>| {
+            if guest.is_none() {
+                *guest = Some(Guest::boot(kernel, smp, nodes)?);
+            }
+            let start = Instant::now();
+            let result = guest.as_mut().map_or(Ok(()), &test);
+            lock(&self.took).push((start.elapsed(), name.to_owned()));
+            if result.is_err() {
+                // The next test gets a machine that this one has not spoiled.
+                *guest = None;
+            }
+            result
+        };
         // Only now: who waits for its machine keeps no other from working.
-        let _turn = self.turn();
-        if guest.is_none() {
-            *guest = Some(Guest::boot(kernel, smp, nodes)?);
-        }
-        let start = Instant::now();
-        let result = guest.as_mut().map_or(Ok(()), test);
-        lock(&self.took).push((start.elapsed(), name.to_owned()));
-        if result.is_err() {
-            // The next test gets a machine that this one has not spoiled.
-            *guest = None;
-        }
-        result
+        let Err(first) = once(self.turn()) else { return Ok(()) };
+        let words = first.message().unwrap_or("it panicked").trim();
+        say(&format!("{name} failed and is run once more, alone. It said:\n{words}"));
+        lock(&self.second).push(name.to_owned());
+        once(self.alone())
     }
 
     /// Says which tests took longest, so that a slow suite shows where to trim it.
@@ -96,6 +128,9 @@ impl Pool {
         say(&format!("{:.0} s in machines; longest:", total.as_secs_f64()));
         for (time, name) in took.iter().take(LONGEST) {
             say(&format!("{:7.1} s  {name}", time.as_secs_f64()));
+        }
+        for name in lock(&self.second).iter() {
+            say(&format!("run a second time, alone, since it failed beside others: {name}"));
         }
     }
 }
