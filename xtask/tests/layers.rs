@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
     ("rota-bytecode", 2, &["rota-object"]),
     ("rota-programs", 2, &["rota-object"]),
     ("rota-trace", 2, &["rota-events", "rota-workload"]),
+    ("rota-compare", 3, &["rota-events", "rota-trace"]),
     (
         "rota-sched",
         3,
@@ -74,6 +75,7 @@ const ALL: &[&str] = &[
     "rota-bytecode",
     "rota-programs",
     "rota-trace",
+    "rota-compare",
     "rota-sched",
     "rota-kernel",
     "rota-sim",

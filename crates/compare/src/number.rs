@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Numbers with units, short enough for a table.
+
+use crate::difference::{Difference, Verdict};
+use crate::interval::Estimate;
+use crate::measure::Unit;
+
+/// How numbers of about one size are written.
+pub(crate) struct Shape {
+    divide: f64,
+    suffix: &'static str,
+    decimals: usize,
+}
+
+impl Shape {
+    /// For a number of this size: three digits, or four of a whole number.
+    pub(crate) fn of(unit: Unit, size: f64) -> Self {
+        let size = size.abs();
+        // From which size on, divided by what, with which unit.
+        let steps: &[(f64, f64, &str)] = match unit {
+            Unit::Ns => &[(1e9, 1e9, "s"), (1e6, 1e6, "ms"), (1e3, 1e3, "us"), (0.0, 1.0, "ns")],
+            Unit::Joules => {
+                &[(1e4, 1e3, "kJ"), (1.0, 1.0, "J"), (1e-3, 1e-3, "mJ"), (0.0, 1e-6, "uJ")]
+            }
+            Unit::Percent => &[(0.0, 1.0, "%")],
+            // Four digits stand as they are.
+            Unit::PerSecond | Unit::Cpus => {
+                &[(1e10, 1e9, "G"), (1e7, 1e6, "M"), (1e4, 1e3, "k"), (0.0, 1.0, "")]
+            }
+        };
+        let step = steps.iter().find(|(from, ..)| size >= *from);
+        let (_, divide, suffix) = step.copied().unwrap_or((0.0, 1.0, ""));
+        let decimals = match size / divide {
+            0.0 => 0,
+            scaled if scaled < 9.995 => 2,
+            scaled if scaled < 99.95 => 1,
+            _ => 0,
+        };
+        Self { divide, suffix, decimals }
+    }
+
+    /// The number with its unit.
+    pub(crate) fn show(&self, value: f64) -> String {
+        format!("{}{}", self.bare(value), self.suffix)
+    }
+
+    /// The number alone.
+    pub(crate) fn bare(&self, value: f64) -> String {
+        let text = format!("{:.*}", self.decimals, value / self.divide);
+        // What rounds to zero has no sign.
+        match text.trim_start_matches(['-', '0', '.']).is_empty() {
+            true => text.trim_start_matches('-').to_owned(),
+            false => text,
+        }
+    }
+}
+
+/// A number with its unit.
+pub(crate) fn show(unit: Unit, value: f64) -> String {
+    Shape::of(unit, value).show(value)
+}
+
+/// A median with its interval: `20.4ms 20.3..20.6`.
+pub(crate) fn estimate(unit: Unit, estimate: &Estimate) -> String {
+    let shape = Shape::of(unit, estimate.median);
+    let median = shape.show(estimate.median);
+    match estimate.interval {
+        Some(interval) => {
+            format!("{median} {}..{}", shape.bare(interval.low), shape.bare(interval.high))
+        }
+        None => median,
+    }
+}
+
+/// A difference in words: `4.2% better`, `3.1x more`, `~` within noise, `=` if there is none.
+pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
+    let word = match difference.verdict {
+        Verdict::Noise => return "~".to_owned(),
+        Verdict::Equal => return "=".to_owned(),
+        Verdict::TooFew => return "?".to_owned(),
+        verdict => verdict.name(),
+    };
+    let size = match difference.relative {
+        // Three times as much is easier to read than 200 %.
+        Some(part) if part >= 1.0 => format!("{}x", short(1.0 + part)),
+        Some(part) => format!("{}%", short(100.0 * part.abs())),
+        None => show(unit, difference.estimate.median.abs()),
+    };
+    format!("{size} {word}")
+}
+
+/// Two digits.
+fn short(value: f64) -> String {
+    match value {
+        value if value < 0.095 => format!("{value:.2}"),
+        value if value < 9.95 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_keep_their_unit() {
+        let cases = [
+            (Unit::Ns, 0.0, "0ns"),
+            (Unit::Ns, 999.0, "999ns"),
+            (Unit::Ns, 20_440_000.0, "20.4ms"),
+            (Unit::Ns, 7.5e9, "7.50s"),
+            (Unit::PerSecond, 1968.04, "1968"),
+            (Unit::PerSecond, 31_684.0, "31.7k"),
+            (Unit::PerSecond, 12_345_678.0, "12.3M"),
+            (Unit::PerSecond, 3.2159, "3.22"),
+            (Unit::Cpus, 15.987, "16.0"),
+            (Unit::Percent, 0.031, "0.03%"),
+            (Unit::Joules, 12.34, "12.3J"),
+            (Unit::Joules, 0.0023, "2.30mJ"),
+            (Unit::Joules, 0.0, "0uJ"),
+            (Unit::PerSecond, -0.001, "0.00"),
+        ];
+        for (unit, value, expected) in cases {
+            assert_eq!(show(unit, value), expected, "{value}");
+        }
+    }
+}

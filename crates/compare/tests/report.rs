@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a report says of results whose truth is known.
+
+#![expect(clippy::disallowed_methods, reason = "a test reads and writes its expectations")]
+
+mod common;
+
+use common::{experiment, notes, results, run};
+use rota_compare::*;
+
+/// The results of an experiment, with each run changed by something.
+fn changed(seeds: u64, change: impl Fn(&mut RunResult)) -> Results {
+    let experiment = experiment(seeds);
+    let runs = experiment.runs().into_iter().map(|id| run(&experiment, id));
+    let runs = runs.map(|mut result| {
+        change(&mut result);
+        result
+    });
+    let runs = runs.collect();
+    Results::new(experiment, runs).unwrap()
+}
+
+/// Compares with a file beside this one, or writes it if asked to.
+fn expect(name: &str, text: &str) {
+    let path = format!("{}/tests/expected/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{name} (BLESS=1 rewrites it)");
+}
+
+#[test]
+fn the_text_is_as_expected_and_narrow() {
+    for (name, seeds) in [("ten.txt", 10), ("five.txt", 5)] {
+        let text = text(&Report::new(&results(seeds), notes()));
+        expect(name, &text);
+        let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+        assert!(widest.chars().count() <= WIDTH, "{widest}");
+    }
+}
+
+#[test]
+fn known_differences_are_found_and_no_others() {
+    let report = Report::new(&results(20), notes());
+    let row = |measure| report.groups[0].rows.iter().find(|row| row.measure == measure).unwrap();
+    assert_eq!(row(measure::LATENCY_P99).best, Some(2));
+    assert_eq!(row(measure::LATENCY_P99).behind, [0, 1]);
+    let work = row(measure::WORK);
+    assert_eq!((work.best, &work.behind), (None, &vec![2]));
+    // 2 % less work, though seeds differ by 20 %.
+    let difference = work.cells[2].difference.unwrap();
+    assert_eq!(difference.verdict, Verdict::Worse);
+    assert!((difference.relative.unwrap() + 0.02).abs() < 0.002, "{difference:?}");
+    for same in [measure::CPUS, measure::MIGRATIONS_NODE, measure::LATENCY_MAX] {
+        assert_eq!(row(same).cells[1].difference.unwrap().verdict, Verdict::Equal);
+    }
+    assert_eq!(row(measure::JOULES).best, None);
+}
+
+#[test]
+fn a_ranking_that_costs_reverse_is_told() {
+    let report = Report::new(&results(10), notes());
+    let reversed: Vec<_> = report.flips.iter().filter(|flip| flip.reversed).collect();
+    assert_eq!(reversed.len(), 2);
+    for (flip, worse) in reversed.iter().zip([0, 1]) {
+        assert_eq!((flip.measure, flip.better, flip.worse), (measure::UNFAIRNESS, 2, worse));
+        assert_eq!((flip.scale, flip.group.as_str()), (CostScale::TWICE, ALL));
+    }
+    assert!(
+        text(&report).contains("\nwarning: unfairness of all: eevdf is better than simple, but")
+    );
+    // Where all cost the same at every scale there is nothing to tell.
+    let calm = changed(10, |run| run.values.retain(|value| value.measure != measure::UNFAIRNESS));
+    let report = Report::new(&calm, Vec::new());
+    assert!(!report.flips.iter().any(|flip| flip.reversed), "{:?}", report.flips);
+    assert!(text(&report).contains("\nno ranking is reversed with all costs times 1/2 and 2\n"));
+}
+
+#[test]
+fn who_is_ejected_wins_nothing_and_is_told() {
+    let ejected = |run: &RunResult| run.id.contestant == 2 && run.id.seed > 7 && run.id.scale == 0;
+    let results = changed(10, |run| {
+        run.ended = ejected(run).then(|| "runnable task stall".to_owned());
+    });
+    let report = Report::new(&results, Vec::new());
+    assert_eq!((report.ended_of(2), report.ended_of(0), report.ended.len()), (3, 0, 3));
+    let rows = report.groups.iter().flat_map(|group| &group.rows);
+    for row in rows.filter(|row| row.cells[2].estimate.is_some()) {
+        assert_ne!(row.best, Some(2));
+        assert_eq!(row.cells[2].values.len(), 7);
+    }
+    let text = text(&report);
+    assert!(text.contains("\neevdf was ejected in 3 of 10 runs; no winner"), "{text}");
+    assert!(text.contains("\n  eevdf, seed 8, cost scale 1: runnable task stall\n"), "{text}");
+}
+
+#[test]
+fn who_never_got_to_the_end_has_no_numbers() {
+    let results = changed(6, |run| {
+        run.ended = (run.id.contestant == 1).then(|| "killed".to_owned());
+    });
+    let report = Report::new(&results, Vec::new());
+    for row in report.groups.iter().flat_map(|group| &group.rows) {
+        assert_eq!((row.cells[1].estimate, row.cells[1].difference), (None, None));
+    }
+    let text = text(&report);
+    assert!(
+        text.contains("  … and 13 more\n") && text.contains("ejected in 6 of 6 runs"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_that_only_some_runs_have_says_so() {
+    let results = changed(10, |run| {
+        if run.id.contestant == 1 && run.id.seed == 4 {
+            run.values.retain(|value| value.measure != measure::WORK);
+        }
+    });
+    let text = text(&Report::new(&results, Vec::new()));
+    let row = text.lines().find(|line| line.starts_with("work/s")).unwrap();
+    assert_eq!(row.matches("(of 9)").count(), 1, "{row}");
+}
+
+#[test]
+fn results_that_make_no_experiment_are_refused() {
+    let experiment = experiment(2);
+    let good: Vec<_> = experiment.runs().into_iter().map(|id| run(&experiment, id)).collect();
+    let said =
+        |runs: Vec<RunResult>| Results::new(experiment.clone(), runs).unwrap_err().to_string();
+    let with = |change: &dyn Fn(&mut Vec<RunResult>)| {
+        let mut runs = good.clone();
+        change(&mut runs);
+        said(runs)
+    };
+    let last = "eevdf with seed 2 at cost scale 2";
+    assert_eq!(with(&|runs| drop(runs.pop())), format!("there is no result of {last}"));
+    assert_eq!(
+        with(&|runs| drop(runs.remove(4))),
+        "there is no result of simple:fifo with seed 1 at cost scale 1/2"
+    );
+    assert_eq!(
+        with(&|runs| runs.push(runs[17].clone())),
+        format!("there are two results of {last}")
+    );
+    assert_eq!(
+        with(&|runs| runs.insert(9, runs[3].clone())),
+        "there are two results of simple with seed 1 at cost scale 1/2"
+    );
+    for (change, name) in [
+        (RunId { seed: 9, scale: 0, contestant: 0 }, "simple with seed 9 at cost scale 1"),
+        (RunId { seed: 1, scale: 3, contestant: 0 }, "simple with seed 1 at cost scale no. 3"),
+        (RunId { seed: 1, scale: 0, contestant: 3 }, "no. 3 with seed 1 at cost scale 1"),
+    ] {
+        let expected = format!("there is a result of {name}, which is no run of the experiment");
+        assert_eq!(with(&|runs| runs[0].id = change), expected);
+    }
+    let what = with(&|runs| runs[0].values[0].value = f64::NAN);
+    assert_eq!(what, "simple with seed 1 at cost scale 1: web has NaN for work/s");
+    let what = with(&|runs| runs[0].add("web", measure::WORK, 1.0));
+    assert_eq!(what, "simple with seed 1 at cost scale 1: web has two values of work/s");
+    // In any order they are the same results.
+    let mut turned = good.clone();
+    turned.reverse();
+    assert_eq!(Results::new(experiment.clone(), turned), Results::new(experiment.clone(), good));
+}
