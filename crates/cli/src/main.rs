@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 mod file;
 mod list;
+mod machine;
 mod object;
 mod output;
 mod run;

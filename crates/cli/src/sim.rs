@@ -12,9 +12,9 @@ mod value;
 use crate::args::{duration, name_value};
 use crate::exit::Exit;
 use crate::output::{self, Format};
-use crate::{choice, topology};
+use crate::{choice, machine};
 use anyhow::{Result, bail};
-use rota_sim::Costs;
+use rota_sim::{Costs, Noise};
 use std::path::PathBuf;
 
 /// Arguments of `rota sim`.
@@ -23,9 +23,9 @@ pub(crate) struct Args {
     /// A scheduler of `rota list`, with settings if you like (simple:fifo), or a compiled object
     #[arg(value_name = "SCHED|FILE.bpf.o", value_hint = clap::ValueHint::FilePath)]
     sched: String,
-    /// The machine: a short form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a
-    /// sysfs tree
-    #[arg(long, value_name = "SPEC|FILE", default_value = "2l:8c", value_hint = clap::ValueHint::AnyPath)]
+    /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
+    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
+    #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
     machine: String,
     /// What runs on it; several at once with + between them, or by saying it again
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "periodic+cpu")]
@@ -69,9 +69,12 @@ pub(crate) struct Args {
     /// without it, the half costs nothing
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     half_cost: Option<u64>,
-    /// What switches, interrupts, ticks and callbacks take
-    #[arg(long, value_enum, default_value = "server")]
+    /// What switches, interrupts, migrations, ticks and callbacks take
+    #[arg(long, value_enum, default_value = "machine")]
     costs: CostsChoice,
+    /// Without the noise of the machine: interrupts, late timers, kernel workers, real-time tasks
+    #[arg(long)]
+    no_noise: bool,
     /// Machine code, or the interpreter that checks it: results are the same
     #[arg(long, value_enum, default_value = "jit")]
     engine: EngineChoice,
@@ -86,8 +89,8 @@ pub(crate) struct Args {
 /// Names of costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum CostsChoice {
-    /// A server of today.
-    Server,
+    /// What the machine says.
+    Machine,
     /// Everything at once.
     None,
 }
@@ -108,15 +111,6 @@ impl Args {
     }
 }
 
-impl CostsChoice {
-    fn costs(self) -> Costs {
-        match self {
-            Self::Server => Costs::SERVER,
-            Self::None => Costs::NONE,
-        }
-    }
-}
-
 /// What follows the options in the long help.
 pub(crate) fn after_help() -> String {
     help::text()
@@ -130,10 +124,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let mut choice = choice::resolve(&args.sched)?;
     let globals = input::sort_settings(&mut choice, &args.set, &args.settings)?;
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let topology = topology::read(Some(&args.machine))?;
+    let mut model = machine::read(&args.machine)?;
+    if args.costs == CostsChoice::None {
+        model.costs = Costs::NONE;
+        model.platform.idle.clear();
+    }
+    if args.no_noise {
+        model.platform.noise = Noise::default();
+    }
+    let topology = model.topology.clone();
     let cpus = topology.possible().last().map_or(0, |last| last.0 + 1);
     let workload = input::workload(&args.workload, cpus)?;
-    let mut setup = drive::open(args, &choice, &kernel, &topology)?;
+    let mut setup = drive::open(args, &choice, &kernel, &model)?;
     input::set_globals(&mut setup, &choice, &globals)?;
     preload::resize(&mut setup, &args.map_entries, &args.map_inner)?;
     preload::fill(&mut setup, &args.map)?;

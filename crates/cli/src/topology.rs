@@ -2,11 +2,13 @@
 //! `rota topology`.
 
 use crate::exit::Exit;
-use crate::file;
 use crate::output::{self, Format};
-use anyhow::{Context, Result};
+use crate::{file, machine};
+use anyhow::{Context, Result, anyhow};
 use rota_kernel::Host;
-use rota_topology::{MemoryTree, Spec, Topology};
+use rota_sim::Model;
+use rota_topology::{MemoryTree, Spec, SpecError, Topology};
+use rota_workload::hint;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `rota topology`.
@@ -14,6 +16,8 @@ use std::path::{Path, PathBuf};
 #[command(after_long_help = "A MACHINE is one of:\n  \
     2s:4l:8c:2t    sockets, LLCs a socket, cores an LLC, threads a core; what is left out is 1\n  \
     2n:16c         NUMA nodes a socket come between sockets (s) and LLCs (l)\n  \
+    desktop16      a machine with a name: laptop, desktop16, server256, server1024\n  \
+    machine.toml   a machine file; its costs, power and noise with --sources\n  \
     machine.json   a snapshot made with --save\n  \
     DIRECTORY      a sysfs tree: /sys itself, or a copy\n  \
     tree.txt       a sysfs tree as text, a line `path = value` for each file")]
@@ -24,6 +28,9 @@ pub(crate) struct Args {
     /// A tree for people, or JSON
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+    /// Show where a machine's costs, power and noise come from, instead of its CPUs
+    #[arg(long, requires = "machine", conflicts_with = "save")]
+    sources: bool,
     /// Keep a snapshot in this file, which everything that takes a machine reads
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -31,6 +38,9 @@ pub(crate) struct Args {
 
 /// Shows or keeps a machine.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if let (true, Some(name)) = (args.sources, &args.machine) {
+        return machine::show_sources(&machine::read(name)?, args.format).map(|()| Exit::Done);
+    }
     let topology = read(args.machine.as_deref())?;
     if let Some(path) = &args.save {
         file::save(path, &topology.to_json())?;
@@ -48,13 +58,21 @@ pub(crate) fn read(machine: Option<&str>) -> Result<Topology> {
     let Some(machine) = machine else {
         return from_sysfs(&Host::default(), "/sys");
     };
+    match machine::from_file(machine)? {
+        Some(model) => Ok(model.topology),
+        None => read_places(machine),
+    }
+}
+
+/// The CPUs that the text names, which is no machine file.
+pub(crate) fn read_places(machine: &str) -> Result<Topology> {
     let path = Path::new(machine);
     if path.is_dir() {
         return from_sysfs(&Host::new(path, "/proc"), machine);
     }
     if !path.exists() && !machine.contains(['/', '.']) {
-        let spec: Spec = machine.parse().with_context(|| format!("machine '{machine}'"))?;
-        return Ok(spec.topology());
+        let spec = machine.parse::<Spec>();
+        return spec.map(|spec| spec.topology()).map_err(|error| no_machine(machine, &error));
     }
     let text = file::read_text(path)?;
     if text.trim_start().starts_with('{') {
@@ -62,6 +80,15 @@ pub(crate) fn read(machine: Option<&str>) -> Result<Topology> {
     }
     let tree = MemoryTree::from_text(&text).with_context(|| machine.to_owned())?;
     from_sysfs(&tree, machine)
+}
+
+/// What is said of a text that is neither the name of a machine nor a short form.
+fn no_machine(text: &str, error: &SpecError) -> anyhow::Error {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return anyhow!("{error}");
+    }
+    let names: Vec<_> = Model::names().collect();
+    anyhow!("no machine '{text}'{}, or a short form such as 2l:8c", hint(text, &names))
 }
 
 fn from_sysfs(tree: &dyn rota_topology::Tree, name: &str) -> Result<Topology> {

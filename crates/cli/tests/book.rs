@@ -2,7 +2,8 @@
 //! The examples in `docs/sim.md` and `docs/view.md` are run, and the tables of the former are those
 //! of the code. `BLESS=1` writes what should stand there.
 
-use rota_sim::Costs;
+use rota_sim::Model;
+use rota_topology::Spec;
 use rota_workload::{COMMON, WORKLOADS};
 use std::fmt::Write;
 use std::fs;
@@ -46,20 +47,18 @@ fn rows(head: &str) -> Option<String> {
         }
         return Some(text);
     }
-    let costs = Costs::SERVER;
-    let lines = [
-        ("a switch from one task to another", format!("{} ns", costs.switch_ns)),
-        (
-            "from telling an idle CPU, or another, to its choosing",
-            format!("{} ns", costs.interrupt_ns),
-        ),
-        ("a tick", format!("{} ns", costs.tick_ns)),
-        ("a callback", format!("{} ns", costs.callback_ns)),
-        ("a call of a helper or kernel function in it", format!("{} ns", costs.call_ns)),
-        ("an instruction of it", format!("{} ps", costs.insn_ps)),
-    ];
-    head.starts_with("| what | time |").then(|| {
-        lines.iter().for_each(|(what, time)| writeln!(text, "| {what} | {time} |").unwrap());
+    if head.starts_with("| machine |") {
+        for name in Model::names() {
+            let about = Model::named(name).unwrap().unwrap().about;
+            writeln!(text, "| `{name}` | {about} |").unwrap();
+        }
+        return Some(text);
+    }
+    head.starts_with("| number |").then(|| {
+        let spec = "1c".parse::<Spec>().unwrap();
+        for stated in Model::of(spec.topology()).unwrap().sources {
+            writeln!(text, "| `{}` | {} | {} |", stated.name, stated.value, stated.text).unwrap();
+        }
         text
     })
 }
@@ -93,8 +92,14 @@ fn shape(text: &str) -> String {
 }
 
 #[test]
-fn the_page_of_sim_shows_what_is_printed() {
-    let book = book("sim.md");
+fn pages_show_what_is_printed() {
+    for page in ["sim.md", "machines.md"] {
+        shows_what_is_printed(page);
+    }
+}
+
+fn shows_what_is_printed(page: &str) {
+    let book = book(page);
     let text = fs::read_to_string(&book).unwrap();
     let should = written(&text);
     if std::env::var_os("BLESS").is_some() {
@@ -105,7 +110,7 @@ fn the_page_of_sim_shows_what_is_printed() {
     let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
     assert!(
         differs.is_none() && found == expected,
-        "docs/sim.md (BLESS=1 rewrites it): {differs:?}"
+        "docs/{page} (BLESS=1 rewrites it): {differs:?}"
     );
 }
 

@@ -18,9 +18,9 @@
 mod agenda;
 mod cgroups;
 mod containers;
-mod costs;
 mod effects;
 mod errno;
+mod hardware;
 mod interleave;
 mod kernel;
 mod layout;
@@ -44,7 +44,9 @@ mod variables;
 mod work;
 mod world;
 
-pub use costs::Costs;
+pub use hardware::{
+    CorePower, Costs, FindTopology, IdleState, Model, ModelError, Noise, Platform, Power, Stated,
+};
 pub use layout::LayoutError;
 pub use machine::{LoadError, Machine, Shape};
 pub use pool::FreeError;

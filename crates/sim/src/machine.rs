@@ -3,7 +3,7 @@
 
 use crate::cgroups::Cgroups;
 use crate::containers::Containers;
-use crate::costs::Costs;
+use crate::hardware::{Costs, Hardware, Platform};
 use crate::interleave::{Interleaving, Room};
 use crate::kernel::{self, Known};
 use crate::layout::{Layout, LayoutError};
@@ -54,6 +54,8 @@ pub struct Shape {
     pub mode: Mode,
     /// What things take.
     pub costs: Costs,
+    /// Idle states, power and noise.
+    pub platform: Arc<Platform>,
     /// How many instructions one call may execute, with all that it calls back.
     pub budget: u64,
     /// Time since boot at the start, in ns. Programs may compare it with zeros in their data.
@@ -69,6 +71,7 @@ impl Default for Shape {
             seed: 0,
             mode: Mode::Jit,
             costs: Costs::NONE,
+            platform: Arc::default(),
             budget: 1 << 32,
             start_ns: 1,
             interleave: None,
@@ -130,6 +133,7 @@ pub struct Machine {
     pub(crate) cgroups: Cgroups,
     pub(crate) sched: Sched,
     pub(crate) work: Work,
+    pub(crate) hardware: Hardware,
     /// Instructions executed since somebody last counted.
     pub(crate) insns: u64,
     /// Calls of helpers and kernel functions since the outermost execution began.
@@ -236,6 +240,7 @@ impl Machine {
             cgroups: Cgroups::default(),
             sched: Sched::none(shape.cpus, types),
             work: Work::default(),
+            hardware: Hardware::unknown(),
             insns: 0,
             calls: 0,
             shown_ns: 0,
@@ -294,6 +299,7 @@ impl Machine {
             cgroups: Cgroups::default(),
             sched: self.sched.hollow(),
             work: Work::default(),
+            hardware: Hardware::unknown(),
             insns: 0,
             calls: 0,
             shown_ns: 0,

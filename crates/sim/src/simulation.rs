@@ -155,6 +155,20 @@ impl Simulation {
         }
     }
 
+    /// Adds what disturbs the machine, as its platform has it: tasks of a group `noise`.
+    ///
+    /// # Errors
+    /// [`Stop`] if the scheduler did what it must not.
+    pub fn add_noise(&mut self) -> Result<(), Stop> {
+        self.add(&self.shape.platform.noise_tasks(self.shape.cpus))
+    }
+
+    /// The energy that the machine has used since it was switched on, in pJ, as its platform
+    /// models it.
+    pub fn energy_pj(&self) -> u64 {
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().drawn_pj())
+    }
+
     /// Makes the user half a task of the machine, each of whose steps takes so much CPU time.
     ///
     /// # Errors
@@ -169,6 +183,7 @@ impl Simulation {
             group: 0,
             nice: 0,
             cpus: None,
+            realtime: false,
             program: Arc::new(
                 Program::default().repeated(None, [Step::Wait(EventId(0)), run, Step::Done]),
             ),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tasks at work: they execute the programs of a workload.
 
+use crate::hardware::FULL;
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Class, Due, Orders, TaskId};
@@ -22,8 +23,8 @@ struct Progress {
     step: u32,
     /// How often it has gone back, by the counters of its loops.
     counters: Box<[u32]>,
-    /// The CPU time that it will have had when its present step ends, in ns.
-    until_ns: u64,
+    /// The work that it will have done when its present step ends, in parts as the task counts it.
+    until: u64,
     /// When its period began.
     period_ns: u64,
     /// Counts its sleeps, so that the end of an earlier one is known for what it is.
@@ -152,7 +153,8 @@ impl Machine {
         let allowed = kind.cpus.clone().unwrap_or(all);
         let cpu = cpu.filter(|cpu| allowed.contains(CpuId(*cpu)));
         let number = self.work.made;
-        let spawned = self.spawn(&worker_name(kind, number), &allowed, Class::Ext)?;
+        let class = if kind.realtime { Class::Realtime } else { Class::Ext };
+        let spawned = self.spawn(&worker_name(kind, number), &allowed, class)?;
         let Some(task) = spawned else { return Ok(None) };
         self.work.made += 1;
         if let Some(cpu) = cpu {
@@ -194,7 +196,7 @@ impl Machine {
             random: Random::stream(self.shape.seed, number),
             step: 0,
             counters: vec![0; kind.program.counters() as usize].into(),
-            until_ns: 0,
+            until: 0,
             period_ns: self.now_ns,
             sleep: 0,
         };
@@ -214,14 +216,16 @@ impl Machine {
     pub(crate) fn work_left(&mut self, task: TaskId) -> u64 {
         let cpu = self.sched.task(task).cpu;
         let spent = std::mem::take(&mut self.sched.rq(cpu).spent_ns);
-        let (now, ran) = (self.now_ns, self.sched.task(task).ran_ns);
+        self.settle_work(task);
+        let (now, speed, worked) = (self.now_ns, self.speed(cpu), self.sched.task(task).worked);
         let Some(progress) = self.work.of(task) else { return 0 };
-        if progress.until_ns <= ran {
+        if progress.until <= worked {
             // Otherwise it would have to be looked at just to be told how long it runs on.
-            progress.until_ns = ran + progress.runs(now + spent).unwrap_or(0);
+            let more = progress.runs(now + spent).unwrap_or(0);
+            progress.until = worked.saturating_add(more.saturating_mul(FULL));
         }
-        progress.until_ns += spent;
-        progress.until_ns - ran
+        progress.until = progress.until.saturating_add(spent.saturating_mul(FULL));
+        (progress.until - worked).div_ceil(speed)
     }
 
     /// A task that runs may have come to the end of its present step.
@@ -236,7 +240,7 @@ impl Machine {
         match self.next_step(task)? {
             Next::Run(ns) => {
                 if let Some(progress) = self.work.of(task) {
-                    progress.until_ns += ns;
+                    progress.until = progress.until.saturating_add(ns.saturating_mul(FULL));
                 }
                 // What the steps before have cost.
                 let left = self.work_left(task);
@@ -247,7 +251,8 @@ impl Machine {
                 if let Some(progress) = self.work.of(task) {
                     progress.sleep += 1;
                     let due = Due::Wake(task, progress.sleep);
-                    self.sched.agenda.add(until_ns, due);
+                    let late_ns = self.timer_late_ns();
+                    self.sched.agenda.add(until_ns.saturating_add(late_ns), due);
                 }
                 self.go_to_sleep(cpu, task)
             }

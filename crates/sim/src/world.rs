@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A simulation as the world of a user half.
 
+use crate::hardware::Hardware;
 use crate::machine::Machine;
 use crate::simulation::Simulation;
 use rota_object::{
@@ -171,6 +172,8 @@ impl Engine for Simulation {
         let machine = Machine::load(self.shape.clone(), &self.image, &self.types);
         let mut machine =
             machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
+        machine.hardware =
+            Hardware::new(&self.topology, self.shape.cpus, self.shape.seed, machine.now_ns());
         if self.records {
             machine.start_recording();
         }

@@ -5,7 +5,7 @@
 use rota_bytecode::Mode;
 use rota_object::{KernelTypes, Object};
 use rota_programs::test;
-use rota_sim::{Costs, Machine, Shape};
+use rota_sim::{Machine, Model, Shape};
 use std::collections::BTreeMap;
 
 #[test]
@@ -17,7 +17,7 @@ fn every_case_returns_what_stands_beside_it() {
             let object = Object::parse(bytes).unwrap();
             let image = object.link(&types).unwrap_or_else(|e| panic!("{name}: {e}"));
             for mode in [Mode::Jit, Mode::Interpreter] {
-                let shape = Shape { mode, costs: Costs::SERVER, ..Shape::default() };
+                let shape = Shape { mode, costs: server(), ..Shape::default() };
                 let mut machine =
                     Machine::load(shape, &image, &types).unwrap_or_else(|e| panic!("{name}: {e}"));
                 for (program, expected, after_ns) in expectations(&object) {
@@ -37,6 +37,11 @@ fn every_case_returns_what_stands_beside_it() {
 }
 
 /// The programs that say what they must return, and how long each comes after the one before it.
+/// A machine on which things take time.
+fn server() -> rota_sim::Costs {
+    Model::named("server256").unwrap().unwrap().costs
+}
+
 fn expectations(object: &Object) -> Vec<(String, i32, u64)> {
     let pauses: BTreeMap<&str, &str> = object.functions_with("after:").collect();
     let read = |(program, expected): (&str, &str)| {

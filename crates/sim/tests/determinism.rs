@@ -12,10 +12,11 @@ use rota_events::StreamHash;
 use rota_object::{KernelTypes, Object, Setup};
 use rota_programs::{simple, test};
 use rota_sched::{Plain, Session};
-use rota_sim::{Costs, Shape, Simulation};
+use rota_sim::{Costs, Model, Platform, Shape, Simulation};
 use rota_topology::Spec;
 use rota_workload::{Random, Workload};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 const RUNS: u64 = 200;
@@ -35,10 +36,16 @@ fn run(number: u64, mode: Mode) -> (u64, usize) {
     let types = KernelTypes::builtin(pick(random, &["6.16", "6.18", "7.0", "7.3"])).unwrap();
     let machine = pick(random, &["1c", "3c", "2l:2c", "2s:2c:2t", "2s:2l:4c:2t"]);
     let topology = machine.parse::<Spec>().unwrap().topology();
+    let Model { costs, platform, .. } = Model::of(topology.clone()).unwrap();
+    let (costs, platform) = match random.below(2) {
+        0 => (Costs::NONE, Platform::default()),
+        _ => (costs, platform),
+    };
     let shape = Shape {
         seed: random.next(),
         mode,
-        costs: pick(random, &[Costs::NONE, Costs::SERVER]),
+        costs,
+        platform: Arc::new(platform),
         interleave: (random.below(2) == 0).then(|| random.next()),
         ..Shape::default()
     };
@@ -54,6 +61,7 @@ fn run(number: u64, mode: Mode) -> (u64, usize) {
     for _ in 0..=random.below(2) {
         world.add(&Workload::parse(pick(random, &workloads), cpus).unwrap()).unwrap();
     }
+    world.add_noise().unwrap();
     world.run_until(random.between(20, 60) * MS).unwrap();
     drop(session);
     let mut hash = StreamHash::default();

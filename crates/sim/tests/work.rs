@@ -3,7 +3,7 @@
 
 use rota_bytecode::Mode;
 use rota_object::{Engine, KernelTypes, Object, Setup, World};
-use rota_sim::{Costs, Pause, Shape, Simulation};
+use rota_sim::{Costs, Model, Pause, Shape, Simulation};
 use rota_topology::Spec;
 use rota_workload::Workload;
 
@@ -25,6 +25,10 @@ const SECOND: u64 = 1_000_000_000;
 
 fn free() -> Shape {
     Shape { costs: Costs::NONE, ..Shape::default() }
+}
+
+fn server() -> Costs {
+    Model::named("server256").unwrap().unwrap().costs
 }
 
 fn done(world: &Simulation) -> Vec<u64> {
@@ -81,11 +85,11 @@ fn what_things_cost_is_time_that_no_work_is_done_in() {
 fn both_engines_do_the_same() {
     let text = "periodic+forkstorm+pingpong:pairs=3";
     let all = [Mode::Jit, Mode::Interpreter].map(|mode| {
-        let world = run("2l:2c", text, &Shape { mode, costs: Costs::SERVER, ..free() }, SECOND / 5);
+        let world = run("2l:2c", text, &Shape { mode, costs: server(), ..free() }, SECOND / 5);
         (done(&world), world.callbacks(), world.cpu_times().unwrap())
     });
     assert_eq!(all[0], all[1]);
-    let other = run("2l:2c", text, &Shape { seed: 1, costs: Costs::SERVER, ..free() }, SECOND / 5);
+    let other = run("2l:2c", text, &Shape { seed: 1, costs: server(), ..free() }, SECOND / 5);
     assert_ne!(all[0].1, other.callbacks(), "another seed is another run");
 }
 

@@ -17,7 +17,7 @@ mod scenario;
 mod witnessed;
 
 pub use cgroup::CgroupChange;
-pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
+pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError, hint};
 pub use program::{EventId, Program, STEPS_MAX, Span, Step, Template, TemplateId, Workload};
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};

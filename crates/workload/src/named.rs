@@ -309,8 +309,9 @@ fn cpus(text: &str, machine: u32) -> Result<Option<CpuMask>, String> {
     }
 }
 
-/// What somebody may have meant, or what there is.
-fn hint(given: &str, known: &[&str]) -> String {
+/// What somebody may have meant by a name that nobody knows, or what there is; to be put behind a
+/// message.
+pub fn hint(given: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|name| (distance(given, name), *name)).min();
     match nearest {
         Some((far, name)) if far <= 1 + given.len() / 4 => format!("; did you mean {name}?"),

@@ -79,6 +79,7 @@ fn add(workload: &mut Workload, values: &Values<'_>, name: &str, count: u32, pro
         group: 0,
         nice: values.nice(),
         cpus: values.cpus(),
+        realtime: false,
         program: Arc::new(program),
     });
     workload.starts.extend(std::iter::repeat_n(id, count as usize));

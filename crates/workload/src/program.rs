@@ -136,6 +136,8 @@ pub struct Template {
     pub nice: i32,
     /// The CPUs that it may run on; all if not said.
     pub cpus: Option<CpuMask>,
+    /// Whether its tasks are of the real-time class.
+    pub realtime: bool,
     /// What it does.
     pub program: Arc<Program>,
 }
@@ -199,6 +201,7 @@ mod tests {
             group: 0,
             nice: 0,
             cpus: None,
+            realtime: false,
             program: Arc::new(program),
         };
         Workload {

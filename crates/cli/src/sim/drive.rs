@@ -9,11 +9,11 @@ use rota_bytecode::Mode;
 use rota_events::{Activity, MachineFacts, Metric, Sample, StreamHash, Summary, Tables};
 use rota_object::{Engine, EngineError, ExitInfo, KernelTypes, Refusal};
 use rota_sched::{Choice, HalfError, Session, Wake};
-use rota_sim::{Called, Pause, Shape, Simulation};
-use rota_topology::Topology;
+use rota_sim::{Called, Model, Pause, Shape, Simulation};
 use rota_workload::Workload;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Events are taken away after so much of the machine's time, in ns.
@@ -48,17 +48,22 @@ pub(super) fn open(
     args: &Args,
     choice: &Choice,
     kernel: &KernelTypes,
-    topology: &Topology,
+    model: &Model,
 ) -> Result<Simulation> {
     let mode = match args.engine {
         super::EngineChoice::Jit => Mode::Jit,
         super::EngineChoice::Interp => Mode::Interpreter,
     };
-    let costs = args.costs.costs();
-    let interleave = args.interleaving();
-    let shape =
-        Shape { seed: args.seed, mode, costs, start_ns: START_NS, interleave, ..Shape::default() };
-    let opened = Simulation::new(&choice.object, kernel, topology, &shape);
+    let shape = Shape {
+        seed: args.seed,
+        mode,
+        costs: model.costs,
+        platform: Arc::new(model.platform.clone()),
+        start_ns: START_NS,
+        interleave: args.interleaving(),
+        ..Shape::default()
+    };
+    let opened = Simulation::new(&choice.object, kernel, &model.topology, &shape);
     opened.map_err(|errors| {
         // One line; `rota object` shows all of them.
         let more = errors.0.len().saturating_sub(1);
@@ -106,6 +111,7 @@ pub(super) fn drive(
     let begin_ns = world.now_ns();
     let first = session.sample(begin_ns, &mut world)?;
     world.add(workload).with_context(stopped)?;
+    world.add_noise().with_context(stopped)?;
     let end_ns = begin_ns.saturating_add(args.run_for);
     let mut exit = None;
     let mut half_runs = false;

@@ -84,8 +84,9 @@ impl Machine {
         let here = self.cpu == cpu;
         let rq = self.sched.rq(cpu);
         if !std::mem::replace(&mut rq.resched, true) {
-            let at_once = here && rq.current.is_some();
-            let interrupt_ns = if at_once { 0 } else { self.shape.costs.interrupt_ns };
+            let idle = rq.current.is_none();
+            let interrupt_ns = if here { 0 } else { self.shape.costs.interrupt_ns };
+            let interrupt_ns = interrupt_ns + if idle { self.idle_exit_ns(cpu) } else { 0 };
             self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Schedule(cpu));
         }
     }
@@ -129,6 +130,8 @@ impl Machine {
             return Ok(());
         }
         self.charge(cpu);
+        let interrupts_ns = self.interrupts_ns();
+        self.spend(cpu, self.shape.costs.tick_ns + interrupts_ns);
         if !self.is_ext(task) {
             let waits = !self.sched.rq(cpu).fair.is_empty();
             if waits && self.now_ns >= self.sched.rq(cpu).fair_until_ns {
@@ -136,7 +139,6 @@ impl Machine {
             }
             return Ok(());
         }
-        self.spend(cpu, self.shape.costs.tick_ns);
         if self.bypassing() {
             self.set_slice(task, 0);
         } else {
@@ -466,6 +468,8 @@ impl Machine {
         let Some(task) = previous else { return self.update_idle(cpu, false) };
         let (class, queued) = (self.sched.task(task).class, self.sched.task(task).queued);
         self.charge(cpu);
+        let busy_ns = self.sched.rq(cpu).busy_ns;
+        self.sched.task(task).left = Some((cpu, busy_ns));
         match class {
             Class::Ext => {
                 self.put_ext_aside(cpu, task, next)?;
@@ -542,14 +546,17 @@ impl Machine {
         let Some(task) = next else {
             // Nobody runs who could have been held up.
             self.sched.rq(cpu).spent_ns = 0;
+            self.set_busy(cpu, false);
             return;
         };
-        self.spend(cpu, self.shape.costs.switch_ns);
+        self.set_busy(cpu, true);
+        let refill_ns = self.refill_ns(cpu, task);
+        self.spend(cpu, self.shape.costs.switch_ns + refill_ns);
         self.tick_later(cpu);
         let now = self.now_ns;
         self.sched.rq(cpu).started_ns = now;
         let state = self.sched.task(task);
-        state.charged_at_ns = now;
+        (state.charged_at_ns, state.settled_at_ns) = (now, now);
         state.waits_anew = true;
         self.sched.rq(cpu).fair_until_ns = now + super::fair::SLICE_NS;
         self.prod(task);

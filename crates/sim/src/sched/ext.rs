@@ -52,6 +52,7 @@ impl Machine {
     /// Charges what runs on a CPU for the time since it was last charged.
     pub(crate) fn charge(&mut self, cpu: u32) {
         let Some(task) = self.sched.rq(cpu).current else { return };
+        self.settle_work(task);
         let now = self.now_ns;
         let state = self.sched.task(task);
         let ran = now - std::mem::replace(&mut state.charged_at_ns, now);

@@ -128,6 +128,9 @@ impl Machine {
             waits_anew: true,
             selected_cpu: 0,
             ran_ns: 0,
+            worked: 0,
+            settled_at_ns: 0,
+            left: None,
             orders: Orders::Sleep,
             run: 0,
         });

@@ -121,6 +121,12 @@ pub(crate) struct TaskState {
     pub(crate) runnable_at_ns: u64,
     /// How long it has run, in ns.
     pub(crate) ran_ns: u64,
+    /// What work it has done, in parts of which a CPU at full speed does 1,024 a ns, and until when
+    /// that is counted.
+    pub(crate) worked: u64,
+    pub(crate) settled_at_ns: u64,
+    /// Which CPU it ran on last, and how long that had been busy when it left.
+    pub(crate) left: Option<(u32, u64)>,
     /// Grows with each time that some task comes to wait.
     pub(crate) runnable_number: u64,
     /// Whether its next wait is a new one, not the rest of one that a change broke off.

@@ -68,16 +68,16 @@ pub(in crate::kernel) fn capacity(
     value(cpu.map_or(FULL, |cpu| u64::from(machine.sched.idle.places.capacity(cpu))))
 }
 
-/// `scx_bpf_cpuperf_cur(cpu)`: how fast it is, of 1,024. Nothing slows a CPU down here.
+/// `scx_bpf_cpuperf_cur(cpu)`: its frequency, of 1,024.
 pub(in crate::kernel) fn performance(
     machine: &mut Machine,
     [number, ..]: [u64; 5],
 ) -> Result<Answer, Fault> {
-    cpu(machine, number);
-    value(FULL)
+    let cpu = cpu(machine, number);
+    value(cpu.map_or(FULL, |cpu| machine.frequency(cpu)))
 }
 
-/// `scx_bpf_cpuperf_set(cpu, target)`. The target is kept, and changes nothing.
+/// `scx_bpf_cpuperf_set(cpu, target)`: the frequency that a CPU is to have, of 1,024.
 pub(in crate::kernel) fn set_performance(
     machine: &mut Machine,
     [number, target, ..]: [u64; 5],
@@ -98,6 +98,7 @@ pub(in crate::kernel) fn set_performance(
         return value(0);
     }
     machine.show_rq(cpu, machine.layout.rq.cpuperf_target, target);
+    machine.set_frequency(cpu, target);
     value(0)
 }
 
