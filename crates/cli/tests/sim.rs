@@ -51,7 +51,7 @@ fn a_table_tells_what_was_done() {
 
 #[test]
 fn json_has_all_of_it() {
-    let found = json("simple:fifo --machine 2c --workload cpu:tasks=4,name=hogs --for 1s");
+    let found = json("simple:fifo --machine 2c --workload cpu:tasks=4,name=hogs --for 1s --no-noise");
     assert_eq!(found["schema"], "rota-sim/1");
     assert_eq!((&found["cpus"], &found["simulated_ns"]), (&2.into(), &1_000_000_000_u64.into()));
     assert_eq!(found["settings"]["fifo"], "true");
@@ -84,7 +84,7 @@ fn the_same_words_give_the_same_run() {
 #[test]
 fn settings_and_globals_are_set() {
     let shares = |settings: &str| {
-        let line = format!("simple {settings} --machine 1c --workload cpu:tasks=2 --for 1s");
+        let line = format!("simple {settings} --machine 1c --no-noise --workload cpu:tasks=2 --for 1s");
         json(&line)["switches"].as_u64().unwrap()
     };
     let (long, short) = (shares(""), shares("--slice 2ms"));
@@ -156,8 +156,9 @@ fn bad_input_is_one_line() {
         ("simpel", "no scheduler 'simpel'"),
         ("missing.bpf.o", "missing.bpf.o: No such file"),
         (doors.to_str().unwrap(), "no sched_ext scheduler in it"),
-        ("simple --machine 3z", "machine '3z'"),
-        ("simple --machine 0c", "machine '0c'"),
+        ("simple --machine 3z", "machine \"3z\", at offset 1: expected one of 's' (sockets)"),
+        ("simple --machine 0c", "machine \"0c\", at offset 0: 0 cores"),
+        ("simple --machine dektop16", "no machine 'dektop16'; did you mean desktop16?"),
         ("simple --machine 100s:100c", "a machine of 10000 CPUs; it has 1 to 8192"),
         ("simple --machine missing.json", "missing.json: No such file"),
         ("simple --workload perodic", "did you mean periodic?"),
