@@ -51,7 +51,8 @@ fn a_table_tells_what_was_done() {
 
 #[test]
 fn json_has_all_of_it() {
-    let found = json("simple:fifo --machine 2c --workload cpu:tasks=4,name=hogs --for 1s --no-noise");
+    let found =
+        json("simple:fifo --machine 2c --workload cpu:tasks=4,name=hogs --for 1s --no-noise");
     assert_eq!(found["schema"], "rota-sim/1");
     assert_eq!((&found["cpus"], &found["simulated_ns"]), (&2.into(), &1_000_000_000_u64.into()));
     assert_eq!(found["settings"]["fifo"], "true");
@@ -84,7 +85,8 @@ fn the_same_words_give_the_same_run() {
 #[test]
 fn settings_and_globals_are_set() {
     let shares = |settings: &str| {
-        let line = format!("simple {settings} --machine 1c --no-noise --workload cpu:tasks=2 --for 1s");
+        let line =
+            format!("simple {settings} --machine 1c --no-noise --workload cpu:tasks=2 --for 1s");
         json(&line)["switches"].as_u64().unwrap()
     };
     let (long, short) = (shares(""), shares("--slice 2ms"));

@@ -15,6 +15,13 @@
 //! * **migration**: a switch to a task on another CPU than the one that it ran on last.
 //! * **busy**: a CPU runs a task; **idle**: it runs none and is online. Before the first switch on
 //!   a CPU it did what that switch says that it ends; a CPU without any is idle.
+//! * **lost idle time**: at each moment as many CPUs as are idle while as many tasks wait, added up.
+//!   The time that an idle CPU needs to wake up is part of it.
+//! * **ideal share**: what a task would have got if the CPUs had been shared by weight at every moment
+//!   while it wanted to run (see `shares.rs`). **Unfairness** is what tasks had beyond that.
+//!
+//! Tasks that may not use every CPU are in neither of the last two: what they can get depends on who
+//! else is bound to the same CPUs.
 //!
 //! Where events are lost on a CPU, its time until the next switch is unknown, and no wait that had
 //! begun anywhere ends in a latency, since a wake-up may be among what is lost.
@@ -23,6 +30,7 @@ use crate::event::{Event, KINDS, What};
 use crate::file::CpuPlace;
 use crate::histogram::Histogram;
 use crate::ids::{CpuNumber, TaskRef};
+use crate::shares::{Shares, WEIGHT};
 use crate::tables::Tables;
 use std::collections::BTreeMap;
 
@@ -71,6 +79,11 @@ pub struct TaskUse {
     pub run_ns: u64,
     /// Time in which it wanted to and did not, in ns.
     pub wait_ns: u64,
+    /// CPU time that it would have got by its weight, in ns; what it had, if it may not use every
+    /// CPU.
+    pub ideal_ns: u64,
+    /// What it had beyond that, in ns.
+    pub excess_ns: u64,
     /// The longest wait that has not ended with the stream, in ns; part of `wait_ns`.
     pub waiting_ns: u64,
     /// Scheduling latencies, in ns.
@@ -103,6 +116,8 @@ impl TaskUse {
         // A stream that makes no sense can have more time than there is.
         self.run_ns = self.run_ns.saturating_add(other.run_ns);
         self.wait_ns = self.wait_ns.saturating_add(other.wait_ns);
+        self.ideal_ns = self.ideal_ns.saturating_add(other.ideal_ns);
+        self.excess_ns = self.excess_ns.saturating_add(other.excess_ns);
         self.waiting_ns = self.waiting_ns.max(other.waiting_ns);
         self.latency.merge(&other.latency);
         self.wakeups += other.wakeups;
@@ -156,9 +171,17 @@ pub struct Summary {
     pub kinds: [u64; KINDS.len()],
     /// How many events are known to be missing.
     pub lost: u64,
+    /// CPU time lost while CPUs were idle and tasks waited, in ns.
+    pub lost_idle_ns: u64,
 }
 
 impl Summary {
+    /// CPU time that tasks had beyond their ideal shares, as a part of all, from 0 to 1.
+    pub fn unfairness(&self) -> f64 {
+        let total = self.total();
+        total.excess_ns as f64 / total.run_ns.max(1) as f64
+    }
+
     /// All tasks together.
     pub fn total(&self) -> TaskUse {
         let mut total = TaskUse::default();
@@ -200,19 +223,86 @@ enum Doing {
     Offline,
 }
 
+impl Doing {
+    fn is_idle(self) -> bool {
+        match self {
+            Self::Untold => true,
+            Self::Running(task) => !task.is_some(),
+            Self::Unknown | Self::Offline => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct CpuNow {
     doing: Doing,
     since_ns: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TaskNow {
     runnable_since_ns: Option<u64>,
+    weight: u32,
+    /// Whether it may not use every CPU.
+    bound: bool,
+    /// While it wants to run: what its weight had got when it began to, in ns.
+    began_ns: Option<f64>,
+    /// What it would have got before that, in ns.
+    ideal_ns: f64,
     running: bool,
     yielded: bool,
     last_cpu: Option<CpuNumber>,
     used: TaskUse,
+}
+
+impl Default for TaskNow {
+    fn default() -> Self {
+        Self {
+            runnable_since_ns: None,
+            weight: WEIGHT,
+            bound: false,
+            began_ns: None,
+            ideal_ns: 0.0,
+            running: false,
+            yielded: false,
+            last_cpu: None,
+            used: TaskUse::default(),
+        }
+    }
+}
+
+impl TaskNow {
+    /// It wants to run from now on, or not any more.
+    fn want(&mut self, wants: bool, shares: &mut Shares) {
+        match (self.began_ns, wants && !self.bound) {
+            (None, true) => self.began_ns = Some(shares.begin(self.weight)),
+            (Some(began_ns), false) => {
+                self.ideal_ns += shares.end(self.weight) - began_ns;
+                self.began_ns = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// It waits since then, or not any more; since when it did.
+    fn wait(&mut self, since_ns: Option<u64>, shares: &mut Shares) -> Option<u64> {
+        let before = std::mem::replace(&mut self.runnable_since_ns, since_ns);
+        if !self.bound {
+            shares.waiting += u64::from(since_ns.is_some());
+            shares.waiting -= u64::from(before.is_some());
+        }
+        before
+    }
+
+    /// It has another weight from now on, or other CPUs.
+    fn change(&mut self, shares: &mut Shares, change: impl FnOnce(&mut Self)) {
+        let (wanted, since_ns) =
+            (self.running || self.runnable_since_ns.is_some(), self.wait(None, shares));
+        self.want(false, shares);
+        change(self);
+        self.wait(since_ns, shares);
+        self.want(wanted, shares);
+    }
 }
 
 /// Computes the metrics of a stream as it goes by, in memory for the tasks and CPUs in it.
@@ -225,6 +315,7 @@ pub struct Activity {
     cpus: BTreeMap<CpuNumber, (CpuNow, CpuUse)>,
     kinds: [u64; KINDS.len()],
     lost: u64,
+    shares: Shares,
 }
 
 impl Activity {
@@ -241,6 +332,7 @@ impl Activity {
             self.start(event.time_ns);
         }
         self.now_ns = self.now_ns.max(event.time_ns);
+        self.shares.advance(self.now_ns);
         self.kinds[event.kind as usize - 1] += 1;
         let (now, cpu, task) = (self.now_ns, event.cpu, event.task);
         match event.what() {
@@ -248,7 +340,8 @@ impl Activity {
             What::Waking { .. } | What::Wakeup { .. } if task.is_some() => {
                 let state = self.tasks.entry(task).or_default();
                 if !state.running && state.runnable_since_ns.is_none() {
-                    state.runnable_since_ns = Some(now);
+                    state.wait(Some(now), &mut self.shares);
+                    state.want(true, &mut self.shares);
                     state.used.wakeups += 1;
                 }
             }
@@ -265,8 +358,18 @@ impl Activity {
             }
             What::Exit => {
                 if let Some(state) = self.tasks.get_mut(&task) {
-                    state.runnable_since_ns = None;
+                    state.wait(None, &mut self.shares);
+                    state.want(state.running, &mut self.shares);
                 }
+            }
+            What::Weight { weight, .. } if task.is_some() => {
+                let state = self.tasks.entry(task).or_default();
+                state.change(&mut self.shares, |state| state.weight = weight);
+            }
+            What::Affinity { cpus, .. } if task.is_some() => {
+                let bound = (cpus as usize) < self.cpus.len();
+                let state = self.tasks.entry(task).or_default();
+                state.change(&mut self.shares, |state| state.bound |= bound);
             }
             What::Hotplug { online } => {
                 let doing = if online { Doing::Running(TaskRef::NONE) } else { Doing::Offline };
@@ -276,7 +379,10 @@ impl Activity {
                 self.lost = self.lost.saturating_add(events);
                 self.go_on(cpu, Doing::Unknown);
                 let waits = self.tasks.values_mut();
-                waits.for_each(|task| task.runnable_since_ns = None);
+                waits.for_each(|task| {
+                    task.wait(None, &mut self.shares);
+                    task.want(task.running, &mut self.shares);
+                });
             }
             _ => {}
         }
@@ -288,19 +394,33 @@ impl Activity {
         for cpu in 0..self.places.len() as u32 {
             let now = CpuNow { doing: Doing::Untold, since_ns: now_ns };
             self.cpus.insert(CpuNumber(cpu), (now, CpuUse::default()));
+            self.shares.idle += 1;
         }
+        self.shares.advance(now_ns);
+        self.shares.lost_ns = 0;
+        self.shares.add_cpus(self.places.len() as i64);
     }
 
     fn cpu(&mut self, cpu: CpuNumber) -> &mut (CpuNow, CpuUse) {
         let since_ns = self.start_ns.unwrap_or(self.now_ns);
         let untold = CpuNow { doing: Doing::Untold, since_ns };
-        self.cpus.entry(cpu).or_insert((untold, CpuUse::default()))
+        let shares = &mut self.shares;
+        self.cpus.entry(cpu).or_insert_with(|| {
+            shares.idle += 1;
+            shares.add_cpus(1);
+            (untold, CpuUse::default())
+        })
     }
 
     /// A CPU does something else from now on; what it did until now is counted.
     fn go_on(&mut self, cpu: CpuNumber, doing: Doing) {
         let now = CpuNow { doing, since_ns: self.now_ns };
         let before = std::mem::replace(&mut self.cpu(cpu).0, now);
+        self.shares.idle += u64::from(doing.is_idle());
+        self.shares.idle -= u64::from(before.doing.is_idle());
+        if (doing == Doing::Offline) != (before.doing == Doing::Offline) {
+            self.shares.add_cpus(if doing == Doing::Offline { -1 } else { 1 });
+        }
         let time = self.now_ns - before.since_ns;
         let (_, used) = self.cpu(cpu);
         match before.doing {
@@ -321,6 +441,7 @@ impl Activity {
         let (state, _) = self.cpu(cpu);
         if state.doing == Doing::Untold && from.is_some() {
             state.doing = Doing::Running(from);
+            self.shares.idle -= 1;
         }
         self.go_on(cpu, Doing::Running(to));
         self.cpu(cpu).1.switches += 1;
@@ -329,16 +450,18 @@ impl Activity {
             state.running = false;
             state.last_cpu = Some(cpu);
             let yielded = std::mem::take(&mut state.yielded);
-            state.runnable_since_ns = runnable.then_some(now);
+            state.wait(runnable.then_some(now), &mut self.shares);
+            state.want(runnable, &mut self.shares);
             state.used.preemptions += u64::from(runnable && !yielded);
         }
         if to.is_some() {
             let state = self.tasks.entry(to).or_default();
-            if let Some(since) = state.runnable_since_ns.take() {
+            if let Some(since) = state.wait(None, &mut self.shares) {
                 state.used.wait_ns += now - since;
                 state.used.latency.add(now - since);
             }
             state.running = true;
+            state.want(true, &mut self.shares);
             state.used.switches += 1;
             if let Some(last) = state.last_cpu.replace(cpu).filter(|last| *last != cpu) {
                 let distance = Distance::between(&self.places, last, cpu);
@@ -350,11 +473,14 @@ impl Activity {
     /// The metrics so far, as of a moment, or of the last event if that was later.
     pub fn summary(&self, end_ns: u64) -> Summary {
         let end_ns = end_ns.max(self.now_ns);
+        let mut later = self.shares.clone();
+        later.advance(end_ns);
         let mut summary = Summary {
             start_ns: self.start_ns.unwrap_or(end_ns),
             end_ns,
             kinds: self.kinds,
             lost: self.lost,
+            lost_idle_ns: later.lost_ns,
             ..Summary::default()
         };
         for (task, state) in &self.tasks {
@@ -363,6 +489,8 @@ impl Activity {
                 used.waiting_ns = end_ns - since;
                 used.wait_ns += used.waiting_ns;
             }
+            let began = state.began_ns.map(|began| later.got_ns(state.weight) - began);
+            used.ideal_ns = (state.ideal_ns + began.unwrap_or(0.0)) as u64;
             summary.tasks.insert(*task, used);
         }
         for (cpu, (now, used)) in &self.cpus {
@@ -379,6 +507,12 @@ impl Activity {
                 Doing::Offline => {}
             }
             summary.cpus.insert(*cpu, used);
+        }
+        for (task, used) in &mut summary.tasks {
+            if self.tasks.get(task).is_none_or(|state| state.bound) {
+                used.ideal_ns = used.run_ns;
+            }
+            used.excess_ns = used.run_ns.saturating_sub(used.ideal_ns);
         }
         summary
     }

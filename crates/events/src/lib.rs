@@ -18,6 +18,7 @@ mod ids;
 mod metric;
 mod number;
 mod report;
+mod shares;
 mod tables;
 
 pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};

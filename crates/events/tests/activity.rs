@@ -127,6 +127,27 @@ fn a_cpu_that_is_offline_is_not_idle() {
     assert_eq!(found.cpus[&CpuNumber(2)].idle_ns, 70);
 }
 
+/// Two tasks on one CPU, one of them three times as heavy, and a CPU that nobody uses.
+#[test]
+fn who_had_more_than_its_share_is_told() {
+    let heavy = at(0, 0, B, What::Weight { nice: -5, weight: 300 });
+    let one = [CpuPlace::default()];
+    let events = [heavy, wake(0, A), wake(0, B), sleep(0, 0, NONE, A), preempt(50, 0, A, B)];
+    let mut activity = Activity::new(&one);
+    events.iter().for_each(|event| activity.add(event));
+    let found = activity.summary(100);
+    let (a, b) = (&found.tasks[&A], &found.tasks[&B]);
+    assert_eq!((a.ideal_ns, a.excess_ns, b.ideal_ns, b.excess_ns), (25, 25, 75, 0));
+    assert_eq!((found.unfairness(), found.lost_idle_ns), (0.25, 0));
+    // With three CPUs more, both could have had one all the time: who waited, waited for nothing.
+    let found = summary(&events, 100);
+    assert_eq!((found.tasks[&A].ideal_ns, found.lost_idle_ns), (100, 100));
+    // Who may not use every CPU is in neither.
+    let bound = at(0, 0, A, What::Affinity { cpus: 1, first: 1 });
+    let found = summary(&[[bound].as_slice(), &events].concat(), 100);
+    assert_eq!((found.tasks[&A].ideal_ns, found.lost_idle_ns), (50, 50));
+}
+
 #[test]
 fn groups_add_up() {
     let mut tables = Tables::default();
@@ -145,15 +166,21 @@ fn groups_add_up() {
     assert_eq!(groups[""].0, 1);
 }
 
-/// A stream that could be: what runs where, who waits.
+/// A stream that could be: what runs where, who waits, what weighs how much.
 fn streams() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec((0_u64..50, 0_u32..3, 1_u32..6, any::<bool>()), 1..200).prop_map(
         |steps| {
             let mut time = 5;
+            let first = steps.first().map_or(0, |step| step.2);
             let (mut running, mut waiting) = ([NONE; 3], Vec::new());
             let mut events = Vec::new();
             for (step, cpu, task, flag) in steps {
                 time += step;
+                if step == 49 {
+                    let weight = [20, 100, 300, 4000, 100][task as usize - 1] * first;
+                    events.push(at(time, cpu, TaskRef(task), What::Weight { nice: 0, weight }));
+                    continue;
+                }
                 let task = TaskRef(task);
                 let (from, awake) = (running[cpu as usize], waiting.contains(&task));
                 if flag && !awake && !running.contains(&task) {
@@ -197,7 +224,66 @@ fn slowly(events: &[Event], task: TaskRef, end_ns: u64) -> (u64, Vec<u64>) {
     (run_ns + running.map_or(0, |since| end_ns - since), latencies)
 }
 
+/// What CPUs lost while they were idle and tasks waited, and what each task would have got by its
+/// weight: ns by ns, with everything looked for in all events before. Shares are found by giving
+/// whole CPUs to whoever would get more, until nobody does.
+fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRef, f64>) {
+    let (mut lost_ns, mut ideals) = (0, BTreeMap::new());
+    let mut running = vec![NONE; cpus];
+    let (mut waiting, mut weights) = (Vec::new(), BTreeMap::new());
+    let mut next = events.iter().peekable();
+    for now in events[0].time_ns..end_ns {
+        while let Some(event) = next.next_if(|event| event.time_ns == now) {
+            match event.what() {
+                What::Waking { .. } => waiting.push(event.task),
+                What::Weight { weight, .. } => drop(weights.insert(event.task, weight)),
+                What::Switch { from, runnable } => {
+                    running[event.cpu.0 as usize] = event.task;
+                    waiting.retain(|task| *task != event.task);
+                    waiting.extend(runnable.then_some(from));
+                }
+                _ => {}
+            }
+        }
+        lost_ns += running.iter().filter(|task| **task == NONE).count().min(waiting.len()) as u64;
+        let want = running.iter().chain(&waiting).filter(|task| **task != NONE);
+        let mut open: Vec<_> =
+            want.map(|task| (*task, f64::from(*weights.get(task).unwrap_or(&100)))).collect();
+        let mut left = cpus as f64;
+        loop {
+            let all: f64 = open.iter().map(|(_, weight)| weight).sum();
+            let full = open.iter().position(|(_, weight)| weight * left >= all);
+            let Some(full) = full else { break };
+            *ideals.entry(open.remove(full).0).or_insert(0.0) += 1.0;
+            left -= 1.0;
+        }
+        let all: f64 = open.iter().map(|(_, weight)| weight).sum();
+        for (task, weight) in open {
+            *ideals.entry(task).or_insert(0.0) += weight * left / all;
+        }
+    }
+    (lost_ns, ideals)
+}
+
 proptest! {
+    #[test]
+    fn shares_and_losses_equal_those_found_ns_by_ns(events in streams()) {
+        prop_assume!(!events.is_empty());
+        let end_ns = events[events.len() - 1].time_ns + 10;
+        let found = summary(&events, end_ns);
+        let (lost_ns, ideals) = ns_by_ns(&events, places().len(), end_ns);
+        prop_assert_eq!(found.lost_idle_ns, lost_ns);
+        let mut excess_ns = 0;
+        for (task, used) in &found.tasks {
+            let ideal_ns = ideals.get(task).copied().unwrap_or(0.0);
+            let off = used.ideal_ns as f64 - ideal_ns;
+            prop_assert!((-1.01..0.01).contains(&off), "{:?}: {} {ideal_ns}", task, used.ideal_ns);
+            excess_ns += used.run_ns.saturating_sub(used.ideal_ns);
+        }
+        let run_ns = found.total().run_ns.max(1);
+        prop_assert_eq!(found.unfairness(), excess_ns as f64 / run_ns as f64);
+    }
+
     #[test]
     fn equal_a_slow_computation(events in streams()) {
         prop_assume!(!events.is_empty());

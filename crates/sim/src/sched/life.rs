@@ -7,6 +7,7 @@ use super::task::{Class, Owner, Stage};
 use super::{CpuSet, Op, Orders, Phase, SLICE_DEFAULT_NS, TaskId, TaskState};
 use crate::cgroups::ROOT;
 use crate::machine::Machine;
+use crate::recorder::affinity;
 use crate::run::Stop;
 use crate::tasks::NewTask;
 use crate::tracing::Tracepoint;
@@ -37,6 +38,9 @@ impl Machine {
             return Ok(None);
         }
         self.rename(id, comm);
+        if allowed.count() < self.shape.cpus as usize {
+            self.record(Some(id), affinity(allowed));
+        }
         self.sched.task(id).policy = class;
         self.adopt(id)?;
         Ok(Some(id))
