@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The examples in `docs/sim.md` and `docs/view.md` are run, and the tables of the former are those
-//! of the code. `BLESS=1` writes what should stand there.
+//! The examples in `docs/sim.md`, `docs/workloads.md` and `docs/view.md` are run, and the tables of
+//! the first two are those of the code. `BLESS=1` writes what should stand there.
 
 use rota_sim::Model;
 use rota_topology::Spec;
-use rota_workload::{COMMON, WORKLOADS};
+use rota_workload::{COMMON, DISTRIBUTIONS, WORKLOADS};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,13 @@ fn rows(head: &str) -> Option<String> {
                 };
                 writeln!(text, "| | `{}` | {default} | {} |", p.name, p.help).unwrap();
             }
+        }
+        return Some(text);
+    }
+    if head.starts_with("| distribution |") {
+        for (name, usage) in DISTRIBUTIONS {
+            let (example, meaning) = usage.split_once(": ").unwrap();
+            writeln!(text, "| {name} | `{example}` | {meaning} |").unwrap();
         }
         return Some(text);
     }
@@ -93,7 +100,7 @@ fn shape(text: &str) -> String {
 
 #[test]
 fn pages_show_what_is_printed() {
-    for page in ["sim.md", "machines.md"] {
+    for page in ["sim.md", "machines.md", "workloads.md"] {
         shows_what_is_printed(page);
     }
 }

@@ -12,7 +12,7 @@
 use rota_object::{Engine, KernelTypes, Object};
 use rota_sim::{Costs, Shape, Simulation};
 use rota_topology::Spec;
-use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
+use rota_workload::{Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,10 +79,11 @@ fn tasks(active: usize, body: &[Step], idle: usize) -> Workload {
     let sleeps = Program::default().then(Step::Wait(EventId(0)));
     let starts = [(active, TemplateId(0)), (idle, TemplateId(1))];
     Workload {
-        groups: vec!["tasks".to_owned()],
+        groups: vec![Group { name: "tasks".to_owned(), deadline_ns: None }],
         templates: vec![template("works", works), template("sleeps", sleeps)],
         starts: starts.iter().flat_map(|(n, id)| std::iter::repeat_n(*id, *n)).collect(),
-        events: 1,
+        events: vec![Event::COUNTER],
+        sources: Vec::new(),
     }
 }
 

@@ -6,10 +6,13 @@
 use crate::machine::{Machine, Shape};
 use crate::run::Stop;
 use crate::sched::{Called, TaskId};
+use crate::work::Pieces;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{Engine, EngineError, Image, KernelTypes, LinkErrors, Object};
 use rota_topology::Topology;
-use rota_workload::{EventId, Program, Span, Step, Template, TemplateId, Workload};
+use rota_workload::{
+    Event as WorkEvent, EventId, Group, Program, Span, Step, Template, TemplateId, Workload,
+};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -189,10 +192,11 @@ impl Simulation {
             ),
         };
         let watched = machine.add_watched(Workload {
-            groups: vec!["user half".to_owned()],
+            groups: vec![Group { name: "user half".to_owned(), deadline_ns: None }],
             templates: vec![template],
             starts: vec![TemplateId(0)],
-            events: 1,
+            events: vec![WorkEvent::COUNTER],
+            sources: Vec::new(),
         })?;
         self.half = watched.map(|(task, go)| Half { task, go });
         Ok(())
@@ -207,8 +211,8 @@ impl Simulation {
         let (Some(machine), Some(half)) = (&mut self.machine, self.half) else { return Ok(false) };
         let machine = machine.get_mut();
         machine.cpu = machine.sched.task(half.task).cpu;
-        let go = half.go;
-        machine.on_cpu(machine.cpu, move |machine| machine.signal(go, 1))?;
+        let (go, now) = (half.go, machine.now_ns());
+        machine.on_cpu(machine.cpu, move |machine| machine.signal(go, 1, now))?;
         Ok(true)
     }
 
@@ -252,9 +256,14 @@ impl Simulation {
 
     /// The groups of all workloads, with the pieces of work that each has done.
     pub fn work_done(&self) -> Vec<(String, u64)> {
+        self.pieces().into_iter().map(|pieces| (pieces.group, pieces.done)).collect()
+    }
+
+    /// The pieces of work that the groups of all workloads have done, and how long who asked for
+    /// them had to wait.
+    pub fn pieces(&self) -> Vec<Pieces> {
         let Some(machine) = &self.machine else { return Vec::new() };
-        let machine = machine.borrow();
-        machine.work_done().map(|(name, done)| (name.to_owned(), done)).collect()
+        machine.borrow().pieces().to_vec()
     }
 
     /// Every kernel function that the object names and the kernel has, with how often it was

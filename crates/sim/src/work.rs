@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tasks at work: they execute the programs of a workload.
 
+mod done;
+mod events;
+
 use crate::hardware::FULL;
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Class, Due, Orders, TaskId};
 use rota_topology::{CpuId, CpuMask};
-use rota_workload::{EventId, Program, Random, STEPS_MAX, Step, Template, TemplateId, Workload};
-use std::collections::VecDeque;
+use rota_workload::{
+    EventId, Group, Program, Random, STEPS_MAX, Step, Template, TemplateId, Workload,
+};
 use std::sync::Arc;
+
+pub use done::Pieces;
+use events::{Outside, Signals};
 
 /// What a task uses of the CPU after too many steps that take no time, in ns.
 const MOMENT_NS: u64 = 1_000;
@@ -29,14 +36,10 @@ struct Progress {
     period_ns: u64,
     /// Counts its sleeps, so that the end of an earlier one is known for what it is.
     sleep: u64,
-}
-
-/// An event that tasks wait for.
-#[derive(Debug, Default)]
-struct Event {
-    /// Signals that nobody has waited for yet.
-    signals: u32,
-    waiting: VecDeque<TaskId>,
+    /// Since when what it was woken for last is waited for.
+    asked_ns: u64,
+    /// When the piece of work that it has begun was asked for.
+    begun_ns: Option<u64>,
 }
 
 /// What tasks have to do.
@@ -44,11 +47,12 @@ struct Event {
 pub(crate) struct Work {
     workload: Arc<Workload>,
     progress: Vec<Option<Box<Progress>>>,
-    events: Vec<Event>,
+    events: Vec<Signals>,
+    outside: Vec<Outside>,
     /// Tasks made so far.
     made: u64,
     /// Pieces of work done, by group.
-    pub(crate) done: Vec<u64>,
+    pub(crate) done: Vec<Pieces>,
     /// The end of the scheduler makes the machine stand still.
     pub(crate) stops_at_exit: bool,
     /// When this task has done a piece of work, the machine stands still.
@@ -78,6 +82,13 @@ impl Work {
     fn of(&mut self, task: TaskId) -> Option<&mut Progress> {
         self.progress.get_mut(task.0 as usize)?.as_deref_mut()
     }
+
+    /// What a task is woken for, or finds, has been waited for since then.
+    fn asked(&mut self, task: TaskId, since_ns: u64) {
+        if let Some(progress) = self.of(task) {
+            progress.asked_ns = since_ns;
+        }
+    }
 }
 
 impl Machine {
@@ -86,8 +97,9 @@ impl Machine {
         let before = Arc::clone(&self.work.workload);
         let first = before.starts.len();
         let all = Arc::new(Workload::clone(&before).joined(workload));
-        self.work.events.resize_with(all.events as usize, Event::default);
-        self.work.done.resize(all.groups.len(), 0);
+        let events = all.events.iter().skip(before.events.len());
+        self.work.events.extend(events.map(|event| Signals::new(*event)));
+        self.work.done.extend(all.groups.iter().skip(before.groups.len()).map(Pieces::new));
         self.work.workload = Arc::clone(&all);
         // Round and round on the CPUs that each kind of task may use.
         let mut usable: (Option<TemplateId>, Vec<u32>) = (None, Vec::new());
@@ -106,6 +118,7 @@ impl Machine {
             let cpu = self.sched.task(task).cpu;
             self.on_cpu(cpu, move |machine| machine.wake_up(task))?;
         }
+        self.add_sources(&all.sources[before.sources.len()..]);
         Ok(())
     }
 
@@ -116,7 +129,7 @@ impl Machine {
         workload: Workload,
     ) -> Result<Option<(TaskId, EventId)>, Stop> {
         let task = TaskId(self.sched.tasks.len() as u32);
-        let event = EventId(self.work.workload.events);
+        let event = EventId(self.work.events.len() as u32);
         self.work.watched = Some(task);
         self.add_work(workload)?;
         Ok((!self.is_dead(task)).then_some((task, event)))
@@ -134,10 +147,9 @@ impl Machine {
         rq.busy_ns + since.map_or(0, |since| self.now_ns.saturating_sub(since))
     }
 
-    /// Names of the groups, with the pieces of work that each has done.
-    pub(crate) fn work_done(&self) -> impl Iterator<Item = (&str, u64)> {
-        let names = self.work.workload.groups.iter().map(String::as_str);
-        names.zip(self.work.done.iter().copied())
+    /// The pieces of work that each group has done.
+    pub(crate) fn pieces(&self) -> &[Pieces] {
+        &self.work.done
     }
 
     /// Makes a task with a program, which sleeps on a CPU, or on the first that it may use; `None`
@@ -186,10 +198,10 @@ impl Machine {
         &mut self,
         task: TaskId,
         kind: &Template,
-        groups: &[String],
+        groups: &[Group],
         number: u64,
     ) -> Result<(), Stop> {
-        self.record_group(task, groups.get(kind.group as usize).map_or("", String::as_str));
+        self.record_group(task, groups.get(kind.group as usize).map_or("", |group| &group.name));
         let progress = Progress {
             program: Arc::clone(&kind.program),
             group: kind.group,
@@ -199,6 +211,8 @@ impl Machine {
             until: 0,
             period_ns: self.now_ns,
             sleep: 0,
+            asked_ns: self.now_ns,
+            begun_ns: None,
         };
         let index = task.0 as usize;
         if self.work.progress.len() <= index {
@@ -250,6 +264,7 @@ impl Machine {
             Next::Sleep(until_ns) => {
                 if let Some(progress) = self.work.of(task) {
                     progress.sleep += 1;
+                    progress.asked_ns = until_ns;
                     let due = Due::Wake(task, progress.sleep);
                     let late_ns = self.timer_late_ns();
                     self.sched.agenda.add(until_ns.saturating_add(late_ns), due);
@@ -302,6 +317,7 @@ impl Machine {
                 }
                 Some(Step::Period(period)) => {
                     progress.period_ns = progress.period_ns.saturating_add(period).max(now);
+                    progress.asked_ns = now;
                     if progress.period_ns > now {
                         return Ok(Next::Sleep(progress.period_ns));
                     }
@@ -311,18 +327,38 @@ impl Machine {
                         return Ok(Next::Wait);
                     }
                 }
-                Some(Step::Signal(event, times)) => self.signal(event, times)?,
+                Some(Step::Signal(event, times)) => {
+                    let since = progress.begun_ns.unwrap_or(now);
+                    self.signal(event, times, since)?;
+                }
+                Some(Step::Broadcast(event)) => {
+                    let since = progress.begun_ns.unwrap_or(now);
+                    self.broadcast(event, since)?;
+                }
+                Some(Step::Exchange(signalled, waited)) => {
+                    let since = progress.begun_ns.unwrap_or(now);
+                    if self.exchange(task, signalled, waited, since)? {
+                        return Ok(Next::Wait);
+                    }
+                }
+                Some(Step::Meet(event, count)) => {
+                    if self.gather(task, event, count)? {
+                        return Ok(Next::Wait);
+                    }
+                }
                 Some(Step::Fork(template)) => {
                     self.fork_worker(task, template)?;
                 }
                 Some(Step::Yield) => return Ok(Next::Yield),
                 Some(Step::Done) => {
+                    let since = progress.begun_ns.take();
+                    progress.asked_ns = now;
                     let group = progress.group as usize;
-                    self.work.done[group] += 1;
+                    self.work.done[group].add(since.map(|since| now.saturating_sub(since)));
                     self.work.paused |= self.work.watched == Some(task);
                 }
                 // There are too many of its own in a row.
-                Some(Step::Run(_) | Step::Phase | Step::Repeat { .. }) => {
+                Some(Step::Run(_) | Step::Phase | Step::Begin | Step::Repeat { .. }) => {
                     progress.step -= 1;
                     break;
                 }
@@ -331,33 +367,6 @@ impl Machine {
             self.cpu = cpu;
         }
         Ok(Next::Run(MOMENT_NS))
-    }
-
-    /// Takes a signal of an event, or joins those who wait; whether it waits.
-    fn wait_for(&mut self, task: TaskId, event: EventId) -> bool {
-        let event = &mut self.work.events[event.0 as usize];
-        if event.signals > 0 {
-            event.signals -= 1;
-            return false;
-        }
-        event.waiting.push_back(task);
-        true
-    }
-
-    /// Signals an event, from the CPU that executes.
-    pub(crate) fn signal(&mut self, event: EventId, times: u32) -> Result<(), Stop> {
-        let here = self.cpu;
-        for _ in 0..times {
-            let event = &mut self.work.events[event.0 as usize];
-            match event.waiting.pop_front() {
-                None => event.signals = event.signals.saturating_add(1),
-                Some(task) => {
-                    self.wake_up(task)?;
-                    self.cpu = here;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -373,6 +382,10 @@ impl Progress {
                 Step::Phase => {
                     self.step += 1;
                     self.period_ns = now_ns;
+                }
+                Step::Begin => {
+                    self.step += 1;
+                    self.begun_ns = Some(self.asked_ns);
                 }
                 Step::Repeat { to, times, counter } => {
                     self.step += 1;

@@ -57,7 +57,18 @@ fn run(number: u64, mode: Mode) -> (u64, usize) {
     let half = Box::new(Plain::new(&object, &[]).unwrap());
     let session = Session::start(half, 0, &mut world).unwrap();
     let cpus = topology.possible().count() as u32;
-    let workloads = ["periodic", "cpu:run=1ms", "pingpong:pairs=3", "forkstorm", "burst"];
+    let workloads = [
+        "periodic",
+        "cpu:run=1ms",
+        "pingpong:pairs=3",
+        "forkstorm",
+        "burst",
+        "messaging:groups=1,fds=3,room=4,batch=3",
+        "schbench:workers=4,run=lognormal/500us/1",
+        "web:service=pareto/500us/1.5",
+        "compile:run=normal/5ms/1ms",
+        "game:frame=5ms",
+    ];
     for _ in 0..=random.below(2) {
         world.add(&Workload::parse(pick(random, &workloads), cpus).unwrap()).unwrap();
     }

@@ -8,17 +8,26 @@
 //! that writes down each of its callbacks. The same scenario runs on a real kernel and on the
 //! simulated machine; [`Witnessed::text`] is what both must agree on.
 
+mod benchmarks;
 mod cgroup;
+mod desktop;
+mod hint;
 mod named;
 mod plain;
 mod program;
 mod random;
 mod scenario;
+mod service;
+mod span;
 mod witnessed;
 
 pub use cgroup::CgroupChange;
-pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError, hint};
-pub use program::{EventId, Program, STEPS_MAX, Span, Step, Template, TemplateId, Workload};
+pub use hint::hint;
+pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
+pub use program::{
+    Event, EventId, Group, Program, STEPS_MAX, Source, Step, Template, TemplateId, Workload,
+};
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};
+pub use span::{DISTRIBUTIONS, Span, THOUSAND};
 pub use witnessed::{Callback, End, Record, Witnessed};

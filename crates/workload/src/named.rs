@@ -6,18 +6,20 @@
 //! and what values they take. The table is the only place that knows: it drives reading, messages
 //! and help.
 
-use crate::plain::PLAIN;
+use crate::hint::hint;
 use crate::program::Workload;
+use crate::span::{Span, TIME_MAX_NS};
+use crate::{benchmarks, desktop, plain, service};
 use rota_events::{format_ns, parse_ns};
 use rota_topology::CpuMask;
 use std::collections::BTreeMap;
 
 /// The most tasks that one parameter asks for.
 const TASKS_MAX: u64 = 250_000;
+/// The most that happens in a second.
+const RATE_MAX: u64 = 100_000_000;
 /// The longest name: tasks get a number behind it, and have 15 bytes in all.
 const NAME_MAX: usize = 10;
-/// The longest time that a parameter takes, in ns.
-const TIME_MAX_NS: u64 = 3_600_000_000_000;
 
 /// Why a text is no workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,12 +75,19 @@ pub enum WorkloadError {
 /// What values a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParameterKind {
-    /// A number from 1 on; `cpus` is one for each CPU of the machine, `4*cpus` four.
+    /// A number from 1 on; `cpus` is one for each CPU of the machine, `4*cpus` four, and `cpus/4`
+    /// one for four of them.
     Count,
+    /// Such a number, or 0.
+    CountOrNone,
+    /// How often something happens in a second, which may depend on the CPUs as well.
+    Rate,
     /// A duration, from 1 ns to an hour.
     Time,
     /// A duration that may be nothing: `0s`.
     TimeOrNone,
+    /// A duration, or a [distribution](crate::DISTRIBUTIONS) of durations.
+    Span,
     /// A number of hundredths, 0 to 100.
     Percent,
     /// A nice value, -20 to 19.
@@ -135,7 +144,21 @@ pub const COMMON: [Parameter; 3] = [
 ];
 
 /// Every workload that has a name.
-pub const WORKLOADS: &[Named] = &PLAIN;
+pub const WORKLOADS: &[Named] = &[
+    plain::PERIODIC,
+    plain::CPU,
+    plain::PINGPONG,
+    plain::FORKSTORM,
+    plain::BURST,
+    benchmarks::MESSAGING,
+    benchmarks::PIPE,
+    benchmarks::SCHBENCH,
+    service::WEB,
+    service::BATCH,
+    service::MIXED,
+    desktop::COMPILE,
+    desktop::GAME,
+];
 
 impl Named {
     fn find(name: &str) -> Option<&'static Self> {
@@ -212,7 +235,8 @@ impl<'a> Values<'a> {
         Ok(Self { workload, given, cpus })
     }
 
-    fn text(&self, name: &str) -> &str {
+    /// What is given for a parameter, or its default.
+    pub(crate) fn text(&self, name: &str) -> &str {
         let default = self.workload.all_parameters().find(|p| p.name == name);
         self.given.get(name).copied().unwrap_or_else(|| default.map_or("", |p| p.default))
     }
@@ -227,7 +251,27 @@ impl<'a> Values<'a> {
 
     /// A number of tasks or the like. All values have been checked.
     pub(crate) fn count(&self, name: &str) -> u32 {
-        count(self.text(name), self.cpus).unwrap_or(1)
+        count(self.text(name), self.cpus, 0, TASKS_MAX).unwrap_or(1) as u32
+    }
+
+    /// How often something happens in a second.
+    pub(crate) fn rate(&self, name: &str) -> u64 {
+        count(self.text(name), self.cpus, 1, RATE_MAX).unwrap_or(1)
+    }
+
+    /// A time or a distribution of times.
+    pub(crate) fn span(&self, name: &str) -> Span {
+        Span::parse(self.text(name)).unwrap_or(Span::Fixed(0))
+    }
+
+    /// How many CPUs the machine has.
+    pub(crate) fn machine(&self) -> u32 {
+        self.cpus
+    }
+
+    /// The workload of a text, for one that is made of others; nothing if the text is none.
+    pub(crate) fn part(&self, text: &str) -> Workload {
+        Workload::parse(text, self.cpus).unwrap_or_default()
     }
 
     /// A time in ns.
@@ -257,7 +301,10 @@ fn check(kind: ParameterKind, text: &str, machine: u32) -> Result<(), String> {
         _ => Err(format!("'{text}' is no number from {least} to {most}")),
     };
     match kind {
-        ParameterKind::Count => count(text, machine).map(drop),
+        ParameterKind::Count => count(text, machine, 1, TASKS_MAX).map(drop),
+        ParameterKind::CountOrNone => count(text, machine, 0, TASKS_MAX).map(drop),
+        ParameterKind::Rate => count(text, machine, 1, RATE_MAX).map(drop),
+        ParameterKind::Span => Span::parse(text).map(drop),
         ParameterKind::Percent => number(0, 100),
         ParameterKind::Nice => number(-20, 19),
         ParameterKind::Cpus => cpus(text, machine).map(drop),
@@ -280,18 +327,26 @@ fn check(kind: ParameterKind, text: &str, machine: u32) -> Result<(), String> {
     }
 }
 
-fn count(text: &str, cpus: u32) -> Result<u32, String> {
+/// A number, which may depend on the number of CPUs.
+fn count(text: &str, cpus: u32, least: u64, most: u64) -> Result<u64, String> {
     let wrong = || {
-        format!("'{text}' is no number from 1 to {TASKS_MAX}, nor cpus or a multiple like 4*cpus")
+        format!(
+            "'{text}' is no number from {least} to {most}, nor cpus, a multiple like 4*cpus or a \
+             part like cpus/4"
+        )
     };
     let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
-    let found = match text.strip_suffix("cpus") {
-        Some("") => Ok(u64::from(cpus)),
-        Some(times) => number(times.trim_end_matches('*')).map(|n| n.saturating_mul(cpus.into())),
-        None => number(text),
+    let all = u64::from(cpus);
+    let found = if let Some(parts) = text.strip_prefix("cpus/") {
+        all.checked_div(number(parts)?).ok_or_else(wrong)?.max(1)
+    } else {
+        match text.strip_suffix("cpus") {
+            Some("") => all,
+            Some(times) => number(times.trim_end_matches('*'))?.saturating_mul(all),
+            None => number(text)?,
+        }
     };
-    let found = found?;
-    if (1..=TASKS_MAX).contains(&found) { Ok(found as u32) } else { Err(wrong()) }
+    if (least..=most).contains(&found) { Ok(found) } else { Err(wrong()) }
 }
 
 fn cpus(text: &str, machine: u32) -> Result<Option<CpuMask>, String> {
@@ -307,31 +362,6 @@ fn cpus(text: &str, machine: u32) -> Result<Option<CpuMask>, String> {
         }
         Some(_) => Ok(Some(found)),
     }
-}
-
-/// What somebody may have meant by a name that nobody knows, or what there is; to be put behind a
-/// message.
-pub fn hint(given: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|name| (distance(given, name), *name)).min();
-    match nearest {
-        Some((far, name)) if far <= 1 + given.len() / 4 => format!("; did you mean {name}?"),
-        _ => format!("; there are: {}", known.join(", ")),
-    }
-}
-
-/// How many letters have to be added, removed or replaced to get from one word to another.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let replaced = before + usize::from(letter != *other);
-            before = row[j + 1];
-            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -361,8 +391,8 @@ mod tests {
         assert_eq!(message("cpu:tasks=1,tasks=2"), "workload cpu: tasks is given twice");
         assert_eq!(
             message("cpu:tasks=0"),
-            "workload cpu: tasks: '0' is no number from 1 to 250000, nor cpus or a multiple like \
-             4*cpus"
+            "workload cpu: tasks: '0' is no number from 1 to 250000, nor cpus, a multiple like \
+             4*cpus or a part like cpus/4"
         );
         assert!(message("cpu:tasks=1000000").contains("no number from 1 to 250000"));
         assert_eq!(
@@ -384,11 +414,17 @@ mod tests {
         let tasks = |text: &str| Workload::parse(text, 4).unwrap().starts.len();
         assert_eq!(tasks("cpu"), 4);
         assert_eq!(tasks("hog:tasks=3*cpus"), 12);
+        assert_eq!((tasks("cpu:tasks=cpus/2"), tasks("cpu:tasks=cpus/9")), (2, 1));
+        assert!(message("cpu:tasks=cpus/0").contains("no number from 1"));
         assert_eq!(tasks("cpu:tasks=3,nice=-5,cpus=0-1/3 + periodic:tasks=2"), 5);
         let all = Workload::parse("cpu:cpus=0-1/3+cpu", 4).unwrap();
-        assert_eq!(all.groups, ["cpu", "cpu#2"]);
+        assert_eq!(
+            all.groups.iter().map(|g| g.name.as_str()).collect::<Vec<_>>(),
+            ["cpu", "cpu#2"]
+        );
         let named = Workload::parse("cpu:name=db", 4).unwrap();
-        assert_eq!((named.groups[0].as_str(), named.templates[0].name.as_str()), ("db", "db"));
+        let names = (named.groups[0].name.as_str(), named.templates[0].name.as_str());
+        assert_eq!(names, ("db", "db"));
         assert!(message("cpu:name=a/b").contains("no name of at most 10"));
         assert_eq!(all.templates[0].cpus, Some(CpuMask::from_list("0-1,3").unwrap()));
     }
@@ -398,16 +434,7 @@ mod tests {
         for workload in WORKLOADS {
             let found = Workload::parse(&workload.defaults(), 4).unwrap();
             assert_eq!(found, Workload::parse(workload.name, 4).unwrap());
-            assert!(!found.starts.is_empty() && found.groups == [workload.name]);
-        }
-    }
-
-    #[test]
-    fn distances() {
-        let cases =
-            [("", "abc", 3), ("run", "run", 0), ("peroid", "period", 2), ("tsk", "task", 1)];
-        for (a, b, far) in cases {
-            assert_eq!(distance(a, b), far, "{a} {b}");
+            assert!(!found.starts.is_empty() && !found.groups.is_empty());
         }
     }
 }

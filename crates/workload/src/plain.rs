@@ -1,88 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Plain workloads: each shows one thing that schedulers have to do well.
 
+use crate::Span;
 use crate::named::{Named, Parameter, ParameterKind, Values};
-use crate::program::{EventId, Program, Span, Step, Template, TemplateId, Workload};
+use crate::program::{Event, EventId, Group, Program, Step, Template, TemplateId, Workload};
 use ParameterKind::{Count, Percent, Time, TimeOrNone};
 use std::sync::Arc;
 
-pub(crate) const PLAIN: [Named; 5] = [
-    Named {
-        name: "periodic",
-        alias: None,
-        about: "tasks that wake up by a timer, run for a while, and sleep until the next period",
-        parameters: &[
-            Parameter::new("tasks", Count, "2*cpus", "how many"),
-            Parameter::new("period", Time, "10ms", "from one wake-up to the next"),
-            Parameter::new("run", Time, "2ms", "CPU time of each period"),
-            Parameter::new("jitter", Percent, "0", "how much more or less that is, in percent"),
-        ],
-        make: periodic,
-    },
-    Named {
-        name: "cpu",
-        alias: Some("hog"),
-        about: "tasks that always want to run",
-        parameters: &[
-            Parameter::new("tasks", Count, "cpus", "how many"),
-            Parameter::new("run", Time, "10ms", "CPU time of one piece of work"),
-        ],
-        make: cpu,
-    },
-    Named {
-        name: "pingpong",
-        alias: None,
-        about: "pairs of tasks, of which each wakes the other and waits for it",
-        parameters: &[
-            Parameter::new("pairs", Count, "1", "how many pairs"),
-            Parameter::new("run", Time, "5us", "CPU time between waking and waiting"),
-        ],
-        make: pingpong,
-    },
-    Named {
-        name: "forkstorm",
-        alias: None,
-        about: "tasks that make many short-lived tasks at once, again and again",
-        parameters: &[
-            Parameter::new("parents", Count, "1", "how many make tasks"),
-            Parameter::new("children", Count, "4*cpus", "tasks made at once"),
-            Parameter::new("every", Time, "50ms", "time between two storms"),
-            Parameter::new("run", Time, "1ms", "mean CPU time of a child, exponential"),
-            Parameter::new("fork", Time, "30us", "CPU time that making a task takes its parent"),
-        ],
-        make: forkstorm,
-    },
-    Named {
-        name: "burst",
-        alias: None,
-        about: "a task that wakes many others at once, which then run and sleep again",
-        parameters: &[
-            Parameter::new("tasks", Count, "8*cpus", "how many are woken"),
-            Parameter::new("every", Time, "20ms", "time between two bursts"),
-            Parameter::new("run", Time, "500us", "CPU time of each in a burst"),
-            Parameter::new("pause", TimeOrNone, "0s", "sleep between waking up and running"),
-        ],
-        make: burst,
-    },
-];
+pub(crate) const PERIODIC: Named = Named {
+    name: "periodic",
+    alias: None,
+    about: "tasks that wake up by a timer, run for a while, and sleep until the next period",
+    parameters: &[
+        Parameter::new("tasks", Count, "2*cpus", "how many"),
+        Parameter::new("period", Time, "10ms", "from one wake-up to the next"),
+        Parameter::new("run", Time, "2ms", "CPU time of each period"),
+        Parameter::new("jitter", Percent, "0", "how much more or less that is, in percent"),
+    ],
+    make: periodic,
+};
+
+pub(crate) const CPU: Named = Named {
+    name: "cpu",
+    alias: Some("hog"),
+    about: "tasks that always want to run",
+    parameters: &[
+        Parameter::new("tasks", Count, "cpus", "how many"),
+        Parameter::new("run", Time, "10ms", "CPU time of one piece of work"),
+    ],
+    make: cpu,
+};
+
+pub(crate) const PINGPONG: Named = Named {
+    name: "pingpong",
+    alias: None,
+    about: "pairs of tasks, of which each wakes the other and waits for it",
+    parameters: &[
+        Parameter::new("pairs", Count, "1", "how many pairs"),
+        Parameter::new("run", Time, "5us", "CPU time between waking and waiting"),
+    ],
+    make: pingpong,
+};
+
+pub(crate) const FORKSTORM: Named = Named {
+    name: "forkstorm",
+    alias: None,
+    about: "tasks that make many short-lived tasks at once, again and again",
+    parameters: &[
+        Parameter::new("parents", Count, "1", "how many make tasks"),
+        Parameter::new("children", Count, "4*cpus", "tasks made at once"),
+        Parameter::new("every", Time, "50ms", "time between two storms"),
+        Parameter::new("run", Time, "1ms", "mean CPU time of a child, exponential"),
+        Parameter::new("fork", Time, "30us", "CPU time that making a task takes its parent"),
+    ],
+    make: forkstorm,
+};
+
+pub(crate) const BURST: Named = Named {
+    name: "burst",
+    alias: None,
+    about: "a task that wakes many others at once, which then run and sleep again",
+    parameters: &[
+        Parameter::new("tasks", Count, "8*cpus", "how many are woken"),
+        Parameter::new("every", Time, "20ms", "time between two bursts"),
+        Parameter::new("run", Time, "500us", "CPU time of each in a burst"),
+        Parameter::new("pause", TimeOrNone, "0s", "sleep between waking up and running"),
+    ],
+    make: burst,
+};
 
 /// A workload of one group, so far without tasks.
-fn empty(values: &Values<'_>) -> Workload {
-    Workload { groups: vec![values.name().to_owned()], ..Workload::default() }
+pub(crate) fn empty(values: &Values<'_>) -> Workload {
+    let group = Group { name: values.name().to_owned(), deadline_ns: None };
+    Workload { groups: vec![group], ..Workload::default() }
 }
 
-/// Adds so many tasks with a program.
-fn add(workload: &mut Workload, values: &Values<'_>, name: &str, count: u32, program: Program) {
+/// Adds so many tasks with a program, to the group that was added last.
+pub(crate) fn add(
+    workload: &mut Workload,
+    values: &Values<'_>,
+    name: &str,
+    count: u32,
+    program: Program,
+) -> TemplateId {
     let id = TemplateId(workload.templates.len() as u32);
     workload.templates.push(Template {
         name: name.to_owned(),
-        group: 0,
+        group: workload.groups.len().saturating_sub(1) as u32,
         nice: values.nice(),
         cpus: values.cpus(),
         realtime: false,
         program: Arc::new(program),
     });
     workload.starts.extend(std::iter::repeat_n(id, count as usize));
+    id
+}
+
+/// Adds an event.
+pub(crate) fn event(workload: &mut Workload, event: Event) -> EventId {
+    workload.events.push(event);
+    EventId(workload.events.len() as u32 - 1)
 }
 
 fn periodic(values: &Values<'_>) -> Workload {
@@ -109,14 +126,13 @@ fn cpu(values: &Values<'_>) -> Workload {
 fn pingpong(values: &Values<'_>) -> Workload {
     let run = Step::Run(Span::Fixed(values.time("run")));
     let mut workload = empty(values);
-    for pair in 0..values.count("pairs") {
-        let [ping, pong] = [EventId(2 * pair), EventId(2 * pair + 1)];
+    for _ in 0..values.count("pairs") {
+        let [ping, pong] = [0; 2].map(|_| event(&mut workload, Event::COUNTER));
         let first = [run, Step::Signal(pong, 1), Step::Wait(ping), Step::Done];
         let second = [Step::Wait(pong), run, Step::Signal(ping, 1)];
         add(&mut workload, values, "ping", 1, Program::default().repeated(None, first));
         add(&mut workload, values, "pong", 1, Program::default().repeated(None, second));
     }
-    workload.events = 2 * values.count("pairs");
     workload
 }
 
@@ -131,26 +147,24 @@ fn forkstorm(values: &Values<'_>) -> Workload {
         Some(values.count("children")),
         [Step::Run(Span::Fixed(values.time("fork"))), Step::Fork(TemplateId(0))],
     );
-    let parent = storm.then(Step::Period(every));
-    let parent = parent.then(Step::Repeat { to: 0, times: None, counter: 0 });
+    let parent = storm.then(Step::Period(every)).back(0, None);
     add(&mut workload, values, "parent", values.count("parents"), parent);
     workload
 }
 
 fn burst(values: &Values<'_>) -> Workload {
     let tasks = values.count("tasks");
-    let go = EventId(0);
+    let mut workload = empty(values);
+    let go = event(&mut workload, Event::COUNTER);
     let mut steps = vec![Step::Wait(go)];
     match values.time("pause") {
         0 => {}
         pause => steps.push(Step::Sleep(Span::Fixed(pause))),
     }
     steps.extend([Step::Run(Span::Fixed(values.time("run"))), Step::Done]);
-    let mut workload = empty(values);
     add(&mut workload, values, values.name(), tasks, Program::default().repeated(None, steps));
     let waker = [Step::Period(values.time("every")), Step::Signal(go, tasks)];
     add(&mut workload, values, "waker", 1, Program::default().repeated(None, waker));
-    workload.events = 1;
     workload
 }
 
@@ -171,7 +185,7 @@ mod tests {
     #[test]
     fn pairs_have_events_of_their_own() {
         let pairs = Workload::parse("pingpong:pairs=3", 8).unwrap();
-        assert_eq!((pairs.events, pairs.starts.len()), (6, 6));
+        assert_eq!((pairs.events.len(), pairs.starts.len()), (6, 6));
         assert_eq!(pairs.templates[5].program.steps()[0], Step::Wait(EventId(5)));
     }
 }

@@ -5,7 +5,7 @@
 //! they wait for each other. Time that a step takes is a [`Span`], which each task draws from
 //! random numbers of its own.
 
-use crate::Random;
+use crate::Span;
 use rota_topology::CpuMask;
 use std::sync::Arc;
 
@@ -13,41 +13,32 @@ use std::sync::Arc;
 /// CPU time, so that a program whose steps all take none does not stop the world.
 pub const STEPS_MAX: u32 = 1000;
 
-/// A length of time, in ns, or the distribution that it is drawn from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// Always the same.
-    Fixed(u64),
-    /// From one to another, each equally likely.
-    Uniform(u64, u64),
-    /// Exponential, with this mean.
-    Exponential(u64),
-}
-
-impl Span {
-    /// Draws a time. A step never takes no time at all: it is at least 1 ns.
-    pub fn draw(self, random: &mut Random) -> u64 {
-        let ns = match self {
-            Self::Fixed(ns) => ns,
-            Self::Uniform(least, most) => random.between(least, most),
-            Self::Exponential(mean) => random.exponential(mean),
-        };
-        ns.max(1)
-    }
-
-    /// A time and so many percent more or less.
-    pub fn around(ns: u64, percent: u64) -> Self {
-        let part = (u128::from(ns) * u128::from(percent.min(100)) / 100) as u64;
-        match part {
-            0 => Self::Fixed(ns),
-            _ => Self::Uniform(ns - part, ns.saturating_add(part)),
-        }
-    }
-}
-
-/// An event that tasks signal and wait for, by its place: it counts signals nobody waited for.
+/// An event that tasks signal and wait for, by its place in [`Workload::events`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventId(pub u32);
+
+/// An event: a semaphore, a lock, a flag or a condition, by how many signals it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// Signals that there are from the start.
+    pub initial: u32,
+    /// The most signals that are kept for those who will wait. None is kept of a condition, one
+    /// of a lock or a flag; others are lost.
+    pub most: u32,
+    /// Who signals it says that it is about to sleep, as the kernel does for pipes and sockets.
+    pub sync: bool,
+}
+
+impl Event {
+    /// It keeps every signal.
+    pub const COUNTER: Self = Self { initial: 0, most: u32::MAX, sync: false };
+    /// It keeps one signal.
+    pub const FLAG: Self = Self { initial: 0, most: 1, sync: false };
+    /// It keeps no signal.
+    pub const CONDITION: Self = Self { initial: 0, most: 0, sync: false };
+    /// Waiting for it locks it, and a signal unlocks it.
+    pub const LOCK: Self = Self { initial: 1, most: 1, sync: false };
+}
 
 /// A template, by its place in [`Workload::templates`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,11 +61,24 @@ pub enum Step {
     /// Signals an event so many times: each wakes one task that waits, or is kept for one that
     /// will.
     Signal(EventId, u32),
+    /// Wakes all who wait for an event.
+    Broadcast(EventId),
+    /// Signals the first event and waits for the second, so that nobody who was woken by the
+    /// signal comes in between.
+    Exchange(EventId, EventId),
+    /// Waits for an event until so many wait for it, all but the last; the last wakes them.
+    Meet(EventId, u32),
     /// Makes a task.
     Fork(TemplateId),
     /// Gives way.
     Yield,
-    /// A piece of work is done, and counted.
+    /// A piece of work begins. It was asked for when the task was woken for the last time: when
+    /// its sleep or period ended, or when the event was signalled that it waited for; or when it
+    /// had done a piece since then. Who signals in the midst of a piece of work hands it on: what
+    /// comes of the signal was asked for when that piece was.
+    Begin,
+    /// A piece of work is done, and counted, with the time since it was asked for if there was a
+    /// [`Step::Begin`].
     Done,
     /// Goes back to an earlier step; so many times in all, or always. `counter` is of this step
     /// only.
@@ -116,9 +120,21 @@ impl Program {
     /// The same with steps in a loop: so many times, or without end.
     #[must_use]
     pub fn repeated(mut self, times: Option<u32>, body: impl IntoIterator<Item = Step>) -> Self {
-        let to = self.steps.len() as u32;
+        let to = self.place();
         self.steps.extend(body);
-        let counter = self.counters;
+        self.back(to, times)
+    }
+
+    /// Where the next step will be, for [`Program::back`].
+    pub fn place(&self) -> u32 {
+        self.steps.len() as u32
+    }
+
+    /// The same with a way back to an earlier place: what is between happens so many times, or
+    /// without end.
+    #[must_use]
+    pub fn back(mut self, to: u32, times: Option<u32>) -> Self {
+        let counter = times.map_or(0, |_| self.counters);
         self.counters += u32::from(times.is_some());
         self.steps.push(Step::Repeat { to, times, counter });
         self
@@ -142,17 +158,40 @@ pub struct Template {
     pub program: Arc<Program>,
 }
 
+/// Tasks that are told apart in results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// How long a piece of work may take, in ns; what takes longer is counted as late.
+    pub deadline_ns: Option<u64>,
+}
+
+/// Something outside of the machine that signals an event again and again, such as a network: it
+/// uses no CPU time, and does not wait for anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The event.
+    pub event: EventId,
+    /// From one signal to the next.
+    pub every: Span,
+    /// The CPU that its interrupts come to; any other while that one is offline.
+    pub cpu: u32,
+}
+
 /// What runs on a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Workload {
-    /// Names of the groups that are told apart in results.
-    pub groups: Vec<String>,
+    /// The groups that are told apart in results.
+    pub groups: Vec<Group>,
     /// The kinds of tasks.
     pub templates: Vec<Template>,
     /// Which tasks there are at the start, in order.
     pub starts: Vec<TemplateId>,
-    /// Number of events.
-    pub events: u32,
+    /// The events.
+    pub events: Vec<Event>,
+    /// What comes from outside.
+    pub sources: Vec<Source>,
 }
 
 impl Workload {
@@ -160,21 +199,22 @@ impl Workload {
     #[must_use]
     pub fn joined(mut self, other: Self) -> Self {
         let (groups, templates) = (self.groups.len() as u32, self.templates.len() as u32);
-        let events = self.events;
+        let events = self.events.len() as u32;
+        let event = |event: EventId| EventId(event.0 + events);
         let moved = |step: &Step| match *step {
-            Step::Wait(event) => Step::Wait(EventId(event.0 + events)),
-            Step::Signal(event, n) => Step::Signal(EventId(event.0 + events), n),
+            Step::Wait(id) => Step::Wait(event(id)),
+            Step::Signal(id, n) => Step::Signal(event(id), n),
+            Step::Broadcast(id) => Step::Broadcast(event(id)),
+            Step::Exchange(signalled, waited) => Step::Exchange(event(signalled), event(waited)),
+            Step::Meet(id, n) => Step::Meet(event(id), n),
             Step::Fork(template) => Step::Fork(TemplateId(template.0 + templates)),
             same => same,
         };
-        let unlike = |name: String, known: &[String]| {
-            let mut numbers = (2..).map(|n| format!("{name}#{n}"));
-            let taken = known.contains(&name);
-            if taken { numbers.find(|n| !known.contains(n)).unwrap_or(name) } else { name }
-        };
         for group in other.groups {
-            let group = unlike(group, &self.groups);
-            self.groups.push(group);
+            let known = |name: &str| self.groups.iter().any(|group| group.name == name);
+            let mut numbers = (2..).map(|n| format!("{}#{n}", group.name));
+            let taken = known(&group.name).then(|| numbers.find(|name| !known(name))).flatten();
+            self.groups.push(Group { name: taken.unwrap_or(group.name), ..group });
         }
         self.templates.extend(other.templates.into_iter().map(|template| {
             let steps = template.program.steps.iter().map(moved).collect();
@@ -182,7 +222,9 @@ impl Workload {
             Template { group: template.group + groups, program: Arc::new(program), ..template }
         }));
         self.starts.extend(other.starts.iter().map(|start| TemplateId(start.0 + templates)));
-        self.events += other.events;
+        self.events.extend(other.events);
+        let sources = other.sources.iter().map(|s| Source { event: event(s.event), ..*s });
+        self.sources.extend(sources);
         self
     }
 }
@@ -204,19 +246,23 @@ mod tests {
             realtime: false,
             program: Arc::new(program),
         };
+        let source = Source { event: EventId(0), every: Span::Fixed(9), cpu: 0 };
         Workload {
-            groups: vec!["small".into()],
+            groups: vec![Group { name: "small".into(), deadline_ns: None }],
             templates: vec![template],
             starts: vec![TemplateId(0)],
-            events: 1,
+            events: vec![Event::COUNTER],
+            sources: vec![source],
         }
     }
 
     #[test]
     fn joining_keeps_both_apart() {
         let both = small().joined(small());
-        assert_eq!(both.groups, ["small", "small#2"]);
-        assert_eq!((both.events, both.starts.as_slice()), (2, &[TemplateId(0), TemplateId(1)][..]));
+        let names: Vec<&str> = both.groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(names, ["small", "small#2"]);
+        assert_eq!(both.starts, [TemplateId(0), TemplateId(1)]);
+        assert_eq!((both.events.len(), both.sources[1].event), (2, EventId(1)));
         let second = &both.templates[1];
         assert_eq!(second.group, 1);
         assert_eq!(second.program.steps()[0], Step::Wait(EventId(1)));
@@ -224,14 +270,5 @@ mod tests {
         assert_eq!(second.program.steps()[2], Step::Repeat { to: 1, times: Some(3), counter: 0 });
         assert_eq!(second.program.counters(), 1);
         assert_eq!(both.templates[0], small().templates[0]);
-    }
-
-    #[test]
-    fn spans() {
-        let mut random = Random::new(1);
-        assert_eq!(Span::around(100, 0), Span::Fixed(100));
-        assert_eq!(Span::around(1000, 20), Span::Uniform(800, 1200));
-        assert_eq!(Span::Fixed(0).draw(&mut random), 1);
-        assert!((0..100).all(|_| (800..=1200).contains(&Span::around(1000, 20).draw(&mut random))));
     }
 }

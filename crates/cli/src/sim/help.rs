@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `rota sim --help` says below the options.
 
-use rota_workload::{COMMON, Parameter, WORKLOADS};
+use rota_workload::{COMMON, DISTRIBUTIONS, Parameter, WORKLOADS};
 use std::fmt::Write;
 
 const EXAMPLES: &str = "Examples:\n  \
     rota sim simple\n  \
     rota sim simple --fifo --machine 2s:4l:8c:2t --workload cpu:tasks=300+periodic --for 2s\n  \
     rota sim simple:slice=5ms --workload burst --seed 7 --format json\n  \
+    rota sim simple --workload web:rate=9000,service=lognormal/1ms/1.2 --for 5s\n  \
     rota sim simple --workload pingpong:pairs=8 --trace pairs.pftrace   open in ui.perfetto.dev\n  \
     rota sim ./scx_mine.bpf.o --set nr_queues=4 --kernel 7.0";
 
@@ -29,6 +30,10 @@ pub(super) fn text() -> String {
     }
     text += "  all of them:\n";
     COMMON.iter().for_each(|p| line(&mut text, p));
-    text + "  Numbers of tasks may be cpus, or a multiple such as 4*cpus; CPUs are listed with\n  \
-            slashes: 0-3/8-11."
+    text += "  Numbers may be cpus, a multiple such as 4*cpus or a part such as cpus/4; CPUs are\n  \
+             listed with slashes: 0-3/8-11. Times may be distributions:\n";
+    for (_, usage) in DISTRIBUTIONS {
+        let _ = writeln!(text, "    {usage}");
+    }
+    text.trim_end().to_owned()
 }

@@ -2,7 +2,7 @@
 //! What a machine has beside CPUs in their places: idle states, power, and what disturbs it.
 
 use rota_topology::{CoreType, CpuId, CpuMask};
-use rota_workload::{Program, Span, Step, Template, TemplateId, Workload};
+use rota_workload::{Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
 
 /// A state that a core is in while none of its threads has anything to do.
@@ -85,7 +85,8 @@ impl Platform {
     /// The tasks that disturb a machine of so many CPUs, in a group of their own, `noise`.
     pub fn noise_tasks(&self, cpus: u32) -> Workload {
         let noise = &self.noise;
-        let mut workload = Workload { groups: vec!["noise".to_owned()], ..Workload::default() };
+        let group = Group { name: "noise".to_owned(), deadline_ns: None };
+        let mut workload = Workload { groups: vec![group], ..Workload::default() };
         let mut add = |name: String, every_ns: u64, run_ns: u64, cpu: Option<u32>| {
             if every_ns == 0 || run_ns == 0 {
                 return;

@@ -22,6 +22,8 @@ mod preempt {
 }
 /// A wake-up (kernel: `WF_TTWU`).
 const WAKE: u64 = 8;
+/// By somebody who is about to sleep (kernel: `WF_SYNC`).
+const SYNC: u64 = 16;
 
 impl Machine {
     /// Lets time go on to a point and does everything that becomes due until then, unless the
@@ -72,6 +74,7 @@ impl Machine {
                 })
             }
             Due::Wake(task, sleep) => self.sleep_over(task, sleep),
+            Due::Outside(number) => self.signal_from_outside(number),
             Due::GoOn(cpu) => self.go_on(cpu),
             Due::Begin(cpu) => self.begin(cpu),
             Due::Watchdog => self.watch(),
@@ -208,6 +211,11 @@ impl Machine {
 
     /// A task wakes up, woken by the CPU that executes.
     pub(crate) fn wake_up(&mut self, task: TaskId) -> Result<(), Stop> {
+        self.wake_up_as(task, false)
+    }
+
+    /// The same, by somebody who may say to be about to sleep.
+    pub(crate) fn wake_up_as(&mut self, task: TaskId, sync: bool) -> Result<(), Stop> {
         self.lock(Lock::Task(task))?;
         if !self.is_dead(task) && !self.stays_awake(task)? {
             let previous = self.sched.task(task).cpu;
@@ -218,7 +226,8 @@ impl Machine {
             let waker = self.recorded(waker);
             self.record(Some(task), What::Waking { waker });
             self.trace_task(Tracepoint::Waking, task)?;
-            self.wake_locked(task, previous, waker)?;
+            let wake_flags = if sync { WAKE | SYNC } else { WAKE };
+            self.wake_locked(task, previous, wake_flags, waker)?;
         }
         self.unlock(Lock::Task(task));
         Ok(())
@@ -239,9 +248,15 @@ impl Machine {
     }
 
     /// Wakes a task that sleeps, and whose lock is held.
-    fn wake_locked(&mut self, task: TaskId, previous: u32, waker: TaskRef) -> Result<(), Stop> {
+    fn wake_locked(
+        &mut self,
+        task: TaskId,
+        previous: u32,
+        wake_flags: u64,
+        waker: TaskRef,
+    ) -> Result<(), Stop> {
         let mut flags = flags::SLEEP | flags::NO_CLOCK;
-        let cpu = self.select(task, previous, WAKE)?;
+        let cpu = self.select(task, previous, wake_flags)?;
         if self.sched.task(task).allowed.count() > 1 {
             flags |= self.sched.version.selected;
         }

@@ -90,6 +90,8 @@ pub(crate) enum Due {
     /// A task has slept for as long as it wanted to, if that sleep is still the one with this
     /// number.
     Wake(TaskId, u64),
+    /// A source from outside, by its number, signals its event.
+    Outside(u32),
     /// A CPU goes on with what it is in the middle of.
     GoOn(u32),
     /// A CPU does what it has to, if it is in the middle of nothing.

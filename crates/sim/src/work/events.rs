@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Events that tasks signal and wait for, and what signals them from outside.
+//!
+//! A signal carries since when somebody waits for what comes of it: the present, or, if who
+//! signals is in the midst of a piece of work, when that was asked for.
+
+use crate::machine::Machine;
+use crate::run::Stop;
+use crate::sched::{Due, TaskId};
+use rota_workload::{Event, EventId, Random, Source};
+use std::collections::VecDeque;
+
+/// The number of the first source's random numbers. Those of tasks count from 0.
+const SOURCES: u64 = 1 << 63;
+
+/// An event, who waits for it, and the signals that nobody has waited for yet.
+#[derive(Debug)]
+pub(super) struct Signals {
+    event: Event,
+    kept: u32,
+    /// Since when, for signals that are kept, and how many of each: those at the start are since
+    /// time 0.
+    since: VecDeque<(u64, u32)>,
+    waiting: VecDeque<TaskId>,
+}
+
+impl Signals {
+    pub(super) fn new(event: Event) -> Self {
+        let kept = event.initial.min(event.most);
+        let since = (kept > 0).then_some((0, kept)).into_iter().collect();
+        Self { event, kept, since, waiting: VecDeque::new() }
+    }
+
+    /// Keeps as many of some signals as it may.
+    fn keep(&mut self, since_ns: u64, times: u32) {
+        let times = times.min(self.event.most - self.kept);
+        if times == 0 {
+            return;
+        }
+        self.kept += times;
+        match self.since.back_mut() {
+            Some((since, count)) if *since == since_ns => *count += times,
+            _ => self.since.push_back((since_ns, times)),
+        }
+    }
+
+    /// Takes the signal that was kept for longest.
+    fn take(&mut self) -> Option<u64> {
+        let (since, count) = self.since.front_mut()?;
+        let since = *since;
+        *count -= 1;
+        if *count == 0 {
+            self.since.pop_front();
+        }
+        self.kept -= 1;
+        Some(since)
+    }
+}
+
+/// What signals an event from outside.
+#[derive(Debug)]
+pub(super) struct Outside {
+    source: Source,
+    random: Random,
+}
+
+impl Outside {
+    /// The one with this number, of a seed.
+    pub(super) fn new(source: Source, seed: u64, number: usize) -> Self {
+        Self { source, random: Random::stream(seed, SOURCES + number as u64) }
+    }
+}
+
+impl Machine {
+    /// Takes a signal of an event, or joins those who wait; whether it waits.
+    pub(super) fn wait_for(&mut self, task: TaskId, event: EventId) -> bool {
+        let signals = &mut self.work.events[event.0 as usize];
+        match signals.take() {
+            None => {
+                signals.waiting.push_back(task);
+                true
+            }
+            Some(since) => {
+                self.work.asked(task, since);
+                false
+            }
+        }
+    }
+
+    /// Joins those who wait for an event until there are so many; whether it waits. The last one
+    /// wakes the others.
+    pub(super) fn gather(
+        &mut self,
+        task: TaskId,
+        event: EventId,
+        count: u32,
+    ) -> Result<bool, Stop> {
+        let waiting = &mut self.work.events[event.0 as usize].waiting;
+        if waiting.len() + 1 < count as usize {
+            waiting.push_back(task);
+            return Ok(true);
+        }
+        self.broadcast(event, self.now_ns)?;
+        Ok(false)
+    }
+
+    /// Signals one event and waits for another; whether it waits.
+    pub(super) fn exchange(
+        &mut self,
+        task: TaskId,
+        signalled: EventId,
+        waited: EventId,
+        since_ns: u64,
+    ) -> Result<bool, Stop> {
+        if !self.wait_for(task, waited) {
+            self.signal(signalled, 1, since_ns)?;
+            return Ok(false);
+        }
+        // While it signals, somebody may signal what it waits for; it has not gone to sleep yet.
+        self.signal(signalled, 1, since_ns)?;
+        let waiting = &self.work.events[waited.0 as usize].waiting;
+        Ok(waiting.iter().rev().any(|other| *other == task))
+    }
+
+    /// Signals an event so many times, from the CPU that executes.
+    pub(crate) fn signal(&mut self, event: EventId, times: u32, since_ns: u64) -> Result<(), Stop> {
+        for n in 0..times {
+            let signals = &mut self.work.events[event.0 as usize];
+            let sync = signals.event.sync;
+            let Some(task) = signals.waiting.pop_front() else {
+                signals.keep(since_ns, times - n);
+                break;
+            };
+            self.wake_for(task, since_ns, sync)?;
+        }
+        Ok(())
+    }
+
+    /// Wakes all who wait for an event now, from the CPU that executes.
+    pub(super) fn broadcast(&mut self, event: EventId, since_ns: u64) -> Result<(), Stop> {
+        let signals = &mut self.work.events[event.0 as usize];
+        let (sync, waiting) = (signals.event.sync, std::mem::take(&mut signals.waiting));
+        for task in waiting {
+            self.wake_for(task, since_ns, sync)?;
+        }
+        Ok(())
+    }
+
+    fn wake_for(&mut self, task: TaskId, since_ns: u64, sync: bool) -> Result<(), Stop> {
+        let here = self.cpu;
+        self.work.asked(task, since_ns);
+        self.wake_up_as(task, sync)?;
+        self.cpu = here;
+        Ok(())
+    }
+
+    /// Lets new sources signal from now on.
+    pub(super) fn add_sources(&mut self, sources: &[Source]) {
+        let seed = self.shape.seed;
+        for source in sources {
+            let number = self.work.outside.len();
+            self.work.outside.push(Outside::new(*source, seed, number));
+            self.next_from_outside(number);
+        }
+    }
+
+    /// Puts a source's next signal on the agenda.
+    fn next_from_outside(&mut self, number: usize) {
+        let Some(outside) = self.work.outside.get_mut(number) else { return };
+        let after_ns = outside.source.every.draw(&mut outside.random);
+        let time_ns = self.now_ns.saturating_add(after_ns);
+        self.sched.agenda.add(time_ns, Due::Outside(number as u32));
+    }
+
+    /// A source signals.
+    pub(crate) fn signal_from_outside(&mut self, number: u32) -> Result<(), Stop> {
+        let Some(outside) = self.work.outside.get(number as usize) else { return Ok(()) };
+        let Source { event, cpu, .. } = outside.source;
+        self.next_from_outside(number as usize);
+        let here = |rq: &crate::sched::Rq| rq.online;
+        let rqs = &self.sched.rqs;
+        let cpu = match rqs.get(cpu as usize) {
+            Some(rq) if here(rq) => cpu,
+            _ => rqs.iter().position(here).unwrap_or(0) as u32,
+        };
+        let now = self.now_ns;
+        self.on_cpu(cpu, move |machine| machine.signal(event, 1, now))
+    }
+}
