@@ -14,6 +14,7 @@ mod list;
 mod machine;
 mod object;
 mod output;
+mod progress;
 mod run;
 mod sim;
 mod topology;

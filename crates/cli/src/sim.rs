@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota sim`: a scheduler on a simulated machine, under a workload.
 
-mod drive;
+pub(crate) mod contestant;
+pub(crate) mod drive;
 mod help;
-mod input;
+pub(crate) mod input;
 mod preload;
 mod report;
 mod trace;
@@ -12,16 +13,23 @@ mod value;
 use crate::args::{duration, name_value};
 use crate::exit::Exit;
 use crate::output::{self, Format};
-use crate::{choice, machine};
+use crate::progress::Progress;
+use crate::{file, machine};
 use anyhow::{Result, bail};
+use contestant::Contestant;
+use drive::{Job, Onlooker};
+use rota_bytecode::Mode;
+use rota_events::{Event, Tables};
 use rota_sim::{Costs, Noise};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use trace::Trace;
 
 /// Arguments of `rota sim`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A scheduler of `rota list`, with settings if you like (simple:fifo), or a compiled object
-    #[arg(value_name = "SCHED|FILE.bpf.o", value_hint = clap::ValueHint::FilePath)]
+    /// A scheduler of `rota list`, with settings if you like (simple:fifo), a compiled object, or
+    /// eevdf, a model of the kernel's own scheduler
+    #[arg(value_name = "SCHED|FILE.bpf.o|eevdf", value_hint = clap::ValueHint::FilePath)]
     sched: String,
     /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
     /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
@@ -104,6 +112,15 @@ enum EngineChoice {
     Interp,
 }
 
+impl EngineChoice {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Jit => Mode::Jit,
+            Self::Interp => Mode::Interpreter,
+        }
+    }
+}
+
 impl Args {
     /// The seed of interleaving, if CPUs are interleaved.
     fn interleaving(&self) -> Option<u64> {
@@ -121,8 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.run_for == 0 {
         bail!("--for 0s: there is nothing to see in no time");
     }
-    let mut choice = choice::resolve(&args.sched)?;
-    let globals = input::sort_settings(&mut choice, &args.set, &args.settings)?;
+    let contestant = Contestant::resolve(&args.sched, &args.set, &args.settings)?;
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
     let mut model = machine::read(&args.machine)?;
     if args.costs == CostsChoice::None {
@@ -132,24 +148,69 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.no_noise {
         model.platform.noise = Noise::default();
     }
-    let topology = model.topology.clone();
-    let cpus = topology.possible().last().map_or(0, |last| last.0 + 1);
+    let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
     let workload = input::workload(&args.workload, cpus)?;
-    let mut setup = drive::open(args, &choice, &kernel, &model)?;
-    input::set_globals(&mut setup, &choice, &globals)?;
+    let job = Job {
+        contestant: &contestant,
+        kernel: &kernel,
+        model: &model,
+        workload: &workload,
+        seed: args.seed,
+        run_ns: args.run_for,
+        interleave: args.interleaving(),
+        mode: args.engine.mode(),
+        half_cost_ns: args.half_cost,
+    };
+    let mut setup = job.open()?;
     preload::resize(&mut setup, &args.map_entries, &args.map_inner)?;
     preload::fill(&mut setup, &args.map)?;
-    for warning in input::warnings(&choice, &kernel, &setup) {
+    for warning in input::warnings(&contestant, &kernel, &setup) {
         output::note(&format!("rota: {warning}"));
     }
+    for written in args.trace.iter().chain(&args.dump) {
+        file::not_over(Path::new(&args.sched), written)?;
+    }
     let facts = setup.machine_facts();
-    let outcome = drive::drive(args, &choice, setup, &workload, &facts)?;
-    let about = report::About { args, choice: &choice, kernel: &kernel, topology: &topology };
+    let trace = args.trace.as_deref().map(|path| Trace::create(path, &facts)).transpose()?;
+    let mut watch = Watch { trace, progress: Progress::new(), all_ns: args.run_for };
+    let outcome = job.drive(setup, &mut watch)?;
+    watch.finish()?;
+    let about = report::About { args, job: &job };
     output::if_anyone_reads(report::print(&about, &outcome))?;
     if let (Some(path), Some(info)) = (&args.dump, &outcome.exit)
-        && let Some(kept) = crate::run::report::keep_dump(&choice.name, info, Some(path))
+        && let Some(kept) = crate::run::report::keep_dump(contestant.name(), info, Some(path))
     {
         output::note(&kept);
     }
     Ok(outcome.exit.as_ref().map_or(Exit::Done, |info| Exit::Ejected(info.cause())))
+}
+
+/// Keeps the trace, and shows how far the run is.
+struct Watch {
+    trace: Option<Trace>,
+    progress: Progress,
+    all_ns: u64,
+}
+
+impl Onlooker for Watch {
+    fn events(&mut self, tables: &Tables, events: &[Event]) -> Result<()> {
+        self.trace.as_mut().map_or(Ok(()), |trace| trace.write(tables, events))
+    }
+
+    fn progress(&mut self, done_ns: u64) {
+        let all_ns = self.all_ns.max(1);
+        let left = self.progress.left(done_ns, all_ns);
+        self.progress.show(|| {
+            let percent = u128::from(done_ns) * 100 / u128::from(all_ns);
+            let (done, all) = (done_ns as f64 / 1e9, all_ns as f64 / 1e9);
+            format!("{done:.1} of {all:.1} s simulated ({percent} %){left}")
+        });
+    }
+}
+
+impl Watch {
+    fn finish(self) -> Result<()> {
+        self.progress.clear();
+        self.trace.map_or(Ok(()), Trace::finish)
+    }
 }

@@ -177,6 +177,7 @@ pub fn task_use_json(used: &TaskUse) -> Value {
         "run_ns": used.run_ns,
         "wait_ns": used.wait_ns,
         "waiting_ns": used.waiting_ns,
+        "ideal_ns": used.ideal_ns,
         "latency": latency_json(&used.latency),
         "wakeups": used.wakeups,
         "switches": used.switches,

@@ -1,228 +1,217 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One run: the machine, the scheduler's user half and whoever looks at the events, in turns.
 
-use super::Args;
-use super::trace::Trace;
-use crate::{file, output};
+use super::contestant::Contestant;
 use anyhow::{Context, Result};
 use rota_bytecode::Mode;
-use rota_events::{Activity, MachineFacts, Metric, Sample, StreamHash, Summary, Tables};
+use rota_events::{Activity, Event, Metric, Sample, StreamHash, Summary, Tables};
 use rota_object::{Engine, EngineError, ExitInfo, KernelTypes, Refusal};
-use rota_sched::{Choice, HalfError, Session, Wake};
+use rota_sched::{HalfError, Session, Wake};
 use rota_sim::{Called, Model, Pause, Shape, Simulation};
 use rota_workload::Workload;
-use std::io::IsTerminal;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Events are taken away after so much of the machine's time, in ns.
 const TURN_NS: u64 = 10_000_000;
 /// Since when the machine is up: schedulers take it for granted that this is not nothing.
 const START_NS: u64 = 60_000_000_000;
-/// How often progress is shown.
-const PROGRESS: Duration = Duration::from_millis(200);
+
+/// A run that is to be.
+pub(crate) struct Job<'a> {
+    /// Who schedules.
+    pub(crate) contestant: &'a Contestant,
+    /// The kernel of the machine.
+    pub(crate) kernel: &'a KernelTypes,
+    /// The machine.
+    pub(crate) model: &'a Model,
+    /// What runs there.
+    pub(crate) workload: &'a Workload,
+    /// Seed of all random numbers.
+    pub(crate) seed: u64,
+    /// How long, in the machine's time, in ns.
+    pub(crate) run_ns: u64,
+    /// The seed of interleaving, if CPUs are interleaved.
+    pub(crate) interleave: Option<u64>,
+    /// What executes objects.
+    pub(crate) mode: Mode,
+    /// What each step of the user half costs, in ns, if it is a task.
+    pub(crate) half_cost_ns: Option<u64>,
+}
+
+/// Who looks on while a machine runs.
+pub(crate) trait Onlooker {
+    /// These events have happened since the last call.
+    fn events(&mut self, tables: &Tables, events: &[Event]) -> Result<()>;
+    /// So much of the machine's time has gone by, in ns.
+    fn progress(&mut self, done_ns: u64);
+}
+
+/// Nobody.
+impl Onlooker for () {
+    fn events(&mut self, _: &Tables, _: &[Event]) -> Result<()> {
+        Ok(())
+    }
+
+    fn progress(&mut self, _: u64) {}
+}
 
 /// What came of a run.
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// What was measured, from the moment that the scheduler was in charge.
-    pub(super) summary: Summary,
+    pub(crate) summary: Summary,
     /// What the events name.
-    pub(super) tables: Tables,
+    pub(crate) tables: Tables,
     /// Names of the workload's groups, with the pieces of work that each has done.
-    pub(super) work: Vec<(String, u64)>,
+    pub(crate) work: Vec<(String, u64)>,
+    /// The energy used, in J, as the machine models it.
+    pub(crate) joules: f64,
     /// Callbacks by name.
-    pub(super) callbacks: Vec<(&'static str, Called)>,
+    pub(crate) callbacks: Vec<(&'static str, Called)>,
     /// Kernel functions by name, with their calls; `None` if one is not simulated.
-    pub(super) kfuncs: Vec<(String, Option<u64>)>,
+    pub(crate) kfuncs: Vec<(String, Option<u64>)>,
     /// The scheduler's own statistics, at the start and at the end.
-    pub(super) statistics: (Vec<Metric>, Sample, Sample),
+    pub(crate) statistics: (Vec<Metric>, Sample, Sample),
     /// A number that two runs share only if all their events are equal.
-    pub(super) hash: u64,
+    pub(crate) hash: u64,
     /// Why the scheduler ended before it was asked to.
-    pub(super) exit: Option<ExitInfo>,
+    pub(crate) exit: Option<ExitInfo>,
 }
 
-/// Opens the object on its machine.
-pub(super) fn open(
-    args: &Args,
-    choice: &Choice,
-    kernel: &KernelTypes,
-    model: &Model,
-) -> Result<Simulation> {
-    let mode = match args.engine {
-        super::EngineChoice::Jit => Mode::Jit,
-        super::EngineChoice::Interp => Mode::Interpreter,
-    };
-    let shape = Shape {
-        seed: args.seed,
-        mode,
-        costs: model.costs,
-        platform: Arc::new(model.platform.clone()),
-        start_ns: START_NS,
-        interleave: args.interleaving(),
-        ..Shape::default()
-    };
-    let opened = Simulation::new(&choice.object, kernel, &model.topology, &shape);
-    opened.map_err(|errors| {
-        // One line; `rota object` shows all of them.
-        let more = errors.0.len().saturating_sub(1);
-        let more =
-            if more > 0 { format!(" (and {more} more: rota object)") } else { String::new() };
-        let first = errors.0.first().map(ToString::to_string).unwrap_or_default();
-        anyhow::anyhow!("{}: {first}{more}", args.sched)
-    })
-}
-
-/// Runs the scheduler to the end.
-pub(super) fn drive(
-    args: &Args,
-    choice: &Choice,
-    mut world: Simulation,
-    workload: &Workload,
-    facts: &MachineFacts,
-) -> Result<Outcome> {
-    for written in args.trace.iter().chain(&args.dump) {
-        file::not_over(Path::new(&args.sched), written)?;
-    }
-    world.start_recording();
-    let mut run = Run {
-        activity: Activity::new(&facts.cpus),
-        hash: StreamHash::default(),
-        trace: args.trace.as_deref().map(|path| Trace::create(path, facts)).transpose()?,
-        progress: Progress::new(args.run_for),
-    };
-    let started = Session::start(choice.half()?, world.now_ns(), &mut world);
-    let mut session = match started {
-        Ok(session) => session,
-        Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
-            return run.outcome(
-                &mut world,
-                (Vec::new(), Sample::default(), Sample::default()),
-                Some(*info),
-            );
-        }
-        Err(error) => return Err(error).with_context(|| choice.name.clone()),
-    };
-    let stopped = || format!("{} was stopped", choice.name);
-    if let Some(cost_ns) = args.half_cost {
-        world.add_half(cost_ns).with_context(stopped)?;
-    }
-    let begin_ns = world.now_ns();
-    let first = session.sample(begin_ns, &mut world)?;
-    world.add(workload).with_context(stopped)?;
-    world.add_noise().with_context(stopped)?;
-    let end_ns = begin_ns.saturating_add(args.run_for);
-    let mut exit = None;
-    let mut half_runs = false;
-    loop {
-        let now = world.now_ns();
-        let wake_ns = match session.wake() {
-            Wake::At(ns) if !half_runs => ns,
-            _ => u64::MAX,
+impl Job<'_> {
+    /// Puts the scheduler on the machine.
+    pub(crate) fn open(&self) -> Result<Simulation> {
+        let shape = Shape {
+            seed: self.seed,
+            mode: self.mode,
+            costs: self.model.costs,
+            platform: Arc::new(self.model.platform.clone()),
+            start_ns: START_NS,
+            interleave: self.interleave,
+            ..Shape::default()
         };
-        let turn_ns = now.saturating_add(TURN_NS).min(end_ns).min(wake_ns.max(now));
-        let pause = world.run_until(turn_ns).with_context(stopped)?;
-        run.take_events(&mut world)?;
-        let now = world.now_ns();
-        match pause {
-            Pause::Exit => {
-                exit = world.exit_info()?;
-                break;
-            }
-            Pause::Half => {
-                half_runs = false;
-                session.step(now, &mut world)?;
-            }
-            Pause::Time if now >= wake_ns => match world.wake_half().with_context(stopped)? {
-                true => half_runs = true,
-                false => session.step(now, &mut world)?,
-            },
-            Pause::Time => {}
-        }
-        if now >= end_ns {
-            break;
-        }
-        run.progress.show(now - begin_ns);
+        self.contestant.open(self.kernel, &self.model.topology, &shape)
     }
-    run.progress.clear();
-    let last = session.sample(world.now_ns(), &mut world)?;
-    let statistics = (session.metrics().to_vec(), first, last);
-    run.outcome(&mut world, statistics, exit)
+
+    /// Runs it to the end.
+    pub(crate) fn drive(
+        &self,
+        mut world: Simulation,
+        onlooker: &mut dyn Onlooker,
+    ) -> Result<Outcome> {
+        world.start_recording();
+        let activity = Activity::new(&world.machine_facts().cpus);
+        let mut run = Run { activity, hash: StreamHash::default(), onlooker };
+        let mut session = match self.start(&mut world) {
+            Ok(session) => session,
+            Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
+                run.take_events(&mut world)?;
+                return Ok(run.outcome(&mut world, <_>::default(), Some(*info), 0));
+            }
+            Err(error) => return Err(error).with_context(|| self.contestant.name().to_owned()),
+        };
+        let stopped = || format!("{} was stopped", self.contestant.name());
+        if let Some(cost_ns) = self.half_cost_ns {
+            world.add_half(cost_ns).with_context(stopped)?;
+        }
+        let drawn_pj = world.energy_pj();
+        let first = sample(&mut session, &mut world)?;
+        world.add(self.workload).with_context(stopped)?;
+        world.add_noise().with_context(stopped)?;
+        let exit = self.turns(&mut world, &mut session, &mut run).with_context(stopped)?;
+        let last = sample(&mut session, &mut world)?;
+        let metrics = session.map_or(Vec::new(), |session| session.metrics().to_vec());
+        Ok(run.outcome(&mut world, (metrics, first, last), exit, drawn_pj))
+    }
+
+    /// Puts the scheduler in charge, if it is one of sched_ext.
+    fn start(&self, world: &mut Simulation) -> Result<Option<Session>, HalfError> {
+        let Some(choice) = self.contestant.choice() else { return Ok(None) };
+        Session::start(choice.half()?, world.now_ns(), world).map(Some)
+    }
+
+    /// Machine and user half in turns, until the time is over or the scheduler ends; why it did.
+    fn turns(
+        &self,
+        world: &mut Simulation,
+        session: &mut Option<Session>,
+        run: &mut Run<'_>,
+    ) -> Result<Option<ExitInfo>> {
+        let begin_ns = world.now_ns();
+        let end_ns = begin_ns.saturating_add(self.run_ns);
+        let mut half_runs = false;
+        loop {
+            let now = world.now_ns();
+            let wake_ns = match session.as_ref().map(Session::wake) {
+                Some(Wake::At(ns)) if !half_runs => ns,
+                _ => u64::MAX,
+            };
+            let turn_ns = now.saturating_add(TURN_NS).min(end_ns).min(wake_ns.max(now));
+            let pause = world.run_until(turn_ns)?;
+            run.take_events(world)?;
+            let now = world.now_ns();
+            match (pause, session.as_mut()) {
+                (Pause::Exit, _) => return Ok(world.exit_info()?),
+                (Pause::Half, Some(session)) => {
+                    half_runs = false;
+                    session.step(now, world)?;
+                }
+                (Pause::Time, Some(session)) if now >= wake_ns => match world.wake_half()? {
+                    true => half_runs = true,
+                    false => session.step(now, world)?,
+                },
+                _ => {}
+            }
+            if now >= end_ns {
+                return Ok(None);
+            }
+            run.onlooker.progress(now - begin_ns);
+        }
+    }
+}
+
+/// The scheduler's statistics at the moment.
+fn sample(session: &mut Option<Session>, world: &mut Simulation) -> Result<Sample, HalfError> {
+    let now_ns = world.now_ns();
+    session.as_mut().map_or(Ok(Sample::default()), |session| session.sample(now_ns, world))
 }
 
 /// What looks on while the machine runs.
-struct Run {
+struct Run<'a> {
     activity: Activity,
     hash: StreamHash,
-    trace: Option<Trace>,
-    progress: Progress,
+    onlooker: &'a mut dyn Onlooker,
 }
 
-impl Run {
+impl Run<'_> {
     fn take_events(&mut self, world: &mut Simulation) -> Result<()> {
         let events = world.take_events();
         for event in &events {
             self.activity.add(event);
             self.hash.add(event);
         }
-        if let (Some(trace), Some(tables)) = (&mut self.trace, world.tables()) {
-            trace.write(tables, &events)?;
+        match world.tables() {
+            Some(tables) => self.onlooker.events(tables, &events),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn outcome(
-        mut self,
+        self,
         world: &mut Simulation,
         statistics: (Vec<Metric>, Sample, Sample),
         exit: Option<ExitInfo>,
-    ) -> Result<Outcome> {
-        self.take_events(world)?;
-        if let Some(trace) = self.trace.take() {
-            trace.finish()?;
-        }
-        Ok(Outcome {
+        drawn_pj: u64,
+    ) -> Outcome {
+        Outcome {
             summary: self.activity.summary(world.now_ns()),
             tables: world.tables().cloned().unwrap_or_default(),
             work: world.work_done(),
+            joules: world.energy_pj().saturating_sub(drawn_pj) as f64 / 1e12,
             callbacks: world.callbacks(),
             kfuncs: world.kfuncs(),
             statistics,
             hash: self.hash.value(),
             exit,
-        })
-    }
-}
-
-/// How far a long run is, on a terminal.
-struct Progress {
-    all_ns: u64,
-    started: Instant,
-    shown: Option<Instant>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new(all_ns: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self { all_ns, started: Instant::now(), shown: None, terminal }
-    }
-
-    fn show(&mut self, done_ns: u64) {
-        let since = self.shown.unwrap_or(self.started);
-        if !self.terminal || since.elapsed() < PROGRESS {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let percent = u128::from(done_ns) * 100 / u128::from(self.all_ns.max(1));
-        let (done, all) = (done_ns as f64 / 1e9, self.all_ns as f64 / 1e9);
-        output::over(&format!("{done:.1} of {all:.1} s simulated ({percent} %)"));
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            output::over("");
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a simulation is made of, from the words of the command line.
 
+use super::contestant::Contestant;
 use super::value;
 use crate::object;
 use anyhow::{Context, Result, anyhow, bail};
@@ -87,8 +88,13 @@ pub(crate) fn set_globals(world: &mut Simulation, choice: &Choice, globals: &[Pa
 }
 
 /// What somebody who believes the results should know.
-pub(crate) fn warnings(choice: &Choice, kernel: &KernelTypes, world: &Simulation) -> Vec<String> {
+pub(crate) fn warnings(
+    contestant: &Contestant,
+    kernel: &KernelTypes,
+    world: &Simulation,
+) -> Vec<String> {
     let mut warnings = Vec::new();
+    let Some(choice) = contestant.choice() else { return warnings };
     let name = &choice.name;
     let unset = rota_sim::unset_fields(&choice.object, kernel);
     if !unset.is_empty() {

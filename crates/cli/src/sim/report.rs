@@ -2,15 +2,14 @@
 //! What came of a run, as a table or as JSON.
 
 use super::Args;
-use super::drive::Outcome;
+use super::contestant::Contestant;
+use super::drive::{Job, Outcome};
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::run::report as ejection;
 use anyhow::Result;
-use rota_events::{TaskUse, table_header, table_row};
-use rota_object::KernelTypes;
+use rota_events::{Distance, TaskUse, table_header, table_row};
 use rota_sched::Choice;
-use rota_topology::Topology;
 use rota_trace::{QUANTILES, short_ns, task_use_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -21,9 +20,7 @@ const SCHEMA: &str = "rota-sim/1";
 /// What was run, and on what.
 pub(super) struct About<'a> {
     pub(super) args: &'a Args,
-    pub(super) choice: &'a Choice,
-    pub(super) kernel: &'a KernelTypes,
-    pub(super) topology: &'a Topology,
+    pub(super) job: &'a Job<'a>,
 }
 
 /// Tasks that are shown together.
@@ -74,7 +71,23 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
         machine.switches as f64 / seconds,
         summary.kinds.iter().sum::<u64>(),
     );
-    let _ = writeln!(text, "\n{:<20} {:>12} {:>12}", "callback", "calls/s", "insns/call");
+    let total = summary.total();
+    let all_ns = (machine.busy_ns + machine.idle_ns).max(1) as f64;
+    let _ = writeln!(
+        text,
+        "idle while tasks waited {:.2} %, unfairness {:.2} %, {:.2} J (modelled)",
+        100.0 * summary.lost_idle_ns as f64 / all_ns,
+        100.0 * summary.unfairness(),
+        outcome.joules,
+    );
+    let migrations = Distance::ALL.iter().zip(total.migrations);
+    let migrations = migrations.filter(|(distance, _)| **distance != Distance::Unknown);
+    let migrations = migrations
+        .map(|(distance, count)| format!("{:.1} {}", count as f64 / seconds, distance.name()));
+    let _ = writeln!(text, "migrations/s: {}", migrations.collect::<Vec<_>>().join(", "));
+    if !outcome.callbacks.is_empty() {
+        let _ = writeln!(text, "\n{:<20} {:>12} {:>12}", "callback", "calls/s", "insns/call");
+    }
     for (name, called) in outcome.callbacks.iter().filter(|(_, called)| called.calls > 0) {
         let (rate, each) =
             (called.calls as f64 / seconds, called.insns as f64 / called.calls as f64);
@@ -86,22 +99,25 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
         let _ = writeln!(text, "\n{}\n{row}", table_header(metrics));
     }
     if let Some(info) = &outcome.exit {
-        let lines = ejection::lines(&about.choice.name, info, Exit::Ejected(info.cause()));
+        let lines = ejection::lines(about.job.contestant.name(), info, Exit::Ejected(info.cause()));
         let _ = writeln!(text, "\n{}", lines.join("\n"));
     }
     text
 }
 
 fn heading(about: &About<'_>, seconds: f64) -> String {
-    let About { args, choice, kernel, topology } = about;
+    let About { args, job } = about;
+    let name = match job.contestant {
+        Contestant::Eevdf => "eevdf (a model of the kernel's own scheduler)",
+        Contestant::Scheduler(choice, _) => &choice.name,
+    };
     let interleaved =
         args.interleaving().map_or_else(String::new, |seed| format!(" (interleaved by {seed})"));
     format!(
-        "{} on a simulated machine: {}, {} CPUs{interleaved}, {}, seed {}, {seconds:.1} s of {}\n\n",
-        choice.name,
+        "{name} on a simulated machine: {}, {} CPUs{interleaved}, {}, seed {}, {seconds:.1} s of {}\n\n",
         args.machine,
-        topology.online().count(),
-        kernel.shown_name(),
+        job.model.topology.online().count(),
+        job.kernel.shown_name(),
         args.seed,
         args.workload.join(" + "),
     )
@@ -143,7 +159,8 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
 }
 
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
-    let About { args, choice, kernel, topology } = about;
+    let About { args, job } = about;
+    let choice = job.contestant.choice();
     let summary = &outcome.summary;
     let machine = summary.machine();
     let groups: Vec<_> = groups(outcome).iter().map(group_json).collect();
@@ -163,17 +180,20 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
     let exit = outcome
         .exit
         .as_ref()
-        .map(|info| ejection::json(&choice.name, info, Exit::Ejected(info.cause())));
-    let settings: serde_json::Map<_, _> =
-        choice.settings.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        .map(|info| ejection::json(job.contestant.name(), info, Exit::Ejected(info.cause())));
+    let settings: serde_json::Map<_, _> = choice
+        .iter()
+        .flat_map(|choice| &choice.settings)
+        .map(|(n, v)| (n.clone(), json!(v)))
+        .collect();
     json!({
         "schema": SCHEMA,
-        "scheduler": choice.name,
+        "scheduler": job.contestant.name(),
         "settings": settings,
-        "verified": choice.is_built_in(),
+        "verified": choice.is_none_or(Choice::is_built_in),
         "machine": args.machine,
-        "cpus": topology.online().count(),
-        "kernel": kernel.name(),
+        "cpus": job.model.topology.online().count(),
+        "kernel": job.kernel.name(),
         "workload": args.workload,
         "seed": args.seed,
         "interleave": args.interleaving(),
@@ -182,6 +202,9 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "busy_ns": machine.busy_ns,
         "idle_ns": machine.idle_ns,
         "switches": machine.switches,
+        "lost_idle_ns": summary.lost_idle_ns,
+        "unfairness_percent": 100.0 * summary.unfairness(),
+        "modelled_joules": outcome.joules,
         "callbacks": callbacks,
         "kfuncs": kfuncs,
         "statistics": statistics,
