@@ -133,9 +133,9 @@ impl Shard {
     /// All runs.
     pub const WHOLE: Self = Self { index: 1, of: 1 };
 
-    /// The part with this number, counted from 1.
+    /// The part with this number, counted from 1, of so many: at most a million.
     pub fn new(index: u32, of: u32) -> Result<Self, ExperimentError> {
-        match index >= 1 && index <= of {
+        match index >= 1 && index <= of && of as usize <= RUNS_MAX {
             true => Ok(Self { index, of }),
             false => Err(ExperimentError::Shard(format!("{index}/{of}"))),
         }

@@ -44,6 +44,34 @@ fn largest(bucket: usize) -> u64 {
 }
 
 impl Histogram {
+    /// Puts one together of what it told: its buckets as [`buckets`](Self::buckets) has them, and
+    /// sum, least and greatest value. None if no histogram tells so.
+    pub fn from_buckets(
+        buckets: &[(u64, u64)],
+        sum: u128,
+        least: u64,
+        greatest: u64,
+    ) -> Option<Self> {
+        let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
+            return ([sum, least.into(), greatest.into()] == [0; 3]).then(Self::default);
+        };
+        let (first, last) = (bucket(first.0), bucket(last.0));
+        let mut found = Self { first, sum, least, greatest, ..Self::default() };
+        found.make_room(first, last.max(first));
+        let mut next = first;
+        for (value, count) in buckets {
+            let place = bucket(*value);
+            if place < next || place > last || largest(place) != *value || *count == 0 {
+                return None;
+            }
+            found.counts[place - first] = *count;
+            found.count = found.count.checked_add(*count)?;
+            next = place + 1;
+        }
+        let ends = bucket(least) == first && bucket(greatest) == last && least <= greatest;
+        ends.then_some(found)
+    }
+
     /// Adds a value.
     pub fn add(&mut self, value: u64) {
         let bucket = bucket(value);
@@ -176,6 +204,27 @@ mod tests {
             let sum: u128 = values.iter().map(|value| u128::from(*value)).sum();
             prop_assert_eq!((histogram.sum(), histogram.count()), (sum, values.len() as u64));
             prop_assert_eq!(histogram.buckets().map(|(_, n)| n).sum::<u64>(), values.len() as u64);
+        }
+
+        #[test]
+        fn buckets_make_it_again(values in values(), at: prop::sample::Index, spoil in 0..5_u8) {
+            let mut histogram = Histogram::default();
+            values.iter().for_each(|value| histogram.add(*value));
+            let mut buckets: Vec<_> = histogram.buckets().collect();
+            let of = |buckets: &[(u64, u64)], least, greatest| {
+                Histogram::from_buckets(buckets, histogram.sum(), least, greatest)
+            };
+            let (least, greatest) = (histogram.least(), histogram.greatest());
+            prop_assert_eq!(of(&buckets, least, greatest), Some(histogram.clone()));
+            let at = at.index(buckets.len());
+            let spoilt = match spoil {
+                0 => { buckets[at].1 = 0; of(&buckets, least, greatest) }
+                1 => { buckets.insert(at, buckets[at]); of(&buckets, least, greatest) }
+                2 => { buckets.push((buckets[0].0, 1)); of(&buckets, least, greatest) }
+                3 => { buckets[at].1 = u64::MAX; buckets.push((u64::MAX, 1)); of(&buckets, least, u64::MAX) }
+                _ => of(&[], least, greatest.max(1)),
+            };
+            prop_assert_eq!(spoilt, None);
         }
 
         #[test]

@@ -4,10 +4,12 @@
 //! * [`Output`] writes a stream of events in one of several [`Form`]s: the event file itself, text
 //!   for people, JSON lines for programs, or a trace for Perfetto.
 //! * [`summary_text`] and [`summary_json`] show the metrics of a stream.
+//! * [`write_columns`] and [`read_columns`] keep tables of results in Parquet files.
 //!
-//! All of them take events as they come, in memory for the tables and one piece of the stream.
+//! The first two take events as they come, in memory for the tables and one piece of the stream.
 //! What metrics mean is defined in `rota-events`, not here.
 
+mod columns;
 mod fields;
 mod json;
 mod output;
@@ -16,6 +18,7 @@ mod protobuf;
 mod summary;
 mod text;
 
+pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
 pub use json::EVENTS_SCHEMA;
 pub use output::{Form, Output};
 pub use summary::{QUANTILES, SUMMARY_SCHEMA, short_ns, summary_json, summary_text, task_use_json};

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a report says of results whose truth is known.
 
-#![expect(clippy::disallowed_methods, reason = "a test reads and writes its expectations")]
-
-mod common;
-
-use common::{experiment, notes, results, run};
+use crate::sample::{experiment, notes, results, run};
 use rota_compare::*;
 
 /// The results of an experiment, with each run changed by something.
@@ -22,7 +18,7 @@ fn changed(seeds: u64, change: impl Fn(&mut RunResult)) -> Results {
 
 /// Compares with a file beside this one, or writes it if asked to.
 fn expect(name: &str, text: &str) {
-    let path = format!("{}/tests/expected/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/compare/expected/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
@@ -163,4 +159,40 @@ fn results_that_make_no_experiment_are_refused() {
     let mut turned = good.clone();
     turned.reverse();
     assert_eq!(Results::new(experiment.clone(), turned), Results::new(experiment.clone(), good));
+}
+
+#[test]
+fn json_has_what_the_report_has() {
+    let report = Report::new(&results(6), notes());
+    let json = json(&report);
+    assert_eq!(
+        (&json["schema"], &json["experiment"]["scales"][1]),
+        (&"rota-compare/1".into(), &"1/2".into())
+    );
+    let experiment: Experiment = serde_json::from_value(json["experiment"].clone()).unwrap();
+    assert_eq!(
+        (&experiment, json["experiment_hash"].as_str()),
+        (&report.experiment, Some(experiment.hash().as_str()))
+    );
+    assert_eq!(json["outcome"], report.headline[1]);
+    let rows: Vec<_> = report.groups.iter().flat_map(|group| &group.rows).collect();
+    let groups = json["groups"].as_array().unwrap().iter();
+    let told: Vec<_> = groups.flat_map(|group| group["measures"].as_array().unwrap()).collect();
+    assert_eq!(rows.len(), told.len());
+    for (row, told) in rows.iter().zip(told) {
+        assert_eq!(told["measure"], row.measure.name);
+        assert_eq!(
+            told["best"].as_str(),
+            row.best.map(|best| experiment.contestants[best].as_str())
+        );
+        for (cell, told) in row.cells.iter().zip(told["contestants"].as_array().unwrap()) {
+            let interval = cell.estimate.and_then(|estimate| estimate.interval);
+            let ends = (told["low"].as_f64(), told["high"].as_f64());
+            assert_eq!(ends, (interval.map(|i| i.low), interval.map(|i| i.high)));
+            assert_eq!(told["values"].as_array().unwrap().len(), cell.values.len());
+            let verdict = cell.difference.map(|difference| difference.verdict.name());
+            assert_eq!(told["difference_to_first"]["verdict"].as_str(), verdict);
+        }
+    }
+    assert_eq!(json["flips"].as_array().unwrap().len(), report.flips.len());
 }
