@@ -296,7 +296,11 @@ impl Machine {
         }
         // The timer is where the task went to sleep.
         let cpu = self.sched.task(task).cpu;
-        self.on_cpu(cpu, move |machine| machine.wake_up(task))
+        self.on_cpu(cpu, move |machine| {
+            machine.wake_up(task)?;
+            machine.leave_kernel(cpu);
+            Ok(())
+        })
     }
 
     /// Executes steps until one takes time.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Workloads on a machine that has the kernel's fair class alone.
 
+use rota_events::What;
 use rota_object::{KernelTypes, World};
 use rota_sim::{Pause, Shape, Simulation};
 use rota_topology::Spec;
@@ -29,4 +30,50 @@ fn work_is_done_without_any_scheduler_of_sched_ext() {
     assert!((2394..=2400).contains(&done[0].1), "{done:?}");
     assert!(world.take_events().len() > 1000);
     assert!(world.callbacks().is_empty());
+}
+
+/// Shares of the CPU time of groups, in percent, as their pieces of work of 1 ms say.
+fn shares(machine: &str, workload: &str, time_ns: u64) -> Vec<u64> {
+    let done: Vec<u64> = run(machine, workload, time_ns).work_done().iter().map(|d| d.1).collect();
+    let all: u64 = done.iter().sum();
+    done.iter().map(|done| (done * 100 + all / 2) / all).collect()
+}
+
+#[test]
+fn nice_values_share_a_cpu_by_weight() {
+    let text = "cpu:tasks=1,run=1ms,name=a+cpu:tasks=1,run=1ms,name=b,nice=5\
+                +cpu:tasks=1,run=1ms,name=c,nice=-5";
+    // 1024, 335 and 3121.
+    assert_eq!(shares("1c", text, 30 * SECOND), [23, 7, 70]);
+}
+
+#[test]
+fn who_sleeps_often_is_not_starved() {
+    // It wants 30 %, beside three that want everything: it gets its fourth, as they do.
+    let text = "cpu:tasks=3,run=1ms+periodic:tasks=1,period=10ms,run=3ms";
+    let world = run("1c", text, 20 * SECOND);
+    let done = world.work_done();
+    assert!(done[1].1.abs_diff(20_000 / 4 / 3) < 60, "{done:?}");
+}
+
+#[test]
+fn who_wakes_up_waits_for_a_slice_of_each_other_at_most() {
+    let mut world = run("1c", "cpu:tasks=4,run=1ms+periodic:tasks=1,period=20ms,run=500us", SECOND);
+    let tables = world.tables().unwrap().clone();
+    let mut waits = Vec::new();
+    let mut woken = None;
+    for event in world.take_events() {
+        let is_periodic = tables.task_name(event.task).starts_with("periodic");
+        match event.what() {
+            What::Wakeup { .. } if is_periodic => woken = Some(event.time_ns),
+            What::Switch { .. } if is_periodic => {
+                waits.extend(woken.take().map(|at| event.time_ns - at));
+            }
+            _ => {}
+        }
+    }
+    assert!(waits.len() >= 45);
+    // A slice is 700 us.
+    assert!(waits.iter().all(|wait| *wait <= 4 * 700_000), "{waits:?}");
+    assert!(waits.iter().any(|wait| *wait < 700_000), "{waits:?}");
 }

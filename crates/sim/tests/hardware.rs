@@ -70,7 +70,8 @@ fn a_weak_cpu_takes_longer() {
 /// Two tasks on one CPU in turn: at each switch the other one's caches are gone.
 #[test]
 fn a_task_pays_for_what_others_took_from_its_caches() {
-    let costs = Costs { refill_ns: 400_000, refill_after_ns: 2_000_000, ..Costs::NONE };
+    // The other one has run for a slice, which is 700 us on a machine of one CPU.
+    let costs = Costs { refill_ns: 400_000, refill_after_ns: 700_000, ..Costs::NONE };
     let alone = run(&topology("1c"), "cpu:tasks=1,run=1ms", costs, &quiet(), SECOND);
     assert_eq!(done(&alone)[0], 1000);
     let mut two = run(&topology("1c"), "cpu:tasks=2,run=1ms", costs, &quiet(), SECOND);

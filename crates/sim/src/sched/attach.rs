@@ -4,7 +4,9 @@
 use super::exit::{ACT_RESTART, RSN_HOTPLUG, UNREG_KERN};
 use super::ops::{AttachError, Called, OPS, Op, Ops, ops_flags};
 use super::task::Stage;
-use super::{CpuSets, Due, Phase, Rq, Sched, TaskId, Version, idle::Idle, queue::Queues};
+use super::{
+    CpuSets, Due, Fair, Phase, Queue, Rq, Sched, TaskId, Version, idle::Idle, queue::Queues,
+};
 use crate::agenda::Agenda;
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -19,9 +21,12 @@ const BUSY: i32 = 16;
 impl Sched {
     /// A machine without a scheduler.
     pub(crate) fn none(cpus: u32, types: &KernelTypes) -> Self {
-        let rq = |_| Rq { online: true, ..Rq::default() };
+        let fair = Fair::of(types, cpus);
+        let slice_ns = fair.slice_ns;
+        let rq = |_| Rq { online: true, fair: Queue::new(slice_ns), ..Rq::default() };
         Self {
             rqs: (0..cpus).map(rq).collect(),
+            fair,
             queues: Queues::new(cpus),
             cursors: BTreeMap::new(),
             idle: Idle::none(cpus),
@@ -44,6 +49,8 @@ impl Sched {
             phase: Phase::Off,
             rqs: Vec::new(),
             tasks: Vec::new(),
+            entities: Vec::new(),
+            fair: Fair::default(),
             queues: Queues::default(),
             idle: Idle::default(),
             agenda: Agenda::default(),

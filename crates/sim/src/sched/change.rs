@@ -18,6 +18,12 @@ const WEIGHTS: [u64; 40] = [
     70, 56, 45, 36, 29, 23, 18, 15,
 ];
 
+/// The weight of a nice value for the fair class.
+pub(super) fn load_weight(nice: i32) -> i64 {
+    let at = (nice.clamp(-20, 19) + 20) as usize;
+    WEIGHTS[at].cast_signed() * (super::NICE_0 / 1024)
+}
+
 /// The weight of a nice value, as a cgroup's is counted: 100 for nice 0.
 pub(super) fn weight(nice: i32) -> u64 {
     let at = (nice.clamp(-20, 19) + 20) as usize;
@@ -62,7 +68,10 @@ impl Machine {
     ) -> Result<(), Stop> {
         match self.sched.task(task).class {
             Class::Ext => self.enqueue_task(cpu, task, flags, migrates)?,
-            Class::Fair => self.enqueue_fair(cpu, task),
+            Class::Fair => {
+                let initial = flags & self.sched.version.initial != 0;
+                self.enqueue_fair(cpu, task, initial);
+            }
             Class::Realtime => {
                 self.sched.task(task).queued = true;
                 self.show_count(cpu, false, true);
@@ -88,7 +97,10 @@ impl Machine {
         }
         match self.sched.task(task).class {
             Class::Ext => self.dequeue_task(cpu, task, flags, migrates)?,
-            Class::Fair => self.dequeue_fair(cpu, task),
+            Class::Fair => {
+                let must = flags & self.sched.version.dead != 0;
+                self.dequeue_fair(cpu, task, flags & flags::SLEEP != 0, must);
+            }
             Class::Realtime => {
                 self.sched.task(task).queued = false;
                 self.sched.rq(cpu).realtime.retain(|t| *t != task);
@@ -107,6 +119,7 @@ impl Machine {
         self.record(Some(task), What::Weight { nice, weight: weight as u32 });
         let change = |machine: &mut Self| {
             machine.sched.task(task).nice = nice;
+            machine.reweight_fair(task);
             machine.show_policy(task);
             if !machine.is_ext(task) {
                 return Ok(());
@@ -123,6 +136,7 @@ impl Machine {
         let change = |machine: &mut Self| {
             let allowed = machine.sched.cpu_sets.make(cpus, machine.shape.cpus);
             machine.sched.task(task).allowed = allowed;
+            machine.leave_forbidden(task);
             let mask = machine.show_allowed(task);
             if !machine.is_ext(task) {
                 return Ok(());
@@ -167,7 +181,7 @@ impl Machine {
         self.resched(cpu);
         match self.sched.task(task).class {
             Class::Fair => {
-                self.sched.rq(cpu).fair.push_front(task);
+                self.put_fair(cpu);
                 return Ok(());
             }
             Class::Realtime => {
@@ -215,7 +229,7 @@ impl Machine {
         self.record(Some(task), What::Yield { to: TaskRef::NONE });
         let address = self.sched.task(task).address;
         if !self.is_ext(task) {
-            self.sched.rq(cpu).fair_until_ns = 0;
+            self.yield_fair(cpu);
         } else if self.sched.ops.has(Op::Yield) {
             self.op(Op::Yield, &[address, 0])?;
         } else {

@@ -55,6 +55,7 @@ impl Machine {
                 if machine.sched.rq(cpu).resched { machine.schedule(cpu, None) } else { Ok(()) }
             }),
             Due::Tick(cpu) => self.on_cpu(cpu, move |machine| machine.tick(cpu)),
+            Due::Slice(cpu) => self.on_cpu(cpu, move |machine| machine.slice_over(cpu)),
             Due::GoBack(cpu) => self.on_cpu(cpu, move |machine| {
                 machine.lock(Lock::Rq(cpu))?;
                 machine.run_deferred(cpu)?;
@@ -67,10 +68,10 @@ impl Machine {
                 self.on_cpu(cpu, move |machine| {
                     let still = machine.sched.task(task).run == run;
                     if still && machine.sched.rq(cpu).current == Some(task) {
-                        machine.obey(task)
-                    } else {
-                        Ok(())
+                        machine.obey(task)?;
+                        machine.leave_kernel(cpu);
                     }
+                    Ok(())
                 })
             }
             Due::Wake(task, sleep) => self.sleep_over(task, sleep),
@@ -132,14 +133,14 @@ impl Machine {
         if just_started {
             return Ok(());
         }
+        // Who was asked to give way when it would do no harm is made to.
+        if self.sched.rq(cpu).lazy {
+            self.resched(cpu);
+        }
         self.charge(cpu);
         let interrupts_ns = self.interrupts_ns();
         self.spend(cpu, self.shape.costs.tick_ns + interrupts_ns);
         if !self.is_ext(task) {
-            let waits = !self.sched.rq(cpu).fair.is_empty();
-            if waits && self.now_ns >= self.sched.rq(cpu).fair_until_ns {
-                self.resched(cpu);
-            }
             return Ok(());
         }
         if self.bypassing() {
@@ -256,7 +257,8 @@ impl Machine {
         waker: TaskRef,
     ) -> Result<(), Stop> {
         let mut flags = flags::SLEEP | flags::NO_CLOCK;
-        let cpu = self.select(task, previous, wake_flags)?;
+        let delayed = self.is_delayed(task);
+        let cpu = if delayed { previous } else { self.select(task, previous, wake_flags)? };
         if self.sched.task(task).allowed.count() > 1 {
             flags |= self.sched.version.selected;
         }
@@ -291,7 +293,7 @@ impl Machine {
         self.lock(Lock::Rq(cpu))?;
         self.activate(cpu, task, flags, false)?;
         self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
-        self.preempt(cpu, task);
+        self.preempt_as(cpu, task, true);
         self.run_deferred(cpu)?;
         self.unlock(Lock::Rq(cpu));
         Ok(())
@@ -322,6 +324,11 @@ impl Machine {
     /// A task that has come to a CPU makes it choose again, if the task's class is above that of
     /// what runs there.
     pub(super) fn preempt(&mut self, cpu: u32, task: TaskId) {
+        self.preempt_as(cpu, task, false);
+    }
+
+    /// The same for one that may be new.
+    fn preempt_as(&mut self, cpu: u32, task: TaskId, new: bool) {
         let rank = |class| match class {
             Class::Realtime => 3,
             Class::Fair => 2,
@@ -335,6 +342,8 @@ impl Machine {
         }
         if class > running {
             self.resched(cpu);
+        } else if class == rank(Class::Fair) && class == running {
+            self.preempt_fair(cpu, task, new);
         }
     }
 
@@ -398,6 +407,7 @@ impl Machine {
     /// The same, with the run queue's lock held.
     fn schedule_locked(&mut self, cpu: u32, sleeps: Option<u64>) -> Result<(), Stop> {
         self.sched.rq(cpu).resched = false;
+        self.sched.rq(cpu).lazy = false;
         let previous = self.sched.rq(cpu).current;
         if let (Some(task), Some(flags)) = (previous, sleeps) {
             self.lock(Lock::Switch(cpu))?;
@@ -405,6 +415,7 @@ impl Machine {
         }
         let next = self.choose(cpu)?;
         self.sched.rq(cpu).resched = false;
+        self.sched.rq(cpu).lazy = false;
         if next == previous {
             if next.is_none() {
                 self.refresh_idle(cpu, true);
@@ -491,12 +502,8 @@ impl Machine {
                 return self.release_cpu(cpu, next);
             }
             Class::Realtime if queued => self.sched.rq(cpu).realtime.push_front(task),
-            Class::Fair if queued => {
-                let over = self.now_ns >= self.sched.rq(cpu).fair_until_ns;
-                let fair = &mut self.sched.rq(cpu).fair;
-                if over { fair.push_back(task) } else { fair.push_front(task) }
-            }
-            _ => {}
+            Class::Fair => self.put_fair(cpu),
+            Class::Realtime => {}
         }
         Ok(())
     }
@@ -562,6 +569,7 @@ impl Machine {
             // Nobody runs who could have been held up.
             self.sched.rq(cpu).spent_ns = 0;
             self.set_busy(cpu, false);
+            self.stop_slice_timer(cpu);
             return;
         };
         self.set_busy(cpu, true);
@@ -573,7 +581,9 @@ impl Machine {
         let state = self.sched.task(task);
         (state.charged_at_ns, state.settled_at_ns) = (now, now);
         state.waits_anew = true;
-        self.sched.rq(cpu).fair_until_ns = now + super::fair::SLICE_NS;
+        if state.class == Class::Fair {
+            self.start_fair(cpu, task);
+        }
         self.prod(task);
     }
 

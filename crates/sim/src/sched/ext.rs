@@ -3,7 +3,7 @@
 
 use super::ops::ops_flags;
 use super::queue::{BUILTIN, GLOBAL, LOCAL, LOCAL_ON};
-use super::task::Owner;
+use super::task::{Class, Owner};
 use super::{Direct, Due, Event, Insert, Op, QueueId, SLICE_INFINITE, TaskId};
 use crate::interleave::Lock;
 use crate::machine::Machine;
@@ -63,7 +63,12 @@ impl Machine {
         let (address, sum) = (state.address, self.layout.task.sum_exec_runtime);
         let total = sum.get(&self.memory, address).unwrap_or(0);
         let _ = sum.set(&self.memory, address, total.wrapping_add(ran));
+        let class = state.class;
         self.sched.rq(cpu).busy_ns += ran;
+        if class == Class::Fair {
+            self.fair_ran(cpu, ran);
+            return;
+        }
         let slice = self.slice(task);
         if slice != SLICE_INFINITE && self.is_ext(task) {
             self.set_slice(task, slice.saturating_sub(ran));

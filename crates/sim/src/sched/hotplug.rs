@@ -32,6 +32,9 @@ impl Machine {
         self.refresh_idle_core(cpu);
         for id in 0..self.sched.tasks.len() as u32 {
             let task = TaskId(id);
+            if self.sched.tasks[id as usize].cpu == cpu {
+                self.finish_fair(task);
+            }
             let state = &self.sched.tasks[id as usize];
             let on_it = state.cpu == cpu && state.queued;
             let rqs = &self.sched.rqs;

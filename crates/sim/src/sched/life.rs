@@ -4,7 +4,7 @@
 use super::ext::flags;
 use super::ops::ops_flags;
 use super::task::{Class, Owner, Stage};
-use super::{CpuSet, Op, Orders, Phase, SLICE_DEFAULT_NS, TaskId, TaskState};
+use super::{CpuSet, Entity, Op, Orders, Phase, SLICE_DEFAULT_NS, TaskId, TaskState};
 use crate::cgroups::ROOT;
 use crate::machine::Machine;
 use crate::recorder::affinity;
@@ -138,6 +138,8 @@ impl Machine {
             orders: Orders::Sleep,
             run: 0,
         });
+        let weight = super::change::load_weight(nice);
+        self.sched.entities.push(Entity::new(weight));
         self.record_new(id, parent);
         self.show_allowed(id);
         self.set_slice(id, SLICE_DEFAULT_NS);
@@ -236,6 +238,7 @@ impl Machine {
         more: u64,
     ) -> Result<(), Stop> {
         let from = self.sched.task(task).class;
+        self.finish_fair(task);
         let change = |machine: &mut Self| {
             machine.sched.task(task).class = class;
             if class == Class::Ext {

@@ -59,9 +59,10 @@ pub(crate) use shown::Shown;
 pub(crate) use task::{Class, Insert, Orders, TaskId, TaskState};
 pub(crate) use version::Version;
 
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, Ticket};
 use dump::Dumping;
 use events::{Event, Events};
+pub(crate) use fair::{Entity, Fair, NICE_0, Queue};
 use idle::Idle;
 use rota_object::ExitInfo;
 use rota_topology::CpuMask;
@@ -85,6 +86,8 @@ pub(crate) enum Due {
     GoBack(u32),
     /// A CPU is kicked.
     Kick(Kick),
+    /// The slice of a task of the fair class is over on a CPU.
+    Slice(u32),
     /// A task has run as long as it wanted to, if that run is still the one with this number.
     Ran(TaskId, u64),
     /// A task has slept for as long as it wanted to, if that sleep is still the one with this
@@ -121,9 +124,12 @@ pub(crate) struct Rq {
     pub(crate) online: bool,
     /// Tasks of the real-time class that want to run, but for the one that runs.
     pub(crate) realtime: VecDeque<TaskId>,
-    /// The same of the fair class, and until when its task that runs need not give way.
-    pub(crate) fair: VecDeque<TaskId>,
-    pub(crate) fair_until_ns: u64,
+    /// The queue of the fair class.
+    pub(crate) fair: Queue,
+    /// The timer that ends the slice of a task of that class.
+    pub(crate) slice_timer: Option<Ticket>,
+    /// Whether what runs was asked to give way when it comes back from the kernel anyway.
+    pub(crate) lazy: bool,
     /// Whether the scheduler has been told that a higher class took the CPU.
     pub(crate) released: bool,
     /// Whether the scheduler is owed to hear that the CPU is idle.
@@ -196,6 +202,9 @@ pub(crate) struct Sched {
     pub(crate) phase: Phase,
     pub(crate) rqs: Vec<Rq>,
     pub(crate) tasks: Vec<TaskState>,
+    /// What the fair class knows of each of them.
+    pub(crate) entities: Vec<Entity>,
+    pub(crate) fair: Fair,
     pub(crate) queues: Queues,
     /// Ways through queues, by the addresses of the programs' iterators.
     pub(crate) cursors: BTreeMap<u64, Cursor>,

@@ -35,7 +35,7 @@ impl Machine {
         let ext = current.is_some_and(|task| self.is_ext(task));
         let preempts = flags & self.sched.version.preempt != 0;
         let rq = self.sched.rq(cpu);
-        if !rq.realtime.is_empty() || !rq.fair.is_empty() || current.is_some() && !ext {
+        if !rq.realtime.is_empty() || rq.fair.queued > 0 || current.is_some() && !ext {
             return false;
         }
         current.is_none() && !rq.resched || rq.in_dispatch || preempts

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How the machine uses the fair class.
+
+use super::super::change::load_weight;
+use super::super::task::Class;
+use super::super::{Due, TaskId};
+use super::queue::Picked;
+use super::{Entity, Queue};
+use crate::machine::Machine;
+use crate::run::Stop;
+use rota_topology::CpuId;
+
+/// A timer that ends slices is not set for less than this, in ns, and not moved for less than the
+/// other (kernel: `hrtick_start`, `hrtick_needs_rearm`).
+const TIMER_MIN_NS: i64 = 10_000;
+const TIMER_NEAR_NS: u64 = 5_000;
+
+impl Machine {
+    /// A CPU's queue, with all entities.
+    pub(super) fn fair(&mut self, cpu: u32) -> (&mut Queue, &mut [Entity]) {
+        (&mut self.sched.rqs[cpu as usize].fair, &mut self.sched.entities)
+    }
+
+    /// Whether a task sleeps that is still in a queue of its class.
+    pub(crate) fn is_delayed(&self, task: TaskId) -> bool {
+        self.sched.entities[task.0 as usize].delayed
+    }
+
+    /// Charges what runs on a CPU, if it is of this class.
+    fn charge_fair(&mut self, cpu: u32) {
+        if self.runs_fair(cpu) {
+            self.charge(cpu);
+        }
+    }
+
+    /// Whether a CPU runs a task of this class.
+    fn runs_fair(&self, cpu: u32) -> bool {
+        let current = self.sched.rqs[cpu as usize].current;
+        current.is_some_and(|task| self.sched.tasks[task.0 as usize].class == Class::Fair)
+    }
+
+    /// What runs on a CPU has had so much time.
+    pub(crate) fn fair_ran(&mut self, cpu: u32, ns: u64) {
+        let (queue, all) = self.fair(cpu);
+        if queue.ran(all, ns.cast_signed()) {
+            self.resched_lazily(cpu);
+        }
+    }
+
+    /// A task of this class wants to run. `initial` says that it is new.
+    pub(crate) fn enqueue_fair(&mut self, cpu: u32, task: TaskId, initial: bool) {
+        self.sched.task(task).queued = true;
+        self.charge_fair(cpu);
+        let (queue, all) = self.fair(cpu);
+        queue.enqueue(all, task, initial);
+        if self.runs_fair(cpu) && self.sched.rq(cpu).slice_timer.is_none() {
+            self.start_slice_timer(cpu);
+        }
+    }
+
+    /// A task of this class does not want to run any more, or goes elsewhere. One that sleeps may
+    /// stay in the queue, unless it `must` leave.
+    pub(crate) fn dequeue_fair(&mut self, cpu: u32, task: TaskId, sleeps: bool, must: bool) {
+        self.sched.task(task).queued = false;
+        self.charge_fair(cpu);
+        let (queue, all) = self.fair(cpu);
+        if sleeps {
+            queue.sleep(all, task, must);
+        } else {
+            queue.take(all, task);
+        }
+    }
+
+    /// A task that sleeps leaves the queue for good, if it is still in one.
+    pub(crate) fn finish_fair(&mut self, task: TaskId) {
+        if self.is_delayed(task) {
+            let cpu = self.sched.task(task).cpu;
+            self.charge_fair(cpu);
+            let (queue, all) = self.fair(cpu);
+            queue.finish_delayed(all, task);
+        }
+    }
+
+    /// The same, if the task may not run any more where it is.
+    pub(crate) fn leave_forbidden(&mut self, task: TaskId) {
+        let state = self.sched.task(task);
+        if !state.allowed.contains(CpuId(state.cpu)) {
+            self.finish_fair(task);
+        }
+    }
+
+    /// A task's weight is that of its nice value from now on.
+    pub(crate) fn reweight_fair(&mut self, task: TaskId) {
+        let state = self.sched.task(task);
+        let (cpu, weight) = (state.cpu, load_weight(state.nice));
+        if self.sched.entities[task.0 as usize].on_rq {
+            self.charge_fair(cpu);
+        }
+        let (queue, all) = self.fair(cpu);
+        queue.reweight(all, task, weight);
+    }
+
+    /// Where a task of this class wakes up: where it was, or on a CPU that is idle.
+    pub(crate) fn select_fair(&mut self, task: TaskId, previous: u32) -> u32 {
+        let previous = self.first_allowed(task, previous);
+        let takes_it = |machine: &Self, cpu: u32| {
+            let rq = &machine.sched.rqs[cpu as usize];
+            rq.online && rq.fair.queued == 0 && rq.current.is_none_or(|t| machine.is_ext(t))
+        };
+        if takes_it(self, previous) {
+            return previous;
+        }
+        let allowed = &self.sched.tasks[task.0 as usize].allowed;
+        let mut others = allowed.iter().map(|CpuId(cpu)| cpu);
+        others.find(|cpu| takes_it(self, *cpu)).unwrap_or(previous)
+    }
+
+    /// What a CPU runs of this class.
+    pub(crate) fn pick_fair(&mut self, cpu: u32) -> Option<TaskId> {
+        self.charge_fair(cpu);
+        loop {
+            let (queue, all) = self.fair(cpu);
+            match queue.pick_next(all) {
+                Picked::Task(task) => return Some(task),
+                Picked::Left(_) => {}
+                Picked::Nothing => return None,
+            }
+        }
+    }
+
+    /// What ran of this class on a CPU makes way.
+    pub(crate) fn put_fair(&mut self, cpu: u32) {
+        let (queue, all) = self.fair(cpu);
+        queue.put_current(all);
+    }
+
+    /// A task of this class begins to run.
+    pub(crate) fn start_fair(&mut self, cpu: u32, task: TaskId) {
+        let (queue, all) = self.fair(cpu);
+        queue.set_current(all, task);
+        self.start_slice_timer(cpu);
+    }
+
+    /// A task of this class that runs gives way.
+    pub(crate) fn yield_fair(&mut self, cpu: u32) {
+        let (queue, all) = self.fair(cpu);
+        queue.yields(all);
+    }
+
+    /// Whether a task of this class that has come to a CPU makes another one of it give way.
+    pub(crate) fn preempt_fair(&mut self, cpu: u32, task: TaskId, new: bool) {
+        self.charge_fair(cpu);
+        let (queue, all) = self.fair(cpu);
+        let (preempts, _) = queue.preempts(all, task, new);
+        if preempts {
+            self.resched_lazily(cpu);
+        }
+    }
+
+    /// Asks what runs on a CPU to give way as soon as it comes back from the kernel anyway (kernel:
+    /// `resched_curr_lazy`): who runs on another CPU than the one that executes is not disturbed
+    /// before its next interrupt.
+    fn resched_lazily(&mut self, cpu: u32) {
+        if self.cpu == cpu || self.sched.rq(cpu).current.is_none() {
+            self.resched(cpu);
+        } else {
+            self.sched.rq(cpu).lazy = true;
+        }
+    }
+
+    /// What runs on a CPU comes back from the kernel.
+    pub(crate) fn leave_kernel(&mut self, cpu: u32) {
+        if self.sched.rq(cpu).lazy && self.sched.rq(cpu).current.is_some() {
+            self.cpu = cpu;
+            self.resched(cpu);
+        }
+    }
+
+    /// Sets the timer that ends the slice of what runs, if others wait.
+    fn start_slice_timer(&mut self, cpu: u32) {
+        if !self.sched.fair.hrtick {
+            return;
+        }
+        let (queue, all) = self.fair(cpu);
+        let Some(left) = queue.until_deadline(all) else { return };
+        if left < 0 {
+            self.resched(cpu);
+            return;
+        }
+        let time_ns = self.now_ns + left.max(TIMER_MIN_NS).cast_unsigned();
+        let set = self.sched.rq(cpu).slice_timer;
+        if let Some(ticket) = set {
+            if ticket.time_ns.abs_diff(time_ns) <= TIMER_NEAR_NS {
+                return;
+            }
+            self.sched.agenda.cancel(ticket);
+        }
+        let ticket = self.sched.agenda.add(time_ns, Due::Slice(cpu));
+        self.sched.rq(cpu).slice_timer = Some(ticket);
+    }
+
+    /// That timer has come.
+    pub(crate) fn slice_over(&mut self, cpu: u32) -> Result<(), Stop> {
+        self.sched.rq(cpu).slice_timer = None;
+        if self.runs_fair(cpu) {
+            self.charge(cpu);
+            self.resched(cpu);
+        }
+        Ok(())
+    }
+
+    /// A CPU goes idle, and nothing of this class ends there.
+    pub(crate) fn stop_slice_timer(&mut self, cpu: u32) {
+        if let Some(ticket) = self.sched.rq(cpu).slice_timer.take() {
+            self.sched.agenda.cancel(ticket);
+        }
+    }
+}

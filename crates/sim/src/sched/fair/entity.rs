@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the fair class knows of a task while it is in a queue, or between queues (kernel:
+//! `struct sched_entity`).
+
+use super::super::TaskId;
+
+/// The weight of nice 0 (kernel: `NICE_0_LOAD`).
+pub(crate) const NICE_0: i64 = 1 << 20;
+
+/// A task's account. Virtual times are in ns of a task of nice 0.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entity {
+    pub(super) vruntime: i64,
+    pub(super) deadline: i64,
+    /// How far it was behind the average when it left a queue; what others owe it.
+    pub(super) vlag: i64,
+    /// Until when others do not take its place while it runs.
+    pub(super) protected: i64,
+    /// Its weight; that of nice 0 is [`NICE_0`].
+    pub(super) weight: i64,
+    /// Whether it is in a queue, running or not.
+    pub(super) on_rq: bool,
+    /// Whether it has gone to sleep, and stays in the queue only to work off what it owes.
+    pub(super) delayed: bool,
+    /// Whether the deadline counts from its virtual time, not from zero.
+    pub(super) relative_deadline: bool,
+    pub(super) links: Links,
+}
+
+/// Its place in the tree of those that wait.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Links {
+    pub(super) left: Option<TaskId>,
+    pub(super) right: Option<TaskId>,
+    /// Which insertion it was: of equal deadlines, the first inserted comes first.
+    pub(super) number: u64,
+    /// The least virtual time of all below it and itself.
+    pub(super) vruntime_min: i64,
+}
+
+impl Entity {
+    /// Of a new task.
+    pub(crate) fn new(weight: i64) -> Self {
+        Self { weight, ..Self::default() }
+    }
+
+    /// How much virtual time so much time is for it (kernel: `calc_delta_fair`).
+    pub(super) fn virtual_of(&self, ns: i64) -> i64 {
+        if self.weight == NICE_0 {
+            return ns;
+        }
+        (i128::from(ns) * i128::from(NICE_0) / i128::from(self.weight)) as i64
+    }
+
+    /// What its place in the order is.
+    pub(super) fn key(&self) -> (i64, u64) {
+        (self.deadline, self.links.number)
+    }
+
+    /// Whether it has run for less than it is protected for.
+    pub(super) fn is_protected(&self) -> bool {
+        self.vruntime < self.protected
+    }
+}
