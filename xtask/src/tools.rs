@@ -97,6 +97,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         for_demo: false,
     },
     Tool {
+        programs: &["chromium"],
+        instead: &["chromium-browser", "google-chrome", "chrome"],
+        what_for: "shows the pages of rota compare",
+        apt: &["chromium", "chromium-browser"],
+        dnf: "chromium",
+        pacman: "chromium",
+        for_demo: false,
+    },
+    Tool {
         programs: &["perf"],
         instead: &[],
         what_for: "what our own tables are compared with",

@@ -87,7 +87,7 @@ fn who(report: &Report) -> String {
 }
 
 /// The rows of the whole machine that somebody can win.
-fn counted(report: &Report) -> Vec<&Row> {
+pub(crate) fn counted(report: &Report) -> Vec<&Row> {
     let rows = report.groups.iter().filter(|group| group.name == crate::result::ALL);
     let rows = rows.flat_map(|group| &group.rows);
     let has = |row: &&Row| row.cells.iter().filter(|cell| cell.estimate.is_some()).count() > 1;

@@ -4,8 +4,8 @@
 //! * An [`Experiment`] says what is compared; [`Experiment::runs`] lists its runs, and
 //!   [`Experiment::shard`] those of a part. Who carries them out makes a [`RunResult`] of each.
 //! * [`Results`] are an experiment with the results of all its runs; [`Report`] is what they say:
-//!   estimates, differences beyond noise, and rankings that other costs reverse. [`text`] and [`json`] show
-//!   it.
+//!   estimates, differences beyond noise, and rankings that other costs reverse. [`text`], [`json`]
+//!   and [`page`] show it.
 //! * A [`Part`] of an experiment is a file, and [`merge`] joins all of them.
 //! * What is measured is a table, [`MEASURES`].
 //!
@@ -18,6 +18,7 @@ mod interval;
 mod json;
 pub mod measure;
 mod number;
+mod page;
 mod part;
 mod report;
 mod result;
@@ -29,6 +30,7 @@ pub use experiment::{CostScale, Experiment, ExperimentError, RunId, Shard};
 pub use interval::{COVERAGE, Estimate, Interval, rank};
 pub use json::{COMPARE_SCHEMA, json};
 pub use measure::{Better, Latency, MEASURES, Measure, Unit};
+pub use page::page;
 pub use part::{PART_SCHEMA, Part, PartError, merge, read_part, write_part};
 pub use report::{Cell, Ended, Flip, Group, Report, Row};
 pub use result::{ALL, Distribution, Results, ResultsError, RunResult, Value};

@@ -60,15 +60,18 @@ pub(crate) fn show(unit: Unit, value: f64) -> String {
     Shape::of(unit, value).show(value)
 }
 
-/// A median with its interval: `20.4ms 20.3..20.6`.
-pub(crate) fn estimate(unit: Unit, estimate: &Estimate) -> String {
+/// A median with its unit, and the ends of its interval without it, which has the same.
+pub(crate) fn parts(unit: Unit, estimate: &Estimate) -> (String, Option<(String, String)>) {
     let shape = Shape::of(unit, estimate.median);
-    let median = shape.show(estimate.median);
-    match estimate.interval {
-        Some(interval) => {
-            format!("{median} {}..{}", shape.bare(interval.low), shape.bare(interval.high))
-        }
-        None => median,
+    let ends = estimate.interval.map(|ends| (shape.bare(ends.low), shape.bare(ends.high)));
+    (shape.show(estimate.median), ends)
+}
+
+/// The same as one text: `20.4ms 20.3..20.6`.
+pub(crate) fn estimate(unit: Unit, estimate: &Estimate) -> String {
+    match parts(unit, estimate) {
+        (median, Some((low, high))) => format!("{median} {low}..{high}"),
+        (median, None) => median,
     }
 }
 

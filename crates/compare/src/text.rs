@@ -139,7 +139,8 @@ fn trim_end(text: &mut String) {
     text.truncate(text.trim_end_matches(' ').len());
 }
 
-fn legend(report: &Report) -> String {
+/// What the marks mean.
+pub(crate) fn legend(report: &Report) -> String {
     let experiment = &report.experiment;
     let seeds = experiment.seeds.len();
     let mut text = format!("\nmedians of {}", count(seeds, "seed"));

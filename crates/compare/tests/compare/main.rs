@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read and write what they expect")]
 
+mod page;
 mod part;
 mod report;
 mod sample;
