@@ -3,7 +3,9 @@
 //! they exist once: in the object.
 
 use crate::exit::{self, Exit};
-use crate::{choice, completions, doctor, list, object, output, run, sim, topology, verify, view};
+use crate::{
+    choice, compare, completions, doctor, list, object, output, run, sim, topology, verify, view,
+};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rota_object::{Object, Setting, SettingKind};
@@ -24,6 +26,8 @@ pub(crate) enum Verb {
     Run(run::Args),
     /// Run a scheduler on a simulated machine, under a workload
     Sim(sim::Args),
+    /// Compare schedulers: same machine, same work, several seeds, and what is beyond noise
+    Compare(compare::Args),
     /// List the schedulers
     List(list::Args),
     /// Ask the kernel's verifier about schedulers: verdicts, instructions, states, and regressions

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The longest text that is read: a recorded sysfs tree of a large machine is some 10 MB.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
@@ -39,25 +39,40 @@ pub(crate) fn not_over(input: &Path, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a text in a file: all of it or, if that fails, what the file held before. Folders on the
+/// Keeps bytes in a file: all of them or, if that fails, what the file held before. Folders on the
 /// way are made. What is no plain file (a device, a pipe, a link) is written to, never replaced.
-pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
-    let Some(name) = path.file_name() else { bail!("{}: not a file name", path.display()) };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    if fs::symlink_metadata(path).is_ok_and(|about| !about.is_file()) {
-        return fs::write(path, text).with_context(|| path.display().to_string());
-    }
-    let mut beside = name.to_owned();
-    beside.push(".new");
-    let beside = path.with_file_name(beside);
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+pub(crate) fn save(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let Some(beside) = beside(path)? else {
+        return fs::write(path, bytes).with_context(|| path.display().to_string());
+    };
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // What could not be written is not worth keeping.
         let _ = fs::remove_file(&beside);
     }
     written.with_context(|| path.display().to_string())
+}
+
+/// Tries whether something could be kept in a file, before anything is done for it that takes long.
+pub(crate) fn can_save(path: &Path) -> Result<()> {
+    let Some(beside) = beside(path)? else { return Ok(()) };
+    let tried = fs::write(&beside, "").and_then(|()| fs::remove_file(&beside));
+    tried.with_context(|| path.display().to_string())
+}
+
+/// Where a file is written before it takes the place of the one that it is for, in a folder that
+/// is there; `None` if that is no plain file.
+fn beside(path: &Path) -> Result<Option<PathBuf>> {
+    let Some(name) = path.file_name() else { bail!("{}: not a file name", path.display()) };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    if fs::symlink_metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Ok(None);
+    }
+    let mut beside = name.to_owned();
+    beside.push(".new");
+    Ok(Some(path.with_file_name(beside)))
 }
 
 #[cfg(test)]

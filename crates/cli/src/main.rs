@@ -6,6 +6,7 @@
 
 mod args;
 mod choice;
+mod compare;
 mod completions;
 mod doctor;
 mod exit;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let result = match command {
         Verb::Run(args) => run::run(&args),
         Verb::Sim(args) => sim::run(&args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::List(args) => list::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),

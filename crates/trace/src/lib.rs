@@ -21,4 +21,6 @@ mod text;
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
 pub use json::EVENTS_SCHEMA;
 pub use output::{Form, Output};
-pub use summary::{QUANTILES, SUMMARY_SCHEMA, short_ns, summary_json, summary_text, task_use_json};
+pub use summary::{
+    QUANTILES, SUMMARY_SCHEMA, histogram_json, short_ns, summary_json, summary_text, task_use_json,
+};

@@ -178,7 +178,7 @@ pub fn task_use_json(used: &TaskUse) -> Value {
         "wait_ns": used.wait_ns,
         "waiting_ns": used.waiting_ns,
         "ideal_ns": used.ideal_ns,
-        "latency": latency_json(&used.latency),
+        "latency": histogram_json(&used.latency),
         "wakeups": used.wakeups,
         "switches": used.switches,
         "preemptions": used.preemptions,
@@ -187,7 +187,8 @@ pub fn task_use_json(used: &TaskUse) -> Value {
     })
 }
 
-fn latency_json(latency: &Histogram) -> Value {
+/// A distribution of times as JSON: number, mean, quantiles and greatest, in ns.
+pub fn histogram_json(latency: &Histogram) -> Value {
     let mut object = Map::new();
     object.insert("count".to_owned(), latency.count().into());
     object.insert("mean_ns".to_owned(), latency.mean().into());

@@ -7,7 +7,7 @@ use rota_bytecode::Mode;
 use rota_events::{Activity, Event, Metric, Sample, StreamHash, Summary, Tables};
 use rota_object::{Engine, EngineError, ExitInfo, KernelTypes, Refusal};
 use rota_sched::{HalfError, Session, Wake};
-use rota_sim::{Called, Model, Pause, Shape, Simulation};
+use rota_sim::{Called, Model, Pause, Pieces, Shape, Simulation};
 use rota_workload::Workload;
 use std::sync::Arc;
 
@@ -61,8 +61,8 @@ pub(crate) struct Outcome {
     pub(crate) summary: Summary,
     /// What the events name.
     pub(crate) tables: Tables,
-    /// Names of the workload's groups, with the pieces of work that each has done.
-    pub(crate) work: Vec<(String, u64)>,
+    /// The workload's groups, with the pieces of work that each has done.
+    pub(crate) pieces: Vec<Pieces>,
     /// The energy used, in J, as the machine models it.
     pub(crate) joules: f64,
     /// Callbacks by name.
@@ -205,7 +205,7 @@ impl Run<'_> {
         Outcome {
             summary: self.activity.summary(world.now_ns()),
             tables: world.tables().cloned().unwrap_or_default(),
-            work: world.work_done(),
+            pieces: world.pieces(),
             joules: world.energy_pj().saturating_sub(drawn_pj) as f64 / 1e12,
             callbacks: world.callbacks(),
             kfuncs: world.kfuncs(),

@@ -10,7 +10,8 @@ use crate::run::report as ejection;
 use anyhow::Result;
 use rota_events::{Distance, TaskUse, table_header, table_row};
 use rota_sched::Choice;
-use rota_trace::{QUANTILES, short_ns, task_use_json};
+use rota_sim::Pieces;
+use rota_trace::{QUANTILES, histogram_json, short_ns, task_use_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -28,6 +29,7 @@ struct Group<'a> {
     name: &'a str,
     tasks: u64,
     work: Option<u64>,
+    pieces: Option<&'a Pieces>,
     used: TaskUse,
 }
 
@@ -44,16 +46,18 @@ pub(super) fn print(about: &About<'_>, outcome: &Outcome) -> Result<()> {
 fn groups(outcome: &Outcome) -> Vec<Group<'_>> {
     let mut found = outcome.summary.groups(&outcome.tables);
     let mut groups = Vec::new();
-    for (name, work) in &outcome.work {
+    for pieces in &outcome.pieces {
+        let name = pieces.group.as_str();
         let (tasks, used) = found.remove(name).unwrap_or_default();
-        groups.push(Group { name, tasks, work: Some(*work), used });
+        groups.push(Group { name, tasks, work: Some(pieces.done), pieces: Some(pieces), used });
     }
     for (tasks, used) in found.into_values() {
-        groups.push(Group { name: "others", tasks, work: None, used });
+        groups.push(Group { name: "others", tasks, work: None, pieces: None, used });
     }
-    let (tasks, work) =
-        (groups.iter().map(|g| g.tasks).sum(), outcome.work.iter().map(|w| w.1).sum());
-    groups.push(Group { name: "all", tasks, work: Some(work), used: outcome.summary.total() });
+    let tasks = groups.iter().map(|group| group.tasks).sum();
+    let work = Some(outcome.pieces.iter().map(|pieces| pieces.done).sum());
+    let used = outcome.summary.total();
+    groups.push(Group { name: "all", tasks, work, pieces: None, used });
     groups
 }
 
@@ -62,6 +66,7 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
     let seconds = (summary.end_ns - summary.start_ns).max(1) as f64 / 1e9;
     let mut text = heading(about, seconds);
     tasks_table(&mut text, outcome, seconds);
+    requests_table(&mut text, outcome, seconds);
     let machine = summary.machine();
     // Writing to a string can't fail.
     let _ = writeln!(
@@ -158,6 +163,35 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
     *text += "  p50 to max: scheduling latency, from becoming runnable to running\n";
 }
 
+/// How long requests took, and how many were late, of the groups that have any.
+fn requests_table(text: &mut String, outcome: &Outcome, seconds: f64) {
+    let timed = outcome.pieces.iter().filter(|pieces| pieces.latency.count() > 0);
+    let timed: Vec<&Pieces> = timed.collect();
+    let width = timed.iter().map(|pieces| pieces.group.len()).max().unwrap_or(0).max(8);
+    if timed.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n{:<width$} {:>9}", "requests", "each/s");
+    for (name, _) in QUANTILES {
+        let _ = write!(text, " {name:>8}");
+    }
+    let _ = writeln!(text, " {:>8} {:>8}", "max", "late/s");
+    for pieces in timed {
+        let latency = &pieces.latency;
+        let rate = latency.count() as f64 / seconds;
+        let _ = write!(text, "{:<width$} {rate:>9.1}", pieces.group);
+        for (_, part) in QUANTILES {
+            let _ = write!(text, " {:>8}", short_ns(latency.quantile(part, 1000)));
+        }
+        let late = match pieces.deadline_ns {
+            Some(_) => format!("{:.1}", pieces.late as f64 / seconds),
+            None => "-".to_owned(),
+        };
+        let _ = writeln!(text, " {:>8} {late:>8}", short_ns(latency.greatest()));
+    }
+    *text += "  from being asked for to being done\n";
+}
+
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
     let About { args, job } = about;
     let choice = job.contestant.choice();
@@ -220,6 +254,11 @@ fn group_json(group: &Group<'_>) -> Value {
         members.insert("group".to_owned(), json!(group.name));
         members.insert("tasks".to_owned(), json!(group.tasks));
         members.insert("work".to_owned(), json!(group.work));
+        if let Some(pieces) = group.pieces.filter(|pieces| pieces.latency.count() > 0) {
+            members.insert("requests".to_owned(), histogram_json(&pieces.latency));
+            let late = pieces.deadline_ns.map(|_| pieces.late);
+            members.insert("late".to_owned(), json!(late));
+        }
     }
     found
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota compare`: several schedulers on the same machine, under the same work, with several seeds.
+
+mod measure;
+mod runs;
+mod timeline;
+
+use crate::args::duration;
+use crate::exit::Exit;
+use crate::output::{self, Format};
+use crate::sim::contestant::{Contestant, EEVDF};
+use crate::sim::input;
+use crate::{file, machine};
+use anyhow::{Result, bail};
+use rota_compare::{CostScale, Experiment, Part, Report, Results, Shard};
+use runs::Parts;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Arguments of `rota compare`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Schedulers: of `rota list`, with settings if you like (simple:fifo), compiled objects, or
+    /// eevdf, a model of the kernel's own. Differences are told to the first
+    #[arg(value_name = "SCHED|FILE.bpf.o|eevdf", value_hint = clap::ValueHint::FilePath, required_unless_present = "merge")]
+    scheds: Vec<String>,
+    /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
+    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
+    #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
+    machine: String,
+    /// What runs on it; several at once with + between them, or by saying it again. `rota sim
+    /// --help` lists them
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "mixed")]
+    workload: Vec<String>,
+    /// How many seeds, or which: 10, or 11-20, or 1,5,9. Each scheduler meets the same work and the
+    /// same noise with a seed; fewer than 6 can't tell a difference from noise
+    #[arg(long, value_name = "N|LIST", default_value = "10", value_parser = seeds)]
+    seeds: Seeds,
+    /// How long each run takes, in the machine's own time
+    #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = duration, allow_hyphen_values = true)]
+    run_for: u64,
+    /// How many times as much as the machine says everything costs: the first is shown, the others
+    /// tell whether its rankings hold
+    #[arg(long, value_name = "LIST", default_value = "1,1/2,2", value_delimiter = ',')]
+    costs: Vec<CostScale>,
+    /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3
+    #[arg(long, value_name = "VERSION", default_value = "7.3", conflicts_with = "btf")]
+    kernel: String,
+    /// A kernel by its types: /sys/kernel/btf/vmlinux, a copy of it, or a vmlinux
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    btf: Option<PathBuf>,
+    /// How many runs at a time; by default one on each core. Results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    jobs: Option<u32>,
+    /// A table for people, or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Make only a part of the runs, such as 2/4, and keep their results in the file of --out
+    #[arg(long, value_name = "I/N", requires = "out")]
+    shard: Option<Shard>,
+    /// Where the results of --shard are kept, as Parquet
+    #[arg(long, value_name = "FILE", requires = "shard", conflicts_with_all = ["format"], value_hint = clap::ValueHint::FilePath)]
+    out: Option<PathBuf>,
+    /// Run nothing; join the parts in these files, in any order, and show what all of them say
+    #[arg(long, value_name = "FILES", num_args = 1.., value_hint = clap::ValueHint::FilePath,
+        conflicts_with_all = ["scheds", "machine", "workload", "seeds", "run_for", "costs", "kernel", "btf", "jobs", "shard"])]
+    merge: Vec<PathBuf>,
+}
+
+/// The largest file of a part that is read, and the largest file of types.
+const PART_BYTES_MAX: u64 = 1 << 30;
+
+/// Seeds of random numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seeds(Vec<u64>);
+
+/// Seeds: how many, or which.
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let wrong = || format!("'{text}' is no number of seeds, nor a list such as 1,5,9 or 11-20");
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+    if let Ok(count) = text.parse::<u64>() {
+        let all = (1..=100_000).contains(&count).then(|| Seeds((1..=count).collect()));
+        return all.ok_or_else(wrong);
+    }
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        match part.split_once('-') {
+            None => all.push(number(part)?),
+            Some((first, last)) => {
+                let (first, last) = (number(first)?, number(last)?);
+                if first > last || last - first > 100_000 {
+                    return Err(wrong());
+                }
+                all.extend(first..=last);
+            }
+        }
+    }
+    Ok(Seeds(all))
+}
+
+/// 16 digits that stand for something which decides results: FNV-1a of its bytes.
+fn fingerprint(bytes: impl AsRef<[u8]>) -> String {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    format!("{:016x}", bytes.as_ref().iter().fold(0xcbf2_9ce4_8422_2325, add))
+}
+
+/// What readers have to know of the contestants.
+fn notes(experiment: &Experiment) -> Vec<String> {
+    let note = |name: &String| match name.as_str() {
+        EEVDF => Some(format!("{EEVDF} is a model of the kernel's own scheduler")),
+        _ if name.contains(['/', '.']) => Some(format!(
+            "{name} is unverified: no kernel has been asked whether it would load it (rota verify)"
+        )),
+        _ => None,
+    };
+    experiment.contestants.iter().filter_map(note).collect()
+}
+
+/// Makes all runs, or a part of them, or joins parts; and shows what they say.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if !args.merge.is_empty() {
+        let files = args
+            .merge
+            .iter()
+            .map(|path| Ok((path.display().to_string(), file::read(path, PART_BYTES_MAX)?)));
+        return show(args, &rota_compare::merge(&files.collect::<Result<Vec<_>>>()?)?);
+    }
+    if args.run_for == 0 {
+        bail!("--for 0s: there is nothing to see in no time");
+    }
+    let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
+    let model = machine::read(&args.machine)?;
+    let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
+    let workload = input::workload(&args.workload, cpus)?;
+    let mut inputs = BTreeMap::from([
+        ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("machine".to_owned(), fingerprint(format!("{model:?}"))),
+        ("workload".to_owned(), fingerprint(format!("{workload:?}"))),
+    ]);
+    for name in &args.scheds {
+        if let Some(choice) = Contestant::resolve(name, &[], &[])?.choice() {
+            inputs.insert(format!("object {name}"), fingerprint(&choice.bytes));
+        }
+    }
+    if let Some(path) = &args.btf {
+        inputs.insert("types".to_owned(), fingerprint(file::read(path, PART_BYTES_MAX)?));
+    }
+    let experiment = Experiment {
+        contestants: args.scheds.clone(),
+        seeds: args.seeds.0.clone(),
+        scales: args.costs.clone(),
+        machine: args.machine.clone(),
+        cpus: model.topology.online().count() as u32,
+        kernel: kernel.name().to_owned(),
+        workload: args.workload.clone(),
+        run_ns: args.run_for,
+        inputs,
+    };
+    experiment.check()?;
+    let jobs = args.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |jobs| jobs as usize,
+    );
+    let parts =
+        Parts { experiment: &experiment, kernel: &kernel, model: &model, workload: &workload };
+    if let (Some(shard), Some(out)) = (args.shard, &args.out) {
+        file::can_save(out)?;
+        let runs = parts.run(&experiment.shard(shard), jobs)?;
+        let said = format!("part {shard}: {} runs in {}", runs.len(), out.display());
+        let bytes = rota_compare::write_part(&Part { experiment, shard, runs })?;
+        file::save(out, &bytes)?;
+        output::note(&said);
+        return Ok(Exit::Done);
+    }
+    let runs = parts.run(&experiment.runs(), jobs)?;
+    show(args, &Results::new(experiment, runs)?)
+}
+
+/// Shows what the results say.
+fn show(args: &Args, results: &Results) -> Result<Exit> {
+    let report = Report::new(results, notes(results.experiment()));
+    let text = match args.format {
+        Format::Table => rota_compare::text(&report),
+        Format::Json => format!("{}\n", rota_compare::json(&report)),
+    };
+    output::if_anyone_reads(output::text(&text).map_err(Into::into))?;
+    Ok(if report.ended.is_empty() { Exit::Done } else { Exit::Negative })
+}
