@@ -4,8 +4,8 @@
 //! * An [`Experiment`] says what is compared; [`Experiment::runs`] lists its runs, and
 //!   [`Experiment::shard`] those of a part. Who carries them out makes a [`RunResult`] of each.
 //! * [`Results`] are an experiment with the results of all its runs; [`Report`] is what they say:
-//!   estimates, differences beyond noise, and rankings that other costs reverse. [`text`], [`json`]
-//!   and [`page`] show it.
+//!   estimates, differences beyond noise, and rankings that other costs reverse. [`text()`],
+//!   [`json()`] and [`page()`] show it.
 //! * A [`Part`] of an experiment is a file, and [`merge`] joins all of them.
 //! * What is measured is a table, [`MEASURES`].
 //!

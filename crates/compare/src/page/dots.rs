@@ -12,6 +12,8 @@ const WIDTH: f64 = 340.0;
 const LANE: f64 = 36.0;
 const MARGIN: f64 = 10.0;
 
+/// So many dots of a contestant are shown.
+const DOTS_MAX: usize = 200;
 /// So many letters of a name are shown.
 const NAME_MAX: usize = 24;
 
@@ -75,13 +77,13 @@ fn lane(svg: &mut String, unit: Unit, axis: &Axis, i: usize, name: &str, cell: &
         escape(&number::estimate(unit, estimate)),
         super::colour(i),
     );
-    for (seed, value) in &cell.values {
+    for (seed, value) in few(&cell.values) {
         let _ = write!(
             svg,
             "<circle cx={} cy={} r=3><title>seed {seed}: {}</title></circle>",
-            at(axis.place(*value)),
+            at(axis.place(value)),
             at(y),
-            number::show(unit, *value),
+            number::show(unit, value),
         );
     }
     if let Some(interval) = estimate.interval {
@@ -90,6 +92,14 @@ fn lane(svg: &mut String, unit: Unit, axis: &Axis, i: usize, name: &str, cell: &
     }
     let x = at(axis.place(estimate.median));
     let _ = write!(svg, "<path class=median d='M{x} {}V{}'/></g>", at(y - 6.0), at(y + 6.0));
+}
+
+/// Not more dots than can be seen: of more, those at even places in order of value.
+fn few(values: &[(u64, f64)]) -> Vec<(u64, f64)> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let every = sorted.len().div_ceil(DOTS_MAX).max(1);
+    sorted.into_iter().step_by(every).collect()
 }
 
 /// A name that leaves room for the numbers beside it.

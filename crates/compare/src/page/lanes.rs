@@ -18,6 +18,9 @@ const LANE: f64 = 16.0;
 const LANES_MAX: usize = 32;
 /// Stays that are so wide are told when pointed at, the others are only drawn.
 const TOLD_FROM: f64 = 4.0;
+/// What is narrower can't be seen: such gaps between small stays of a group are not drawn, and such
+/// stays are drawn wider.
+const SEEN_FROM: f64 = 0.4;
 
 /// The groups of tasks in timelines, in the order of their colours.
 pub(super) fn groups(runs: &[RunResult]) -> Vec<String> {
@@ -84,25 +87,35 @@ fn draw(svg: &mut String, lane: &Lane, top: f64, groups: &[String], place: &dyn 
         lane.cpu,
         at(top + 7.5),
     );
-    let (high, mut paths) = (LANE - 3.0, vec![String::new(); groups.len()]);
+    let high = LANE - 3.0;
+    let mut small = vec![Vec::<(f64, f64)>::new(); groups.len()];
     for span in &lane.spans {
         let Some(group) = groups.iter().position(|group| *group == span.group) else { continue };
         let (from, to) = (place(span.from_ns), place(span.to_ns));
-        let (x, wide) = (at(from), at((to - from).max(0.3)));
         if to - from < TOLD_FROM {
-            let _ = write!(paths[group], "M{x} {}h{wide}v{high}h-{wide}z", at(top + 1.0));
+            match small[group].last_mut() {
+                Some(last) if from - last.1 < SEEN_FROM => last.1 = to.max(last.1),
+                _ => small[group].push((from, to)),
+            }
             continue;
         }
         let _ = write!(
             svg,
-            "<rect class=g{} x={x} y={} width={wide} height={high}><title>{}: {}</title></rect>",
+            "<rect class=g{} x={} y={} width={} height={high}><title>{}: {}</title></rect>",
             super::colour(group),
+            at(from),
             at(top + 1.0),
+            at(to - from),
             escape(&span.task),
             number::show(Unit::Ns, span.to_ns.saturating_sub(span.from_ns) as f64),
         );
     }
-    for (group, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
-        let _ = write!(svg, "<path class=g{} d='{path}'/>", super::colour(group));
+    for (group, small) in small.iter().enumerate().filter(|(_, small)| !small.is_empty()) {
+        let _ = write!(svg, "<path class=g{} d='", super::colour(group));
+        for (from, to) in small {
+            let wide = at((to - from).max(SEEN_FROM));
+            let _ = write!(svg, "M{} {}h{wide}v{high}h-{wide}z", at(*from), at(top + 1.0));
+        }
+        *svg += "'/>";
     }
 }

@@ -36,6 +36,23 @@ fn the_text_is_as_expected_and_narrow() {
 }
 
 #[test]
+fn more_contestants_than_fit_have_tables_below_each_other() {
+    let names =
+        ["simple", "simple:fifo,slice=5ms", "layered:interactive=web", "eevdf", "simple:slice=2ms"];
+    let experiment = Experiment { contestants: names.map(str::to_owned).to_vec(), ..experiment(6) };
+    let runs = experiment.runs().into_iter().map(|id| run(&experiment, id)).collect();
+    let text = text(&Report::new(&Results::new(experiment, runs).unwrap(), notes()));
+    assert_eq!(text.lines().filter(|line| line.starts_with("work/s ")).count(), 3 * 2, "{text}");
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(WIDTH), "{widest:?}");
+    let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("all ")).collect();
+    let heads = heads.join("  ");
+    for name in names {
+        assert_eq!(heads.split("  ").filter(|word| word.trim() == name).count(), 1, "{heads}");
+    }
+}
+
+#[test]
 fn known_differences_are_found_and_no_others() {
     let report = Report::new(&results(20), notes());
     let row = |measure| report.groups[0].rows.iter().find(|row| row.measure == measure).unwrap();
