@@ -197,3 +197,22 @@ fn help_teaches() {
     }
     assert!(stdout(&rota(&["-h"])).len() < text.len());
 }
+
+#[test]
+fn workload_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = br#"{ "tasks" : { "a" : { "run" : 1000, "sleep" : 1000, "mem" : 5 } } }"#;
+    let path = file(&dir, "a.json", text);
+    let line = format!("simple --machine 4c --workload {} --for 1s", path.display());
+    let output = sim(&line);
+    let remark = String::from_utf8_lossy(&output.stderr);
+    assert!(remark.contains("a.json:1:53: mem is not modelled: it takes no time"), "{remark}");
+    let found = json(&line);
+    assert_eq!(found["groups"][0]["group"], "a");
+    assert!((450..=500).contains(&found["groups"][0]["work"].as_u64().unwrap()), "{found}");
+    let path = file(&dir, "b.json", br#"{ "tasks" : { "a" : { "rnu" : 1000 } } }"#);
+    let output = sim(&format!("simple --workload {}", path.display()));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("b.json:1:23: a task has no 'rnu'; did you mean run?"), "{error}");
+}

@@ -83,7 +83,7 @@ fn tasks(active: usize, body: &[Step], idle: usize) -> Workload {
         templates: vec![template("works", works), template("sleeps", sleeps)],
         starts: starts.iter().flat_map(|(n, id)| std::iter::repeat_n(*id, *n)).collect(),
         events: vec![Event::COUNTER],
-        sources: Vec::new(),
+        ..Workload::default()
     }
 }
 

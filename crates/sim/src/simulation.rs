@@ -196,7 +196,7 @@ impl Simulation {
             templates: vec![template],
             starts: vec![TemplateId(0)],
             events: vec![WorkEvent::COUNTER],
-            sources: Vec::new(),
+            ..Workload::default()
         })?;
         self.half = watched.map(|(task, go)| Half { task, go });
         Ok(())

@@ -10,7 +10,7 @@ use crate::run::Stop;
 use crate::sched::{Class, Due, Orders, TaskId};
 use rota_topology::{CpuId, CpuMask};
 use rota_workload::{
-    EventId, Group, Program, Random, STEPS_MAX, Step, Template, TemplateId, Workload,
+    EventId, Group, Period, Program, Random, STEPS_MAX, Step, Template, TemplateId, Timer, Workload,
 };
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ struct Progress {
     until: u64,
     /// When its period began.
     period_ns: u64,
+    /// When its own timers fired last, once they are in use.
+    timers: Box<[Option<u64>]>,
     /// Counts its sleeps, so that the end of an earlier one is known for what it is.
     sleep: u64,
     /// Since when what it was woken for last is waited for.
@@ -49,6 +51,8 @@ pub(crate) struct Work {
     progress: Vec<Option<Box<Progress>>>,
     events: Vec<Signals>,
     outside: Vec<Outside>,
+    /// When timers that tasks have in common fired last, once they are in use.
+    timers: Vec<Option<u64>>,
     /// Tasks made so far.
     made: u64,
     /// Pieces of work done, by group.
@@ -71,6 +75,8 @@ enum Next {
     Wait,
     Yield,
     Exit,
+    /// It runs no more on its CPU.
+    Gone,
 }
 
 /// What a task is called.
@@ -89,6 +95,20 @@ impl Work {
             progress.asked_ns = since_ns;
         }
     }
+
+    /// When a timer fires next; `None` if that time has come.
+    fn timer(&mut self, task: TaskId, timer: Timer, period: Period, now_ns: u64) -> Option<u64> {
+        let progress = self.progress.get_mut(task.0 as usize)?.as_deref_mut()?;
+        let last_ns = match timer {
+            Timer::Own(place) => progress.timers.get_mut(place as usize)?,
+            Timer::Shared(place) => self.timers.get_mut(place as usize)?,
+        };
+        let next_ns = last_ns.unwrap_or(progress.period_ns).saturating_add(period.ns);
+        let late = next_ns <= now_ns;
+        *last_ns = Some(if late && !period.absolute { now_ns } else { next_ns });
+        progress.asked_ns = next_ns.min(now_ns);
+        (!late).then_some(next_ns)
+    }
 }
 
 impl Machine {
@@ -99,6 +119,7 @@ impl Machine {
         let all = Arc::new(Workload::clone(&before).joined(workload));
         let events = all.events.iter().skip(before.events.len());
         self.work.events.extend(events.map(|event| Signals::new(*event)));
+        self.work.timers.resize(all.timers as usize, None);
         self.work.done.extend(all.groups.iter().skip(before.groups.len()).map(Pieces::new));
         self.work.workload = Arc::clone(&all);
         // Round and round on the CPUs that each kind of task may use.
@@ -210,6 +231,7 @@ impl Machine {
             counters: vec![0; kind.program.counters() as usize].into(),
             until: 0,
             period_ns: self.now_ns,
+            timers: vec![None; kind.program.timers() as usize].into(),
             sleep: 0,
             asked_ns: self.now_ns,
             begun_ns: None,
@@ -276,6 +298,7 @@ impl Machine {
                 self.run_for(task, 0);
                 self.yield_task(cpu, task)
             }
+            Next::Gone => Ok(()),
             Next::Exit => {
                 self.work.progress[task.0 as usize] = None;
                 self.exit_task(cpu, task)
@@ -326,32 +349,32 @@ impl Machine {
                         return Ok(Next::Sleep(progress.period_ns));
                     }
                 }
-                Some(Step::Wait(event)) => {
-                    if self.wait_for(task, event) {
-                        return Ok(Next::Wait);
+                Some(Step::Timer(timer, period)) => {
+                    if let Some(until_ns) = self.work.timer(task, timer, period, now) {
+                        return Ok(Next::Sleep(until_ns));
                     }
                 }
-                Some(Step::Signal(event, times)) => {
+                Some(
+                    step @ (Step::Wait(_)
+                    | Step::Signal(..)
+                    | Step::Broadcast(_)
+                    | Step::Exchange(..)
+                    | Step::Meet(..)),
+                ) => {
                     let since = progress.begun_ns.unwrap_or(now);
-                    self.signal(event, times, since)?;
-                }
-                Some(Step::Broadcast(event)) => {
-                    let since = progress.begun_ns.unwrap_or(now);
-                    self.broadcast(event, since)?;
-                }
-                Some(Step::Exchange(signalled, waited)) => {
-                    let since = progress.begun_ns.unwrap_or(now);
-                    if self.exchange(task, signalled, waited, since)? {
-                        return Ok(Next::Wait);
-                    }
-                }
-                Some(Step::Meet(event, count)) => {
-                    if self.gather(task, event, count)? {
+                    if self.meet_others(task, step, since)? {
                         return Ok(Next::Wait);
                     }
                 }
                 Some(Step::Fork(template)) => {
                     self.fork_worker(task, template)?;
+                }
+                Some(Step::Nice(nice)) => self.set_nice(task, nice)?,
+                Some(Step::Cpus(place)) => {
+                    let program = Arc::clone(&progress.program);
+                    if let Some(cpus) = program.mask(place) {
+                        self.set_allowed(task, cpus)?;
+                    }
                 }
                 Some(Step::Yield) => return Ok(Next::Yield),
                 Some(Step::Done) => {
@@ -369,6 +392,9 @@ impl Machine {
             }
             // Who woke others up may have been told to make room; then goes on when it runs again.
             self.cpu = cpu;
+            if self.sched.rq(cpu).current != Some(task) {
+                return Ok(Next::Gone);
+            }
         }
         Ok(Next::Run(MOMENT_NS))
     }

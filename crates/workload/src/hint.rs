@@ -13,22 +13,30 @@ pub fn hint(given: &str, known: &[&str]) -> String {
 /// The word that somebody may have meant.
 pub(crate) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let nearest = known.iter().map(|name| (distance(given, name), *name)).min();
-    nearest.filter(|(far, _)| *far <= 1 + given.len() / 4).map(|(_, name)| name)
+    // Some letter of it has to be the same.
+    let near = |far: usize| far <= 1 + given.len() / 4 && far < given.chars().count();
+    nearest.filter(|(far, _)| near(*far)).map(|(_, name)| name)
 }
 
-/// How many letters have to be added, removed or replaced to get from one word to another.
+/// How many letters have to be added, removed, replaced or swapped with their neighbour to get from
+/// one word to another.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let replaced = before + usize::from(letter != *other);
-            before = row[j + 1];
-            row[j + 1] = replaced.min(before + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    // For the first letters of `a`, one more in each row, and those of `b`.
+    let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        rows.rotate_left(1);
+        let [two_before, before, row] = &mut rows;
+        row[0] = i;
+        for j in 1..=b.len() {
+            let replaced = before[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replaced.min(before[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(two_before[j - 2] + 1);
+            }
         }
     }
-    row[b.len()]
+    rows[2][b.len()]
 }
 
 #[cfg(test)]
@@ -37,8 +45,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        let cases =
-            [("", "abc", 3), ("run", "run", 0), ("peroid", "period", 2), ("tsk", "task", 1)];
+        let cases = [
+            ("", "abc", 3),
+            ("run", "run", 0),
+            ("peroid", "period", 1),
+            ("tsk", "task", 1),
+            ("rnu", "run", 1),
+        ];
         for (a, b, far) in cases {
             assert_eq!(distance(a, b), far, "{a} {b}");
         }

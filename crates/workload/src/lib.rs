@@ -2,7 +2,7 @@
 //! What runs on a machine, real or simulated.
 //!
 //! A [`Workload`] is tasks, each with a small program of what it does, as data; some have names
-//! and parameters ([`WORKLOADS`]). Their random numbers ([`Random`]) come from a seed.
+//! and parameters ([`WORKLOADS`]), others come from files ([`rtapp`]). Their random numbers ([`Random`]) come from a seed.
 //!
 //! A [`Scenario`] is a few tasks that are told, step by step, what to do, under a test scheduler
 //! that writes down each of its callbacks. The same scenario runs on a real kernel and on the
@@ -16,6 +16,7 @@ mod named;
 mod plain;
 mod program;
 mod random;
+pub mod rtapp;
 mod scenario;
 mod service;
 mod span;
@@ -25,7 +26,8 @@ pub use cgroup::CgroupChange;
 pub use hint::hint;
 pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
 pub use program::{
-    Event, EventId, Group, Program, STEPS_MAX, Source, Step, Template, TemplateId, Workload,
+    Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId, Timer,
+    Workload,
 };
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};

@@ -20,7 +20,8 @@ pub struct EventId(pub u32);
 /// An event: a semaphore, a lock, a flag or a condition, by how many signals it keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
-    /// Signals that there are from the start.
+    /// Signals that there are from the start. An event that has any is leave to do something, and
+    /// nothing that is asked for.
     pub initial: u32,
     /// The most signals that are kept for those who will wait. None is kept of a condition, one
     /// of a lock or a flag; others are lost.
@@ -44,6 +45,25 @@ impl Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TemplateId(pub u32);
 
+/// A timer that tasks sleep by, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// One that each task has for itself.
+    Own(u32),
+    /// One of the workload, which tasks have in common.
+    Shared(u32),
+}
+
+/// How a timer goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// From one time that it fires to the next, in ns.
+    pub ns: u64,
+    /// Whether periods go on as if nobody had been late; else the next period counts from when
+    /// somebody was.
+    pub absolute: bool,
+}
+
 /// One step of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -56,6 +76,9 @@ pub enum Step {
     /// Sleeps until the next period begins. Who is late goes on at once, and the next period
     /// counts from then.
     Period(u64),
+    /// Sleeps until a timer fires, which it does once every period. The first period begins with
+    /// the [`Step::Phase`] of who uses the timer first.
+    Timer(Timer, Period),
     /// Waits until the event is signalled, if it has not been.
     Wait(EventId),
     /// Signals an event so many times: each wakes one task that waits, or is kept for one that
@@ -70,6 +93,10 @@ pub enum Step {
     Meet(EventId, u32),
     /// Makes a task.
     Fork(TemplateId),
+    /// Changes its nice value.
+    Nice(i32),
+    /// Changes the CPUs that it may run on, to a mask of its program by its place.
+    Cpus(u32),
     /// Gives way.
     Yield,
     /// A piece of work begins. It was asked for when the task was woken for the last time: when
@@ -97,6 +124,8 @@ pub enum Step {
 pub struct Program {
     steps: Vec<Step>,
     counters: u32,
+    timers: u32,
+    masks: Vec<CpuMask>,
 }
 
 impl Program {
@@ -108,6 +137,35 @@ impl Program {
     /// How many counters its loops need.
     pub fn counters(&self) -> u32 {
         self.counters
+    }
+
+    /// How many timers of their own its tasks have.
+    pub fn timers(&self) -> u32 {
+        self.timers
+    }
+
+    /// A mask that a step changes to.
+    pub fn mask(&self, place: u32) -> Option<&CpuMask> {
+        self.masks.get(place as usize)
+    }
+
+    /// The same with one timer more that each task has for itself, [`Timer::Own`] with the number
+    /// that there were.
+    #[must_use]
+    pub fn with_timer(mut self) -> Self {
+        self.timers += 1;
+        self
+    }
+
+    /// The same with a step that changes the CPUs.
+    #[must_use]
+    pub fn then_cpus(mut self, cpus: &CpuMask) -> Self {
+        let known = self.masks.iter().position(|mask| mask == cpus);
+        let place = known.unwrap_or_else(|| {
+            self.masks.push(cpus.clone());
+            self.masks.len() - 1
+        });
+        self.then(Step::Cpus(place as u32))
     }
 
     /// The same with one step more.
@@ -192,6 +250,8 @@ pub struct Workload {
     pub events: Vec<Event>,
     /// What comes from outside.
     pub sources: Vec<Source>,
+    /// Number of timers that tasks have in common.
+    pub timers: u32,
 }
 
 impl Workload {
@@ -199,7 +259,7 @@ impl Workload {
     #[must_use]
     pub fn joined(mut self, other: Self) -> Self {
         let (groups, templates) = (self.groups.len() as u32, self.templates.len() as u32);
-        let events = self.events.len() as u32;
+        let (events, timers) = (self.events.len() as u32, self.timers);
         let event = |event: EventId| EventId(event.0 + events);
         let moved = |step: &Step| match *step {
             Step::Wait(id) => Step::Wait(event(id)),
@@ -208,6 +268,9 @@ impl Workload {
             Step::Exchange(signalled, waited) => Step::Exchange(event(signalled), event(waited)),
             Step::Meet(id, n) => Step::Meet(event(id), n),
             Step::Fork(template) => Step::Fork(TemplateId(template.0 + templates)),
+            Step::Timer(Timer::Shared(timer), period) => {
+                Step::Timer(Timer::Shared(timer + timers), period)
+            }
             same => same,
         };
         for group in other.groups {
@@ -218,13 +281,14 @@ impl Workload {
         }
         self.templates.extend(other.templates.into_iter().map(|template| {
             let steps = template.program.steps.iter().map(moved).collect();
-            let program = Program { steps, counters: template.program.counters };
+            let program = Program { steps, ..Program::clone(&template.program) };
             Template { group: template.group + groups, program: Arc::new(program), ..template }
         }));
         self.starts.extend(other.starts.iter().map(|start| TemplateId(start.0 + templates)));
         self.events.extend(other.events);
         let sources = other.sources.iter().map(|s| Source { event: event(s.event), ..*s });
         self.sources.extend(sources);
+        self.timers += other.timers;
         self
     }
 }
@@ -253,6 +317,7 @@ mod tests {
             starts: vec![TemplateId(0)],
             events: vec![Event::COUNTER],
             sources: vec![source],
+            timers: 1,
         }
     }
 

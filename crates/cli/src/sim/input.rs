@@ -3,12 +3,13 @@
 
 use super::contestant::Contestant;
 use super::value;
-use crate::object;
+use crate::{object, output};
 use anyhow::{Context, Result, anyhow, bail};
 use rota_object::{EngineError, KernelTypes, Setup};
 use rota_sched::Choice;
 use rota_sim::Simulation;
 use rota_workload::Workload;
+use rota_workload::rtapp::{Remark, RtApp};
 use std::path::Path;
 
 /// A name and the text of its value.
@@ -57,13 +58,28 @@ pub(crate) fn kernel(name: &str, btf: Option<&Path>) -> Result<KernelTypes> {
     }
 }
 
-/// All workloads together.
+/// All workloads together. What a file says that is not modelled is told on the way.
 pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
     let mut all = Workload::default();
     for text in texts {
-        all = all.joined(Workload::parse(text, cpus)?);
+        let more = if text.ends_with(".json") {
+            let (workload, warnings) = workload_file(Path::new(text), cpus)?;
+            warnings.iter().for_each(|warning| output::note(&format!("rota: {text}:{warning}")));
+            workload
+        } else {
+            Workload::parse(text, cpus)?
+        };
+        all = all.joined(more);
     }
     Ok(all)
+}
+
+/// A workload file in rt-app's grammar, with what is not modelled of it.
+fn workload_file(path: &Path, cpus: u32) -> Result<(Workload, Vec<Remark>)> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(shown)?;
+    let file = RtApp::parse(&text).map_err(|error| anyhow!("{}:{error}", shown()))?;
+    file.workload(cpus).map_err(|error| anyhow!("{}:{error}", shown()))
 }
 
 /// Sets global variables.

@@ -7,7 +7,7 @@
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Due, TaskId};
-use rota_workload::{Event, EventId, Random, Source};
+use rota_workload::{Event, EventId, Random, Source, Step};
 use std::collections::VecDeque;
 
 /// The number of the first source's random numbers. Those of tasks count from 0.
@@ -72,8 +72,28 @@ impl Outside {
 }
 
 impl Machine {
+    /// A step by which tasks meet; whether it waits. What it signals is waited for since then.
+    pub(super) fn meet_others(
+        &mut self,
+        task: TaskId,
+        step: Step,
+        since_ns: u64,
+    ) -> Result<bool, Stop> {
+        match step {
+            Step::Wait(event) => return Ok(self.wait_for(task, event)),
+            Step::Signal(event, times) => self.signal(event, times, since_ns)?,
+            Step::Broadcast(event) => self.broadcast(event, since_ns)?,
+            Step::Exchange(signalled, waited) => {
+                return self.exchange(task, signalled, waited, since_ns);
+            }
+            Step::Meet(event, count) => return self.gather(task, event, count),
+            _ => {}
+        }
+        Ok(false)
+    }
+
     /// Takes a signal of an event, or joins those who wait; whether it waits.
-    pub(super) fn wait_for(&mut self, task: TaskId, event: EventId) -> bool {
+    fn wait_for(&mut self, task: TaskId, event: EventId) -> bool {
         let signals = &mut self.work.events[event.0 as usize];
         match signals.take() {
             None => {
@@ -81,7 +101,8 @@ impl Machine {
                 true
             }
             Some(since) => {
-                self.work.asked(task, since);
+                let asked_ns = if signals.event.initial > 0 { self.now_ns } else { since };
+                self.work.asked(task, asked_ns);
                 false
             }
         }
@@ -89,12 +110,7 @@ impl Machine {
 
     /// Joins those who wait for an event until there are so many; whether it waits. The last one
     /// wakes the others.
-    pub(super) fn gather(
-        &mut self,
-        task: TaskId,
-        event: EventId,
-        count: u32,
-    ) -> Result<bool, Stop> {
+    fn gather(&mut self, task: TaskId, event: EventId, count: u32) -> Result<bool, Stop> {
         let waiting = &mut self.work.events[event.0 as usize].waiting;
         if waiting.len() + 1 < count as usize {
             waiting.push_back(task);
@@ -105,7 +121,7 @@ impl Machine {
     }
 
     /// Signals one event and waits for another; whether it waits.
-    pub(super) fn exchange(
+    fn exchange(
         &mut self,
         task: TaskId,
         signalled: EventId,
@@ -126,30 +142,30 @@ impl Machine {
     pub(crate) fn signal(&mut self, event: EventId, times: u32, since_ns: u64) -> Result<(), Stop> {
         for n in 0..times {
             let signals = &mut self.work.events[event.0 as usize];
-            let sync = signals.event.sync;
+            let event = signals.event;
             let Some(task) = signals.waiting.pop_front() else {
                 signals.keep(since_ns, times - n);
                 break;
             };
-            self.wake_for(task, since_ns, sync)?;
+            self.wake_for(task, since_ns, event)?;
         }
         Ok(())
     }
 
     /// Wakes all who wait for an event now, from the CPU that executes.
-    pub(super) fn broadcast(&mut self, event: EventId, since_ns: u64) -> Result<(), Stop> {
+    fn broadcast(&mut self, event: EventId, since_ns: u64) -> Result<(), Stop> {
         let signals = &mut self.work.events[event.0 as usize];
-        let (sync, waiting) = (signals.event.sync, std::mem::take(&mut signals.waiting));
+        let (event, waiting) = (signals.event, std::mem::take(&mut signals.waiting));
         for task in waiting {
-            self.wake_for(task, since_ns, sync)?;
+            self.wake_for(task, since_ns, event)?;
         }
         Ok(())
     }
 
-    fn wake_for(&mut self, task: TaskId, since_ns: u64, sync: bool) -> Result<(), Stop> {
+    fn wake_for(&mut self, task: TaskId, since_ns: u64, event: Event) -> Result<(), Stop> {
         let here = self.cpu;
-        self.work.asked(task, since_ns);
-        self.wake_up_as(task, sync)?;
+        self.work.asked(task, if event.initial > 0 { self.now_ns } else { since_ns });
+        self.wake_up_as(task, event.sync)?;
         self.cpu = here;
         Ok(())
     }
