@@ -55,6 +55,10 @@ pub(crate) struct Args {
     /// A table for people, or JSON
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+    /// Write a page with the table, distributions of latencies, every seed, and what ran when; one
+    /// file that needs nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "shard", value_hint = clap::ValueHint::FilePath)]
+    html: Option<PathBuf>,
     /// Make only a part of the runs, such as 2/4, and keep their results in the file of --out
     #[arg(long, value_name = "I/N", requires = "out")]
     shard: Option<Shard>,
@@ -172,6 +176,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         output::note(&said);
         return Ok(Exit::Done);
     }
+    args.html.as_deref().map_or(Ok(()), file::can_save)?;
     let runs = parts.run(&experiment.runs(), jobs)?;
     show(args, &Results::new(experiment, runs)?)
 }
@@ -183,6 +188,12 @@ fn show(args: &Args, results: &Results) -> Result<Exit> {
         Format::Table => rota_compare::text(&report),
         Format::Json => format!("{}\n", rota_compare::json(&report)),
     };
+    if let Some(path) = &args.html {
+        file::save(path, rota_compare::page(results, &report))?;
+    }
     output::if_anyone_reads(output::text(&text).map_err(Into::into))?;
+    if let (Some(path), Format::Table) = (&args.html, args.format) {
+        output::note(&format!("page: {}", path.display()));
+    }
     Ok(if report.ended.is_empty() { Exit::Done } else { Exit::Negative })
 }

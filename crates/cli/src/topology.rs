@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let topology = read(args.machine.as_deref())?;
     if let Some(path) = &args.save {
-        file::save(path, &topology.to_json())?;
+        file::save(path, topology.to_json())?;
     }
     match args.format {
         Format::Table if args.save.is_none() => output::text(&topology.tree())?,
