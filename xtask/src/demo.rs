@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `demo` and `vm`: both build the two programs and start a virtual machine.
+//! `demo` and `vm`: a comparison on a simulated machine, and real kernels in virtual ones.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -34,9 +36,50 @@ exit $code
 
 /// The main job of the project, on a machine that may have nothing installed yet.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
-    if let Some(extra) = args.first() {
-        bail!("`cargo xtask demo` takes no argument, but got `{extra}`");
+    match args {
+        [] => compare(workspace),
+        [vm] if vm == "--vm" => on_a_real_kernel(workspace),
+        _ => bail!("`cargo xtask demo` takes --vm or nothing, but got `{}`", args.join(" ")),
     }
+}
+
+/// Three schedulers on a simulated desktop: the table, a page, and a trace.
+fn compare(workspace: &Workspace) -> Result<Outcome> {
+    install::ensure(Purpose::Demo)?;
+    let _lock = workspace.lock_target()?;
+    let mut cargo = cargo(workspace);
+    if !build(cargo.args(["build", "--package", "rota"]))?.ok {
+        return Ok(Outcome::Failed);
+    }
+    let [rota, page, trace] =
+        ["rota", "demo.html", "demo.pftrace"].map(|name| workspace.programs().join(name));
+    say("== demo: which scheduler serves this work better on a desktop of 16 cores?\n");
+    let command = |words: &str, file: &Path| {
+        say(&format!("$ rota {words} {}", file.display()));
+        let mut command = Command::new(&rota);
+        command.args(words.split(' ')).arg(file);
+        command
+    };
+    let compared = command("compare simple simple:fifo eevdf --html", &page).status();
+    let mut traced = command("sim simple --workload mixed --for 200ms --trace", &trace);
+    let traced = traced.stdout(Stdio::null()).status();
+    if !compared.context("cannot start rota")?.success() || !traced?.success() {
+        return Ok(Outcome::Failed);
+    }
+    say(&format!(
+        "\nthe same with distributions and timelines, in a browser: {}\n\
+         what simple did, event by event, in ui.perfetto.dev:     {}\n\n\
+         rota is {}; try other work: rota compare simple eevdf --workload game\n\
+         next: cargo xtask demo --vm (a real kernel), docs/first-scheduler.md (your own scheduler)",
+        page.display(),
+        trace.display(),
+        rota.display()
+    ));
+    Ok(Outcome::Done)
+}
+
+/// A scheduler in charge of a real kernel.
+fn on_a_real_kernel(workspace: &Workspace) -> Result<Outcome> {
     say("== demo: a scheduler on a real kernel");
     let machine = ["--smp", "4", "--timeout", "180", "--", "sh", "-c", DEMO];
     let outcome = run_in_machine(workspace, &machine)?;
@@ -75,7 +118,7 @@ fn run_in_machine(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
 
 /// Builds both programs, and runs `rota-vm`.
 pub(crate) fn rota_vm(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
-    install::ensure(Purpose::Demo)?;
+    install::ensure(Purpose::Machine)?;
     let _lock = workspace.lock_target()?;
     let mut cargo = cargo(workspace);
     cargo.args(["build", "--bins", "--package", "rota", "--package", "rota-vmtest"]);

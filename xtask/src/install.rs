@@ -10,10 +10,14 @@ use crate::output::say;
 use crate::process::{find_program, succeeds};
 use crate::tools::{CLANG_OLDEST, CLANG_PINNED, TOOLS, Tool};
 
-/// What the programs are wanted for; `Test` needs more, and pinned versions.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What programs are wanted for. Each needs what those before it need, and more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
+    /// Building Rota and simulating.
     Demo,
+    /// Virtual machines.
+    Machine,
+    /// Tests, with pinned versions.
     Test,
 }
 
@@ -22,7 +26,7 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<()> {
     let debian = is_debian(&std::fs::read_to_string("/etc/os-release").unwrap_or_default());
     let apt = debian && find_program("apt-get").is_some();
     // Elsewhere the pinned versions may not be to be had: then the others are welcome.
-    let lenient = purpose == Purpose::Demo || !apt;
+    let lenient = purpose < Purpose::Test || !apt;
     let missing = missing(purpose, lenient);
     if missing.is_empty() {
         return Ok(());
@@ -80,7 +84,7 @@ fn missing_by(
     lenient: bool,
     is_there: impl Fn(&str) -> bool,
 ) -> Vec<&'static Tool> {
-    let wanted = TOOLS.iter().filter(|tool| tool.for_demo || purpose == Purpose::Test);
+    let wanted = TOOLS.iter().filter(|tool| tool.from <= purpose);
     let any = |names: &[&str]| names.iter().any(|name| is_there(name));
     wanted.filter(|tool| !(any(tool.programs) || lenient && any(tool.instead))).collect()
 }
@@ -209,7 +213,10 @@ mod tests {
     #[test]
     fn the_demo_does_without_the_tools_of_the_tests() {
         let no_perf = |name: &str| name != "perf" && name != "clang-format-19";
-        assert!(missing_by(Purpose::Demo, false, no_perf).is_empty());
+        assert!(missing_by(Purpose::Machine, false, no_perf).is_empty());
+        let no_qemu = |name: &str| name != "qemu-system-x86_64" && name != "zstd";
+        assert!(missing_by(Purpose::Demo, false, no_qemu).is_empty());
+        assert_eq!(missing_by(Purpose::Machine, false, no_qemu).len(), 2);
     }
 
     #[test]

@@ -31,8 +31,9 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 cargo xtask COMMAND: everything that one does while developing Rota.
 
-  demo                installs what is missing, builds, boots a real sched_ext kernel in a virtual
-                      machine and runs `rota run simple` there for ten seconds under load
+  demo [--vm]         installs what is missing, builds, and compares three schedulers on a simulated
+                      desktop; with --vm boots a real sched_ext kernel in a virtual machine instead
+                      and runs `rota run simple` there for ten seconds under load
   test [PHASE...]     runs everything (or the named phases) and prints what took how long
   ci                  what .ci/run calls: the same as test
   bless [PHASE...]    runs the tests (phases unit and vm) and rewrites the expectation files;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which programs the commands need, and in which packages they are.
 
+use crate::install::Purpose;
+
 /// One needed program and where to get it.
 pub(crate) struct Tool {
     /// Any of these programs will do. An absolute path is for programs that are not on `PATH`.
     pub(crate) programs: &'static [&'static str],
-    /// These do as well where `programs` can't be had, and always for `demo`.
+    /// These do as well where `programs` can't be had, and always where nothing is tested.
     pub(crate) instead: &'static [&'static str],
     /// What it is for.
     pub(crate) what_for: &'static str,
@@ -15,8 +17,8 @@ pub(crate) struct Tool {
     pub(crate) dnf: &'static str,
     /// The package of Arch and its relatives; a hint only.
     pub(crate) pacman: &'static str,
-    /// Whether `demo` needs it; `test` needs all.
-    pub(crate) for_demo: bool,
+    /// The least purpose that needs it; those above it do as well.
+    pub(crate) from: Purpose,
 }
 
 /// The oldest clang that compiles the BPF programs.
@@ -26,7 +28,7 @@ pub(crate) const CLANG_PINNED: u32 = 19;
 /// The formatter of that version.
 pub(crate) const CLANG_FORMAT: &str = "clang-format-19";
 
-/// Every program that `demo` or `test` needs.
+/// Every program that is needed for anything.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         programs: &["clang-19"],
@@ -35,7 +37,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["clang-19", "clang-18", "clang-17", "clang-16", "clang"],
         dnf: "clang",
         pacman: "clang",
-        for_demo: true,
+        from: Purpose::Demo,
     },
     Tool {
         programs: &[CLANG_FORMAT],
@@ -44,7 +46,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &[CLANG_FORMAT],
         dnf: "clang-tools-extra",
         pacman: "clang",
-        for_demo: false,
+        from: Purpose::Test,
     },
     Tool {
         programs: &["qemu-system-x86_64"],
@@ -53,7 +55,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["qemu-system-x86"],
         dnf: "qemu-system-x86-core",
         pacman: "qemu-system-x86",
-        for_demo: true,
+        from: Purpose::Machine,
     },
     Tool {
         programs: &["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd"],
@@ -63,7 +65,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["virtiofsd", "qemu-system-common"],
         dnf: "virtiofsd",
         pacman: "virtiofsd",
-        for_demo: true,
+        from: Purpose::Machine,
     },
     build_tool(&["gcc"], &["gcc"], "gcc", "gcc"),
     build_tool(&["g++"], &["g++"], "gcc-c++", "gcc"),
@@ -85,7 +87,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["stress-ng"],
         dnf: "stress-ng",
         pacman: "stress-ng",
-        for_demo: true,
+        from: Purpose::Machine,
     },
     Tool {
         programs: &["hackbench"],
@@ -94,7 +96,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["rt-tests"],
         dnf: "realtime-tests",
         pacman: "rt-tests",
-        for_demo: false,
+        from: Purpose::Test,
     },
     Tool {
         programs: &["chromium"],
@@ -103,7 +105,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["chromium", "chromium-browser"],
         dnf: "chromium",
         pacman: "chromium",
-        for_demo: false,
+        from: Purpose::Test,
     },
     Tool {
         programs: &["perf"],
@@ -112,7 +114,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["linux-perf", "linux-tools-generic"],
         dnf: "perf",
         pacman: "perf",
-        for_demo: false,
+        from: Purpose::Test,
     },
     Tool {
         programs: &["zstd"],
@@ -121,7 +123,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["zstd"],
         dnf: "zstd",
         pacman: "zstd",
-        for_demo: true,
+        from: Purpose::Machine,
     },
     Tool {
         programs: &["xz"],
@@ -130,14 +132,14 @@ pub(crate) const TOOLS: &[Tool] = &[
         apt: &["xz-utils"],
         dnf: "xz",
         pacman: "xz",
-        for_demo: false,
+        from: Purpose::Test,
     },
     util_linux(
         &["setpriv"],
         "starts the programs of a virtual machine; tests drop privileges",
-        true,
+        Purpose::Machine,
     ),
-    util_linux(&["lscpu"], "what `rota topology` is compared with", false),
+    util_linux(&["lscpu"], "what `rota topology` is compared with", Purpose::Test),
 ];
 
 /// What the static build of libbpf, libelf and zlib runs.
@@ -148,15 +150,15 @@ const fn build_tool(
     pacman: &'static str,
 ) -> Tool {
     let what_for = "builds libbpf and libelf from source";
-    Tool { programs, instead: &[], what_for, apt, dnf, pacman, for_demo: true }
+    Tool { programs, instead: &[], what_for, apt, dnf, pacman, from: Purpose::Demo }
 }
 
 const fn util_linux(
     programs: &'static [&'static str],
     what_for: &'static str,
-    for_demo: bool,
+    from: Purpose,
 ) -> Tool {
     let apt: &[&str] = const { &["util-linux"] };
     let (dnf, pacman) = (apt[0], apt[0]);
-    Tool { programs, instead: &[], what_for, apt, dnf, pacman, for_demo }
+    Tool { programs, instead: &[], what_for, apt, dnf, pacman, from }
 }

@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// A table for people, or JSON
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+    /// Show every measure: more quantiles, switches, migrations
+    #[arg(long, conflicts_with = "shard")]
+    full: bool,
     /// Write a page with the table, distributions of latencies, every seed, and what ran when; one
     /// file that needs nothing else
     #[arg(long, value_name = "FILE", conflicts_with = "shard", value_hint = clap::ValueHint::FilePath)]
@@ -155,7 +158,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         scales: args.costs.clone(),
         machine: args.machine.clone(),
         cpus: model.topology.online().count() as u32,
-        kernel: kernel.name().to_owned(),
+        kernel: kernel.shown_name(),
         workload: args.workload.clone(),
         run_ns: args.run_for,
         inputs,
@@ -185,7 +188,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn show(args: &Args, results: &Results) -> Result<Exit> {
     let report = Report::new(results, notes(results.experiment()));
     let text = match args.format {
-        Format::Table => rota_compare::text(&report),
+        Format::Table if args.full => rota_compare::text(&report),
+        Format::Table => rota_compare::short_text(&report),
         Format::Json => format!("{}\n", rota_compare::json(&report)),
     };
     if let Some(path) = &args.html {

@@ -7,7 +7,8 @@
 //! 95 % or more.
 //!
 //! Quantiles of a histogram are up to 1/32 too large. Of them each difference is taken as near to
-//! 0 as that error allows, so it is never what makes a difference.
+//! 0 as that error allows, so it is never what makes a difference. What is too small to matter to
+//! anybody ([`Measure::trifle`]) makes none either.
 
 use crate::interval::Estimate;
 use crate::measure::{Better, Measure};
@@ -70,8 +71,9 @@ impl Difference {
         let relative = (other != 0.0).then(|| estimate.median / other.abs());
         // A value that is up to `error` too large is at least this part of what is told.
         let least = 1.0 / (1.0 + measure.error());
-        let more = differences(&|other, this| this * least - other)?.interval;
-        let less = differences(&|other, this| this - other * least)?.interval;
+        let trifle = measure.trifle();
+        let more = differences(&|other, this| this * least - other - trifle)?.interval;
+        let less = differences(&|other, this| this - other * least + trifle)?.interval;
         let verdict = match (more, less) {
             _ if pairs.iter().all(|(other, this)| other == this) => Verdict::Equal,
             (Some(more), _) if more.low > 0.0 => beyond(measure, true),

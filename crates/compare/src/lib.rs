@@ -34,5 +34,5 @@ pub use page::page;
 pub use part::{PART_SCHEMA, Part, PartError, merge, read_part, write_part};
 pub use report::{Cell, Ended, Flip, Group, Report, Row};
 pub use result::{ALL, Distribution, Results, ResultsError, RunResult, Value};
-pub use text::{WIDTH, text};
+pub use text::{WIDTH, short_text, text};
 pub use timeline::{Lane, Span, Timeline};

@@ -103,6 +103,20 @@ impl Measure {
         if coarse { 1.0 / 32.0 } else { 0.0 }
     }
 
+    /// Differences up to this don't matter, in the measure's unit, however sure they are.
+    pub fn trifle(self) -> f64 {
+        match self.unit {
+            // A ten-thousandth of all CPU time.
+            Unit::Percent => 0.01,
+            Unit::Ns | Unit::PerSecond | Unit::Cpus | Unit::Joules => 0.0,
+        }
+    }
+
+    /// Whether it stands in the short table.
+    pub fn is_brief(self) -> bool {
+        [WORK, LATENCY_P99, REQUEST_P99, LATE, UNFAIRNESS, IDLE_WAITING, JOULES].contains(&self)
+    }
+
     /// Its place in [`MEASURES`].
     pub(crate) fn place(self) -> usize {
         MEASURES.iter().position(|other| *other == self).unwrap_or(MEASURES.len())

@@ -39,6 +39,15 @@ impl Column {
 
 /// Writes the headline, the tables, what they mean, and what to beware of.
 pub fn text(report: &Report) -> String {
+    written(report, false)
+}
+
+/// The same with the measures that matter most.
+pub fn short_text(report: &Report) -> String {
+    written(&shortened(report), true)
+}
+
+fn written(report: &Report, short: bool) -> String {
     let [what, who] = &report.headline;
     let mut text = wrapped("", what) + &wrapped("", who);
     for ended in report.ended.iter().take(ENDED_MAX) {
@@ -60,9 +69,19 @@ pub fn text(report: &Report) -> String {
         from = to;
     }
     text += &legend(report);
-    text += &warnings(report);
+    text += &warnings(report, short);
     report.notes.iter().for_each(|note| text += &wrapped("note: ", note));
     text
+}
+
+/// The report with the measures that matter most, and without groups of which nothing is left.
+fn shortened(report: &Report) -> Report {
+    let mut short = report.clone();
+    for group in &mut short.groups {
+        group.rows.retain(|row| row.measure.is_brief());
+    }
+    short.groups.retain(|group| !group.rows.is_empty());
+    short
 }
 
 fn rows(report: &Report) -> impl Iterator<Item = &Row> {
@@ -173,14 +192,20 @@ pub(crate) fn ended_line(report: &Report, ended: &Ended) -> String {
     format!("{name}, seed {seed}, cost scale {scale}: {why}")
 }
 
-fn warnings(report: &Report) -> String {
+fn warnings(report: &Report, short: bool) -> String {
     let (reversed, lost): (Vec<&Flip>, Vec<&Flip>) =
         report.flips.iter().partition(|flip| flip.reversed);
     let mut text = String::new();
     for flip in &reversed {
         text += &wrapped("warning: ", &flip_line(report, flip));
     }
-    if !lost.is_empty() {
+    if !lost.is_empty() && short {
+        let _ = writeln!(
+            text,
+            "{} within noise when costs are other ones",
+            count(lost.len(), "ranking")
+        );
+    } else if !lost.is_empty() {
         let names: Vec<String> = lost.iter().map(|flip| lost_name(report, flip)).collect();
         let line = format!("within noise when costs are other ones: {}", list(&names));
         text += &wrapped("warning: ", &line);
