@@ -125,6 +125,7 @@ fn machine(
     set_hotplug_seq(&mut image, types, u64::from(cpus - 1))?;
     let shape = Shape { cpus, ..shape.clone() };
     let mut machine = Machine::load(shape, &image, types)?;
+    machine.set_domains(&topology);
     let mut cgroups = Paths::new();
     for path in &scenario.cgroups {
         // Without a scheduler, nobody refuses them.

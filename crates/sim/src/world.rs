@@ -174,6 +174,7 @@ impl Engine for Simulation {
             machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
         machine.hardware =
             Hardware::new(&self.topology, self.shape.cpus, self.shape.seed, machine.now_ns());
+        machine.set_domains(&self.topology);
         if self.records {
             machine.start_recording();
         }

@@ -77,3 +77,39 @@ fn who_wakes_up_waits_for_a_slice_of_each_other_at_most() {
     assert!(waits.iter().all(|wait| *wait <= 4 * 700_000), "{waits:?}");
     assert!(waits.iter().any(|wait| *wait < 700_000), "{waits:?}");
 }
+
+fn busy_ns(world: &Simulation) -> Vec<u64> {
+    world.cpu_times().unwrap().iter().map(|cpu| cpu.busy_ns).collect()
+}
+
+#[test]
+fn tasks_fill_all_cpus_of_any_machine() {
+    for machine in ["16c", "2l:4c:2t", "2s:2l:2c", "8s:8c", "3l:3c"] {
+        for tasks in ["cpus", "2*cpus"] {
+            let world = run(machine, &format!("cpu:tasks={tasks},run=1ms"), 2 * SECOND);
+            let busy = busy_ns(&world);
+            let idle = busy.iter().map(|busy| 2 * SECOND - 1 - busy).sum::<u64>();
+            assert!(idle < SECOND / 20, "{machine} {tasks} {idle}");
+        }
+    }
+}
+
+/// CPUs that are idle find what others have too much of.
+#[test]
+fn what_comes_to_one_cpu_is_spread() {
+    for machine in ["8c", "2l:4c", "2s:2l:2c:2t", "4s:8c"] {
+        let text = "forkstorm:parents=1,children=8*cpus,every=1s,run=20ms";
+        let world = run(machine, text, 2 * SECOND);
+        let busy = busy_ns(&world);
+        let (least, most) = (busy.iter().min().unwrap(), busy.iter().max().unwrap());
+        assert!(*least > most / 3, "{machine} {busy:?}");
+    }
+}
+
+/// More tasks than CPUs, none of which sleeps: all get about the same.
+#[test]
+fn who_shares_a_cpu_is_not_left_alone_with_it() {
+    let world = run("4c", "cpu:tasks=5,run=1ms", 20 * SECOND);
+    let done = world.work_done();
+    assert!(done[0].1 > 79_900, "{done:?}");
+}

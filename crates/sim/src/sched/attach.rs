@@ -50,7 +50,7 @@ impl Sched {
             rqs: Vec::new(),
             tasks: Vec::new(),
             entities: Vec::new(),
-            fair: Fair::default(),
+            fair: Fair::none(),
             queues: Queues::default(),
             idle: Idle::default(),
             agenda: Agenda::default(),

@@ -178,6 +178,9 @@ impl Machine {
         let from = self.recorded(Some(task));
         self.record(None, What::Switch { from, runnable: true });
         self.sched.rq(cpu).current = None;
+        self.set_busy(cpu, false);
+        let busy_ns = self.sched.rq(cpu).busy_ns;
+        self.sched.task(task).left = Some((cpu, busy_ns));
         self.resched(cpu);
         match self.sched.task(task).class {
             Class::Fair => {

@@ -21,9 +21,9 @@ mod preempt {
     pub(super) const UNKNOWN: u64 = 3;
 }
 /// A wake-up (kernel: `WF_TTWU`).
-const WAKE: u64 = 8;
+pub(super) const WAKE: u64 = 8;
 /// By somebody who is about to sleep (kernel: `WF_SYNC`).
-const SYNC: u64 = 16;
+pub(super) const SYNC: u64 = 16;
 
 impl Machine {
     /// Lets time go on to a point and does everything that becomes due until then, unless the
@@ -56,6 +56,8 @@ impl Machine {
             }),
             Due::Tick(cpu) => self.on_cpu(cpu, move |machine| machine.tick(cpu)),
             Due::Slice(cpu) => self.on_cpu(cpu, move |machine| machine.slice_over(cpu)),
+            Due::Balance(cpu) => self.on_cpu(cpu, move |machine| machine.balance_sleepers(cpu)),
+            Due::Push(from, to) => self.on_cpu(from, move |machine| machine.push(from, to)),
             Due::GoBack(cpu) => self.on_cpu(cpu, move |machine| {
                 machine.lock(Lock::Rq(cpu))?;
                 machine.run_deferred(cpu)?;
@@ -124,7 +126,7 @@ impl Machine {
             self.tick_of(cpu, task)?;
         }
         self.unlock(Lock::Rq(cpu));
-        Ok(())
+        self.balance_at_tick(cpu)
     }
 
     fn tick_of(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
@@ -291,6 +293,9 @@ impl Machine {
         self.record(Some(task), What::Waking { waker });
         let flags = flags::NO_CLOCK | self.sched.version.initial;
         self.lock(Lock::Rq(cpu))?;
+        if self.sched.task(task).class == Class::Fair {
+            self.expect_use(cpu, task);
+        }
         self.activate(cpu, task, flags, false)?;
         self.record(Some(task), What::Wakeup { on: CpuNumber(cpu), waker });
         self.preempt_as(cpu, task, true);
@@ -311,7 +316,7 @@ impl Machine {
                 self.record(Some(task), What::SelectCpu { chosen: chosen_cpu, previous, flags });
                 chosen
             }
-            Class::Fair if several => self.select_fair(task, previous),
+            Class::Fair if several => self.select_fair(task, previous, wake_flags),
             _ => self.first_allowed(task, previous),
         };
         let allowed = self.sched.task(task).allowed.contains(CpuId(cpu));
@@ -459,7 +464,7 @@ impl Machine {
         if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
             return Ok(Some(task));
         }
-        if let Some(task) = self.pick_fair(cpu) {
+        if let Some(task) = self.pick_fair(cpu)? {
             return Ok(Some(task));
         }
         if !on {
@@ -491,7 +496,10 @@ impl Machine {
         previous: Option<TaskId>,
         next: Option<TaskId>,
     ) -> Result<(), Stop> {
-        let Some(task) = previous else { return self.update_idle(cpu, false) };
+        let Some(task) = previous else {
+            self.idle_is_over(cpu);
+            return self.update_idle(cpu, false);
+        };
         let (class, queued) = (self.sched.task(task).class, self.sched.task(task).queued);
         self.charge(cpu);
         let busy_ns = self.sched.rq(cpu).busy_ns;
@@ -570,6 +578,7 @@ impl Machine {
             self.sched.rq(cpu).spent_ns = 0;
             self.set_busy(cpu, false);
             self.stop_slice_timer(cpu);
+            self.note_idle_core(cpu);
             return;
         };
         self.set_busy(cpu, true);

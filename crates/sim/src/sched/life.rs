@@ -304,6 +304,7 @@ impl Machine {
         self.record(Some(task), What::Exit);
         self.trace_task(Tracepoint::ProcessExit, task)?;
         self.leave_scheduler(task)?;
+        self.leave_cpu(task);
         self.bury(task);
         Ok(())
     }

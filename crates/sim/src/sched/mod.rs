@@ -62,7 +62,7 @@ pub(crate) use version::Version;
 use crate::agenda::{Agenda, Ticket};
 use dump::Dumping;
 use events::{Event, Events};
-pub(crate) use fair::{Entity, Fair, NICE_0, Queue};
+use fair::{Balance, Company, CpuLoad, Entity, Fair, NICE_0, Queue};
 use idle::Idle;
 use rota_object::ExitInfo;
 use rota_topology::CpuMask;
@@ -88,6 +88,10 @@ pub(crate) enum Due {
     Kick(Kick),
     /// The slice of a task of the fair class is over on a CPU.
     Slice(u32),
+    /// A CPU that sleeps balances the load of all that do.
+    Balance(u32),
+    /// A CPU gives a task of the fair class to another one.
+    Push(u32, u32),
     /// A task has run as long as it wanted to, if that run is still the one with this number.
     Ran(TaskId, u64),
     /// A task has slept for as long as it wanted to, if that sleep is still the one with this
@@ -126,6 +130,13 @@ pub(crate) struct Rq {
     pub(crate) realtime: VecDeque<TaskId>,
     /// The queue of the fair class.
     pub(crate) fair: Queue,
+    pub(crate) fair_load: CpuLoad,
+    /// Its tasks, who ran last at the end, and the number of the next turn.
+    pub(crate) fair_turns: BTreeMap<u64, TaskId>,
+    pub(crate) fair_turn: u64,
+    pub(crate) balance: Balance,
+    /// Whom the idle task wakes up.
+    pub(crate) idle_company: Company,
     /// The timer that ends the slice of a task of that class.
     pub(crate) slice_timer: Option<Ticket>,
     /// Whether what runs was asked to give way when it comes back from the kernel anyway.

@@ -41,6 +41,10 @@ impl Machine {
 
     /// What runs on a CPU has had so much time.
     pub(crate) fn fair_ran(&mut self, cpu: u32, ns: u64) {
+        let now = self.now_ns;
+        if let Some(task) = self.sched.rq(cpu).fair.current {
+            self.sched.entities[task.0 as usize].ran_ns = now;
+        }
         let (queue, all) = self.fair(cpu);
         if queue.ran(all, ns.cast_signed()) {
             self.resched_lazily(cpu);
@@ -51,6 +55,12 @@ impl Machine {
     pub(crate) fn enqueue_fair(&mut self, cpu: u32, task: TaskId, initial: bool) {
         self.sched.task(task).queued = true;
         self.charge_fair(cpu);
+        if self.is_delayed(task) {
+            self.age(cpu, task);
+            self.count_estimate(cpu, task, true);
+        } else {
+            self.load_comes(cpu, task);
+        }
         let (queue, all) = self.fair(cpu);
         queue.enqueue(all, task, initial);
         if self.runs_fair(cpu) && self.sched.rq(cpu).slice_timer.is_none() {
@@ -63,12 +73,20 @@ impl Machine {
     pub(crate) fn dequeue_fair(&mut self, cpu: u32, task: TaskId, sleeps: bool, must: bool) {
         self.sched.task(task).queued = false;
         self.charge_fair(cpu);
-        let (queue, all) = self.fair(cpu);
-        if sleeps {
-            queue.sleep(all, task, must);
-        } else {
+        if !sleeps {
+            self.load_goes(cpu, task);
+            let (queue, all) = self.fair(cpu);
             queue.take(all, task);
+            return;
         }
+        self.age(cpu, task);
+        let (queue, all) = self.fair(cpu);
+        if queue.sleep(all, task, must) {
+            self.load_goes(cpu, task);
+        } else {
+            self.count_estimate(cpu, task, false);
+        }
+        self.learn_estimate(task);
     }
 
     /// A task that sleeps leaves the queue for good, if it is still in one.
@@ -76,6 +94,7 @@ impl Machine {
         if self.is_delayed(task) {
             let cpu = self.sched.task(task).cpu;
             self.charge_fair(cpu);
+            self.load_goes(cpu, task);
             let (queue, all) = self.fair(cpu);
             queue.finish_delayed(all, task);
         }
@@ -96,46 +115,40 @@ impl Machine {
         if self.sched.entities[task.0 as usize].on_rq {
             self.charge_fair(cpu);
         }
-        let (queue, all) = self.fair(cpu);
-        queue.reweight(all, task, weight);
+        self.reweigh_load(task, |machine| {
+            let (queue, all) = machine.fair(cpu);
+            queue.reweight(all, task, weight);
+        });
     }
 
-    /// Where a task of this class wakes up: where it was, or on a CPU that is idle.
-    pub(crate) fn select_fair(&mut self, task: TaskId, previous: u32) -> u32 {
-        let previous = self.first_allowed(task, previous);
-        let takes_it = |machine: &Self, cpu: u32| {
-            let rq = &machine.sched.rqs[cpu as usize];
-            rq.online && rq.fair.queued == 0 && rq.current.is_none_or(|t| machine.is_ext(t))
-        };
-        if takes_it(self, previous) {
-            return previous;
-        }
-        let allowed = &self.sched.tasks[task.0 as usize].allowed;
-        let mut others = allowed.iter().map(|CpuId(cpu)| cpu);
-        others.find(|cpu| takes_it(self, *cpu)).unwrap_or(previous)
-    }
-
-    /// What a CPU runs of this class.
-    pub(crate) fn pick_fair(&mut self, cpu: u32) -> Option<TaskId> {
+    /// What a CPU runs of this class. If there is nothing, it looks elsewhere.
+    pub(crate) fn pick_fair(&mut self, cpu: u32) -> Result<Option<TaskId>, Stop> {
         self.charge_fair(cpu);
         loop {
             let (queue, all) = self.fair(cpu);
             match queue.pick_next(all) {
-                Picked::Task(task) => return Some(task),
-                Picked::Left(_) => {}
-                Picked::Nothing => return None,
+                Picked::Task(task) => return Ok(Some(task)),
+                Picked::Delayed(task) => self.finish_fair(task),
+                Picked::Nothing if self.balance_before_idle(cpu)? => {}
+                Picked::Nothing => return Ok(None),
             }
         }
     }
 
     /// What ran of this class on a CPU makes way.
     pub(crate) fn put_fair(&mut self, cpu: u32) {
+        if let Some(task) = self.sched.rq(cpu).fair.current {
+            self.age(cpu, task);
+        }
         let (queue, all) = self.fair(cpu);
         queue.put_current(all);
     }
 
     /// A task of this class begins to run.
     pub(crate) fn start_fair(&mut self, cpu: u32, task: TaskId) {
+        self.age(cpu, task);
+        self.look_later(cpu, task);
+        self.sched.entities[task.0 as usize].ran_ns = self.now_ns;
         let (queue, all) = self.fair(cpu);
         queue.set_current(all, task);
         self.start_slice_timer(cpu);
@@ -150,10 +163,13 @@ impl Machine {
     /// Whether a task of this class that has come to a CPU makes another one of it give way.
     pub(crate) fn preempt_fair(&mut self, cpu: u32, task: TaskId, new: bool) {
         self.charge_fair(cpu);
-        let (queue, all) = self.fair(cpu);
-        let (preempts, _) = queue.preempts(all, task, new);
-        if preempts {
-            self.resched_lazily(cpu);
+        loop {
+            let (queue, all) = self.fair(cpu);
+            match queue.preempts(all, task, new) {
+                Ok(true) => return self.resched_lazily(cpu),
+                Ok(false) => return,
+                Err(delayed) => self.finish_fair(delayed),
+            }
         }
     }
 

@@ -3,6 +3,9 @@
 //! `struct sched_entity`).
 
 use super::super::TaskId;
+use super::averages::Averages;
+use super::load::TaskLoad;
+use super::select::Company;
 
 /// The weight of nice 0 (kernel: `NICE_0_LOAD`).
 pub(crate) const NICE_0: i64 = 1 << 20;
@@ -25,6 +28,14 @@ pub(crate) struct Entity {
     /// Whether the deadline counts from its virtual time, not from zero.
     pub(super) relative_deadline: bool,
     pub(super) links: Links,
+    pub(super) load: TaskLoad,
+    pub(super) company: Company,
+    /// A CPU that it was on before the one where it was last.
+    pub(super) recent_cpu: u32,
+    /// When it last ran where it is, in ns.
+    pub(super) ran_ns: u64,
+    /// Its place among the tasks of its CPU: who ran last is last.
+    pub(super) turn: u64,
 }
 
 /// Its place in the tree of those that wait.
@@ -41,7 +52,9 @@ pub(super) struct Links {
 impl Entity {
     /// Of a new task.
     pub(crate) fn new(weight: i64) -> Self {
-        Self { weight, ..Self::default() }
+        let averages = Averages::new((weight / (NICE_0 / 1024)).cast_unsigned());
+        let load = TaskLoad { averages, ..TaskLoad::default() };
+        Self { weight, load, ..Self::default() }
     }
 
     /// How much virtual time so much time is for it (kernel: `calc_delta_fair`).

@@ -6,27 +6,72 @@
 //!   [`tree`]: those that wait.
 //! * [`class`]: how the machine uses it: tasks come and go, run, wake up, give way.
 //!
+//! * [`averages`]: load and use, averaged; [`load`]: those of tasks and CPUs.
+//! * [`domains`]: CPUs that tasks are spread over; [`select`]: where a task wakes up; [`fork`]: where
+//!   a new one comes to; [`stats`], [`balance`]: what is to be moved; [`pull`]: moving it;
+//!   [`when`]: when that is looked at.
+//!
 //! `docs/eevdf.md` has what is modelled and what is left out, and how it compares with kernels.
 
+mod averages;
+mod balance;
 mod class;
+mod domains;
 mod entity;
+mod fork;
+mod load;
+mod pull;
 mod queue;
 #[cfg(test)]
 mod reference;
+mod select;
+mod stats;
 mod tree;
+mod when;
 
 pub(crate) use entity::{Entity, NICE_0};
+pub(crate) use load::CpuLoad;
 pub(crate) use queue::Queue;
+pub(crate) use select::Company;
+pub(crate) use when::Balance;
+
+use super::cpu::{SYNC, WAKE};
+use crate::machine::Machine;
+use domains::{Domains, Kind};
 
 use rota_object::KernelTypes;
+use rota_topology::Topology;
+use rota_workload::Random;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// What the fair class has of a whole machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fair {
     /// What a task that does not ask for another slice gets, in ns.
     pub(crate) slice_ns: i64,
     /// Whether a timer ends each slice to the nanosecond, not the tick. Since Linux 7.0 it does.
     pub(crate) hrtick: bool,
+    domains: Rc<Domains>,
+    /// What is known of each domain that shares a cache.
+    caches: Vec<Cache>,
+    /// Groups of domains that affinity keeps from being balanced.
+    imbalanced: BTreeSet<(usize, usize)>,
+    /// Whether a CPU has more than one task, and whether one was seen that has.
+    overloaded: bool,
+    overload_seen: bool,
+    /// When a CPU that sleeps is next called to balance, as a number of ticks.
+    next_call_tick: u64,
+    random: Random,
+}
+
+/// What is known of CPUs that share a cache.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cache {
+    /// Whether there may be a core with all threads idle.
+    idle_cores: bool,
+    /// How many CPUs are looked at to find an idle one.
+    scans: u32,
 }
 
 /// A slice on one CPU, in ns (kernel: `normalized_sysctl_sched_base_slice`).
@@ -41,6 +86,51 @@ impl Fair {
     /// What it is like with a kernel.
     pub(crate) fn of(types: &KernelTypes, cpus: u32) -> Self {
         let hrtick = types.configuration().version >= [7, 0, 0];
-        Self { slice_ns: slice_ns(cpus), hrtick }
+        Self { slice_ns: slice_ns(cpus), hrtick, ..Self::none() }
+    }
+
+    /// Of no machine.
+    pub(crate) fn none() -> Self {
+        Self {
+            slice_ns: SLICE_NS,
+            hrtick: false,
+            domains: Rc::default(),
+            caches: Vec::new(),
+            imbalanced: BTreeSet::new(),
+            overloaded: false,
+            overload_seen: false,
+            next_call_tick: 0,
+            random: Random::new(0),
+        }
+    }
+
+    fn is_imbalanced(&self, domain: usize, group: usize) -> bool {
+        self.imbalanced.contains(&(domain, group))
+    }
+
+    fn set_imbalanced(&mut self, domain: usize, group: usize, imbalanced: bool) {
+        if imbalanced {
+            self.imbalanced.insert((domain, group));
+        } else {
+            self.imbalanced.remove(&(domain, group));
+        }
+    }
+}
+
+/// The stream of random numbers that the fair class has.
+const DICE: u64 = u64::MAX - 1;
+
+impl Machine {
+    /// Tells the fair class how its CPUs are grouped.
+    pub(crate) fn set_domains(&mut self, topology: &Topology) {
+        let domains = Domains::new(topology, self.shape.cpus);
+        let cache = |cpus: usize| Cache { idle_cores: true, scans: cpus as u32 };
+        let fair = &mut self.sched.fair;
+        fair.caches = domains.all.iter().map(|domain| cache(domain.cpus.len())).collect();
+        fair.random = Random::stream(self.shape.seed, DICE);
+        for (rq, chain) in self.sched.rqs.iter_mut().zip(&domains.of) {
+            rq.balance = Balance::new(chain.iter().map(|domain| domains.all[*domain].cpus.len()));
+        }
+        self.sched.fair.domains = Rc::new(domains);
     }
 }

@@ -25,8 +25,8 @@ use super::tree::Tree;
 pub(crate) enum Picked {
     /// This task.
     Task(TaskId),
-    /// One that sleeps would be next, and has left the queue for that.
-    Left(TaskId),
+    /// One that sleeps would be next: it is to leave the queue first.
+    Delayed(TaskId),
     /// There is none.
     Nothing,
 }
@@ -80,7 +80,6 @@ impl Queue {
     }
 
     /// How many want to run.
-    #[cfg(test)]
     pub(crate) fn runnable(&self) -> u32 {
         self.queued - self.delayed
     }
@@ -277,14 +276,11 @@ impl Queue {
         }
     }
 
-    /// Who is to run next. One that is delayed leaves the queue instead.
-    pub(crate) fn pick_next(&mut self, all: &mut [Entity]) -> Picked {
+    /// Who is to run next.
+    pub(crate) fn pick_next(&self, all: &[Entity]) -> Picked {
         match self.pick(all) {
             None => Picked::Nothing,
-            Some(task) if at(all, task).delayed => {
-                self.finish_delayed(all, task);
-                Picked::Left(task)
-            }
+            Some(task) if at(all, task).delayed => Picked::Delayed(task),
             Some(task) => Picked::Task(task),
         }
     }
@@ -347,33 +343,32 @@ impl Queue {
     }
 
     /// Whether a task that has come in takes the place of the one that runs (kernel:
-    /// `wakeup_preempt_fair`); with those that left the queue meanwhile. A `new` one waits.
+    /// `wakeup_preempt_fair`). A `new` one waits.
+    ///
+    /// # Errors
+    /// A task that is delayed is in the way: ask again once it has left.
     pub(crate) fn preempts(
         &mut self,
         all: &mut [Entity],
         task: TaskId,
         new: bool,
-    ) -> (bool, Vec<TaskId>) {
-        let mut left = Vec::new();
+    ) -> Result<bool, TaskId> {
         let Some(current) = self.current.filter(|current| *current != task) else {
-            return (false, left);
+            return Ok(false);
         };
         if !at(all, task).delayed && !new {
-            let picked = loop {
-                match self.pick_next(all) {
-                    Picked::Left(task) => left.push(task),
-                    Picked::Task(picked) => break Some(picked),
-                    Picked::Nothing => break None,
+            match self.pick_next(all) {
+                Picked::Delayed(other) => return Err(other),
+                Picked::Task(picked) if picked == task => {
+                    let running = at_mut(all, current);
+                    running.protected = running.protected.min(running.vruntime);
+                    return Ok(true);
                 }
-            };
-            if picked == Some(task) {
-                let running = at_mut(all, current);
-                running.protected = running.protected.min(running.vruntime);
-                return (true, left);
+                Picked::Task(_) | Picked::Nothing => {}
             }
         }
         self.shorten_protection(all, current);
-        (false, left)
+        Ok(false)
     }
 
     /// Who runs is not protected for longer than a slice from now on.

@@ -251,7 +251,16 @@ impl Both {
 
     /// A task that has come in may take the place of the one that runs.
     fn preempt(&mut self, task: u32, new: bool) {
-        let (preempts, left) = self.queue.preempts(&mut self.all, TaskId(task), new);
+        let mut left = Vec::new();
+        let preempts = loop {
+            match self.queue.preempts(&mut self.all, TaskId(task), new) {
+                Ok(preempts) => break preempts,
+                Err(delayed) => {
+                    self.queue.finish_delayed(&mut self.all, delayed);
+                    left.push(delayed);
+                }
+            }
+        };
         let Some(runs) = self.slow.runs else { return assert!(!preempts) };
         let picked = loop {
             if new {
@@ -279,11 +288,12 @@ impl Both {
 
     fn schedule(&mut self) {
         loop {
-            let picked = self.queue.pick_next(&mut self.all);
+            let picked = self.queue.pick_next(&self.all);
             let slow = self.slow.pick();
             match slow {
                 Some(who) if self.slow.members[who].place == Place::Owes => {
-                    assert_eq!(picked, Picked::Left(TaskId(who as u32)));
+                    assert_eq!(picked, Picked::Delayed(TaskId(who as u32)));
+                    self.queue.finish_delayed(&mut self.all, TaskId(who as u32));
                     self.slow.note_lag(who);
                     self.slow.members[who].place = Place::Away;
                 }
@@ -410,7 +420,7 @@ fn shares(weights: &[i64], ticks: u32) -> Vec<u32> {
     }
     let mut ran = vec![0; weights.len()];
     for _ in 0..ticks {
-        let Picked::Task(task) = queue.pick_next(&mut all) else { panic!() };
+        let Picked::Task(task) = queue.pick_next(&all) else { panic!() };
         if queue.current != Some(task) {
             queue.put_current(&mut all);
             queue.set_current(&mut all, task);

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is to be moved within a domain, and from where (kernel: `sched_balance_find_src_group`,
+//! `calculate_imbalance`, `sched_balance_find_src_rq`).
+
+use super::averages::FULL;
+use super::domains::{Group, Kind};
+use super::fork::spare;
+use super::select::is_cache;
+use super::stats::{State, Stats};
+use crate::machine::Machine;
+use std::rc::Rc;
+
+/// In which measure an imbalance is made good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Load,
+    Use,
+    Tasks,
+}
+
+/// Who balances, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Puller {
+    pub(super) cpu: u32,
+    pub(super) domain: usize,
+    /// Its place in the CPU's chain of domains.
+    pub(super) level: usize,
+    pub(super) idle: bool,
+    /// It is about to go idle.
+    pub(super) newly: bool,
+    /// CPUs from which nothing can be had, and CPUs for which nothing can be.
+    pub(super) without: Vec<u32>,
+}
+
+/// An imbalance: so much of a measure is to come from a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Imbalance {
+    pub(super) group: usize,
+    pub(super) by: By,
+    pub(super) amount: i64,
+}
+
+/// All that is known of a domain's groups.
+struct Survey {
+    local: Stats,
+    local_cores: u32,
+    local_is_core: bool,
+    busiest: Stats,
+    group: usize,
+    busiest_group: Group,
+    load: u64,
+    capacity: u64,
+}
+
+impl Machine {
+    /// Adds a CPU to the sums of its group; how many tasks want to run on it.
+    pub(super) fn add_up(&mut self, stats: &mut Stats, cpu: u32) -> u32 {
+        stats.load += self.load_of(cpu);
+        stats.used += self.used_of(cpu);
+        stats.wanted += self.wanted_of(cpu);
+        stats.fair += self.sched.rq(cpu).fair.runnable();
+        let tasks = self.count_on(cpu);
+        stats.tasks += tasks;
+        stats.idle_cpus += u32::from(tasks == 0 && self.has_nothing(cpu));
+        tasks
+    }
+
+    /// The sums of a group.
+    fn stats(&mut self, puller: &Puller, group: usize, local: bool) -> Stats {
+        let (percent, top, threads) = {
+            let known = &self.sched.fair.domains.all[puller.domain];
+            let chain = &self.sched.fair.domains.of[puller.cpu as usize];
+            let top = chain.len() == puller.level + 1;
+            (known.imbalance_percent(), top, known.groups[group].is_core())
+        };
+        let imbalanced = self.sched.fair.is_imbalanced(puller.domain, group);
+        let domains = Rc::clone(&self.sched.fair.domains);
+        let cpus = &domains.all[puller.domain].groups[group].cpus;
+        let mut stats = Stats { cpus: cpus.len() as u32, ..Stats::default() };
+        for cpu in cpus.iter().filter(|cpu| !puller.without.contains(cpu)) {
+            let tasks = self.add_up(&mut stats, *cpu);
+            self.sched.fair.overload_seen |= top && tasks > 1;
+        }
+        let threads = !local && puller.idle && threads && stats.fair > 1;
+        stats.classify(percent, imbalanced, threads);
+        if stats.state == State::Overloaded {
+            stats.weigh();
+        }
+        stats
+    }
+
+    /// Looks at all groups of a domain; `None` if no other has anything.
+    fn survey(&mut self, puller: &Puller) -> Option<Survey> {
+        let groups = self.sched.fair.domains.all[puller.domain].groups.len();
+        let own = self.sched.fair.domains.all[puller.domain].group_of(puller.cpu);
+        let top = self.sched.fair.domains.of[puller.cpu as usize].len() == puller.level + 1;
+        self.sched.fair.overload_seen = false;
+        let (mut local, mut busiest): (Stats, Option<(usize, Stats)>) = Default::default();
+        let (mut load, mut capacity, mut used) = (0, 0, 0);
+        for group in (own..groups).chain(0..own) {
+            let stats = self.stats(puller, group, group == own);
+            (load, capacity, used) =
+                (load + stats.load, capacity + stats.capacity(), used + stats.used);
+            if group == own {
+                local = stats;
+            } else if stats.fair > 0 {
+                let all = &self.sched.fair.domains.all[puller.domain].groups;
+                let busier = busiest
+                    .is_none_or(|(best, s)| is_busier((&stats, &all[group]), (&s, &all[best])));
+                if busier {
+                    busiest = Some((group, stats));
+                }
+            }
+        }
+        if top {
+            self.sched.fair.overloaded = self.sched.fair.overload_seen;
+        }
+        if !puller.newly {
+            self.count_scans(puller, used);
+        }
+        let (group, busiest) = busiest?;
+        let all = &self.sched.fair.domains.all[puller.domain].groups;
+        let (local_cores, local_is_core) = (all[own].cores, all[own].is_core());
+        let busiest_group = all[group].clone();
+        let survey = Survey {
+            local,
+            local_cores,
+            local_is_core,
+            busiest,
+            group,
+            busiest_group,
+            load,
+            capacity,
+        };
+        Some(survey)
+    }
+
+    /// So many CPUs are looked at for an idle one from now on: the fewer the more is used (kernel:
+    /// `update_idle_cpu_scan`).
+    fn count_scans(&mut self, puller: &Puller, used: u64) {
+        let domain = &self.sched.fair.domains.all[puller.domain];
+        if !is_cache(domain.kind)
+            || self.sched.fair.domains.cache(puller.cpu) != Some(puller.domain)
+        {
+            return;
+        }
+        let cpus = domain.cpus.len() as u64;
+        let (each, percent) = (used / cpus, domain.imbalance_percent());
+        let gone = (each * each * percent * percent / (10_000 * FULL)).min(FULL);
+        let scans = (FULL - gone) * cpus / FULL;
+        self.sched.fair.caches[puller.domain].scans = scans as u32;
+    }
+
+    /// What is to be moved in a domain, if anything.
+    pub(super) fn find_imbalance(&mut self, puller: &Puller) -> Option<Imbalance> {
+        let survey = self.survey(puller)?;
+        let known = &self.sched.fair.domains.all[puller.domain];
+        let (percent, kind, spared) = (known.imbalance_percent(), known.kind, known.spared);
+        if !survey.is_one(puller, percent) {
+            return None;
+        }
+        let (by, amount) = survey.amount(puller, kind, spared);
+        (amount > 0).then_some(Imbalance { group: survey.group, by, amount })
+    }
+
+    /// The busiest CPU of a group, and what it is the busiest in.
+    pub(super) fn busiest_cpu(&mut self, puller: &Puller, imbalance: &Imbalance) -> Option<u32> {
+        let domains = Rc::clone(&self.sched.fair.domains);
+        let cpus = &domains.all[puller.domain].groups[imbalance.group].cpus;
+        let mut busiest = (0, None);
+        for &cpu in cpus.iter().filter(|cpu| !puller.without.contains(cpu)) {
+            let tasks = self.sched.rq(cpu).fair.runnable();
+            if tasks == 0 {
+                continue;
+            }
+            let amount = match imbalance.by {
+                By::Load => {
+                    let load = self.load_of(cpu);
+                    if tasks == 1 && load as i64 > imbalance.amount {
+                        continue;
+                    }
+                    load
+                }
+                By::Use if tasks <= 1 => continue,
+                By::Use => self.used_of(cpu).max(self.wanted_of(cpu)).min(FULL),
+                By::Tasks => u64::from(tasks),
+            };
+            if amount > busiest.0 {
+                busiest = (amount, Some(cpu));
+            }
+        }
+        busiest.1
+    }
+}
+
+impl Survey {
+    /// How many tasks more the busiest group has than the local one, for its cores (kernel:
+    /// `sibling_imbalance`).
+    fn more_tasks(&self, puller: &Puller) -> i64 {
+        if !puller.idle || self.busiest.tasks == 0 {
+            return 0;
+        }
+        let (theirs, ours) = (i64::from(self.busiest_group.cores), i64::from(self.local_cores));
+        let (busiest, local) = (i64::from(self.busiest.tasks), i64::from(self.local.tasks));
+        if theirs == ours {
+            return (busiest - local).max(0);
+        }
+        let more = (ours * busiest - theirs * local).max(0);
+        let more = (2 * more + ours + theirs) / (ours + theirs);
+        if more <= 1 && local == 0 && busiest > 1 { 2 } else { more }
+    }
+
+    fn density(&self) -> u64 {
+        self.load * FULL / self.capacity.max(1)
+    }
+
+    /// Whether there is an imbalance worth anything.
+    fn is_one(&self, puller: &Puller, percent: u64) -> bool {
+        let (local, busiest) = (&self.local, &self.busiest);
+        if busiest.state == State::Imbalanced {
+            return true;
+        }
+        if local.state > busiest.state {
+            return false;
+        }
+        if local.state == State::Overloaded
+            && (local.density >= busiest.density
+                || local.density >= self.density()
+                || 100 * busiest.density <= percent * local.density)
+        {
+            return false;
+        }
+        let spreads = self.busiest_group.spreads() && local.state == State::HasSpare;
+        if spreads && self.more_tasks(puller) > 1 {
+            return true;
+        }
+        if busiest.state == State::Overloaded {
+            return true;
+        }
+        if !puller.idle {
+            return false;
+        }
+        if busiest.state == State::Threads && self.local_is_core != self.busiest_group.is_core() {
+            return true;
+        }
+        let even = busiest.cpus > 1 && local.idle_cpus <= busiest.idle_cpus + 1;
+        !even && busiest.fair != 1
+    }
+
+    /// How much is to be moved, in which measure.
+    fn amount(&self, puller: &Puller, kind: Kind, spared: i64) -> (By, i64) {
+        let (local, busiest) = (&self.local, &self.busiest);
+        if matches!(busiest.state, State::Threads | State::Imbalanced) {
+            return (By::Tasks, 1);
+        }
+        if local.state == State::HasSpare {
+            if busiest.state > State::FullyBusy && !is_cache(kind) {
+                let left = local.capacity().saturating_sub(local.used) as i64;
+                return if puller.idle && left == 0 { (By::Tasks, 1) } else { (By::Use, left) };
+            }
+            let mut more = if busiest.cpus == 1 || self.busiest_group.spreads() {
+                self.more_tasks(puller)
+            } else {
+                (i64::from(local.idle_cpus) - i64::from(busiest.idle_cpus)).max(0)
+            };
+            if matches!(kind, Kind::Nodes(_)) {
+                more = spare(more, i64::from(local.tasks) + 1, spared);
+            }
+            return (By::Tasks, more / 2);
+        }
+        let mut own = *local;
+        if local.state < State::Overloaded {
+            own.weigh();
+            if own.density >= busiest.density || own.density >= self.density() {
+                return (By::Load, 0);
+            }
+        }
+        let all = self.density();
+        let theirs = busiest.density.saturating_sub(all) * busiest.capacity();
+        let ours = all.saturating_sub(own.density) * own.capacity();
+        (By::Load, (theirs.min(ours) / FULL) as i64)
+    }
+}
+
+/// Whether a group is busier than the busiest so far (kernel: `update_sd_pick_busiest`).
+fn is_busier((stats, group): (&Stats, &Group), (best, busiest): (&Stats, &Group)) -> bool {
+    if stats.state != best.state {
+        return stats.state > best.state;
+    }
+    let spare = || {
+        stats.idle_cpus < best.idle_cpus
+            || stats.idle_cpus == best.idle_cpus && stats.tasks > best.tasks
+    };
+    match stats.state {
+        State::Overloaded => stats.density > best.density,
+        State::Imbalanced => false,
+        State::Threads if stats.idle_cpus != 0 || best.idle_cpus != 0 => spare(),
+        State::Threads | State::FullyBusy => {
+            stats.density > best.density || stats.density == best.density && !busiest.is_core()
+        }
+        State::HasSpare if busiest.is_core() != group.is_core() => {
+            !(group.is_core() && stats.fair <= 1)
+        }
+        State::HasSpare => spare(),
+    }
+}

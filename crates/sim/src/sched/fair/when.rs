@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! When load is balanced: from time to time on busy CPUs and, by one of them, for those that
+//! sleep; and whenever a CPU is about to go idle (kernel: `sched_balance_domains`,
+//! `nohz_balancer_kick`, `sched_balance_newidle`).
+
+use super::super::{Due, Phase, TICK_NS};
+use super::balance::Puller;
+use super::pull::HOT_NS;
+use crate::machine::Machine;
+use crate::run::Stop;
+
+/// A busy CPU balances that many times more seldom.
+const BUSY: u64 = 16;
+/// The longest time between two balances, in ticks, for each CPU (kernel: a tenth of a second).
+const TICKS_MOST: u64 = 1_000_000_000 / TICK_NS / 10;
+/// What looking for work takes a CPU that is about to go idle, for each CPU looked at, in ns: an
+/// estimate. It decides only whether it is worth it; nobody spends it.
+const LOOK_NS: u64 = 50;
+/// That cost is forgotten by 1 % in so many ticks.
+const FORGET_TICKS: u64 = 1_000_000_000 / TICK_NS;
+
+/// What a CPU knows of one of its domains.
+#[derive(Debug, Clone)]
+pub(crate) struct Level {
+    /// CPUs of the domain: it is balanced once in so many ms, or half of that, if idle.
+    cpus: u64,
+    pub(super) interval_ms: u64,
+    pub(super) failed: u32,
+    last_tick: u64,
+    /// Of the last tries to find work before going idle: how many, how many with success, and of
+    /// 1024 how many are worth it.
+    calls: u32,
+    found: u32,
+    worth: u32,
+    counted_ns: u64,
+    cost_ns: u64,
+    cost_tick: u64,
+}
+
+/// What a CPU knows of balancing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Balance {
+    pub(super) levels: Vec<Level>,
+    next_tick: u64,
+    /// Since when it is idle, and how long it usually is, in ns.
+    pub(super) idle_since_ns: u64,
+    idle_ns: u64,
+    cost_ns: u64,
+    /// Whether its ticks have stopped, as it is idle.
+    asleep: bool,
+    /// Whether it is to balance for all that sleep.
+    called: bool,
+    /// Whether it is to give a task away.
+    pub(super) pushes: bool,
+}
+
+impl Level {
+    fn new(cpus: u64) -> Self {
+        Self {
+            cpus,
+            interval_ms: cpus,
+            failed: 0,
+            last_tick: 0,
+            calls: 512,
+            found: 256,
+            worth: 512,
+            counted_ns: 0,
+            cost_ns: 0,
+            cost_tick: 0,
+        }
+    }
+
+    pub(super) fn least_ms(&self) -> u64 {
+        self.cpus
+    }
+
+    pub(super) fn most_ms(&self) -> u64 {
+        2 * self.cpus
+    }
+
+    /// Ticks until the next balance.
+    fn interval(&self, busy: bool, cpus: u64) -> u64 {
+        let ms = self.interval_ms * if busy { BUSY } else { 1 };
+        let ticks = (ms * 1_000_000).div_ceil(TICK_NS) - u64::from(busy);
+        ticks.clamp(1, TICKS_MOST * cpus)
+    }
+
+    /// Notes a try to find work, which counts for so many.
+    fn note(&mut self, found: u32, now_ns: u64) {
+        self.calls += 1;
+        self.found += found;
+        if self.calls >= 1024 {
+            let ns = now_ns - std::mem::replace(&mut self.counted_ns, now_ns);
+            self.worth = ((ns >> 22) as u32).saturating_add(self.found).min(1024);
+            self.calls /= 2;
+            self.found /= 2;
+        }
+    }
+
+    fn note_cost(&mut self, ns: u64, tick: u64) {
+        if ns > self.cost_ns {
+            (self.cost_ns, self.cost_tick) = (ns, tick);
+        } else if tick > self.cost_tick + FORGET_TICKS {
+            (self.cost_ns, self.cost_tick) = (self.cost_ns * 253 / 256, tick);
+        }
+    }
+}
+
+impl Balance {
+    /// Of a CPU whose domains have so many CPUs each.
+    pub(super) fn new(sizes: impl Iterator<Item = usize>) -> Self {
+        let levels = sizes.map(|size| Level::new(size as u64)).collect();
+        Self { levels, idle_ns: 2 * HOT_NS, cost_ns: HOT_NS, asleep: true, ..Self::default() }
+    }
+}
+
+impl Machine {
+    /// What the CPU that balances knows of the domain.
+    pub(super) fn level(&mut self, puller: &Puller) -> &mut Level {
+        &mut self.sched.rq(puller.cpu).balance.levels[puller.level]
+    }
+
+    fn tick_number(&self) -> u64 {
+        self.now_ns / TICK_NS
+    }
+
+    /// Whether tasks of this class are balanced: not if a scheduler has all of them.
+    fn balances(&self) -> bool {
+        let partial = self.sched.ops.flags & super::super::ops::ops_flags::SWITCH_PARTIAL != 0;
+        self.sched.phase == Phase::Off || partial
+    }
+
+    /// The tick of a CPU: it balances if it is time, and calls one that sleeps to do so.
+    pub(crate) fn balance_at_tick(&mut self, cpu: u32) -> Result<(), Stop> {
+        if !self.balances() || self.sched.rq(cpu).balance.levels.is_empty() {
+            return Ok(());
+        }
+        let idle = self.sched.rq(cpu).current.is_none();
+        self.sched.rq(cpu).balance.asleep = idle;
+        if self.tick_number() >= self.sched.rq(cpu).balance.next_tick {
+            self.balance_levels(cpu, idle)?;
+        }
+        if !idle && self.is_to_call(cpu) {
+            self.call_sleeper();
+        }
+        Ok(())
+    }
+
+    /// Whether a busy CPU has more than it should, while others sleep.
+    fn is_to_call(&self, cpu: u32) -> bool {
+        if self.tick_number() < self.sched.fair.next_call_tick {
+            return false;
+        }
+        if self.count_on(cpu) >= 2 {
+            return true;
+        }
+        // It is not alone on its cache, and might have more for itself elsewhere.
+        let domains = &self.sched.fair.domains;
+        let cache = domains.cache(cpu).map(|domain| &domains.all[domain].cpus);
+        let awake = |cpu: &&u32| !self.sched.rqs[**cpu as usize].balance.asleep;
+        cache.is_some_and(|cpus| cpus.iter().filter(awake).count() > 1)
+    }
+
+    /// Calls a CPU that sleeps to balance for all that do, of an idle core if there is one.
+    fn call_sleeper(&mut self) {
+        self.sched.fair.next_call_tick = self.tick_number() + 1;
+        let mut found = None;
+        for cpu in 0..self.shape.cpus {
+            if !self.sched.rqs[cpu as usize].balance.asleep || !self.has_nothing(cpu) {
+                continue;
+            }
+            let core = &self.sched.fair.domains.siblings[cpu as usize];
+            if core.iter().all(|thread| self.has_nothing(*thread)) {
+                found = Some(cpu);
+                break;
+            }
+            found = found.or(Some(cpu));
+        }
+        let Some(cpu) = found else { return };
+        if !std::mem::replace(&mut self.sched.rq(cpu).balance.called, true) {
+            let interrupt_ns = self.shape.costs.interrupt_ns;
+            self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Balance(cpu));
+        }
+    }
+
+    /// A CPU that sleeps balances for all that do, itself last.
+    pub(crate) fn balance_sleepers(&mut self, here: u32) -> Result<(), Stop> {
+        self.sched.rq(here).balance.called = false;
+        if !self.balances() || self.sched.rq(here).current.is_some() {
+            return Ok(());
+        }
+        let (cpus, now) = (self.shape.cpus, self.tick_number());
+        let mut next = now + 60 * FORGET_TICKS;
+        for cpu in (here + 1..cpus).chain(0..=here) {
+            if !self.sched.rq(cpu).balance.asleep || !self.has_nothing(cpu) {
+                continue;
+            }
+            if !self.has_nothing(here) {
+                return Ok(());
+            }
+            if now >= self.sched.rq(cpu).balance.next_tick {
+                self.balance_levels(cpu, true)?;
+            }
+            next = next.min(self.sched.rq(cpu).balance.next_tick);
+        }
+        self.sched.fair.next_call_tick = next;
+        Ok(())
+    }
+
+    /// Balances those domains of a CPU for which it is time.
+    fn balance_levels(&mut self, cpu: u32, mut idle: bool) -> Result<(), Stop> {
+        let chain = self.sched.fair.domains.of[cpu as usize].clone();
+        let (now, online) = (self.tick_number(), u64::from(self.shape.cpus));
+        let mut next = now + 60 * FORGET_TICKS;
+        for (level, domain) in chain.into_iter().enumerate() {
+            self.sched.rq(cpu).balance.levels[level].note_cost(0, now);
+            let state = &self.sched.rq(cpu).balance.levels[level];
+            let mut due = state.last_tick + state.interval(!idle, online);
+            let mut goes_on = true;
+            if now >= due {
+                let puller = Puller { cpu, domain, level, idle, newly: false, without: Vec::new() };
+                let (moved, is_it) = self.balance(puller)?;
+                goes_on = is_it;
+                if moved > 0 {
+                    idle = self.has_nothing(cpu);
+                }
+                let state = &mut self.sched.rq(cpu).balance.levels[level];
+                state.last_tick = now;
+                due = now + state.interval(!idle, online);
+            }
+            next = next.min(due);
+            if !goes_on {
+                break;
+            }
+        }
+        self.sched.rq(cpu).balance.next_tick = next;
+        Ok(())
+    }
+
+    /// A CPU is about to go idle: it looks for work elsewhere. Whether it found some.
+    pub(crate) fn balance_before_idle(&mut self, cpu: u32) -> Result<bool, Stop> {
+        let now_ns = self.now_ns;
+        self.sched.rq(cpu).balance.idle_since_ns = now_ns;
+        if !self.balances() || self.sched.rq(cpu).balance.levels.is_empty() {
+            return Ok(false);
+        }
+        self.balance_sooner(cpu, 0);
+        let balance = &self.sched.rq(cpu).balance;
+        let (idle_ns, mut spent_ns) = (balance.idle_ns, 0);
+        let first_ns = balance.levels[0].cost_ns;
+        if !self.sched.fair.overloaded || idle_ns < first_ns {
+            return Ok(false);
+        }
+        let chain = self.sched.fair.domains.of[cpu as usize].clone();
+        let tick = self.tick_number();
+        for (level, domain) in chain.into_iter().enumerate() {
+            self.balance_sooner(cpu, level);
+            let state = &mut self.sched.rq(cpu).balance.levels[level];
+            if idle_ns < spent_ns + state.cost_ns {
+                break;
+            }
+            let mut weight = 1;
+            if state.worth < 1024 {
+                weight = 1 + state.worth;
+                let dice = (self.sched.fair.random.next() % 1024) as u32;
+                let state = &mut self.sched.rq(cpu).balance.levels[level];
+                if dice > weight {
+                    state.note(0, now_ns);
+                    continue;
+                }
+                weight = (1024 + weight / 2) / weight;
+            }
+            let cost_ns = LOOK_NS * self.sched.fair.domains.all[domain].cpus.len() as u64;
+            let puller =
+                Puller { cpu, domain, level, idle: true, newly: true, without: Vec::new() };
+            let (moved, _) = self.balance(puller)?;
+            spent_ns += cost_ns;
+            let state = &mut self.sched.rq(cpu).balance.levels[level];
+            state.note(if moved > 0 { weight } else { 0 }, now_ns);
+            state.note_cost(cost_ns, tick);
+            if moved > 0 || self.sched.rq(cpu).fair.queued > 0 {
+                break;
+            }
+        }
+        let balance = &mut self.sched.rq(cpu).balance;
+        balance.cost_ns = balance.cost_ns.max(spent_ns);
+        Ok(self.sched.rq(cpu).fair.queued > 0)
+    }
+
+    /// A CPU will be idle, so a level's turn comes sooner.
+    fn balance_sooner(&mut self, cpu: u32, level: usize) {
+        let cpus = u64::from(self.shape.cpus);
+        let balance = &mut self.sched.rq(cpu).balance;
+        let state = &balance.levels[level];
+        balance.next_tick = balance.next_tick.min(state.last_tick + state.interval(false, cpus));
+    }
+
+    /// A CPU that was idle is not any more.
+    pub(crate) fn idle_is_over(&mut self, cpu: u32) {
+        let now_ns = self.now_ns;
+        let balance = &mut self.sched.rq(cpu).balance;
+        let slept_ns = now_ns.saturating_sub(balance.idle_since_ns);
+        // An average of which each new one is an eighth.
+        let more = (slept_ns as i64 - balance.idle_ns as i64) / 8;
+        let idle_ns = balance.idle_ns.saturating_add_signed(more);
+        balance.idle_ns = idle_ns.min(2 * balance.cost_ns);
+    }
+}
