@@ -266,6 +266,11 @@ impl Simulation {
         machine.borrow().pieces().to_vec()
     }
 
+    /// How often CPUs have switched to a task.
+    pub fn switches(&self) -> u64 {
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().sched.switches)
+    }
+
     /// Every kernel function that the object names and the kernel has, with how often it was
     /// called; `None` for one that is not simulated, at whose first call a run stops.
     pub fn kfuncs(&self) -> Vec<(String, Option<u64>)> {

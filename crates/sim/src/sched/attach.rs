@@ -65,6 +65,7 @@ impl Sched {
             bypass_depth: 0,
             bypass_since_ns: 0,
             runnables: 0,
+            switches: 0,
             hotplug_seq: 0,
             exit: None,
         }

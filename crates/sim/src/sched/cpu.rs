@@ -582,6 +582,7 @@ impl Machine {
             return;
         };
         self.set_busy(cpu, true);
+        self.sched.switches += 1;
         let refill_ns = self.refill_ns(cpu, task);
         self.spend(cpu, self.shape.costs.switch_ns + refill_ns);
         self.tick_later(cpu);

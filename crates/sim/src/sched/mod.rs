@@ -237,6 +237,8 @@ pub(crate) struct Sched {
     pub(crate) bypass_since_ns: u64,
     /// How often tasks came to wait.
     pub(crate) runnables: u64,
+    /// How often CPUs have switched to a task.
+    pub(crate) switches: u64,
     /// How often CPUs came and went.
     pub(crate) hotplug_seq: u64,
     /// Why the scheduler ended, or is about to.
