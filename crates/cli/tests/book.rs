@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The examples in `docs/sim.md`, `docs/workloads.md` and `docs/view.md` are run, and the tables of
-//! the first two are those of the code. `BLESS=1` writes what should stand there.
+//! The examples of pages of the book are run, and its tables of what there is are those of the
+//! code. `BLESS=1` writes what should stand there.
 
+use rota_compare::{Better, MEASURES, Measure};
 use rota_sim::Model;
 use rota_topology::Spec;
 use rota_workload::{COMMON, DISTRIBUTIONS, WORKLOADS};
@@ -61,6 +62,17 @@ fn rows(head: &str) -> Option<String> {
         }
         return Some(text);
     }
+    if head.starts_with("| measure | better |") {
+        for Measure { title, better, meaning, .. } in MEASURES {
+            let better = match better {
+                Better::Higher => "more",
+                Better::Lower => "less",
+                Better::Neither => "",
+            };
+            writeln!(text, "| `{title}` | {better} | {meaning} |").unwrap();
+        }
+        return Some(text);
+    }
     head.starts_with("| number |").then(|| {
         let spec = "1c".parse::<Spec>().unwrap();
         for stated in Model::of(spec.topology()).unwrap().sources {
@@ -76,7 +88,7 @@ fn written(book: &str) -> String {
     let mut lines = book.lines().peekable();
     while let Some(line) = lines.next() {
         writeln!(text, "{line}").unwrap();
-        if line.starts_with("$ rota sim") {
+        if ["$ rota sim", "$ rota compare"].iter().any(|start| line.starts_with(start)) {
             text += &output(line);
             while lines.next_if(|line| *line != "```").is_some() {}
         } else if let Some(rows) = rows(line) {
@@ -100,7 +112,7 @@ fn shape(text: &str) -> String {
 
 #[test]
 fn pages_show_what_is_printed() {
-    for page in ["sim.md", "machines.md", "workloads.md"] {
+    for page in ["sim.md", "machines.md", "workloads.md", "compare.md"] {
         shows_what_is_printed(page);
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::measure::Better;
 use crate::report::{Report, Row};
+use crate::result::ALL;
 use rota_events::format_ns;
 
 /// The sentences.
@@ -31,14 +32,20 @@ fn what(report: &Report) -> String {
         list(&experiment.contestants),
         experiment.machine,
         count(experiment.cpus as usize, "CPU"),
-        experiment.kernel,
+        kernel(&experiment.kernel),
         experiment.workload.join(" + "),
         format_ns(experiment.run_ns),
         count(experiment.seeds.len(), "seed"),
     )
 }
 
-/// Who is best in what, on the whole machine.
+/// A kernel's version with its name.
+fn kernel(kernel: &str) -> String {
+    let version = kernel.starts_with(|c: char| c.is_ascii_digit());
+    if version { format!("Linux {kernel}") } else { kernel.to_owned() }
+}
+
+/// Who is best in what.
 fn who(report: &Report) -> String {
     let experiment = &report.experiment;
     let names = &experiment.contestants;
@@ -54,19 +61,19 @@ fn who(report: &Report) -> String {
         );
     }
     let rows = counted(report);
-    let titles = |of: &dyn Fn(&&&Row) -> bool| -> Vec<String> {
-        rows.iter().filter(|row| of(row)).map(|row| row.measure.title.to_owned()).collect()
-    };
     let all = count(rows.len(), "measure");
-    let open = match titles(&|row| row.behind.is_empty()).len() {
+    let those = |of: &dyn Fn(&Row) -> bool| -> Vec<Counted<'_>> {
+        rows.iter().copied().filter(|counted| of(counted.row)).collect()
+    };
+    let open = match those(&|row| row.behind.is_empty()).len() {
         0 => String::new(),
         open => format!("; in {open} nobody differs beyond noise"),
     };
-    let mut won: Vec<(usize, Vec<String>)> =
-        (0..names.len()).map(|i| (i, titles(&|row| row.best == Some(i)))).collect();
-    won.retain(|(_, titles)| !titles.is_empty());
+    let mut won: Vec<(usize, Vec<Counted<'_>>)> =
+        (0..names.len()).map(|i| (i, those(&|row| row.best == Some(i)))).collect();
+    won.retain(|(_, won)| !won.is_empty());
     // The one with most first; of equals, in the order in which they were given.
-    won.sort_by_key(|(_, titles)| std::cmp::Reverse(titles.len()));
+    won.sort_by_key(|(_, won)| std::cmp::Reverse(won.len()));
     let Some((first, best)) = won.first() else {
         return format!(
             "{ended}no winner: in none of {all} is one of them best beyond noise{open}"
@@ -75,23 +82,79 @@ fn who(report: &Report) -> String {
     let tie = won.get(1).is_some_and(|second| second.1.len() == best.len());
     let mut text = ended;
     text += if tie { "no single winner: " } else { "" };
-    text += &format!("{} is best in {} of {all} ({})", names[*first], best.len(), best.join(", "));
-    let behind = titles(&|row| row.behind.contains(first));
+    text += &format!(
+        "{} is best in {} of {all} ({})",
+        names[*first],
+        best.len(),
+        in_words(best, &rows)
+    );
+    let behind = those(&|row| row.behind.contains(first));
     if !behind.is_empty() {
-        text += &format!(" and beaten in {} ({})", behind.len(), behind.join(", "));
+        text += &format!(" and beaten in {} ({})", behind.len(), in_words(&behind, &rows));
     }
     for (who, best) in &won[1..] {
-        text += &format!("; {} is best in {} ({})", names[*who], best.len(), best.join(", "));
+        text += &format!("; {} is best in {} ({})", names[*who], best.len(), in_words(best, &rows));
     }
     text + &open
 }
 
-/// The rows of the whole machine that somebody can win.
-pub(crate) fn counted(report: &Report) -> Vec<&Row> {
-    let rows = report.groups.iter().filter(|group| group.name == crate::result::ALL);
-    let rows = rows.flat_map(|group| &group.rows);
-    let has = |row: &&Row| row.cells.iter().filter(|cell| cell.estimate.is_some()).count() > 1;
-    rows.filter(|row| row.measure.better != Better::Neither).filter(has).collect()
+/// A row that somebody can win, and whose it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted<'a> {
+    group: &'a str,
+    pub(crate) row: &'a Row,
+}
+
+impl<'a> Counted<'a> {
+    /// What it is called without its quantile, and the quantile.
+    fn family(self) -> (&'a str, &'static str, &'static str) {
+        let title = self.row.measure.title;
+        let (family, quantile) = match title.split_once(' ') {
+            Some((family @ ("latency" | "request"), quantile)) => (family, quantile),
+            _ => (title, ""),
+        };
+        (self.group, family, quantile)
+    }
+}
+
+/// Rows that somebody can win: those of the whole machine, and those of groups that the whole
+/// machine does not have, since pieces of different work can't be added up.
+pub(crate) fn counted(report: &Report) -> Vec<Counted<'_>> {
+    let rows = report
+        .groups
+        .iter()
+        .flat_map(|group| group.rows.iter().map(|row| Counted { group: group.name.as_str(), row }));
+    let has = |row: &Row| row.cells.iter().filter(|cell| cell.estimate.is_some()).count() > 1;
+    let rows: Vec<Counted<'_>> = rows
+        .filter(|counted| counted.row.measure.better != Better::Neither && has(counted.row))
+        .collect();
+    let of_all = |measure| rows.iter().any(|it| it.group == ALL && it.row.measure == measure);
+    let counts = |it: &Counted<'_>| it.group == ALL || !of_all(it.row.measure);
+    rows.iter().copied().filter(counts).collect()
+}
+
+/// Names of rows, of quantiles together: `latency p99/max`, or `latency` if it is all of them.
+fn in_words(some: &[Counted<'_>], all: &[Counted<'_>]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    let mut told = Vec::new();
+    for (group, family, _) in some.iter().map(|it| it.family()) {
+        if told.contains(&(group, family)) {
+            continue;
+        }
+        told.push((group, family));
+        let quantiles = |rows: &[Counted<'_>]| -> Vec<&str> {
+            let rows = rows.iter().map(|it| it.family());
+            rows.filter(|it| (it.0, it.1) == (group, family)).map(|it| it.2).collect()
+        };
+        let (has, there_are) = (quantiles(some), quantiles(all));
+        let quantiles = match has.len() == there_are.len() {
+            true => String::new(),
+            false => format!(" {}", has.join("/")),
+        };
+        let of = if group == ALL { String::new() } else { format!(" of {group}") };
+        names.push(format!("{family}{quantiles}{of}"));
+    }
+    names.join(", ")
 }
 
 /// Who did not get to the end, as the start of a sentence.

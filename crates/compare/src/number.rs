@@ -32,7 +32,7 @@ impl Shape {
         let (_, divide, suffix) = step.copied().unwrap_or((0.0, 1.0, ""));
         let decimals = match size / divide {
             0.0 => 0,
-            scaled if scaled < 9.995 => 2,
+            scaled if scaled < 9.995 => small_decimals(scaled),
             scaled if scaled < 99.95 => 1,
             _ => 0,
         };
@@ -55,16 +55,24 @@ impl Shape {
     }
 }
 
+/// Two decimals of a number below 10, or as many as show two digits of it; six are the most.
+fn small_decimals(value: f64) -> usize {
+    let steps = [0.095, 0.0095, 0.000_95, 0.000_095];
+    2 + steps.iter().filter(|step| value < **step).count()
+}
+
 /// A number with its unit.
 pub(crate) fn show(unit: Unit, value: f64) -> String {
     Shape::of(unit, value).show(value)
 }
 
-/// A median with its unit, and the ends of its interval without it, which has the same.
+/// A median with its unit, and the ends of its interval without it, which has the same. There are no
+/// ends if both have the digits of the median.
 pub(crate) fn parts(unit: Unit, estimate: &Estimate) -> (String, Option<(String, String)>) {
     let shape = Shape::of(unit, estimate.median);
     let ends = estimate.interval.map(|ends| (shape.bare(ends.low), shape.bare(ends.high)));
-    (shape.show(estimate.median), ends)
+    let bare = shape.bare(estimate.median);
+    (shape.show(estimate.median), ends.filter(|(low, high)| *low != bare || *high != bare))
 }
 
 /// The same as one text: `20.4ms 20.3..20.6`.
@@ -92,10 +100,10 @@ pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
     format!("{size} {word}")
 }
 
-/// Two digits.
+/// Two digits, or one behind the point.
 fn short(value: f64) -> String {
     match value {
-        value if value < 0.095 => format!("{value:.2}"),
+        value if value < 0.05 => "<0.1".to_owned(),
         value if value < 9.95 => format!("{value:.1}"),
         value => format!("{value:.0}"),
     }
@@ -117,11 +125,12 @@ mod tests {
             (Unit::PerSecond, 12_345_678.0, "12.3M"),
             (Unit::PerSecond, 3.2159, "3.22"),
             (Unit::Cpus, 15.987, "16.0"),
-            (Unit::Percent, 0.031, "0.03%"),
+            (Unit::Percent, 0.031, "0.031%"),
+            (Unit::Percent, 0.000_012, "0.000012%"),
             (Unit::Joules, 12.34, "12.3J"),
             (Unit::Joules, 0.0023, "2.30mJ"),
             (Unit::Joules, 0.0, "0uJ"),
-            (Unit::PerSecond, -0.001, "0.00"),
+            (Unit::PerSecond, -1e-9, "0.000000"),
         ];
         for (unit, value, expected) in cases {
             assert_eq!(show(unit, value), expected, "{value}");

@@ -61,6 +61,13 @@ pub struct Row {
     pub behind: Vec<usize>,
 }
 
+impl Row {
+    /// Whether it is 0 in every run: then tables leave it out, and say so.
+    pub fn is_nothing(&self) -> bool {
+        self.cells.iter().flat_map(|cell| &cell.values).all(|(_, value)| *value == 0.0)
+    }
+}
+
 /// One measure of one contestant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {

@@ -5,7 +5,7 @@ use crate::experiment::Experiment;
 use crate::headline::{count, list};
 use crate::measure::Measure;
 use crate::number;
-use crate::report::{Cell, Ended, Flip, Report, Row};
+use crate::report::{Cell, Ended, Flip, Group, Report, Row};
 use std::fmt::Write;
 
 /// The width that a table keeps to, unless one contestant alone needs more.
@@ -59,7 +59,7 @@ fn written(report: &Report, short: bool) -> String {
     }
     let contestants = 0..report.experiment.contestants.len();
     let columns: Vec<Column> = contestants.map(|i| column(report, i)).collect();
-    let titles = rows(report).map(|row| row.measure.title.len());
+    let titles = report.groups.iter().flat_map(rows).map(|row| row.measure.title.len());
     let names = report.groups.iter().map(|group| group.name.chars().count());
     let first = titles.chain(names).max().unwrap_or(0);
     let mut from = 0;
@@ -84,8 +84,9 @@ fn shortened(report: &Report) -> Report {
     short
 }
 
-fn rows(report: &Report) -> impl Iterator<Item = &Row> {
-    report.groups.iter().flat_map(|group| &group.rows)
+/// The rows that are shown.
+fn rows(group: &Group) -> impl Iterator<Item = &Row> {
+    group.rows.iter().filter(|row| !row.is_nothing())
 }
 
 fn column(report: &Report, contestant: usize) -> Column {
@@ -97,7 +98,7 @@ fn column(report: &Report, contestant: usize) -> Column {
         }),
     };
     let cells: Vec<Vec<Shown>> =
-        report.groups.iter().map(|group| group.rows.iter().map(shown).collect()).collect();
+        report.groups.iter().map(|group| rows(group).map(shown).collect()).collect();
     let widest = |f: fn(&Shown) -> &str| {
         cells.iter().flatten().map(|shown| f(shown).chars().count()).max().unwrap_or(0)
     };
@@ -139,7 +140,7 @@ fn table(text: &mut String, report: &Report, first: usize, columns: &[Column]) {
             let _ = write!(text, "   {:<width$}", column.name);
         }
         trim_end(text);
-        for (j, row) in group.rows.iter().enumerate() {
+        for (j, row) in rows(group).enumerate() {
             let _ = write!(text, "\n{:<first$}", row.measure.title);
             for column in columns {
                 let Shown { mark, estimate, difference } = &column.cells[i][j];
@@ -167,7 +168,7 @@ pub(crate) fn legend(report: &Report) -> String {
         Some((_, coverage)) => {
             let _ = write!(
                 text,
-                ", and where the true median is, with {:.1} % certainty",
+                ", and where the true median is, with {:.1} % certainty (none: in these digits)",
                 (1000.0 * coverage).floor() / 10.0
             );
         }
@@ -181,6 +182,14 @@ pub(crate) fn legend(report: &Report) -> String {
             experiment.contestants[0],
         );
         text += "*: better than all others, beyond noise\n";
+    }
+    let nothing = report.groups.iter().flat_map(|group| {
+        let rows = group.rows.iter().filter(|row| row.is_nothing());
+        rows.map(|row| format!("{} of {}", row.measure.title, group.name))
+    });
+    let nothing: Vec<String> = nothing.collect();
+    if !nothing.is_empty() {
+        text += &wrapped("", &format!("0 in every run: {}", list(&nothing)));
     }
     text
 }

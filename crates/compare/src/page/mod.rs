@@ -71,8 +71,8 @@ fn scores(report: &Report) -> String {
     let rows = counted(report);
     let names = report.experiment.contestants.iter().enumerate();
     let boxes = names.map(|(i, name)| {
-        let best = rows.iter().filter(|row| row.best == Some(i)).count();
-        let behind = rows.iter().filter(|row| row.behind.contains(&i)).count();
+        let best = rows.iter().filter(|it| it.row.best == Some(i)).count();
+        let behind = rows.iter().filter(|it| it.row.behind.contains(&i)).count();
         let ended = match report.ended_of(i) {
             0 => String::new(),
             runs => format!(

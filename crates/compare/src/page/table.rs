@@ -19,7 +19,7 @@ pub(super) fn table(report: &Report, group: &Group) -> String {
         let _ = write!(text, "<th scope=col>{}{}</th>", super::swatch(i), escape(name));
     }
     text += "</tr></thead><tbody>";
-    for row in &group.rows {
+    for row in group.rows.iter().filter(|row| !row.is_nothing()) {
         let _ = write!(
             text,
             "<tr><th scope=row title='{}'>{}{}</th>",

@@ -213,3 +213,45 @@ fn json_has_what_the_report_has() {
     }
     assert_eq!(json["flips"].as_array().unwrap().len(), report.flips.len());
 }
+
+/// The numbers of the worked example stand in a table of the book, and what comes of them in its
+/// sentences.
+#[test]
+fn the_example_of_the_book_is_reckoned_right() {
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compare.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    let (_, table) = book.split_once("| seed | simple | eevdf | difference |\n").unwrap();
+    let number = |cell: &str| cell.trim().parse::<f64>().unwrap();
+    let rows: Vec<Vec<f64>> = table
+        .lines()
+        .skip(1)
+        .map_while(|line| line.strip_prefix('|')?.strip_suffix('|'))
+        .map(|line| line.split('|').map(number).collect())
+        .collect();
+    assert_eq!(rows.len(), 10);
+    for row in &rows {
+        assert!((row[2] - row[1] - row[3]).abs() < 1e-9, "{row:?}");
+    }
+    // In ns, as the measure has them.
+    let column = |i: usize| rows.iter().map(|row| (row[i] * 1e6).round()).collect::<Vec<f64>>();
+    let (simple, eevdf) = (column(1), column(2));
+    let told = |values: &[f64]| {
+        let Estimate { median, interval, .. } = Estimate::of(values).unwrap();
+        let Interval { low, high } = interval.unwrap();
+        format!("{:.2}ms {:.2}..{:.2}", median / 1e6, low / 1e6, high / 1e6)
+    };
+    for values in [&simple, &eevdf] {
+        let told = told(values);
+        assert!(book.contains(&format!("`{told}`")), "{told}");
+    }
+    let pairs: Vec<_> = simple.into_iter().zip(eevdf).collect();
+    let found = Difference::of(measure::LATENCY_P99, &pairs).unwrap();
+    assert_eq!(
+        (found.verdict, told(&column(3)).as_str()),
+        (Verdict::Better, "-0.40ms -0.60..-0.20")
+    );
+    let percent = format!("`{:.1}% better`", -100.0 * found.relative.unwrap());
+    assert!(book.contains(&percent), "{percent}");
+    let (k, certain) = rank(10).unwrap();
+    assert_eq!((k, format!("{:.2}", 100.0 * certain)), (2, "97.85".to_owned()));
+}
