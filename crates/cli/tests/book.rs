@@ -100,6 +100,22 @@ fn written(book: &str) -> String {
     text
 }
 
+/// The first screen of the README, to the last digit: the same words give the same run everywhere.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = book("../README.md");
+    let text = fs::read_to_string(&readme).unwrap();
+    let line = "$ rota compare simple simple:fifo eevdf";
+    let (before, after) = text.split_once(&format!("```text\n{line}\n")).unwrap();
+    let (shown, after) = after.split_once("```").unwrap();
+    let printed = output(line);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&readme, format!("{before}```text\n{line}\n{printed}```{after}")).unwrap();
+        return;
+    }
+    assert_eq!(shown, printed, "README.md (BLESS=1 rewrites it)");
+}
+
 /// A text without its numbers, which change with the model, and without the blanks around them.
 fn shape(text: &str) -> String {
     let blank = |word: &str| {
