@@ -39,6 +39,13 @@ impl Shape {
         Self { divide, suffix, decimals }
     }
 
+    /// For numbers up to this size that are so far apart.
+    pub(crate) fn of_steps(unit: Unit, greatest: f64, step: f64) -> Self {
+        let shape = Self::of(unit, greatest);
+        let decimals = libm::ceil(-libm::log10(step / shape.divide) - 1e-9).clamp(0.0, 9.0);
+        Self { decimals: decimals as usize, ..shape }
+    }
+
     /// The number with its unit.
     pub(crate) fn show(&self, value: f64) -> String {
         format!("{}{}", self.bare(value), self.suffix)

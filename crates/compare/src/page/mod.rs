@@ -39,14 +39,17 @@ fn group_name(name: &str) -> String {
 /// Writes the page. `report` has to be that of these results.
 pub fn page(results: &Results, report: &Report) -> String {
     let [what, who] = &report.headline;
+    let (first, rest) =
+        who.split_once("; ").map_or((who.as_str(), None), |(first, rest)| (first, Some(rest)));
     let mut page = format!(
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>\
          <meta name=viewport content='width=device-width,initial-scale=1'>\
          <meta name=generator content='rota compare'><meta name=color-scheme content='light dark'>\
          <link rel=icon href='data:,'><title>{0}</title><style>{STYLE}</style></head><body>\
-         <header><p class=brand>rota compare</p><h1>{1}</h1><p class=what>{0}</p></header><main>",
+         <header><p class=brand>rota compare</p><h1>{1}</h1>{2}<p class=what>{0}</p></header><main>",
         escape(what),
-        escape(who),
+        escape(first),
+        rest.map_or_else(String::new, |rest| format!("<p class=rest>{}</p>", escape(rest))),
     );
     page += &scores(report);
     page += &warnings(report);

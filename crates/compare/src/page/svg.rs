@@ -2,7 +2,7 @@
 //! Drawing: texts that can't become markup, coordinates, and axes.
 
 use crate::measure::Unit;
-use crate::number;
+use crate::number::{self, Shape};
 
 /// A text as the content or the attribute of an element.
 pub(super) fn escape(text: &str) -> String {
@@ -74,41 +74,46 @@ impl Axis {
 
     /// Round values along it, with their texts: about so many.
     pub(super) fn ticks(&self, unit: Unit, about: usize) -> Vec<(f64, String)> {
-        let values = match self.logarithmic {
-            true if self.high - self.low >= 1.0 => self.powers(about),
-            true => steps(libm::pow(10.0, self.low), libm::pow(10.0, self.high), about),
-            false => steps(self.low, self.high, about),
-        };
-        values.into_iter().map(|value| (value, tick(unit, value))).collect()
+        match self.logarithmic {
+            true if self.high - self.low >= 1.0 => {
+                self.powers(about).into_iter().map(|value| (value, tick(unit, value))).collect()
+            }
+            true => steps(unit, libm::pow(10.0, self.low), libm::pow(10.0, self.high), about),
+            false => steps(unit, self.low, self.high, about),
+        }
     }
 
     /// Powers of ten, every second, third… of them if they are many; with 2 and 5 times them if
     /// they are few.
     fn powers(&self, about: usize) -> Vec<f64> {
-        let (low, high) = (libm::floor(self.low) as i32, libm::ceil(self.high) as i32);
-        let decades = usize::try_from(high - low).unwrap_or(0);
-        let every = (decades + 1).div_ceil(about.max(1)).max(1);
+        let inside = libm::floor(self.high + 1e-9) - libm::ceil(self.low - 1e-9) + 1.0;
+        let every = (inside.max(0.0) as usize).div_ceil(about.max(1)).max(1);
         let times: &[f64] = match self.high - self.low {
             few if few < 2.0 => &[1.0, 2.0, 5.0],
             few if few < 3.0 => &[1.0, 3.0],
             _ => &[1.0],
         };
-        let powers = (low..=high).step_by(every).map(|power| libm::pow(10.0, power.into()));
+        // A power below, whose multiples may be inside.
+        let first = libm::floor(self.low) as i32 + i32::from(every > 1);
+        let powers = (first..=libm::ceil(self.high) as i32).step_by(every);
+        let powers = powers.map(|power| libm::pow(10.0, power.into()));
         let values = powers.flat_map(|power| times.iter().map(move |times| times * power));
         let (low, high) = (self.low - 1e-9, self.high + 1e-9);
         values.filter(|value| (low..=high).contains(&libm::log10(*value))).collect()
     }
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten.
-fn steps(low: f64, high: f64, about: usize) -> Vec<f64> {
+/// Multiples of 1, 2 or 5 times a power of ten, and their texts.
+fn steps(unit: Unit, low: f64, high: f64, about: usize) -> Vec<(f64, String)> {
     let rough = (high - low) / about.max(1) as f64;
     let power = libm::pow(10.0, libm::floor(libm::log10(rough.max(1e-300))));
     let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
     let step = step.into_iter().find(|step| *step >= rough).unwrap_or(rough);
-    let first = libm::ceil(low / step);
-    let count = libm::floor(high / step) - first;
-    (0..=count.clamp(0.0, 20.0) as u32).map(|i| (first + f64::from(i)) * step).collect()
+    let (first, last) = (libm::ceil(low / step), libm::floor(high / step));
+    let count = (last - first).clamp(0.0, 20.0) as u32;
+    let shape = Shape::of_steps(unit, (last * step).abs().max((first * step).abs()), step);
+    let values = (0..=count).map(|i| (first + f64::from(i)) * step);
+    values.map(|value| (value, shape.show(value))).collect()
 }
 
 /// A round value, without the digits that are zero.
@@ -138,6 +143,12 @@ mod tests {
         };
         let axis = Axis::of([120.0, 300.0].into_iter(), 0.0, 100.0);
         assert_eq!(texts(&axis, Unit::PerSecond), ["150", "200", "250", "300"]);
+        let close = Axis::of([141.7, 142.2].into_iter(), 0.0, 100.0);
+        assert_eq!(texts(&close, Unit::Joules), ["141.8J", "142.0J", "142.2J"]);
+        let wide = Axis::of([2900.0, 10_050.0].into_iter(), 0.0, 100.0);
+        assert_eq!(texts(&wide, Unit::PerSecond), ["4k", "6k", "8k", "10k"]);
+        let decades = Axis::logarithmic(0.0002, 0.2, 0.0, 100.0);
+        assert_eq!(texts(&decades, Unit::Percent), ["0.001%", "0.01%", "0.1%"]);
         assert!(axis.place(120.0) > 0.0 && axis.place(300.0) < 100.0);
         let axis = Axis::logarithmic(1e3, 1e6, 0.0, 90.0);
         assert_eq!(texts(&axis, Unit::Ns), ["1us", "10us", "100us", "1ms"]);
