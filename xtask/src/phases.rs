@@ -83,6 +83,12 @@ const PHASES: &[Phase] = &[
         run: |workspace, mode| tests(workspace, mode, &["--workspace", "--exclude", VM_PACKAGE]),
     },
     Phase {
+        name: "host",
+        what: "tests that look at real programs on this machine, with perf and as root",
+        needs_build: true,
+        run: |workspace, mode| tests(workspace, mode, HOST_TESTS),
+    },
+    Phase {
         name: "kernels",
         what: "the kernels of the virtual machines, into the cache",
         needs_build: true,
@@ -103,6 +109,8 @@ const PHASES: &[Phase] = &[
 ];
 
 const VM_PACKAGE: &str = "rota-vmtest";
+/// They stand aside of the others: plain `cargo test` needs no root.
+const HOST_TESTS: &[&str] = &["--package", "rota-sim", "--test", "real_programs"];
 const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
 
 /// The phases with their meanings, for the help text.

@@ -50,7 +50,7 @@ pub enum Kind {
 /// Every kind with its name and what it means, in the order of their numbers, which start at 1.
 pub const KINDS: [(Kind, &str, &str); 31] = [
     (Kind::Switch, "switch", "the CPU goes on with the task, or with none"),
-    (Kind::Waking, "waking", "somebody wants the task to wake up"),
+    (Kind::Waking, "waking", "somebody wants the task to wake up; an interrupt, if no task does"),
     (Kind::Wakeup, "wakeup", "the task has woken up, on a CPU"),
     (Kind::SelectCpu, "select_cpu", "a CPU was chosen for the task that wakes up"),
     (Kind::Runnable, "runnable", "the task joins those of a CPU that want to run"),

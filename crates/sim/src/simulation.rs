@@ -5,7 +5,7 @@
 
 use crate::machine::{Machine, Shape};
 use crate::run::Stop;
-use crate::sched::{Called, TaskId};
+use crate::sched::{Called, TaskId, Waker};
 use crate::work::Pieces;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{Engine, EngineError, Image, KernelTypes, LinkErrors, Object};
@@ -212,7 +212,7 @@ impl Simulation {
         let machine = machine.get_mut();
         machine.cpu = machine.sched.task(half.task).cpu;
         let (go, now) = (half.go, machine.now_ns());
-        machine.on_cpu(machine.cpu, move |machine| machine.signal(go, 1, now))?;
+        machine.on_cpu(machine.cpu, move |machine| machine.signal(go, 1, now, Waker::Interrupt))?;
         Ok(true)
     }
 

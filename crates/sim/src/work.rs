@@ -7,7 +7,7 @@ mod events;
 use crate::hardware::FULL;
 use crate::machine::Machine;
 use crate::run::Stop;
-use crate::sched::{Class, Due, Orders, TaskId};
+use crate::sched::{Class, Due, Orders, TaskId, Waker};
 use rota_topology::{CpuId, CpuMask};
 use rota_workload::{
     EventId, Group, Period, Program, Random, STEPS_MAX, Step, Template, TemplateId, Timer, Workload,
@@ -320,7 +320,7 @@ impl Machine {
         // The timer is where the task went to sleep.
         let cpu = self.sched.task(task).cpu;
         self.on_cpu(cpu, move |machine| {
-            machine.wake_up(task)?;
+            machine.wake_up_by(task, Waker::Interrupt)?;
             machine.leave_kernel(cpu);
             Ok(())
         })

@@ -25,6 +25,17 @@ pub(super) const WAKE: u64 = 8;
 /// By somebody who is about to sleep (kernel: `WF_SYNC`).
 pub(super) const SYNC: u64 = 16;
 
+/// Who wakes a task up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waker {
+    /// The task that runs on the CPU that executes.
+    Task,
+    /// The same, which is about to sleep.
+    Leaving,
+    /// None: an interrupt, whoever runs there.
+    Interrupt,
+}
+
 impl Machine {
     /// Lets time go on to a point and does everything that becomes due until then, unless the
     /// machine stands still before.
@@ -214,22 +225,22 @@ impl Machine {
 
     /// A task wakes up, woken by the CPU that executes.
     pub(crate) fn wake_up(&mut self, task: TaskId) -> Result<(), Stop> {
-        self.wake_up_as(task, false)
+        self.wake_up_by(task, Waker::Task)
     }
 
-    /// The same, by somebody who may say to be about to sleep.
-    pub(crate) fn wake_up_as(&mut self, task: TaskId, sync: bool) -> Result<(), Stop> {
+    /// The same, and says by whom.
+    pub(crate) fn wake_up_by(&mut self, task: TaskId, by: Waker) -> Result<(), Stop> {
         self.lock(Lock::Task(task))?;
         if !self.is_dead(task) && !self.stays_awake(task)? {
             let previous = self.sched.task(task).cpu;
             if self.sched.rq(previous).current == Some(task) {
                 self.pass(Lock::Switch(previous))?;
             }
-            let waker = self.running_here();
+            let waker = self.running_here().filter(|_| by != Waker::Interrupt);
             let waker = self.recorded(waker);
             self.record(Some(task), What::Waking { waker });
             self.trace_task(Tracepoint::Waking, task)?;
-            let wake_flags = if sync { WAKE | SYNC } else { WAKE };
+            let wake_flags = if by == Waker::Leaving { WAKE | SYNC } else { WAKE };
             self.wake_locked(task, previous, wake_flags, waker)?;
         }
         self.unlock(Lock::Task(task));

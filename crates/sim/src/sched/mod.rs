@@ -48,6 +48,7 @@ pub use ops::{AttachError, Called};
 
 pub(crate) use cgroup::Done;
 pub(crate) use context::{Allowed, group};
+pub(crate) use cpu::Waker;
 pub(crate) use cpus::{CpuSet, CpuSets};
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::flags;

@@ -6,7 +6,7 @@
 
 use crate::machine::Machine;
 use crate::run::Stop;
-use crate::sched::{Due, TaskId};
+use crate::sched::{Due, TaskId, Waker};
 use rota_workload::{Event, EventId, Random, Source, Step};
 use std::collections::VecDeque;
 
@@ -81,7 +81,7 @@ impl Machine {
     ) -> Result<bool, Stop> {
         match step {
             Step::Wait(event) => return Ok(self.wait_for(task, event)),
-            Step::Signal(event, times) => self.signal(event, times, since_ns)?,
+            Step::Signal(event, times) => self.signal(event, times, since_ns, Waker::Task)?,
             Step::Broadcast(event) => self.broadcast(event, since_ns)?,
             Step::Exchange(signalled, waited) => {
                 return self.exchange(task, signalled, waited, since_ns);
@@ -129,17 +129,23 @@ impl Machine {
         since_ns: u64,
     ) -> Result<bool, Stop> {
         if !self.wait_for(task, waited) {
-            self.signal(signalled, 1, since_ns)?;
+            self.signal(signalled, 1, since_ns, Waker::Task)?;
             return Ok(false);
         }
         // While it signals, somebody may signal what it waits for; it has not gone to sleep yet.
-        self.signal(signalled, 1, since_ns)?;
+        self.signal(signalled, 1, since_ns, Waker::Task)?;
         let waiting = &self.work.events[waited.0 as usize].waiting;
         Ok(waiting.iter().rev().any(|other| *other == task))
     }
 
     /// Signals an event so many times, from the CPU that executes.
-    pub(crate) fn signal(&mut self, event: EventId, times: u32, since_ns: u64) -> Result<(), Stop> {
+    pub(crate) fn signal(
+        &mut self,
+        event: EventId,
+        times: u32,
+        since_ns: u64,
+        by: Waker,
+    ) -> Result<(), Stop> {
         for n in 0..times {
             let signals = &mut self.work.events[event.0 as usize];
             let event = signals.event;
@@ -147,7 +153,7 @@ impl Machine {
                 signals.keep(since_ns, times - n);
                 break;
             };
-            self.wake_for(task, since_ns, event)?;
+            self.wake_for(task, since_ns, by, event)?;
         }
         Ok(())
     }
@@ -157,15 +163,21 @@ impl Machine {
         let signals = &mut self.work.events[event.0 as usize];
         let (event, waiting) = (signals.event, std::mem::take(&mut signals.waiting));
         for task in waiting {
-            self.wake_for(task, since_ns, event)?;
+            self.wake_for(task, since_ns, Waker::Task, event)?;
         }
         Ok(())
     }
 
-    fn wake_for(&mut self, task: TaskId, since_ns: u64, event: Event) -> Result<(), Stop> {
+    fn wake_for(
+        &mut self,
+        task: TaskId,
+        since_ns: u64,
+        by: Waker,
+        event: Event,
+    ) -> Result<(), Stop> {
         let here = self.cpu;
         self.work.asked(task, if event.initial > 0 { self.now_ns } else { since_ns });
-        self.wake_up_as(task, event.sync)?;
+        self.wake_up_by(task, if by == Waker::Task && event.sync { Waker::Leaving } else { by })?;
         self.cpu = here;
         Ok(())
     }
@@ -200,6 +212,10 @@ impl Machine {
             _ => rqs.iter().position(here).unwrap_or(0) as u32,
         };
         let now = self.now_ns;
-        self.on_cpu(cpu, move |machine| machine.signal(event, 1, now))
+        self.on_cpu(cpu, move |machine| {
+            machine.signal(event, 1, now, Waker::Interrupt)?;
+            machine.leave_kernel(cpu);
+            Ok(())
+        })
     }
 }
