@@ -86,7 +86,7 @@ measures! {
     MIGRATIONS_NODE = "migrations_node_per_s", "migr/s node", PerSecond, Neither, "moves to another last-level cache of the same node";
     MIGRATIONS_REMOTE = "migrations_remote_per_s", "migr/s remote", PerSecond, Neither, "moves to another node";
     JOULES = "modelled_joules", "joules, model", Joules, Neither, "energy that the machine's energy model says was used; modelled, not measured";
-    WORK_JOULES = "modelled_per_work_joules", "J/work, model", Joules, Lower, "the same for each piece of work done; modelled, not measured";
+    WORK_JOULES = "modelled_per_work_joules", "model J/work", Joules, Lower, "the same for each piece of work done; modelled, not measured";
 }
 
 impl Measure {

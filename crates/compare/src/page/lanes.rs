@@ -34,8 +34,14 @@ pub(super) fn groups(runs: &[RunResult]) -> Vec<String> {
     groups
 }
 
-/// The plot of a timeline, with a heading.
-pub(super) fn plot(timeline: &Timeline, name: &str, groups: &[String], id: &str) -> String {
+/// The plot of a timeline of a machine with so many CPUs, with a heading.
+pub(super) fn plot(
+    timeline: &Timeline,
+    cpus: u32,
+    name: &str,
+    groups: &[String],
+    id: &str,
+) -> String {
     let shown = &timeline.lanes[..timeline.lanes.len().min(LANES_MAX)];
     let bottom = LANE * shown.len() as f64 + 4.0;
     let length = timeline.end_ns.saturating_sub(timeline.start_ns).max(1) as f64;
@@ -43,9 +49,9 @@ pub(super) fn plot(timeline: &Timeline, name: &str, groups: &[String], id: &str)
         let part = ns.saturating_sub(timeline.start_ns) as f64 / length;
         LEFT + part.min(1.0) * (RIGHT - LEFT)
     };
-    let more = match timeline.lanes.len() - shown.len() {
-        0 => String::new(),
-        more => format!("; {more} more CPUs are not shown"),
+    let more = match shown.len() < cpus as usize {
+        false => String::new(),
+        true => format!("; {} of {cpus} CPUs", shown.len()),
     };
     let mut svg = format!(
         "<figure class='card wide'><figcaption><b>{0}</b> <span class=muted>{1} from {2} on{more}</span></figcaption>\

@@ -204,7 +204,7 @@ fn lanes(results: &Results) -> String {
             true => format!("{contestant}, seed {}", run.id.seed),
             false => format!("{contestant}, seed {}, costs times {scale}", run.id.seed),
         };
-        text += &lanes::plot(timeline, &name, &groups, &format!("t{i}"));
+        text += &lanes::plot(timeline, results.experiment().cpus, &name, &groups, &format!("t{i}"));
     }
     if text.is_empty() {
         return text;
