@@ -168,7 +168,7 @@ pub(crate) fn legend(report: &Report) -> String {
         Some((_, coverage)) => {
             let _ = write!(
                 text,
-                ", and where the true median is, with {:.1} % certainty (none: in these digits)",
+                ", and where the true median is, with {:.1} % certainty",
                 (1000.0 * coverage).floor() / 10.0
             );
         }
