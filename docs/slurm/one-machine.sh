@@ -8,6 +8,13 @@
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
+for program in munged slurmctld slurmd sbatch sinfo; do
+	if ! command -v "$program" >/dev/null; then
+		echo "one-machine.sh: there is no $program; apt-get install slurmctld slurmd slurm-client munge" >&2
+		exit 1
+	fi
+done
+
 folder=$(mktemp -d)
 daemons=()
 stop() {
