@@ -44,6 +44,7 @@ mod task;
 mod version;
 
 pub use attach::AttachStop;
+pub use fair::{Agreement, Disagreement, EEVDF_LEAVES_OUT, FairTrace, TraceError};
 pub use ops::{AttachError, Called};
 
 pub(crate) use cgroup::Done;

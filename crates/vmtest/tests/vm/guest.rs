@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// No command of a test may take longer.
 const COMMAND_LIMIT: Duration = Duration::from_secs(240);
 
+/// What stands before the shape of a machine whose time is counted in instructions, and where
+/// sessions do not share the CPU as groups.
+const COUNTED: &str = "counted ";
+
 /// How many of the longest tests are told.
 const LONGEST: usize = 30;
 
@@ -144,7 +148,13 @@ impl Guest {
         let cache = Cache::from_env()?;
         let mut say = say;
         let image = Kernel::select(kernel, &cache, &mut say)?;
-        let machine = Machine { nodes, ..Machine::shaped(smp)? };
+        let machine = match smp.strip_prefix(COUNTED) {
+            Some(smp) => {
+                let (icount, append) = (Some(2), "noautogroup".to_owned());
+                Machine { nodes, icount, append, ..Machine::shaped(smp)? }
+            }
+            None => Machine { nodes, ..Machine::shaped(smp)? },
+        };
         let bin = rota_dir()?;
         let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
         let options = Options {

@@ -13,6 +13,7 @@ mod doctor;
 mod eject;
 mod examples;
 mod fair;
+mod fair_traces;
 mod foreign;
 mod guest;
 mod run;
@@ -66,6 +67,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("fair::changes_from_outside", "4", 1, fair::changes_from_outside),
     ("fair::fifo_ignores_weights", "4", 1, fair::fifo_ignores_weights),
     ("fair::who_comes_back_gets_no_more", "4", 1, fair::who_comes_back_gets_no_more),
+    ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
     ("run::json_lines", "4", 1, run::json_lines),

@@ -24,6 +24,7 @@ mod pull;
 mod queue;
 #[cfg(test)]
 mod reference;
+mod replay;
 mod select;
 mod stats;
 mod tree;
@@ -32,6 +33,7 @@ mod when;
 pub(crate) use entity::{Entity, NICE_0};
 pub(crate) use load::CpuLoad;
 pub(crate) use queue::Queue;
+pub use replay::{Agreement, Disagreement, FairTrace, TraceError};
 pub(crate) use select::Company;
 pub(crate) use when::Balance;
 
@@ -44,6 +46,18 @@ use rota_topology::Topology;
 use rota_workload::Random;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+
+/// What the model does not have of the kernel's fair class, a few words each, for whoever shows its
+/// results. `docs/eevdf.md` says more.
+pub const EEVDF_LEAVES_OUT: &[&str] = &[
+    "cgroups and sessions (all tasks are in one group)",
+    "bandwidth limits",
+    "slices that tasks ask for, SCHED_BATCH and SCHED_IDLE",
+    "CPUs of different strength (they count as equal)",
+    "moving memory or tasks between nodes for locality",
+    "tasks of one process drawn to one cache",
+    "cpuidle states and frequencies in decisions",
+];
 
 /// What the fair class has of a whole machine.
 #[derive(Debug, Clone)]

@@ -79,6 +79,11 @@ impl Queue {
         }
     }
 
+    /// Starts the average somewhere else than at zero.
+    pub(super) fn begin_at(&mut self, average: i64) {
+        self.average = average;
+    }
+
     /// How many want to run.
     pub(crate) fn runnable(&self) -> u32 {
         self.queued - self.delayed

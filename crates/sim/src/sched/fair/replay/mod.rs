@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The queue against a real kernel's: what came in, went out and ran there is done to the model,
+//! which must come to the same virtual times, deadlines and lags, and pick the same tasks.
+
+mod trace;
+
+pub use trace::{FairTrace, TraceError};
+
+use super::super::TaskId;
+use super::entity::{Entity, NICE_0};
+use super::queue::{Picked, Queue};
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use trace::Seen;
+
+/// Flags of tasks that come and go (kernel: `DEQUEUE_SLEEP`, `DEQUEUE_SPECIAL`,
+/// `ENQUEUE_INITIAL`, `WF_FORK`), as in Linux 7.3.
+const SLEEP: i64 = 1;
+const SPECIAL: i64 = 0x1_0000;
+const INITIAL: i64 = 0x8_0000;
+const FORK: i64 = 4;
+
+/// How far model and kernel agreed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// Events that were compared.
+    pub events: usize,
+    /// How often a task was picked.
+    pub picks: usize,
+    /// How often the CPU switched.
+    pub switches: usize,
+    /// How often a task came in.
+    pub arrivals: usize,
+    /// How many of these were delayed ones that woke up.
+    pub delayed_wakes: usize,
+    /// How often a task that came took the place of the one that ran.
+    pub preemptions: usize,
+    /// By how much the kernel's timer was late where it ended a slice, in ns, the shortest first.
+    pub late_ns: Vec<i64>,
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, picks, switches, arrivals, delayed_wakes, preemptions, late_ns } = self;
+        write!(f, "{events} events, {picks} picks, {switches} switches, {arrivals} arrivals, ")?;
+        write!(f, "{delayed_wakes} of delayed tasks, {preemptions} preemptions")?;
+        let middle = late_ns.get(late_ns.len() / 2).zip(late_ns.last());
+        let Some((middle, last)) = middle else { return Ok(()) };
+        let us = |ns: &i64| ns / 1000;
+        write!(f, "; {} slices ended {} us late, at most {}", late_ns.len(), us(middle), us(last))
+    }
+}
+
+/// Where they did not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {event}, {seen}: {what} is {kernel} in the kernel, {model} in the model")]
+pub struct Disagreement {
+    /// Counted from 1.
+    pub event: usize,
+    /// The event.
+    pub seen: String,
+    /// What is different.
+    pub what: &'static str,
+    /// As the kernel has it.
+    pub kernel: String,
+    /// As the model has it.
+    pub model: String,
+}
+
+/// The model, and what is known of the kernel's tasks.
+struct Replay {
+    queue: Queue,
+    all: Vec<Entity>,
+    tasks: BTreeMap<i32, TaskId>,
+    /// The flags of what is about to happen.
+    flags: i64,
+    /// How far past its deadline who runs was when it got a new one.
+    late_ns: Option<i64>,
+    agreement: Agreement,
+}
+
+impl FairTrace {
+    /// Does to the model what was done to a kernel of a machine with one CPU.
+    ///
+    /// # Errors
+    /// [`Disagreement`] is the first.
+    pub fn replay(&self) -> Result<Agreement, Disagreement> {
+        let mut replay = Replay {
+            queue: Queue::new(super::slice_ns(1)),
+            all: Vec::new(),
+            tasks: BTreeMap::new(),
+            flags: 0,
+            late_ns: None,
+            agreement: Agreement::default(),
+        };
+        for (at, seen) in self.events.iter().enumerate() {
+            replay.step(*seen).map_err(|(what, kernel, model)| Disagreement {
+                event: at + 1,
+                seen: format!("{seen:?}"),
+                what,
+                kernel,
+                model,
+            })?;
+        }
+        replay.agreement.events = self.events.len();
+        replay.agreement.late_ns.sort_unstable();
+        Ok(replay.agreement)
+    }
+}
+
+type Checked = Result<(), (&'static str, String, String)>;
+
+fn same<T: PartialEq + Debug + Copy>(what: &'static str, kernel: T, model: T) -> Checked {
+    if kernel == model {
+        return Ok(());
+    }
+    Err((what, format!("{kernel:?}"), format!("{model:?}")))
+}
+
+impl Replay {
+    fn entity(&mut self, task: TaskId) -> &mut Entity {
+        &mut self.all[task.0 as usize]
+    }
+
+    fn step(&mut self, seen: Seen) -> Checked {
+        match seen {
+            Seen::Come { pid, flags, delayed, lag, weight } => {
+                self.flags = flags;
+                self.comes(pid, delayed != 0, lag, weight)
+            }
+            Seen::Came { pid, v, deadline } => self.came(pid, v, deadline),
+            Seen::Go { flags, .. } => {
+                self.flags = flags;
+                Ok(())
+            }
+            Seen::Gone { pid, lag, left } => self.gone(pid, lag, left != 0),
+            Seen::Ran { pid, ns } => {
+                self.ran(pid, ns);
+                Ok(())
+            }
+            Seen::Pick { pid } => self.picked(pid),
+            Seen::Next { pid, v, deadline, protected, first } => {
+                self.next(pid, [v, deadline, protected], first != 0)
+            }
+            Seen::Put { pid } => {
+                if self.queue.current == self.tasks.get(&pid).copied() {
+                    self.queue.put_current(&mut self.all);
+                }
+                Ok(())
+            }
+            Seen::Woken { pid, flags, protected } => self.woken(pid, flags & FORK != 0, protected),
+            Seen::Tick { timer, .. } => {
+                let late_ns = self.late_ns.take().filter(|_| timer != 0);
+                self.agreement.late_ns.extend(late_ns);
+                Ok(())
+            }
+            Seen::Yield { pid, v, deadline } => {
+                self.queue.yields(&mut self.all);
+                self.same_times(pid, v, deadline)
+            }
+            Seen::Switch { .. } => {
+                self.agreement.switches += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// A task is about to come. What was not seen before has the kernel's lag.
+    fn comes(&mut self, pid: i32, delayed: bool, lag: i64, weight: i64) -> Checked {
+        let task = match self.tasks.get(&pid) {
+            Some(task) if self.flags & INITIAL == 0 => *task,
+            _ => {
+                let task = TaskId(self.all.len() as u32);
+                self.all.push(Entity { vlag: lag, ..Entity::new(weight) });
+                self.tasks.insert(pid, task);
+                task
+            }
+        };
+        same("whether it is delayed", delayed, self.entity(task).delayed)?;
+        same("its lag", lag, self.entity(task).vlag)?;
+        self.queue.reweight(&mut self.all, task, weight);
+        Ok(())
+    }
+
+    fn came(&mut self, pid: i32, v: i64, deadline: i64) -> Checked {
+        let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        if self.agreement.arrivals == 0 {
+            self.queue.begin_at(v);
+        }
+        self.agreement.arrivals += 1;
+        self.agreement.delayed_wakes += usize::from(self.entity(task).delayed);
+        self.queue.enqueue(&mut self.all, task, self.flags & INITIAL != 0);
+        self.same_times(pid, v, deadline)
+    }
+
+    fn same_times(&mut self, pid: i32, v: i64, deadline: i64) -> Checked {
+        let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        let entity = self.entity(task);
+        let (own_v, own_deadline) = (entity.vruntime, entity.deadline);
+        same("its virtual time", v, own_v)?;
+        same("its deadline", deadline, own_deadline)
+    }
+
+    fn gone(&mut self, pid: i32, lag: i64, left: bool) -> Checked {
+        let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        let leaves = if self.flags & SLEEP != 0 {
+            self.queue.sleep(&mut self.all, task, self.flags & SPECIAL != 0)
+        } else {
+            self.queue.take(&mut self.all, task);
+            true
+        };
+        same("its lag", lag, self.entity(task).vlag)?;
+        same("whether it leaves", left, leaves)
+    }
+
+    fn ran(&mut self, pid: i32, ns: i64) {
+        let Some(task) = self.queue.current.filter(|t| self.tasks.get(&pid) == Some(t)) else {
+            return;
+        };
+        let before = self.entity(task).deadline;
+        self.queue.ran(&mut self.all, ns);
+        let entity = self.entity(task);
+        let late = i128::from(entity.vruntime - before) * i128::from(entity.weight);
+        let late_ns = (late / i128::from(NICE_0)) as i64;
+        self.late_ns = (entity.deadline != before).then_some(late_ns);
+    }
+
+    fn picked(&mut self, pid: i32) -> Checked {
+        let picked = loop {
+            match self.queue.pick_next(&self.all) {
+                Picked::Task(task) => break Some(task),
+                Picked::Delayed(task) => self.queue.finish_delayed(&mut self.all, task),
+                Picked::Nothing => break None,
+            }
+        };
+        self.agreement.picks += 1;
+        let own = self.tasks.iter().find(|(_, task)| Some(**task) == picked);
+        same("who is picked", pid, own.map_or(0, |(pid, _)| *pid))
+    }
+
+    fn next(&mut self, pid: i32, [v, deadline, protected]: [i64; 3], first: bool) -> Checked {
+        let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        let before = self.entity(task).protected;
+        self.queue.set_current(&mut self.all, task);
+        if !first {
+            self.entity(task).protected = before;
+        }
+        self.same_times(pid, v, deadline)?;
+        let own = self.entity(task).protected;
+        if first { same("until when it is protected", protected, own) } else { Ok(()) }
+    }
+
+    fn woken(&mut self, pid: i32, new: bool, protected: i64) -> Checked {
+        let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        let Some(current) = self.queue.current else { return Ok(()) };
+        let preempts = loop {
+            match self.queue.preempts(&mut self.all, task, new) {
+                Ok(preempts) => break preempts,
+                Err(delayed) => self.queue.finish_delayed(&mut self.all, delayed),
+            }
+        };
+        self.agreement.preemptions += usize::from(preempts);
+        same("until when who runs is protected", protected, self.entity(current).protected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_as_it_is_written() {
+        let text = "switch 0\ncome 7 9 0 -5 1048576\ncame 7 100 700100\npick 7\n\
+                    next 7 100 700100 700100 1\nstat_runtime 7 30\ntick 7 1\ngo 7 9\ngone 7 0 1\n";
+        let trace = FairTrace::parse(text).unwrap();
+        assert_eq!(trace.to_string(), text);
+        let wrong = FairTrace::parse("pick 7\npick\n").unwrap_err();
+        assert_eq!(wrong.to_string(), "line 2 is no event of the fair class: pick");
+        assert_eq!(trace.replay().unwrap().picks, 1);
+        let other = text.replace("came 7 100 ", "came 7 101 ");
+        let disagreement = FairTrace::parse(&other).unwrap().replay().unwrap_err();
+        assert_eq!((disagreement.event, disagreement.what), (3, "its deadline"));
+    }
+}

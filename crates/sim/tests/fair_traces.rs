@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The model of the fair class against what a kernel was seen to do.
+
+use rota_sim::FairTrace;
+use std::path::Path;
+
+#[test]
+fn the_model_does_what_a_kernel_did() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fair");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ext| ext == "txt"));
+    files.sort();
+    assert!(files.len() >= 10, "{files:?}");
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let trace = FairTrace::parse(&text).unwrap();
+        match trace.replay() {
+            Ok(agreement) => {
+                let summary = agreement.to_string();
+                let first = text.lines().next().unwrap_or_default();
+                assert_eq!(first, format!("# {summary}"), "{}", path.display());
+            }
+            Err(disagreement) => panic!("{}: {disagreement}", path.display()),
+        }
+    }
+}
