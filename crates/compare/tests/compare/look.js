@@ -33,10 +33,40 @@ function look(doc, width) {
       texts.slice(i + 1).forEach((b) => { if (!apart(box(a), box(b))) say(`overlaps ${name(b)}`, a); });
     });
   }
+  // Texts and lines stand out from what is behind them, as far as WCAG 2 asks for.
+  const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = parts(colour).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = window.getComputedStyle(e).backgroundColor;
+      if ((parts(colour)[3] ?? 1) > 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const contrast = (e, colour) => {
+    const [a, b] = [light(colour), light(behind(e))].sort((a, b) => b - a);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const texts = document.createTreeWalker(doc.body, NodeFilter.SHOW_TEXT), paper = new Set();
+  while (texts.nextNode()) {
+    const e = texts.currentNode.parentElement, style = window.getComputedStyle(e);
+    if (!texts.currentNode.data.trim() || !seen(e) || e.closest("title, .hidden")) continue;
+    const found = contrast(e, e.closest("svg") ? style.fill : style.color);
+    if (found < 4.5) say(`contrast ${found.toFixed(2)}`, e);
+    paper.add(behind(e));
+  }
+  for (const e of doc.querySelectorAll(".curve, .swatch, .interval, g .median")) {
+    const found = contrast(e.parentElement, window.getComputedStyle(e).color);
+    if (found < 3 && seen(e) && !e.matches("[class*=' g']")) say(`contrast ${found.toFixed(2)}`, e);
+  }
   const count = (selector) => doc.querySelectorAll(selector).length;
   const ids = [...doc.querySelectorAll("[id]")].map((e) => e.id);
   return {
-    wrong, width: root.clientWidth, height: root.scrollHeight,
+    wrong, dark: light(window.getComputedStyle(doc.body).backgroundColor) < 0.2, papers: paper.size,
+    width: root.clientWidth, height: root.scrollHeight,
     headings: [...doc.querySelectorAll("h1, h2")].map((e) => e.textContent),
     boxes: count(".score"), tables: count("table"), rows: count("tbody tr"), cells: count("tbody td"),
     curves: count("path.curve"), dots: count("circle"), medians: count("g .median"),

@@ -34,8 +34,9 @@ fn browse(folder: &Path, args: &[String]) -> (String, String) {
     (text(output.stdout), text(output.stderr))
 }
 
-/// Shows a page at two widths, folded and unfolded, and tells what was seen of each.
-fn look(name: &str, page: &str) -> Vec<Value> {
+/// Shows a page at two widths, folded and unfolded, for light or dark, and tells what was seen of
+/// each.
+fn look(name: &str, page: &str, dark: bool) -> Vec<Value> {
     let folder = folder(name);
     std::fs::write(folder.join("page.html"), page).unwrap();
     let frames = [390, 1280].map(|width| {
@@ -56,7 +57,9 @@ fn look(name: &str, page: &str) -> Vec<Value> {
         format!("<!doctype html><meta charset=utf-8><body>{frames}<script>{look}{script}</script>");
     let file = folder.join("outer.html");
     std::fs::write(&file, outer).unwrap();
-    let (dom, said) = browse(&folder, &["--dump-dom".to_owned(), file.display().to_string()]);
+    let scheme = format!("--blink-settings=preferredColorScheme={}", u8::from(!dark));
+    let args = ["--dump-dom".to_owned(), scheme, file.display().to_string()];
+    let (dom, said) = browse(&folder, &args);
     let complaints: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(complaints.is_empty(), "{complaints:?}");
     let seen = dom.split("SEEN").nth(1).unwrap_or_else(|| panic!("nothing seen: {dom} {said}"));
@@ -76,7 +79,11 @@ fn everything_is_there_and_nothing_overlaps() {
     assert!(page.len() < 600_000, "{} bytes", page.len());
     let rows = report.groups.iter().flat_map(|group| &group.rows);
     let rows = rows.filter(|row| !row.is_nothing()).count();
-    for (seen, width) in look("all", &page).iter().zip([390, 390, 1280, 1280]) {
+    let views = [("light", false), ("dark", true)].into_iter().flat_map(|(name, dark)| {
+        look(name, &page, dark).into_iter().zip([390, 390, 1280, 1280]).map(move |it| (it, dark))
+    });
+    for ((seen, width), dark) in views {
+        assert_eq!(seen["dark"], dark);
         assert_eq!((&seen["wrong"], &seen["width"]), (&Value::Array(Vec::new()), &width.into()));
         let headings = [
             report.headline[1].split("; ").next().unwrap(),
@@ -119,7 +126,7 @@ fn odd_results_have_a_page_too() {
         run
     });
     let results = Results::new(experiment.clone(), runs.collect()).unwrap();
-    for seen in look("odd", &page_of(&results)) {
+    for seen in look("odd", &page_of(&results), false) {
         assert_eq!(seen["wrong"], Value::Array(Vec::new()));
         assert_eq!((&seen["boxes"], &seen["script"]), (&2.into(), &0.into()));
     }
