@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a report says of results whose truth is known.
 
-use crate::sample::{experiment, notes, results, run};
+use crate::sample::{Random, experiment, notes, results, run};
 use rota_compare::*;
 
 /// The results of an experiment, with each run changed by something.
@@ -68,6 +68,35 @@ fn known_differences_are_found_and_no_others() {
         assert_eq!(row(same).cells[1].difference.unwrap().verdict, Verdict::Equal);
     }
     assert_eq!(row(measure::JOULES).best, None);
+}
+
+/// Three contestants that do not differ, in experiments of ten seeds: a pair seems to differ as
+/// often as the sign test says, and hardly ever does one seem to be the best.
+#[test]
+fn those_who_do_not_differ_seldom_seem_to() {
+    let experiment = Experiment { scales: vec![CostScale::ONE], ..experiment(10) };
+    let mut random = Random(1);
+    let (tries, mut differ, mut best) = (4000, 0, 0);
+    for _ in 0..tries {
+        let hard: Vec<f64> = (0..10).map(|_| 100.0 * random.part()).collect();
+        let runs = experiment.runs().into_iter().map(|id| {
+            let mut run = RunResult::new(id);
+            let value = hard[id.seed as usize - 1] + random.part();
+            run.add(ALL, measure::WORK, value);
+            run
+        });
+        let results = Results::new(experiment.clone(), runs.collect()).unwrap();
+        let report = Report::new(&results, Vec::new());
+        let row = &report.groups[0].rows[0];
+        let verdict = row.cells[1].difference.unwrap().verdict;
+        differ += u32::from([Verdict::Better, Verdict::Worse].contains(&verdict));
+        best += u32::from(row.best.is_some());
+    }
+    let expected = 22.0 / 1024.0;
+    let wide = 5.0 * (expected * (1.0 - expected) / f64::from(tries)).sqrt();
+    let found = f64::from(differ) / f64::from(tries);
+    assert!((found - expected).abs() < wide, "{found}, not {expected}");
+    assert!(f64::from(best) / f64::from(tries) < expected, "{best} of {tries}");
 }
 
 #[test]
