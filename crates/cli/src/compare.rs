@@ -17,8 +17,19 @@ use runs::Parts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// What follows the options in the long help.
+const EXAMPLES: &str = "Examples:\n  \
+    rota compare simple eevdf                             a desktop, web server and more\n  \
+    rota compare simple simple:slice=5ms simple:fifo      settings of one scheduler\n  \
+    rota compare simple ./mine.bpf.o eevdf --machine laptop --workload game --html page.html\n  \
+    rota compare simple eevdf --machine machine.json --workload work.json --seeds 20 --for 5s\n  \
+    rota compare simple eevdf --seeds 100 --shard 1/4 --out part-1.parquet\n  \
+    rota compare --merge part-*.parquet\n\n\
+    `rota sim --help` lists the workloads; docs/compare.md explains every number.";
+
 /// Arguments of `rota compare`.
 #[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Schedulers: of `rota list`, with settings if you like (simple:fifo), compiled objects, or
     /// eevdf, a model of the kernel's own. Differences are told to the first

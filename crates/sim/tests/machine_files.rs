@@ -81,3 +81,21 @@ fn mistakes_are_told_with_their_place_and_what_was_meant() {
         assert!(error.starts_with(expected), "{text:?}\n  says {error}\n  not  {expected}");
     }
 }
+
+/// Of every file that comes with Rota: cut anywhere, and with any byte changed. Whatever it is then,
+/// it is read or refused.
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let find = |name: &str| name.parse::<Spec>().map(|s| s.topology()).map_err(|e| e.to_string());
+    for name in Model::names() {
+        let text = Model::text_of(name).unwrap();
+        for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let _ = Model::parse(&text[..at], &find);
+            for other in ["", "9", "-", "\"", "]", "=", "x", "\n"] {
+                let mut changed = text.to_owned();
+                changed.replace_range(at..at + 1, other);
+                let _ = Model::parse(&changed, &find);
+            }
+        }
+    }
+}

@@ -267,7 +267,8 @@ impl Machine {
     /// What the machine has drawn since it was switched on, in pJ: cores and base, as modelled.
     pub(crate) fn drawn_pj(&self) -> u64 {
         let (hardware, platform) = (&self.hardware, &self.shape.platform);
-        let base = platform.power.base_mw * self.now_ns.saturating_sub(hardware.since_ns);
+        let on_ns = self.now_ns.saturating_sub(hardware.since_ns);
+        let base = platform.power.base_mw.saturating_mul(on_ns);
         let cores = hardware.cores.iter().map(|c| hardware.drawn_pj(c, self.now_ns, platform));
         cores.fold(base, u64::saturating_add)
     }
