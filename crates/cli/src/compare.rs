@@ -8,7 +8,7 @@ mod timeline;
 use crate::args::duration;
 use crate::exit::Exit;
 use crate::output::{self, Format};
-use crate::sim::contestant::{Contestant, EEVDF};
+use crate::sim::contestant::{self, Contestant, EEVDF};
 use crate::sim::input;
 use crate::{file, machine};
 use anyhow::{Result, bail};
@@ -125,7 +125,7 @@ fn fingerprint(bytes: impl AsRef<[u8]>) -> String {
 /// What readers have to know of the contestants.
 fn notes(experiment: &Experiment) -> Vec<String> {
     let note = |name: &String| match name.as_str() {
-        EEVDF => Some(format!("{EEVDF} is a model of the kernel's own scheduler")),
+        EEVDF => Some(contestant::eevdf_note()),
         _ if name.contains(['/', '.']) => Some(format!(
             "{name} is unverified: no kernel has been asked whether it would load it (rota verify)"
         )),

@@ -6,11 +6,17 @@ use crate::choice;
 use anyhow::{Result, bail};
 use rota_object::KernelTypes;
 use rota_sched::Choice;
-use rota_sim::{Shape, Simulation};
+use rota_sim::{EEVDF_LEAVES_OUT, Shape, Simulation};
 use rota_topology::Topology;
 
 /// The name of the kernel's own scheduler, as a model.
 pub(crate) const EEVDF: &str = "eevdf";
+
+/// What readers have to know of the kernel's own scheduler.
+pub(crate) fn eevdf_note() -> String {
+    let leaves_out = EEVDF_LEAVES_OUT.join("; ");
+    format!("{EEVDF} is a model of the kernel's own scheduler, which leaves out: {leaves_out}")
+}
 
 /// Who schedules.
 pub(crate) enum Contestant {

@@ -2,7 +2,7 @@
 //! What came of a run, as a table or as JSON.
 
 use super::Args;
-use super::contestant::Contestant;
+use super::contestant::{self, Contestant};
 use super::drive::{Job, Outcome};
 use crate::exit::Exit;
 use crate::output::{self, Format};
@@ -102,6 +102,9 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
     if !metrics.is_empty() {
         let row = table_row(metrics, first.at_ns, first, last);
         let _ = writeln!(text, "\n{}\n{row}", table_header(metrics));
+    }
+    if matches!(about.job.contestant, Contestant::Eevdf) {
+        let _ = writeln!(text, "\nnote: {}", contestant::eevdf_note());
     }
     if let Some(info) = &outcome.exit {
         let lines = ejection::lines(about.job.contestant.name(), info, Exit::Ejected(info.cause()));
