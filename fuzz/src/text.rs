@@ -5,6 +5,7 @@ use crate::input::Input;
 use rota_object::{Configuration, Duration, Object, Setting, parse_bytes, parse_ns};
 use rota_topology::{CpuMask, MemoryTree, Spec, Topology};
 use rota_workload::Scenario;
+use rota_workload::rtapp::RtApp;
 use std::sync::LazyLock;
 
 /// Settings of every kind that there is among ours.
@@ -57,6 +58,9 @@ pub fn text(data: &[u8]) {
         }
         5 => {
             if let Err(error) = Scenario::from_toml(&text) {
+                assert_ne!(error.to_string(), "");
+            }
+            if let Err(error) = RtApp::parse(&text).and_then(|file| file.workload(8)) {
                 assert_ne!(error.to_string(), "");
             }
         }

@@ -5,6 +5,7 @@
 use rota_compare::{Better, MEASURES, Measure};
 use rota_sim::Model;
 use rota_topology::Spec;
+use rota_workload::rtapp::RtApp;
 use rota_workload::{COMMON, DISTRIBUTIONS, WORKLOADS};
 use std::fmt::Write;
 use std::fs;
@@ -19,6 +20,8 @@ fn book(page: &str) -> PathBuf {
 fn output(line: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("stall.bpf.o"), rota_programs::test::STALL).unwrap();
+    let video = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/workloads/video.json");
+    fs::copy(video, folder.path().join("video.json")).unwrap();
     let words = line.strip_prefix("$ rota ").unwrap().split_whitespace();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rota"));
     let output = command.args(words).current_dir(folder.path()).output().unwrap();
@@ -147,6 +150,19 @@ fn shows_what_is_printed(page: &str) {
         differs.is_none() && found == expected,
         "docs/{page} (BLESS=1 rewrites it): {differs:?}"
     );
+}
+
+#[test]
+fn the_page_of_workloads_has_the_file_and_every_key() {
+    let page = fs::read_to_string(book("workloads.md")).unwrap();
+    let file = fs::read_to_string(book("../data/workloads/video.json")).unwrap();
+    assert!(page.contains(file.replace('\t', "  ").trim_end()), "video.json stands there");
+    for key in RtApp::keys() {
+        assert!(page.contains(&format!("`{key}`")), "{key}");
+    }
+    let wrong = file.replace("\"run\" : 4000", "\"rnu\" : 4000");
+    let error = RtApp::parse(&wrong).unwrap_err();
+    assert!(page.contains(&format!("video.json:{error}")), "{error}");
 }
 
 /// What stands in the boxes of the page is among what its commands print.

@@ -30,6 +30,7 @@ pub(crate) const MESSAGING: Named = Named {
         Parameter::new("room", Count, "256", "messages that may be on their way to a receiver"),
         Parameter::new("batch", Count, "192", "as many are received before senders learn of room"),
     ],
+    tasks: |values| values.product(&["groups", "fds"]).saturating_mul(2),
     make: messaging,
 };
 
@@ -42,6 +43,7 @@ pub(crate) const PIPE: Named = Named {
         Parameter::new("run", ParameterKind::Span, "2us", "CPU time of reading and writing"),
         Parameter::new("loops", CountOrNone, "0", "round trips, then they end; 0: no end"),
     ],
+    tasks: |values| 2 * values.product(&["pairs"]),
     make: pipe,
 };
 
@@ -57,6 +59,10 @@ pub(crate) const SCHBENCH: Named = Named {
         Parameter::new("run", ParameterKind::Span, "5ms", "CPU time of the work, a request"),
         Parameter::new("wake", ParameterKind::Span, "2us", "CPU time of a message thread's turn"),
     ],
+    tasks: |values| {
+        let workers = values.product(&["messages", "workers"]);
+        workers.saturating_add(values.product(&["messages"]))
+    },
     make: schbench,
 };
 

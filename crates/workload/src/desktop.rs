@@ -19,6 +19,7 @@ pub(crate) const COMPILE: Named = Named {
         Parameter::new("parse", ParameterKind::Span, "exponential/1ms", "CPU time for each file"),
         Parameter::new("run", ParameterKind::Span, "lognormal/150ms/0.8", "CPU time after that"),
     ],
+    tasks: |_| 1,
     make: compile,
 };
 
@@ -38,6 +39,10 @@ pub(crate) const GAME: Named = Named {
         Parameter::new("pause", ParameterKind::Span, "exponential/10ms", "sleep of each of them"),
         Parameter::new("load", ParameterKind::Span, "exponential/2ms", "CPU time after a sleep"),
     ],
+    tasks: |values| {
+        let parts = ["stages", "helpers", "noise"];
+        parts.iter().map(|part| values.product(&[part])).sum()
+    },
     make: game,
 };
 

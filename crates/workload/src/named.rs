@@ -14,7 +14,7 @@ use rota_events::{format_ns, parse_ns};
 use rota_topology::CpuMask;
 use std::collections::BTreeMap;
 
-/// The most tasks that one parameter asks for.
+/// The most tasks of one workload, and the largest number that a parameter takes.
 const TASKS_MAX: u64 = 250_000;
 /// The most that happens in a second.
 const RATE_MAX: u64 = 100_000_000;
@@ -59,6 +59,14 @@ pub enum WorkloadError {
         workload: &'static str,
         /// The parameter.
         key: String,
+    },
+    /// Each number may be, but not all of them together.
+    #[error("workload {workload}: {tasks} tasks; there can be {TASKS_MAX}")]
+    Tasks {
+        /// The workload.
+        workload: &'static str,
+        /// How many there would be.
+        tasks: u64,
     },
     /// A value that the parameter does not take.
     #[error("workload {workload}: {key}: {problem}")]
@@ -133,6 +141,8 @@ pub struct Named {
     pub about: &'static str,
     /// Its own parameters.
     pub parameters: &'static [Parameter],
+    /// How many tasks there will be at the start.
+    pub(crate) tasks: fn(&Values<'_>) -> u64,
     pub(crate) make: fn(&Values<'_>) -> Workload,
 }
 
@@ -194,6 +204,10 @@ impl Workload {
         let mut all = Self::default();
         for part in text.split('+') {
             let values = Values::parse(part.trim(), cpus)?;
+            let tasks = (values.workload.tasks)(&values);
+            if tasks > TASKS_MAX {
+                return Err(WorkloadError::Tasks { workload: values.workload.name, tasks });
+            }
             all = all.joined((values.workload.make)(&values));
         }
         Ok(all)
@@ -252,6 +266,11 @@ impl<'a> Values<'a> {
     /// A number of tasks or the like. All values have been checked.
     pub(crate) fn count(&self, name: &str) -> u32 {
         count(self.text(name), self.cpus, 0, TASKS_MAX).unwrap_or(1) as u32
+    }
+
+    /// Several of these, multiplied.
+    pub(crate) fn product(&self, names: &[&str]) -> u64 {
+        names.iter().fold(1, |all, name| u64::from(self.count(name)).saturating_mul(all))
     }
 
     /// How often something happens in a second.
@@ -407,6 +426,10 @@ mod tests {
             "workload cpu: cpus: there is no CPU 4; the machine has 4"
         );
         assert!(message("cpu+").starts_with("no workload ''; "));
+        assert_eq!(
+            message("messaging:groups=250000,fds=250000"),
+            "workload messaging: 125000000000 tasks; there can be 250000"
+        );
     }
 
     #[test]
@@ -435,6 +458,8 @@ mod tests {
             let found = Workload::parse(&workload.defaults(), 4).unwrap();
             assert_eq!(found, Workload::parse(workload.name, 4).unwrap());
             assert!(!found.starts.is_empty() && !found.groups.is_empty());
+            let values = Values::parse(workload.name, 4).unwrap();
+            assert_eq!((workload.tasks)(&values), found.starts.len() as u64, "{}", workload.name);
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) const PERIODIC: Named = Named {
         Parameter::new("run", Time, "2ms", "CPU time of each period"),
         Parameter::new("jitter", Percent, "0", "how much more or less that is, in percent"),
     ],
+    tasks: |values| values.product(&["tasks"]),
     make: periodic,
 };
 
@@ -28,6 +29,7 @@ pub(crate) const CPU: Named = Named {
         Parameter::new("tasks", Count, "cpus", "how many"),
         Parameter::new("run", Time, "10ms", "CPU time of one piece of work"),
     ],
+    tasks: |values| values.product(&["tasks"]),
     make: cpu,
 };
 
@@ -39,6 +41,7 @@ pub(crate) const PINGPONG: Named = Named {
         Parameter::new("pairs", Count, "1", "how many pairs"),
         Parameter::new("run", Time, "5us", "CPU time between waking and waiting"),
     ],
+    tasks: |values| 2 * values.product(&["pairs"]),
     make: pingpong,
 };
 
@@ -53,6 +56,7 @@ pub(crate) const FORKSTORM: Named = Named {
         Parameter::new("run", Time, "1ms", "mean CPU time of a child, exponential"),
         Parameter::new("fork", Time, "30us", "CPU time that making a task takes its parent"),
     ],
+    tasks: |values| values.product(&["parents"]),
     make: forkstorm,
 };
 
@@ -66,6 +70,7 @@ pub(crate) const BURST: Named = Named {
         Parameter::new("run", Time, "500us", "CPU time of each in a burst"),
         Parameter::new("pause", TimeOrNone, "0s", "sleep between waking up and running"),
     ],
+    tasks: |values| 1 + values.product(&["tasks"]),
     make: burst,
 };
 

@@ -27,6 +27,7 @@ pub(crate) const WEB: Named = Named {
             "a request that takes longer is late",
         ),
     ],
+    tasks: |values| values.product(&["threads"]),
     make: web,
 };
 
@@ -44,6 +45,7 @@ pub(crate) const BATCH: Named = Named {
         ),
         Parameter::new("io", ParameterKind::Span, "0s", "wait between two of them"),
     ],
+    tasks: |values| values.product(&["tasks"]),
     make: batch,
 };
 
@@ -60,6 +62,10 @@ pub(crate) const MIXED: Named = Named {
         Parameter::new("behind", ParameterKind::Nice, "10", "their nice value"),
         Parameter::new("periodic", Count, "cpus/2", "tasks that wake up every 10 ms for 500 us"),
     ],
+    tasks: |values| {
+        let web = 4 * u64::from(values.machine());
+        web + values.product(&["batch"]) + values.product(&["periodic"])
+    },
     make: mixed,
 };
 

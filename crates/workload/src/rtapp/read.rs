@@ -72,6 +72,11 @@ const TIME_MAX_US: i64 = i32::MAX as i64;
 const ANY: (i64, i64) = (0, i64::MAX);
 
 impl RtApp {
+    /// Every key that a task can have, with the actions.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        TASK.into_iter().chain(SETTINGS).chain(ACTIONS)
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -218,6 +223,10 @@ impl<'a> Reader<'a> {
                 self.wrong(property, format!("there are two tasks '{name}'"));
             }
             tasks.extend(self.task(property, &mut names));
+        }
+        let all: u64 = tasks.iter().map(|task| u64::from(task.instances)).sum();
+        if all > INSTANCES_MAX.cast_unsigned() {
+            self.wrong(object, format!("{all} tasks; there can be {INSTANCES_MAX}"));
         }
         let known: Vec<&str> = object.properties.iter().map(|p| p.name.as_str()).collect();
         for (at, key, name) in names.used {
