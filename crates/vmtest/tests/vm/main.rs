@@ -13,6 +13,7 @@ mod doctor;
 mod eject;
 mod examples;
 mod fair;
+mod fair_placement;
 mod fair_traces;
 mod foreign;
 mod guest;
@@ -67,6 +68,12 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("fair::changes_from_outside", "4", 1, fair::changes_from_outside),
     ("fair::fifo_ignores_weights", "4", 1, fair::fifo_ignores_weights),
     ("fair::who_comes_back_gets_no_more", "4", 1, fair::who_comes_back_gets_no_more),
+    ("fair_placement::caches", "counted 2s:2l:2c", 2, |guest| {
+        fair_placement::every_number(guest, "2s:2l:2c")
+    }),
+    ("fair_placement::threads", "counted 2s:2c:2t", 2, |guest| {
+        fair_placement::every_number(guest, "2s:2c:2t")
+    }),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
