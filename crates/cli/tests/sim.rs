@@ -216,3 +216,19 @@ fn workload_files_are_read() {
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("b.json:1:23: a task has no 'rnu'; did you mean run?"), "{error}");
 }
+
+/// On a slow core of a laptop, what computes takes longer, and what is busy does not.
+#[test]
+fn slow_cores_show_in_workload_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = br#"{ "tasks" : {
+        "run" : { "cpus" : [ 8 ], "run" : 1000, "sleep" : 1000 },
+        "busy" : { "cpus" : [ 10 ], "runtime" : 1000, "sleep" : 1000 } } }"#;
+    let path = file(&dir, "a.json", text);
+    let line = "simple --machine laptop --for 2s --workload";
+    let found = json(&format!("{line} {}", path.display()));
+    let work = |group: usize| found["groups"][group]["work"].as_u64().unwrap();
+    // A capacity of 640 of 1024, and a little for wake-ups and switches.
+    assert!((680..=775).contains(&work(0)), "{}", work(0));
+    assert!((850..=1000).contains(&work(1)), "{}", work(1));
+}

@@ -32,6 +32,8 @@ struct Progress {
     counters: Box<[u32]>,
     /// The work that it will have done when its present step ends, in parts as the task counts it.
     until: u64,
+    /// When it is no longer busy, in the midst of a step of that kind.
+    busy_until_ns: Option<u64>,
     /// When its period began.
     period_ns: u64,
     /// When its own timers fired last, once they are in use.
@@ -230,6 +232,7 @@ impl Machine {
             step: 0,
             counters: vec![0; kind.program.counters() as usize].into(),
             until: 0,
+            busy_until_ns: None,
             period_ns: self.now_ns,
             timers: vec![None; kind.program.timers() as usize].into(),
             sleep: 0,
@@ -255,10 +258,13 @@ impl Machine {
         self.settle_work(task);
         let (now, speed, worked) = (self.now_ns, self.speed(cpu), self.sched.task(task).worked);
         let Some(progress) = self.work.of(task) else { return 0 };
+        let start = now + spent;
+        progress.stay_busy(start, worked, speed);
         if progress.until <= worked {
             // Otherwise it would have to be looked at just to be told how long it runs on.
-            let more = progress.runs(now + spent).unwrap_or(0);
+            let more = progress.runs(start).unwrap_or(0);
             progress.until = worked.saturating_add(more.saturating_mul(FULL));
+            progress.stay_busy(start, worked, speed);
         }
         progress.until = progress.until.saturating_add(spent.saturating_mul(FULL));
         (progress.until - worked).div_ceil(speed)
@@ -385,7 +391,9 @@ impl Machine {
                     self.work.paused |= self.work.watched == Some(task);
                 }
                 // There are too many of its own in a row.
-                Some(Step::Run(_) | Step::Phase | Step::Begin | Step::Repeat { .. }) => {
+                Some(
+                    Step::Run(_) | Step::Busy(_) | Step::Phase | Step::Begin | Step::Repeat { .. },
+                ) => {
                     progress.step -= 1;
                     break;
                 }
@@ -401,6 +409,14 @@ impl Machine {
 }
 
 impl Progress {
+    /// Who is busy computes until a point in time, whatever that comes to.
+    fn stay_busy(&mut self, now_ns: u64, worked: u64, speed: u64) {
+        if let Some(until_ns) = self.busy_until_ns {
+            let left_ns = until_ns.saturating_sub(now_ns);
+            self.until = worked.saturating_add(left_ns.saturating_mul(speed));
+        }
+    }
+
     /// Executes steps that concern nobody else until one runs; how long, if it gets that far.
     fn runs(&mut self, now_ns: u64) -> Option<u64> {
         for _ in 0..STEPS_MAX {
@@ -408,6 +424,17 @@ impl Progress {
                 Step::Run(span) => {
                     self.step += 1;
                     return Some(span.draw(&mut self.random));
+                }
+                Step::Busy(span) => {
+                    let until_ns = self
+                        .busy_until_ns
+                        .unwrap_or_else(|| now_ns.saturating_add(span.draw(&mut self.random)));
+                    if until_ns > now_ns {
+                        self.busy_until_ns = Some(until_ns);
+                        return Some(until_ns - now_ns);
+                    }
+                    self.busy_until_ns = None;
+                    self.step += 1;
                 }
                 Step::Phase => {
                     self.step += 1;

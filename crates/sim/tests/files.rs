@@ -44,13 +44,16 @@ fn start(name: &str) -> (Simulation, Vec<String>) {
 type Counts = (&'static str, u64, u64);
 
 /// How many pieces of work each task of a file does in two seconds.
-const EXPECTED: [(&str, &[Counts]); 9] = [
+const EXPECTED: [(&str, &[Counts]); 10] = [
     // A frame every 16.667 ms, the first at once; sound every 5 ms from each of two.
     ("video.json", &[("decoder", 120, 120), ("renderer", 119, 120), ("audio", 800, 800)]),
     // A step takes 2 ms.
     ("barrier.json", &[("worker", 3 * 999, 3 * 1000), ("leader", 999, 1000)]),
     // The lock is held for 1 ms each time, and never free.
     ("locks.json", &[("holder", 1997, 2000)]),
+    // In turn, busy for 1 ms of 2. The long ones take 60 ms in all: 20 ms alone, 20 ms while the
+    // other one runs, and 10 ms and its rest asleep. Of CPU time, each would have 40 ms.
+    ("busy.json", &[("poller", 1998, 2000), ("long", 64, 67)]),
     // A job every ms, which takes a consumer 1.5 ms; there are two.
     ("queue.json", &[("producer", 2000, 2000), ("consumer", 1998, 2000)]),
     // A call every 5.1 ms.

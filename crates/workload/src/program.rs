@@ -67,8 +67,10 @@ pub struct Period {
 /// One step of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Uses CPU time.
+    /// Computes: so much CPU time of the fastest CPU.
     Run(Span),
+    /// Is busy until so much time has passed, on whatever CPU, and even if it waits for one.
+    Busy(Span),
     /// Sleeps.
     Sleep(Span),
     /// Periods count from here; without this step, from the start of the task.

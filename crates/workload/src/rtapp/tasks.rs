@@ -280,11 +280,7 @@ impl<'a> Making<'a> {
     fn action(&mut self, at: Position, action: &'a Action, doing: &mut Doing<'a>) {
         match action {
             Action::Run(us) => doing.then(Step::Run(fixed(*us))),
-            Action::Runtime(us) => {
-                let instead = "it takes longer on a slow CPU, and after a wait for one";
-                self.not_modelled(at, "runtime", &format!("it counts as run; {instead}"));
-                doing.then(Step::Run(fixed(*us)));
-            }
+            Action::Runtime(us) => doing.then(Step::Busy(fixed(*us))),
             Action::Sleep(us) => doing.then(Step::Sleep(fixed(*us))),
             Action::Timer { name, period_us, unique, absolute } => {
                 let period = Period { ns: period_us.saturating_mul(NS_IN_US), absolute: *absolute };
