@@ -30,6 +30,9 @@ pub(crate) fn from_file(text: &str) -> Result<Option<Model>> {
     let find = |name: &str| {
         // A file stands beside the one that names it.
         let beside = dir.join(name);
+        if let Some(model) = Model::named(name).filter(|_| !beside.exists()) {
+            return model.map(|model| model.topology).map_err(|e| e.to_string());
+        }
         let named =
             if beside.exists() { beside.to_string_lossy().into_owned() } else { name.to_owned() };
         topology::read_places(&named).map_err(|e| format!("{e:#}"))

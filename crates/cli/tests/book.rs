@@ -31,7 +31,7 @@ fn output(line: &str) -> String {
 /// The rows that belong under a table's head.
 fn rows(head: &str) -> Option<String> {
     let mut text = String::new();
-    if head.starts_with("| workload |") {
+    if head.starts_with("| workload | parameter |") {
         let all = ("*all*", &COMMON[..]);
         let named = WORKLOADS.iter().map(|w| (w.name, w.parameters));
         for (name, parameters) in named.chain([all]) {

@@ -23,7 +23,7 @@ pub enum ExperimentError {
     #[error("{0} are too many; the most are {1}")]
     TooMany(String, usize),
     /// Not the form of a cost scale.
-    #[error("`{0}` is no cost scale; write a number or a fraction, such as 1/2")]
+    #[error("`{0}` is no cost scale; write a number above 0, or a fraction such as 1/2")]
     Scale(String),
     /// Not the form of a shard.
     #[error("`{0}` is no shard; write which of how many, such as 1/4, counted from 1")]
@@ -64,7 +64,14 @@ impl std::str::FromStr for CostScale {
     fn from_str(text: &str) -> Result<Self, ExperimentError> {
         let (times, over) = text.split_once('/').unwrap_or((text, "1"));
         match (times.parse(), over.parse()) {
-            (Ok(times), Ok(over)) if over > 0 => Ok(Self { times, over }),
+            (Ok(times), Ok(over)) if times > 0 && over > 0 => {
+                // One form for each, so that none stands twice.
+                let (mut a, mut b): (u32, u32) = (times, over);
+                while b > 0 {
+                    (a, b) = (b, a % b);
+                }
+                Ok(Self { times: times / a, over: over / a })
+            }
             _ => Err(ExperimentError::Scale(text.to_owned())),
         }
     }

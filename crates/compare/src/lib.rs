@@ -30,7 +30,7 @@ pub use experiment::{CostScale, Experiment, ExperimentError, RunId, Shard};
 pub use interval::{COVERAGE, Estimate, Interval, rank};
 pub use json::{COMPARE_SCHEMA, json};
 pub use measure::{Better, Latency, MEASURES, Measure, Unit};
-pub use page::page;
+pub use page::{LANES_MAX, page};
 pub use part::{PART_SCHEMA, Part, PartError, merge, read_part, write_part};
 pub use report::{Cell, Ended, Flip, Group, Report, Row};
 pub use result::{ALL, Distribution, Results, ResultsError, RunResult, Value};

@@ -80,7 +80,7 @@ measures! {
     UNFAIRNESS = "unfairness_percent", "unfairness", Percent, Lower, "CPU time that tasks had beyond their ideal weighted shares, as a part of all";
     IDLE_WAITING = "idle_while_waiting_percent", "wasted idle", Percent, Lower, "time that CPUs were idle while a task waited that could have run there, as a part of all";
     SWITCHES = "switches_per_s", "switches/s", PerSecond, Neither, "switches to a task";
-    PREEMPTIONS = "preemptions_per_s", "preemptions/s", PerSecond, Neither, "switches away from a task that still wanted to run";
+    PREEMPTIONS = "preemptions_per_s", "preemptions/s", PerSecond, Neither, "switches away from a task that still wanted to run, and had not yielded";
     MIGRATIONS_CORE = "migrations_core_per_s", "migr/s core", PerSecond, Neither, "moves of a task to another thread of its core";
     MIGRATIONS_LLC = "migrations_llc_per_s", "migr/s LLC", PerSecond, Neither, "moves to another core under the same last-level cache";
     MIGRATIONS_NODE = "migrations_node_per_s", "migr/s node", PerSecond, Neither, "moves to another last-level cache of the same node";

@@ -100,7 +100,7 @@ pub enum PartError {
         shard: Shard,
     },
     /// Parts are missing.
-    #[error("missing: {}; run `rota compare` with --shard {} and the same arguments, and merge again", .0.join(", "), .0[0])]
+    #[error("missing: {}; run `rota compare` with --shard {} and the same arguments, and merge again", some(.0), .0[0])]
     Missing(Vec<String>),
     /// They can't be written.
     #[error(transparent)]
@@ -119,6 +119,14 @@ pub struct Part {
     pub shard: Shard,
     /// Its runs, in the order of [`Experiment::shard`].
     pub runs: Vec<RunResult>,
+}
+
+/// The first of a list that may be long.
+fn some(list: &[String]) -> String {
+    const SOME: usize = 10;
+    let more = list.len().saturating_sub(SOME);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    list[..list.len().min(SOME)].join(", ") + &more
 }
 
 /// A row of a file.

@@ -20,8 +20,8 @@
 //! * **ideal share**: what a task would have got if the CPUs had been shared by weight at every moment
 //!   while it wanted to run (see `shares.rs`). **Unfairness** is what tasks had beyond that.
 //!
-//! Tasks that may not use every CPU are in neither of the last two: what they can get depends on who
-//! else is bound to the same CPUs.
+//! Tasks that may not use every CPU, now or at an earlier moment of the stream, are in neither of the
+//! last two: what they can get depends on who else is bound to the same CPUs.
 //!
 //! Where events are lost on a CPU, its time until the next switch is unknown, and no wait that had
 //! begun anywhere ends in a latency, since a wake-up may be among what is lost.
@@ -61,8 +61,13 @@ impl Distance {
 
     /// How far it is from one CPU to another, of those with these places.
     pub fn between(cpus: &[CpuPlace], from: CpuNumber, to: CpuNumber) -> Self {
-        let place = |cpu: CpuNumber| cpus.get(cpu.0 as usize);
-        match (place(from), place(to)) {
+        let place = |cpu: CpuNumber| cpus.get(cpu.0 as usize).copied();
+        Self::of(place(from), place(to))
+    }
+
+    /// How far it is from one place to another, if both are known.
+    pub fn of(from: Option<CpuPlace>, to: Option<CpuPlace>) -> Self {
+        match (from, to) {
             (Some(from), Some(to)) if from.core == to.core => Self::Core,
             (Some(from), Some(to)) if from.llc == to.llc => Self::Llc,
             (Some(from), Some(to)) if from.node == to.node => Self::Node,
@@ -354,6 +359,15 @@ impl Activity {
             What::Tick { .. } => {
                 if let Some(state) = self.tasks.get_mut(&task) {
                     state.yielded = false;
+                }
+            }
+            What::Fork { parent } if task.is_some() => {
+                let inherited = self.tasks.get(&parent).map(|state| (state.weight, state.bound));
+                if let Some((weight, bound)) = inherited {
+                    let state = self.tasks.entry(task).or_default();
+                    state.change(&mut self.shares, |state| {
+                        (state.weight, state.bound) = (weight, bound);
+                    });
                 }
             }
             What::Exit => {

@@ -148,6 +148,21 @@ fn who_had_more_than_its_share_is_told() {
     assert_eq!((found.tasks[&A].ideal_ns, found.lost_idle_ns), (50, 50));
 }
 
+/// A new task has the weight of the one that made it, and may use the same CPUs.
+#[test]
+fn a_fork_is_counted_like_its_parent() {
+    let parent = at(0, 0, A, What::Weight { nice: -5, weight: 300 });
+    let fork = at(0, 0, B, What::Fork { parent: A });
+    let other = TaskRef(3);
+    let run = [wake(0, B), wake(0, other), sleep(0, 0, NONE, other)];
+    let mut activity = Activity::new(&[CpuPlace::default()]);
+    [&[parent, fork], run.as_slice()].concat().iter().for_each(|event| activity.add(event));
+    assert_eq!(activity.summary(100).tasks[&B].ideal_ns, 75);
+    let bound = at(0, 0, A, What::Affinity { cpus: 1, first: 1 });
+    let found = summary(&[&[bound, fork], run.as_slice()].concat(), 100);
+    assert_eq!((found.lost_idle_ns, found.tasks[&B].ideal_ns), (0, 0));
+}
+
 #[test]
 fn groups_add_up() {
     let mut tables = Tables::default();

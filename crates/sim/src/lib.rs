@@ -45,7 +45,8 @@ mod work;
 mod world;
 
 pub use hardware::{
-    CorePower, Costs, FindTopology, IdleState, Model, ModelError, Noise, Platform, Power, Stated,
+    CorePower, Costs, FindTopology, IdleState, Model, ModelError, NOISE, Noise, Platform, Power,
+    Stated,
 };
 pub use layout::LayoutError;
 pub use machine::{LoadError, Machine, Shape};

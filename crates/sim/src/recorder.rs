@@ -66,8 +66,20 @@ pub(crate) fn affinity(cpus: &CpuMask) -> What {
 
 impl Machine {
     /// Records events from now on, for [`Machine::take_events`].
+    /// CPUs that are offline are told first, as if they went now.
     pub fn start_recording(&mut self) {
-        self.recorder.get_or_insert_default();
+        if self.recorder.is_some() {
+            return;
+        }
+        self.recorder = Some(Box::default());
+        let here = self.cpu;
+        for cpu in 0..self.shape.cpus {
+            if !self.sched.online.contains(CpuId(cpu)) {
+                self.cpu = cpu;
+                self.record(None, What::Hotplug { online: false });
+            }
+        }
+        self.cpu = here;
     }
 
     /// The events since the last call, or since the recording started. Take them often: all are

@@ -163,11 +163,12 @@ impl Simulation {
     /// # Errors
     /// [`Stop`] if the scheduler did what it must not.
     pub fn add_noise(&mut self) -> Result<(), Stop> {
-        self.add(&self.shape.platform.noise_tasks(self.shape.cpus))
+        self.add(&self.shape.platform.noise_tasks(self.topology.online()))
     }
 
     /// The energy that the machine has used since it was switched on, in pJ, as its platform
-    /// models it.
+    /// models it. A core that has been idle for long enough for a deeper state counts as if it had
+    /// been in that from the beginning, so the number can fall a little.
     pub fn energy_pj(&self) -> u64 {
         self.machine.as_ref().map_or(0, |machine| machine.borrow().drawn_pj())
     }

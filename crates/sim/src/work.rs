@@ -26,6 +26,8 @@ struct Progress {
     program: Arc<Program>,
     group: u32,
     random: Random,
+    /// By how much its timers are late.
+    late: Random,
     /// The next step.
     step: u32,
     /// How often it has gone back, by the counters of its loops.
@@ -79,6 +81,14 @@ enum Next {
     Exit,
     /// It runs no more on its CPU.
     Gone,
+}
+
+/// The stream of random numbers of the timers of the first task; those of others follow.
+const LATE: u64 = 1 << 62;
+
+/// The class that tasks of a kind ask for.
+fn policy(kind: &Template) -> Class {
+    if kind.realtime { Class::Realtime } else { Class::Ext }
 }
 
 /// What a task is called.
@@ -188,8 +198,7 @@ impl Machine {
         let allowed = kind.cpus.clone().unwrap_or(all);
         let cpu = cpu.filter(|cpu| allowed.contains(CpuId(*cpu)));
         let number = self.work.made;
-        let class = if kind.realtime { Class::Realtime } else { Class::Ext };
-        let spawned = self.spawn(&worker_name(kind, number), &allowed, class)?;
+        let spawned = self.spawn(&worker_name(kind, number), &allowed, policy(kind))?;
         let Some(task) = spawned else { return Ok(None) };
         self.work.made += 1;
         if let Some(cpu) = cpu {
@@ -213,6 +222,10 @@ impl Machine {
         if !self.sched.task(task).allowed.iter().eq(allowed.iter()) {
             self.set_allowed(task, allowed)?;
         }
+        if self.sched.task(task).policy != policy(kind) {
+            self.sched.task(task).policy = policy(kind);
+            self.adopt(task)?;
+        }
         self.begin_work(task, kind, &workload.groups, number)
     }
 
@@ -229,6 +242,7 @@ impl Machine {
             program: Arc::clone(&kind.program),
             group: kind.group,
             random: Random::stream(self.shape.seed, number),
+            late: Random::stream(self.shape.seed, LATE | number),
             step: 0,
             counters: vec![0; kind.program.counters() as usize].into(),
             until: 0,
@@ -290,11 +304,12 @@ impl Machine {
                 Ok(())
             }
             Next::Sleep(until_ns) => {
+                let most_ns = self.shape.platform.noise.timer_late_ns;
                 if let Some(progress) = self.work.of(task) {
                     progress.sleep += 1;
                     progress.asked_ns = until_ns;
                     let due = Due::Wake(task, progress.sleep);
-                    let late_ns = self.timer_late_ns();
+                    let late_ns = if most_ns > 0 { progress.late.between(0, most_ns) } else { 0 };
                     self.sched.agenda.add(until_ns.saturating_add(late_ns), due);
                 }
                 self.go_to_sleep(cpu, task)

@@ -172,8 +172,7 @@ impl Engine for Simulation {
         let machine = Machine::load(self.shape.clone(), &self.image, &self.types);
         let mut machine =
             machine.map_err(|e| EngineError::Refused(Refusal::Other(e.to_string())))?;
-        machine.hardware =
-            Hardware::new(&self.topology, self.shape.cpus, self.shape.seed, machine.now_ns());
+        machine.hardware = Hardware::new(&self.topology, self.shape.cpus, machine.now_ns());
         machine.set_domains(&self.topology);
         if self.records {
             machine.start_recording();

@@ -126,3 +126,30 @@ fn phases_change_priority_and_cpus() {
     assert_eq!(phases, [0, 5, 0, 5, 0, 5, 0]);
     assert!(switches[0] >= 30 && switches[1] >= 15, "{switches:?}");
 }
+
+/// A task that another one forks has the policy that its own lines say, whoever forks it.
+#[test]
+fn a_forked_task_has_its_own_policy() {
+    let file = |parent: &str, child: &str| {
+        format!(
+            r#"{{"tasks": {{
+                "parent": {{{parent} "loop": 1, "run": 1000, "fork": "child"}},
+                "child": {{"instance": 0, {child} "loop": -1, "run": 1000}},
+                "hog": {{"loop": -1, "run": 1000}} }} }}"#
+        )
+    };
+    let fifo = r#""policy": "SCHED_FIFO", "priority": 5,"#;
+    for (parent, child, expected) in [("", fifo, 990..=1000), (fifo, "", 450..=550)] {
+        let text = file(parent, child);
+        let file = RtApp::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let (workload, _) = file.workload(1).unwrap();
+        let topology = "1c".parse::<Spec>().unwrap().topology();
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let mut world = Simulation::fair(&types, &topology, &Shape::default()).unwrap();
+        world.add(&workload).unwrap();
+        world.run_until(SECOND).unwrap();
+        let pieces = world.pieces();
+        let done = pieces.iter().find(|pieces| pieces.group == "child").unwrap().done;
+        assert!(expected.contains(&done), "{done} pieces, {text}");
+    }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How fast work gets done on a machine, what things cost there, and what it draws.
 
-use rota_events::{Event, What};
+use rota_events::{Activity, Event, What};
 use rota_object::KernelTypes;
 use rota_sim::{CorePower, Costs, IdleState, Model, Noise, Platform, Power, Shape, Simulation};
 use rota_topology::{CoreType, Spec, Topology};
@@ -218,6 +218,31 @@ fn energy_is_what_the_events_say() {
     let expected = joules(&mut world, &topology, &platform, end_ns);
     assert!((modelled / expected - 1.0).abs() < 1e-6, "{modelled} J, {expected} J");
     assert!(modelled > 22.0 && modelled < 60.0, "{modelled} J");
+}
+
+/// CPUs that are offline from the start are not idle, run no noise, and are in no ideal share.
+#[test]
+fn offline_cpus_are_not_there() {
+    let all = topology("4c").to_json();
+    let offline = |json: &str, cpu: u32| {
+        let (on, off) =
+            (format!("\"cpu\":{cpu},\"online\":true"), format!("\"cpu\":{cpu},\"online\":false"));
+        json.replace(&on, &off)
+    };
+    let some = Topology::from_json(&offline(&offline(&all, 1), 3)).unwrap();
+    let model = Model::named("desktop16").unwrap().unwrap();
+    let mut world = run(&some, "cpu:tasks=4", Costs::NONE, &model.platform, SECOND);
+    let mut activity = Activity::new(&world.machine_facts().cpus);
+    for event in world.take_events() {
+        let there = [0, 2].contains(&event.cpu.0);
+        assert!(there || matches!(event.what(), What::Hotplug { online: false }), "{event:?}");
+        activity.add(&event);
+    }
+    let found = activity.summary(world.now_ns());
+    // Two CPUs need 2 us each to leave C1.
+    assert_eq!(found.lost_idle_ns, 4_000);
+    assert!(found.machine().utilisation() > 0.99, "{}", found.machine().utilisation());
+    assert!(found.unfairness() < 0.05, "{}", found.unfairness());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rota_compare::measure::{
 };
 use rota_compare::{ALL, Latency, RunId, RunResult};
 use rota_events::TaskUse;
+use rota_sim::NOISE;
 
 /// The values of a run. Noise is in what is of the machine, and in nothing that is of tasks.
 pub(super) fn result(id: RunId, outcome: &Outcome) -> RunResult {
@@ -17,7 +18,7 @@ pub(super) fn result(id: RunId, outcome: &Outcome) -> RunResult {
     let mut used = summary.groups(&outcome.tables);
     let mut all = TaskUse::default();
     let mut done = 0;
-    let groups = outcome.pieces.iter().filter(|pieces| pieces.group != "noise");
+    let groups = outcome.pieces.iter().filter(|pieces| pieces.group != NOISE);
     let several = groups.clone().count() > 1;
     for pieces in groups {
         let (_, tasks) = used.remove(&pieces.group).unwrap_or_default();

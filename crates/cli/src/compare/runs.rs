@@ -83,12 +83,7 @@ impl Parts<'_> {
     fn one(&self, id: RunId) -> Result<RunResult> {
         let contestant = Contestant::resolve(self.name(id), &[], &[])?;
         let scale = self.experiment.scales[id.scale as usize];
-        let costs = self.model.costs.scaled(scale.times.into(), scale.over.into());
-        let mut platform = self.model.platform.clone();
-        for state in &mut platform.idle {
-            state.exit_ns = state.exit_ns * u64::from(scale.times) / u64::from(scale.over);
-        }
-        let model = Model { costs, platform, ..self.model.clone() };
+        let model = self.model.scaled(scale.times.into(), scale.over.into());
         let job = Job {
             contestant: &contestant,
             kernel: self.kernel,
@@ -101,7 +96,8 @@ impl Parts<'_> {
             half_cost_ns: None,
         };
         let first = self.experiment.seeds.first() == Some(&id.seed) && id.scale == 0;
-        let mut recorder = first.then(|| Recorder::new(job.run_ns, self.experiment.cpus));
+        let cpus = self.model.topology.online().iter().map(|cpu| cpu.0);
+        let mut recorder = first.then(|| Recorder::new(job.run_ns, cpus));
         let outcome = match &mut recorder {
             Some(recorder) => job.drive(job.open()?, recorder as &mut dyn Onlooker)?,
             None => job.drive(job.open()?, &mut ())?,

@@ -42,6 +42,8 @@ pub(crate) struct Job<'a> {
 pub(crate) trait Onlooker {
     /// These events have happened since the last call.
     fn events(&mut self, tables: &Tables, events: &[Event]) -> Result<()>;
+    /// The run is over.
+    fn end(&mut self, _tables: &Tables) {}
     /// So much of the machine's time has gone by, in ns.
     fn progress(&mut self, done_ns: u64);
 }
@@ -202,6 +204,9 @@ impl Run<'_> {
         exit: Option<ExitInfo>,
         drawn_pj: u64,
     ) -> Outcome {
+        if let Some(tables) = world.tables() {
+            self.onlooker.end(tables);
+        }
         Outcome {
             summary: self.activity.summary(world.now_ns()),
             tables: world.tables().cloned().unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use super::contestant::Contestant;
 use super::value;
-use crate::{object, output};
+use crate::{file, object, output};
 use anyhow::{Context, Result, anyhow, bail};
 use rota_object::{EngineError, KernelTypes, Setup};
 use rota_sched::Choice;
@@ -69,15 +69,24 @@ pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
         } else {
             Workload::parse(text, cpus)?
         };
+        if let Some(group) = more.groups.iter().find(|group| RESERVED.contains(&&*group.name)) {
+            let name = &group.name;
+            bail!(
+                "workload {text}: a group called '{name}' would be taken for another; give it a name"
+            );
+        }
         all = all.joined(more);
     }
     Ok(all)
 }
 
+/// Names of groups that stand for something else in results: the whole machine, what disturbs it.
+const RESERVED: [&str; 2] = [rota_compare::ALL, rota_sim::NOISE];
+
 /// A workload file in rt-app's grammar, with what is not modelled of it.
 fn workload_file(path: &Path, cpus: u32) -> Result<(Workload, Vec<Remark>)> {
     let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(shown)?;
+    let text = file::read_text(path)?;
     let file = RtApp::parse(&text).map_err(|error| anyhow!("{}:{error}", shown()))?;
     file.workload(cpus).map_err(|error| anyhow!("{}:{error}", shown()))
 }

@@ -15,7 +15,7 @@ const RIGHT: f64 = 1170.0;
 const LANE: f64 = 16.0;
 
 /// So many CPUs are shown.
-const LANES_MAX: usize = 32;
+pub const LANES_MAX: usize = 32;
 /// Stays that are so wide are told when pointed at, the others are only drawn.
 const TOLD_FROM: f64 = 4.0;
 /// What is narrower can't be seen: such gaps between small stays of a group are not drawn, and such

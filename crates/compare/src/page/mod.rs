@@ -7,6 +7,8 @@ mod lanes;
 mod svg;
 mod table;
 
+pub use lanes::LANES_MAX;
+
 use crate::headline::{count, counted};
 use crate::measure::Latency;
 use crate::report::{Group, Report};

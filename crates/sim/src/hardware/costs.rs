@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What things take on a simulated machine that would take time on a real one.
 
-/// Times of a machine, in ns unless a name says otherwise. All of it is CPU time of the task that
-/// runs, or runs next, on the CPU; a task that is told to run for 1 ms has 1 ms for itself beside.
-/// They are those of the machine's strongest CPU; on a weaker one they take longer, as work does.
+/// Times of a machine, in ns unless a name says otherwise. All but interrupts, which are waited for,
+/// are CPU time of the task that runs, or runs next, on the CPU; a task that is told to run for 1 ms
+/// has 1 ms for itself beside. They are those of the machine's strongest CPU; on a weaker one they
+/// take longer, as work does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
     /// A switch from one task to another: registers, stack, address space. Not what the caches

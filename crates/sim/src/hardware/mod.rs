@@ -18,11 +18,12 @@ mod text;
 
 pub use costs::Costs;
 pub use model::{FindTopology, Model, Stated};
-pub use platform::{CorePower, IdleState, Noise, Platform, Power};
+pub use platform::{CorePower, IdleState, NOISE, Noise, Platform, Power};
 pub use text::ModelError;
 
 use crate::machine::Machine;
 use crate::sched::{Orders, TICK_NS, TaskId};
+use rota_events::{CpuPlace, Distance};
 use rota_topology::{CAPACITY_FULL, CoreType, CpuId, Topology};
 use rota_workload::Random;
 
@@ -32,14 +33,13 @@ pub(crate) const FULL: u64 = 1024;
 /// A CPU.
 #[derive(Debug, Clone, Copy)]
 struct Cpu {
-    core: u32,
-    llc: u32,
-    node: u32,
+    place: CpuPlace,
     /// Of the strongest, in parts of [`FULL`].
     capacity: u64,
     /// The frequency that the scheduler asks for, likewise.
     frequency: u64,
     busy: bool,
+    online: bool,
 }
 
 /// A core.
@@ -55,22 +55,20 @@ struct Core {
 }
 
 /// The hardware of a machine, at the moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Hardware {
     cpus: Vec<Cpu>,
     cores: Vec<Core>,
     since_ns: u64,
-    /// Of the noise that no task makes.
-    random: Random,
 }
 
-/// The stream of random numbers that noise has.
-const NOISE: u64 = u64::MAX;
+/// The stream of random numbers of the first interrupt.
+const INTERRUPTS: u64 = 1 << 63;
 
 impl Hardware {
     /// CPUs in their places, all of them idle since that moment. Those whose place is not known
     /// are cores of their own.
-    pub(crate) fn new(topology: &Topology, cpus: u32, seed: u64, now_ns: u64) -> Self {
+    pub(crate) fn new(topology: &Topology, cpus: u32, now_ns: u64) -> Self {
         let mut cores: Vec<Core> = Vec::new();
         let mut number = vec![None; topology.cores().len()];
         let mut all = Vec::new();
@@ -88,24 +86,22 @@ impl Hardware {
             }
             cores[core as usize].threads.push(id);
             all.push(Cpu {
-                core,
-                llc: place.map_or(id, |place| place.llc.0),
-                node: place.map_or(0, |place| place.node.0),
+                place: CpuPlace {
+                    core,
+                    llc: place.map_or(id, |place| place.llc.0),
+                    node: place.map_or(0, |place| place.node.0),
+                },
+                online: true,
                 capacity: u64::from(known.map_or(CAPACITY_FULL, |cpu| cpu.capacity)).clamp(1, FULL),
                 frequency: FULL,
                 busy: false,
             });
         }
-        Self { cpus: all, cores, since_ns: now_ns, random: Random::stream(seed, NOISE) }
-    }
-
-    /// Hardware of which nothing is known: all CPUs run at full speed, and draw nothing.
-    pub(crate) fn unknown() -> Self {
-        Self { cpus: Vec::new(), cores: Vec::new(), since_ns: 0, random: Random::new(NOISE) }
+        Self { cpus: all, cores, since_ns: now_ns }
     }
 
     fn core_of(&self, cpu: u32) -> Option<&Core> {
-        self.cores.get(self.cpus.get(cpu as usize)?.core as usize)
+        self.cores.get(self.cpus.get(cpu as usize)?.place.core as usize)
     }
 
     /// The threads of a CPU's core.
@@ -114,41 +110,39 @@ impl Hardware {
     }
 
     /// Which of the costs of a migration it is from one CPU to another.
-    fn distance(&self, from: u32, to: u32) -> Option<usize> {
-        let (from, to) = (self.cpus.get(from as usize)?, self.cpus.get(to as usize)?);
-        Some(match () {
-            () if from.core == to.core => 0,
-            () if from.llc == to.llc => 1,
-            () if from.node == to.node => 2,
-            () => 3,
-        })
+    fn distance(&self, from: u32, to: u32) -> Distance {
+        let place = |cpu: u32| self.cpus.get(cpu as usize).map(|cpu| cpu.place);
+        Distance::of(place(from), place(to))
     }
 
     /// How fast a CPU is, of [`FULL`].
     fn speed(&self, cpu: u32, costs: &Costs, platform: &Platform) -> u64 {
         let Some(this) = self.cpus.get(cpu as usize) else { return FULL };
-        let others = self.cores[this.core as usize].busy - u32::from(this.busy);
+        let core = &self.cores[this.place.core as usize];
+        let others = core.busy - u32::from(this.busy);
         let shared = if others > 0 { u64::from(costs.smt_percent) } else { 100 };
-        let frequency = self.frequency(this, platform);
-        (this.capacity * frequency / FULL * shared / 100).max(1)
+        (this.capacity * self.frequency(core, platform) / FULL * shared / 100).max(1)
     }
 
-    /// The frequency of a CPU, of [`FULL`].
-    fn frequency(&self, cpu: &Cpu, platform: &Platform) -> u64 {
-        let least = platform.power.of(self.cores[cpu.core as usize].kind);
-        cpu.frequency.max(least.map_or(FULL, |power| u64::from(power.least)))
+    /// The frequency of a core, of [`FULL`]: the highest that is asked for by a thread that is busy,
+    /// or by any if none is.
+    fn frequency(&self, core: &Core, platform: &Platform) -> u64 {
+        let threads = core.threads.iter().map(|cpu| &self.cpus[*cpu as usize]);
+        let asks = threads.filter(|cpu| cpu.busy || core.busy == 0).map(|cpu| cpu.frequency);
+        let least = platform.power.of(core.kind).map_or(FULL, |power| u64::from(power.least));
+        asks.max().unwrap_or(FULL).max(least)
     }
 
     /// What a core draws as it is, in mW, given how long it has been so.
     fn power_mw(&self, core: &Core, ns: u64, platform: &Platform) -> u64 {
+        if !core.threads.iter().any(|cpu| self.cpus[*cpu as usize].online) {
+            return 0;
+        }
         if core.busy == 0 {
             return platform.idle_state(ns).map_or(0, |state| state.power_mw);
         }
         let Some(power) = platform.power.of(core.kind) else { return 0 };
-        // The threads of a core have one frequency, the highest that is asked for.
-        let busy = core.threads.iter().map(|cpu| &self.cpus[*cpu as usize]).filter(|cpu| cpu.busy);
-        let frequency = busy.map(|cpu| self.frequency(cpu, platform)).max().unwrap_or(FULL);
-        let dynamic = power.dynamic_mw * frequency.pow(3) / FULL.pow(3);
+        let dynamic = power.dynamic_mw * self.frequency(core, platform).pow(3) / FULL.pow(3);
         let more = u64::from(core.busy - 1) * platform.power.thread_percent;
         power.static_mw + dynamic + dynamic * more / 100
     }
@@ -161,7 +155,9 @@ impl Hardware {
 
     /// Settles what a CPU's core has drawn, before it draws something else.
     fn settle(&mut self, cpu: u32, now_ns: u64, platform: &Platform) {
-        let Some(number) = self.cpus.get(cpu as usize).map(|cpu| cpu.core as usize) else { return };
+        let Some(number) = self.cpus.get(cpu as usize).map(|cpu| cpu.place.core as usize) else {
+            return;
+        };
         let drawn_pj = self.drawn_pj(&self.cores[number], now_ns, platform);
         let core = &mut self.cores[number];
         (core.drawn_pj, core.since_ns) = (drawn_pj, now_ns);
@@ -197,42 +193,48 @@ impl Machine {
             return;
         }
         self.hardware.settle(cpu, self.now_ns, &self.shape.platform);
-        let slows = self.shape.costs.smt_percent != 100;
-        let others = if slows { self.hardware.threads(cpu).len() - 1 } else { 0 };
         // What the other threads did until now, they did at the speed of until now.
-        self.each_other_thread(cpu, others, Self::settle_work);
+        self.each_thread(cpu, false, Self::settle_work);
         self.hardware.cpus[cpu as usize].busy = busy;
-        let core = &mut self.hardware.cores[this.core as usize];
+        let core = &mut self.hardware.cores[this.place.core as usize];
         core.busy = if busy { core.busy + 1 } else { core.busy - 1 };
-        self.each_other_thread(cpu, others, Self::time_anew);
+        self.each_thread(cpu, false, Self::time_anew);
     }
 
-    fn each_other_thread(&mut self, cpu: u32, others: usize, act: fn(&mut Self, TaskId)) {
-        for at in 0..if others > 0 { others + 1 } else { 0 } {
+    /// Does something with what runs on the other threads of a CPU's core, and on its own.
+    fn each_thread(&mut self, cpu: u32, own: bool, act: fn(&mut Self, TaskId)) {
+        for at in 0..self.hardware.threads(cpu).len() {
             let thread = self.hardware.threads(cpu)[at];
-            if let Some(task) = self.sched.rq(thread).current.filter(|_| thread != cpu) {
+            if let Some(task) = self.sched.rq(thread).current.filter(|_| own || thread != cpu) {
                 act(self, task);
             }
         }
     }
 
+    /// A CPU comes or goes, with what its core draws.
+    pub(crate) fn set_powered(&mut self, cpu: u32, online: bool) {
+        self.hardware.settle(cpu, self.now_ns, &self.shape.platform);
+        if let Some(this) = self.hardware.cpus.get_mut(cpu as usize) {
+            this.online = online;
+        }
+    }
+
     /// A scheduler asks for a frequency, of [`FULL`].
     pub(crate) fn set_frequency(&mut self, cpu: u32, frequency: u64) {
-        let Some(this) = self.hardware.cpus.get(cpu as usize).copied() else { return };
-        if this.frequency == frequency {
-            return;
+        let Some(core) = self.hardware.core_of(cpu) else { return };
+        // Who sleeps sleeps on.
+        if core.busy > 0 {
+            self.hardware.settle(cpu, self.now_ns, &self.shape.platform);
         }
-        self.hardware.settle(cpu, self.now_ns, &self.shape.platform);
-        let current = self.sched.rq(cpu).current;
-        current.into_iter().for_each(|task| self.settle_work(task));
+        self.each_thread(cpu, true, Self::settle_work);
         self.hardware.cpus[cpu as usize].frequency = frequency;
-        current.into_iter().for_each(|task| self.time_anew(task));
+        self.each_thread(cpu, true, Self::time_anew);
     }
 
     /// The frequency of a CPU, of [`FULL`].
     pub(crate) fn frequency(&self, cpu: u32) -> u64 {
-        let Some(this) = self.hardware.cpus.get(cpu as usize) else { return FULL };
-        self.hardware.frequency(this, &self.shape.platform)
+        let core = self.hardware.core_of(cpu);
+        core.map_or(FULL, |core| self.hardware.frequency(core, &self.shape.platform))
     }
 
     /// Counts what a task has done since that was last done, at the speed that its CPU has.
@@ -258,10 +260,12 @@ impl Machine {
         let busy_ns = self.sched.rq(cpu).busy_ns;
         let Some((last, busy_then_ns)) = self.sched.task(task).left else { return 0 };
         if last != cpu {
-            return self.hardware.distance(last, cpu).map_or(0, |far| costs.migration_ns[far]);
+            let far = self.hardware.distance(last, cpu) as usize;
+            return costs.migration_ns.get(far).copied().unwrap_or(0);
         }
         let others_ns = busy_ns.saturating_sub(busy_then_ns).min(costs.refill_after_ns);
-        costs.refill_ns * others_ns / costs.refill_after_ns.max(1)
+        let ns = u128::from(costs.refill_ns) * u128::from(others_ns);
+        (ns / u128::from(costs.refill_after_ns.max(1))) as u64
     }
 
     /// What the machine has drawn since it was switched on, in pJ: cores and base, as modelled.
@@ -276,15 +280,110 @@ impl Machine {
 
 /// Noise that no task makes.
 impl Machine {
-    /// What interrupts take between two ticks, in ns.
-    pub(crate) fn interrupts_ns(&mut self) -> u64 {
+    /// What interrupts take on a CPU until its present tick, in ns: the same at each tick whatever
+    /// runs.
+    pub(crate) fn interrupts_ns(&self, cpu: u32) -> u64 {
         let mean = TICK_NS * self.shape.platform.noise.interrupt_ppm / 1_000_000;
-        if mean > 0 { self.hardware.random.exponential(mean) } else { 0 }
+        let tick = self.now_ns / TICK_NS;
+        let number = INTERRUPTS | u64::from(cpu) << 44 | tick & ((1 << 44) - 1);
+        if mean > 0 { Random::stream(self.shape.seed, number).exponential(mean) } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Shape;
+    use crate::simulation::Simulation;
+    use rota_object::KernelTypes;
+    use rota_topology::Spec;
+    use rota_workload::Workload;
+    use std::sync::Arc;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn world(spec: &str, workload: &str) -> Simulation {
+        let topology = spec.parse::<Spec>().unwrap().topology();
+        let kind = CoreType::Uniform;
+        let cores = vec![CorePower { kind, static_mw: 1_000, dynamic_mw: 8_000, least: 256 }];
+        let state = |exit_ns, residency_ns, power_mw| IdleState {
+            name: String::new(),
+            exit_ns,
+            residency_ns,
+            power_mw,
+        };
+        let idle = vec![state(1_000, 0, 500), state(90_000, 600_000, 100)];
+        let power = Power { base_mw: 0, cores, thread_percent: 50 };
+        let platform = Arc::new(Platform { idle, power, ..Platform::default() });
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let shape = Shape { platform, ..Shape::default() };
+        let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+        world.add(&Workload::parse(workload, world.shape.cpus).unwrap()).unwrap();
+        world
     }
 
-    /// By how much a timer is late, in ns.
-    pub(crate) fn timer_late_ns(&mut self) -> u64 {
-        let most = self.shape.platform.noise.timer_late_ns;
-        if most > 0 { self.hardware.random.below(most + 1) } else { 0 }
+    fn machine(world: &mut Simulation) -> &mut Machine {
+        world.machine.as_mut().unwrap().get_mut()
+    }
+
+    /// Runs for a second; the pieces of work done in it, and the energy in J.
+    fn second(world: &mut Simulation) -> (u64, f64) {
+        let before = (world.work_done()[0].1, world.energy_pj());
+        world.run_until(world.now_ns() + SECOND).unwrap();
+        let joules = (world.energy_pj() - before.1) as f64 / 1e12;
+        (world.work_done()[0].1 - before.0, joules)
+    }
+
+    #[test]
+    fn half_the_frequency_is_half_the_work_and_an_eighth_of_the_dynamic_power() {
+        let mut world = world("1c", "cpu:tasks=1,run=1ms");
+        // It takes a microsecond to begin.
+        assert_eq!(second(&mut world).0, 999);
+        machine(&mut world).set_frequency(0, 512);
+        let (done, joules) = second(&mut world);
+        assert_eq!(done, 500);
+        assert!((joules - 2.0).abs() < 1e-6, "{joules}");
+        // No core is slower than it can be.
+        machine(&mut world).set_frequency(0, 0);
+        assert_eq!((second(&mut world).0, machine(&mut world).frequency(0)), (250, 256));
+    }
+
+    #[test]
+    fn threads_of_a_core_have_the_highest_frequency_that_a_busy_one_asks_for() {
+        let mut world = world("1c:2t", "cpu:tasks=1,run=1ms,cpus=0");
+        machine(&mut world).set_frequency(0, 512);
+        // The other thread asks for all, and sleeps.
+        assert_eq!(second(&mut world).0, 499);
+        let more = Workload::parse("cpu:tasks=1,run=1ms,cpus=1", 2).unwrap();
+        world.add(&more).unwrap();
+        let (done, joules) = second(&mut world);
+        assert!((998..=1000).contains(&done), "{done}");
+        assert!((joules - 13.0).abs() < 0.02, "1 + 8 + 4 W: {joules}");
+    }
+
+    #[test]
+    fn a_frequency_wakes_nobody_and_who_is_switched_off_draws_nothing() {
+        let mut world = world("2c", "cpu:tasks=1,run=1ms,cpus=0");
+        world.run_until(world.now_ns() + SECOND).unwrap();
+        assert_eq!(machine(&mut world).idle_exit_ns(1), 90_000);
+        machine(&mut world).set_frequency(1, 512);
+        assert_eq!(machine(&mut world).idle_exit_ns(1), 90_000);
+        assert!((second(&mut world).1 - 9.1).abs() < 1e-3);
+        machine(&mut world).set_online(1, false).unwrap();
+        assert!((second(&mut world).1 - 9.0).abs() < 1e-3);
+    }
+
+    /// What an idle CPU does on the side costs nobody anything who comes much later.
+    #[test]
+    fn an_idle_cpu_saves_up_nothing() {
+        let mut world = world("1c", "periodic:tasks=1,period=100ms,run=1ms");
+        world.run_until(world.now_ns() + SECOND).unwrap();
+        let ran_ns = |world: &mut Simulation| machine(world).busy_ns(0);
+        let before = ran_ns(&mut world);
+        machine(&mut world).spend(0, 2_000_000);
+        world.run_until(world.now_ns() + 4_000_000).unwrap();
+        machine(&mut world).spend(0, 3_000_000);
+        world.run_until(world.now_ns() + SECOND).unwrap();
+        assert_eq!(ran_ns(&mut world) - before, 10_000_000);
     }
 }

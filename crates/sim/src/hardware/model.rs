@@ -77,9 +77,19 @@ impl Model {
     /// # Errors
     /// [`ModelError`] if the default can't be read, which a test excludes.
     pub fn of(topology: Topology) -> Result<Self, ModelError> {
-        let mut model = Self::parse(DEFAULT, &built_in_topology)?;
-        model.topology = topology;
-        Ok(model)
+        let model = Self::parse(DEFAULT, &built_in_topology)?;
+        let about = format!("{} CPUs, the rest as in the default", topology.online().count());
+        Ok(Self { about, topology, ..model })
+    }
+
+    /// The same with all costs `times / of` as high, those of leaving idle states among them.
+    #[must_use]
+    pub fn scaled(&self, times: u64, of: u64) -> Self {
+        let mut scaled = Self { costs: self.costs.scaled(times, of), ..self.clone() };
+        for state in &mut scaled.platform.idle {
+            state.exit_ns = state.exit_ns.saturating_mul(times) / of.max(1);
+        }
+        scaled
     }
 
     /// Reads a machine file.

@@ -73,6 +73,9 @@ pub struct Platform {
     pub noise: Noise,
 }
 
+/// The group of the tasks that disturb a machine. No workload should have one of that name.
+pub const NOISE: &str = "noise";
+
 /// CPUs for each task of the real-time class.
 const CPUS_PER_REALTIME: u32 = 8;
 
@@ -82,10 +85,10 @@ impl Platform {
         self.idle.iter().rev().find(|state| state.residency_ns <= idle_ns).or(self.idle.first())
     }
 
-    /// The tasks that disturb a machine of so many CPUs, in a group of their own, `noise`.
-    pub fn noise_tasks(&self, cpus: u32) -> Workload {
+    /// The tasks that disturb a machine with these CPUs, in a group of their own, [`NOISE`].
+    pub fn noise_tasks(&self, cpus: &CpuMask) -> Workload {
         let noise = &self.noise;
-        let group = Group { name: "noise".to_owned(), deadline_ns: None };
+        let group = Group { name: NOISE.to_owned(), deadline_ns: None };
         let mut workload = Workload { groups: vec![group], ..Workload::default() };
         let mut add = |name: String, every_ns: u64, run_ns: u64, cpu: Option<u32>| {
             if every_ns == 0 || run_ns == 0 {
@@ -108,11 +111,11 @@ impl Platform {
             });
             workload.starts.push(id);
         };
-        for cpu in 0..cpus {
+        for CpuId(cpu) in cpus.iter() {
             let name = format!("kworker/{cpu}");
             add(name, noise.worker_every_ns, noise.worker_run_ns, Some(cpu));
         }
-        for number in 0..cpus.div_ceil(CPUS_PER_REALTIME) {
+        for number in 0..(cpus.count() as u32).div_ceil(CPUS_PER_REALTIME) {
             let name = format!("rt/{number}");
             add(name, noise.realtime_every_ns, noise.realtime_run_ns, None);
         }

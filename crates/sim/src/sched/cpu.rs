@@ -151,7 +151,7 @@ impl Machine {
             self.resched(cpu);
         }
         self.charge(cpu);
-        let interrupts_ns = self.interrupts_ns();
+        let interrupts_ns = self.interrupts_ns(cpu);
         self.spend(cpu, self.shape.costs.tick_ns + interrupts_ns);
         if !self.is_ext(task) {
             return Ok(());
@@ -175,9 +175,21 @@ impl Machine {
         }
     }
 
-    /// Something on a CPU has cost time, which who runs there next, or goes on, has to spend.
+    /// Something on a CPU has cost time, which who runs there next, or goes on, has to spend. Where
+    /// nobody runs, it is spent as time goes by.
     pub(crate) fn spend(&mut self, cpu: u32, ns: u64) {
+        self.spend_idly(cpu);
         self.sched.rq(cpu).spent_ns += ns;
+    }
+
+    /// What an idle CPU had to spend is spent, as far as there was time for it.
+    fn spend_idly(&mut self, cpu: u32) {
+        let now = self.now_ns;
+        let rq = self.sched.rq(cpu);
+        let since_ns = std::mem::replace(&mut rq.spent_at_ns, now);
+        if rq.current.is_none() {
+            rq.spent_ns = rq.spent_ns.saturating_sub(now.saturating_sub(since_ns));
+        }
     }
 
     /// A task that runs does what it wants to.
@@ -449,6 +461,7 @@ impl Machine {
         let runnable = previous.is_some_and(|task| self.sched.task(task).queued);
         self.record(next, What::Switch { from, runnable });
         self.trace_switch(cpu, previous, next)?;
+        self.spend_idly(cpu);
         self.sched.rq(cpu).current = next;
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);
@@ -585,8 +598,6 @@ impl Machine {
     /// What a CPU has switched to starts to run.
     fn start(&mut self, cpu: u32, next: Option<TaskId>) {
         let Some(task) = next else {
-            // Nobody runs who could have been held up.
-            self.sched.rq(cpu).spent_ns = 0;
             self.set_busy(cpu, false);
             self.stop_slice_timer(cpu);
             self.note_idle_core(cpu);

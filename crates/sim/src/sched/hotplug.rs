@@ -13,6 +13,7 @@ impl Machine {
     pub(crate) fn set_online(&mut self, cpu: u32, online: bool) -> Result<(), Stop> {
         self.cpu = cpu;
         self.record(None, What::Hotplug { online });
+        self.set_powered(cpu, online);
         self.sched.hotplug_seq += 1;
         if online {
             self.sched.online.insert(CpuId(cpu));

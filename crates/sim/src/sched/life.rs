@@ -178,7 +178,7 @@ impl Machine {
     }
 
     /// Gives a task the class that it asks for.
-    pub(super) fn adopt(&mut self, task: TaskId) -> Result<(), Stop> {
+    pub(crate) fn adopt(&mut self, task: TaskId) -> Result<(), Stop> {
         let policy = self.sched.task(task).policy;
         self.show_policy(task);
         let class = self.class_of(policy);

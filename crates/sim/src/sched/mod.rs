@@ -167,8 +167,10 @@ pub(crate) struct Rq {
     pub(crate) started_ns: u64,
     /// How long tasks have run here, in ns.
     pub(crate) busy_ns: u64,
-    /// What has been done here that costs time which no task has spent yet, in ns.
+    /// What has been done here that costs time which no task has spent yet, in ns, and when that was
+    /// last told.
     pub(crate) spent_ns: u64,
+    pub(crate) spent_at_ns: u64,
     /// Which functions the callback may call that runs here, with all that led to it.
     pub(crate) groups: u32,
 }
