@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The model of the fair class against what a kernel was seen to do.
-#![expect(clippy::disallowed_methods, reason = "it reads the traces")]
 #![expect(clippy::disallowed_methods, reason = "a test may read files")]
 
 use rota_sim::FairTrace;
