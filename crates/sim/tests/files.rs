@@ -25,19 +25,28 @@ fn run(name: &str) -> (Vec<Pieces>, Vec<String>) {
 }
 
 fn start(name: &str) -> (Simulation, Vec<String>) {
+    start_interleaved(name, None)
+}
+
+fn start_interleaved(name: &str, interleave: Option<u64>) -> (Simulation, Vec<String>) {
     let text = fs::read_to_string(folder().join(name)).unwrap();
     let file = RtApp::parse(&text).unwrap_or_else(|error| panic!("{name}:{error}"));
     let (workload, remarks) = file.workload(4).unwrap();
+    let mut world = machine(interleave);
+    world.add(&workload).unwrap();
+    (world, remarks.iter().map(ToString::to_string).collect())
+}
+
+fn machine(interleave: Option<u64>) -> Simulation {
     let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
     let types = KernelTypes::builtin("7.3").unwrap();
     let topology = "4c".parse::<Spec>().unwrap().topology();
-    let shape = Shape { costs: Costs::NONE, ..Shape::default() };
+    let shape = Shape { costs: Costs::NONE, interleave, ..Shape::default() };
     let mut world = Simulation::new(&object, &types, &topology, &shape).unwrap();
     world.load().unwrap();
     world.attach().unwrap();
     world.start_recording();
-    world.add(&workload).unwrap();
-    (world, remarks.iter().map(ToString::to_string).collect())
+    world
 }
 
 /// A group, and how many pieces of work it does at least and at most.
@@ -151,5 +160,24 @@ fn a_forked_task_has_its_own_policy() {
         let pieces = world.pieces();
         let done = pieces.iter().find(|pieces| pieces.group == "child").unwrap().done;
         assert!(expected.contains(&done), "{done} pieces, {text}");
+    }
+}
+
+/// Signals come while others are about to wait for them. None is lost that must not be: everybody
+/// goes on, and at no less than half of the pace.
+#[test]
+fn nobody_is_left_behind_when_cpus_are_interleaved() {
+    for (name, groups) in EXPECTED.iter().filter(|(name, _)| *name != "fork.json") {
+        for seed in 1..=8 {
+            let (mut world, _) = start_interleaved(name, Some(seed));
+            world.run_until(SECOND).unwrap_or_else(|e| panic!("{name}, seed {seed}: {e}"));
+            let before = world.work_done();
+            world.run_until(2 * SECOND).unwrap_or_else(|e| panic!("{name}, seed {seed}: {e}"));
+            let after = world.work_done();
+            for ((before, after), (group, least, _)) in before.iter().zip(&after).zip(*groups) {
+                let more = after.1 - before.1;
+                assert!(more > least / 4, "{name}, seed {seed}: {group}: {more} of {least}");
+            }
+        }
     }
 }

@@ -219,3 +219,47 @@ impl Machine {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same, one signal at a time.
+    struct Slow {
+        most: usize,
+        kept: VecDeque<u64>,
+    }
+
+    impl Slow {
+        fn keep(&mut self, since_ns: u64, times: u32) {
+            for _ in 0..times {
+                if self.kept.len() < self.most {
+                    self.kept.push_back(since_ns);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn signals_are_kept_in_order_and_not_too_many(
+            initial in 0..4_u32,
+            most in 0..20_u32,
+            steps in prop::collection::vec((0..4_u64, 0..9_u32), 0..60),
+        ) {
+            let mut signals = Signals::new(Event { initial, most, sync: false });
+            let mut slow = Slow { most: most as usize, kept: VecDeque::new() };
+            slow.keep(0, initial);
+            for (since_ns, times) in steps {
+                if times == 0 || since_ns == 0 {
+                    prop_assert_eq!(signals.take(), slow.kept.pop_front());
+                } else {
+                    signals.keep(since_ns, times);
+                    slow.keep(since_ns, times);
+                }
+                prop_assert_eq!(signals.kept as usize, slow.kept.len());
+            }
+        }
+    }
+}
