@@ -13,6 +13,7 @@ use crate::sim::input;
 use crate::{file, machine};
 use anyhow::{Result, bail};
 use rota_compare::{CostScale, Experiment, Part, Report, Results, Shard};
+use rota_events::fnv1a;
 use runs::Parts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -116,10 +117,9 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     Ok(Seeds(all))
 }
 
-/// 16 digits that stand for something which decides results: FNV-1a of its bytes.
+/// 16 digits that stand for something which decides results.
 fn fingerprint(bytes: impl AsRef<[u8]>) -> String {
-    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", bytes.as_ref().iter().fold(0xcbf2_9ce4_8422_2325, add))
+    format!("{:016x}", fnv1a(bytes.as_ref()))
 }
 
 /// What readers have to know of the contestants.

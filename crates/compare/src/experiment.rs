@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is compared: contestants, seeds and cost scales, on one machine under one workload.
 
+use rota_events::fnv1a;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -226,8 +227,7 @@ impl Experiment {
     /// 16 digits that name it: FNV-1a of its text. For people and for names of files; whether two
     /// experiments are the same is decided by the whole text.
     pub fn hash(&self) -> String {
-        let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        format!("{:016x}", self.canonical().bytes().fold(0xcbf2_9ce4_8422_2325, add))
+        format!("{:016x}", fnv1a(self.canonical().as_bytes()))
     }
 }
 

@@ -4,6 +4,7 @@
 //! A record has a time, a CPU, a task, a kind, and three numbers whose meaning depends on the kind.
 //! [`What`] gives them names; [`Event::new`] and [`Event::what`] go from one to the other.
 
+use crate::hash::{BASIS, PRIME};
 use crate::ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 
 /// Size of a record in bytes.
@@ -403,7 +404,7 @@ pub struct StreamHash(u64);
 
 impl Default for StreamHash {
     fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+        Self(BASIS)
     }
 }
 
@@ -411,7 +412,7 @@ impl StreamHash {
     /// Adds an event.
     pub fn add(&mut self, event: &Event) {
         for word in event.to_words() {
-            let product = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+            let product = (self.0 ^ word).wrapping_mul(PRIME);
             self.0 = product ^ product >> 32;
         }
     }

@@ -13,6 +13,7 @@
 mod activity;
 mod event;
 mod file;
+mod hash;
 mod histogram;
 mod ids;
 mod metric;
@@ -24,6 +25,7 @@ mod tables;
 pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
 pub use event::{EVENT_BYTES, Event, KINDS, Kind, StreamHash, What};
 pub use file::{CpuPlace, MachineFacts, OpenError, Problem, Reader, Writer};
+pub use hash::fnv1a;
 pub use histogram::Histogram;
 pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use metric::{Metric, MetricKind, Sample};

@@ -69,8 +69,7 @@ const HASH: std::ops::Range<usize> = 12..20;
 /// The hash of all bytes of a file but itself.
 fn hash(bytes: &[u8]) -> Option<u64> {
     let around = bytes.get(..HASH.start)?.iter().chain(bytes.get(HASH.end..)?);
-    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    Some(around.fold(0xcbf2_9ce4_8422_2325, add))
+    Some(rota_events::fnv1a(around))
 }
 
 /// Writes a table. The same table gives the same bytes.
