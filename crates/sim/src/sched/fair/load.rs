@@ -5,7 +5,6 @@ use super::super::TaskId;
 use super::averages::{Averages, Estimate, FULL, Since};
 use super::entity::NICE_0;
 use crate::machine::Machine;
-use rota_topology::CpuId;
 
 /// The load of a task.
 #[derive(Debug, Clone, Copy, Default)]
@@ -226,7 +225,6 @@ impl Machine {
     /// Whether a CPU has nothing to do (kernel: `available_idle_cpu`).
     pub(super) fn has_nothing(&self, cpu: u32) -> bool {
         let rq = &self.sched.rqs[cpu as usize];
-        let online = self.sched.online.contains(CpuId(cpu));
-        online && rq.current.is_none() && rq.fair.queued == 0 && rq.realtime.is_empty()
+        rq.online && rq.current.is_none() && rq.fair.queued == 0 && rq.realtime.is_empty()
     }
 }
