@@ -71,9 +71,9 @@ impl Difference {
         let relative = (other != 0.0).then(|| estimate.median / other.abs());
         // A value that is up to `error` too large is at least this part of what is told.
         let least = 1.0 / (1.0 + measure.error());
-        let trifle = measure.trifle();
-        let more = differences(&|other, this| this * least - other - trifle)?.interval;
-        let less = differences(&|other, this| this - other * least + trifle)?.interval;
+        let trifle = |other: f64| measure.trifle(other);
+        let more = differences(&|other, this| this * least - other - trifle(other))?.interval;
+        let less = differences(&|other, this| this - other * least + trifle(other))?.interval;
         let verdict = match (more, less) {
             _ if pairs.iter().all(|(other, this)| other == this) => Verdict::Equal,
             (Some(more), _) if more.low > 0.0 => beyond(measure, true),
@@ -97,7 +97,7 @@ fn beyond(measure: Measure, more: bool) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{CPUS, LATENCY_MAX, LATENCY_P99, WORK};
+    use crate::measure::{CPUS, LATENCY_MAX, LATENCY_P99, UNFAIRNESS, WORK};
     use proptest::prelude::*;
 
     fn verdict(measure: Measure, pairs: &[(f64, f64)]) -> Verdict {
@@ -106,8 +106,8 @@ mod tests {
 
     #[test]
     fn what_seeds_have_in_common_falls_out() {
-        // Seeds differ by far more than contestants, which are 1 apart in each.
-        let pairs: Vec<_> = (0..6).map(|i| (f64::from(i * 100), f64::from(i * 100 + 1))).collect();
+        // Seeds differ by far more than contestants, which are 4 apart in each.
+        let pairs: Vec<_> = (0..6).map(|i| (f64::from(i * 100), f64::from(i * 100 + 4))).collect();
         assert_eq!(verdict(WORK, &pairs), Verdict::Better);
         assert_eq!(verdict(LATENCY_MAX, &pairs), Verdict::Worse);
         assert_eq!(verdict(CPUS, &pairs), Verdict::More);
@@ -123,15 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_histogram_makes_no_difference() {
+    fn neither_the_error_of_a_histogram_nor_half_a_percent_makes_a_difference() {
         let pairs = |this| vec![(64.0, this); 10];
-        assert_eq!(verdict(LATENCY_P99, &pairs(66.0)), Verdict::Noise);
-        assert_eq!(verdict(LATENCY_P99, &pairs(66.1)), Verdict::Worse);
-        assert_eq!(verdict(LATENCY_P99, &pairs(62.1)), Verdict::Noise);
-        assert_eq!(verdict(LATENCY_P99, &pairs(62.0)), Verdict::Better);
+        assert_eq!(verdict(LATENCY_P99, &pairs(66.3)), Verdict::Noise);
+        assert_eq!(verdict(LATENCY_P99, &pairs(66.4)), Verdict::Worse);
+        assert_eq!(verdict(LATENCY_P99, &pairs(61.8)), Verdict::Noise);
+        assert_eq!(verdict(LATENCY_P99, &pairs(61.7)), Verdict::Better);
         assert_eq!(verdict(LATENCY_P99, &pairs(64.0)), Verdict::Equal);
         // The greatest value is exact.
-        assert_eq!(verdict(LATENCY_MAX, &pairs(64.1)), Verdict::Worse);
+        assert_eq!(verdict(LATENCY_MAX, &pairs(64.3)), Verdict::Noise);
+        assert_eq!(verdict(LATENCY_MAX, &pairs(64.4)), Verdict::Worse);
+        // A ten-thousandth of all CPU time is nothing, whatever it is a part of.
+        let percents = |this| vec![(0.001, this); 10];
+        assert_eq!(verdict(UNFAIRNESS, &percents(0.01)), Verdict::Noise);
+        assert_eq!(verdict(UNFAIRNESS, &percents(0.02)), Verdict::Worse);
     }
 
     /// The sign test, by counting: whether a side has so few seeds that a coin has them, or fewer,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was compared and who won, in two sentences.
 
+use crate::experiment::CostScale;
 use crate::measure::Better;
 use crate::report::{Report, Row};
 use crate::result::ALL;
@@ -27,8 +28,10 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 
 fn what(report: &Report) -> String {
     let experiment = &report.experiment;
+    let scale = experiment.scales.first().filter(|scale| **scale != CostScale::ONE);
+    let costs = scale.map_or(String::new(), |scale| format!(", all costs times {scale}"));
     format!(
-        "{} on {} ({}, {}), {} for {} with {}",
+        "{} on {} ({}, {}), {} for {} with {}{costs}",
         list(&experiment.contestants),
         experiment.machine,
         count(experiment.cpus as usize, "CPU"),
@@ -65,9 +68,9 @@ fn who(report: &Report) -> String {
     let those = |of: &dyn Fn(&Row) -> bool| -> Vec<Counted<'_>> {
         rows.iter().copied().filter(|counted| of(counted.row)).collect()
     };
-    let open = match those(&|row| row.behind.is_empty()).len() {
+    let open = match those(&|row| row.best.is_none()).len() {
         0 => String::new(),
-        open => format!("; in {open} nobody differs beyond noise"),
+        open => format!("; in {open} nobody is best beyond noise"),
     };
     let mut won: Vec<(usize, Vec<Counted<'_>>)> =
         (0..names.len()).map(|i| (i, those(&|row| row.best == Some(i)))).collect();

@@ -67,17 +67,18 @@ macro_rules! measures {
 #[rustfmt::skip]
 measures! {
     WORK = "work_per_s", "work/s", PerSecond, Higher, "pieces of work done each second; what a piece is, the workload says";
+    UTILISATION = "utilisation_percent", "utilisation", Percent, Neither, "time that CPUs ran tasks, as a part of all";
     CPUS = "cpus", "CPUs used", Cpus, Neither, "CPU time that tasks had, as a number of CPUs";
     LATENCY_P50 = "latency_p50_ns", "latency p50", Ns, Lower, "scheduling latency, from becoming runnable to running: half of all are at most this";
     LATENCY_P99 = "latency_p99_ns", "latency p99", Ns, Lower, "99 % of all scheduling latencies are at most this";
     LATENCY_P999 = "latency_p999_ns", "latency p99.9", Ns, Lower, "99.9 % of all scheduling latencies are at most this";
     LATENCY_MAX = "latency_max_ns", "latency max", Ns, Lower, "the longest scheduling latency, or wait that has not ended";
     REQUEST_P50 = "request_p50_ns", "request p50", Ns, Lower, "from a request's arrival to its answer: half of all take at most this";
-    REQUEST_P99 = "request_p99_ns", "request p99", Ns, Lower, "99 % of all requests take at most this";
+    REQUEST_P99 = "request_p99_ns", "request p99", Ns, Lower, "99 % of all requests take at most this; who has no answer yet counts with the time until now";
     REQUEST_P999 = "request_p999_ns", "request p99.9", Ns, Lower, "99.9 % of all requests take at most this";
     REQUEST_MAX = "request_max_ns", "request max", Ns, Lower, "the longest request";
-    LATE = "late_per_s", "late/s", PerSecond, Lower, "requests that took longer than they may";
-    UNFAIRNESS = "unfairness_percent", "unfairness", Percent, Lower, "CPU time that tasks had beyond their ideal weighted shares, as a part of all";
+    LATE = "late_per_s", "late/s", PerSecond, Lower, "requests that took longer than they may, or have no answer after that time";
+    UNFAIRNESS = "unfairness_percent", "unfairness", Percent, Lower, "CPU time that tasks fell short of their ideal weighted shares, as a part of all";
     IDLE_WAITING = "idle_while_waiting_percent", "wasted idle", Percent, Lower, "time that CPUs were idle while a task waited that could have run there, as a part of all";
     SWITCHES = "switches_per_s", "switches/s", PerSecond, Neither, "switches to a task";
     PREEMPTIONS = "preemptions_per_s", "preemptions/s", PerSecond, Neither, "switches away from a task that still wanted to run, and had not yielded";
@@ -103,18 +104,17 @@ impl Measure {
         if coarse { 1.0 / 32.0 } else { 0.0 }
     }
 
-    /// Differences up to this don't matter, in the measure's unit, however sure they are.
-    pub fn trifle(self) -> f64 {
-        match self.unit {
-            // A ten-thousandth of all CPU time.
-            Unit::Percent => 0.01,
-            Unit::Ns | Unit::PerSecond | Unit::Cpus | Unit::Joules => 0.0,
-        }
+    /// Differences from a value up to this don't matter, in the measure's unit, however sure they
+    /// are: half a percent of it, and a ten-thousandth of all CPU time.
+    pub fn trifle(self, value: f64) -> f64 {
+        let least = if self.unit == Unit::Percent { 0.01 } else { 0.0 };
+        (0.005 * value.abs()).max(least)
     }
 
     /// Whether it stands in the short table.
     pub fn is_brief(self) -> bool {
-        [WORK, LATENCY_P99, REQUEST_P99, LATE, UNFAIRNESS, IDLE_WAITING, JOULES].contains(&self)
+        [WORK, UTILISATION, LATENCY_P99, REQUEST_P99, LATE, UNFAIRNESS, IDLE_WAITING, JOULES]
+            .contains(&self)
     }
 
     /// Its place in [`MEASURES`].

@@ -99,6 +99,13 @@ pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
         verdict => verdict.name(),
     };
     let size = match difference.relative {
+        // A part of next to nothing says nothing.
+        Some(part) if unit == Unit::Percent && (part >= 4.0 || part <= -0.9) => {
+            format!(
+                "{} points",
+                Shape::of(unit, difference.estimate.median).bare(difference.estimate.median.abs())
+            )
+        }
         // Three times as much is easier to read than 200 %.
         Some(part) if part >= 1.0 => format!("{}x", short(1.0 + part)),
         Some(part) => format!("{}%", short(100.0 * part.abs())),

@@ -41,7 +41,7 @@ pub enum PartError {
         expected: usize,
     },
     /// A file can't be used as it is.
-    #[error("{file}: {why}; run part {shard} again", shard = .shard.as_deref().unwrap_or("of this file"))]
+    #[error("{file}: {why}; {again}", again = again(.shard.as_deref()))]
     File {
         /// Its name.
         file: String,
@@ -119,6 +119,14 @@ pub struct Part {
     pub shard: Shard,
     /// Its runs, in the order of [`Experiment::shard`].
     pub runs: Vec<RunResult>,
+}
+
+/// What to do about a file that can't be used.
+fn again(shard: Option<&str>) -> String {
+    match shard.filter(|shard| !shard.is_empty()) {
+        Some(shard) => format!("run part {shard} again"),
+        None => "give files that `rota compare --shard` wrote, or run their parts again".to_owned(),
+    }
 }
 
 /// The first of a list that may be long.

@@ -71,7 +71,9 @@ impl RunResult {
     ) {
         let (quantiles, greatest) = latency.measures();
         if histogram.count() > 0 {
-            for (part, measure) in quantiles {
+            // Of fewer values than that, it is the greatest one by another name.
+            let enough = |part: u64| histogram.count() >= 1000 / (1000 - part);
+            for (part, measure) in quantiles.into_iter().filter(|(part, _)| enough(*part)) {
                 self.add(group, measure, histogram.quantile(part, 1000) as f64);
             }
         }

@@ -18,7 +18,9 @@
 //! * **lost idle time**: at each moment as many CPUs as are idle while as many tasks wait, added up.
 //!   The time that an idle CPU needs to wake up is part of it.
 //! * **ideal share**: what a task would have got if the CPUs had been shared by weight at every moment
-//!   while it wanted to run (see `shares.rs`). **Unfairness** is what tasks had beyond that.
+//!   while it wanted to run (see `shares.rs`), but at most what it used until it went to sleep: a task
+//!   that sleeps had all that it wanted, if late, which latencies tell. **Unfairness** is what tasks
+//!   fell short of that.
 //!
 //! Tasks that may not use every CPU, now or at an earlier moment of the stream, are in neither of the
 //! last two: what they can get depends on who else is bound to the same CPUs.
@@ -87,8 +89,8 @@ pub struct TaskUse {
     /// CPU time that it would have got by its weight, in ns; what it had, if it may not use every
     /// CPU.
     pub ideal_ns: u64,
-    /// What it had beyond that, in ns.
-    pub excess_ns: u64,
+    /// What it fell short of that, in ns.
+    pub short_ns: u64,
     /// The longest wait that has not ended with the stream, in ns; part of `wait_ns`.
     pub waiting_ns: u64,
     /// Scheduling latencies, in ns.
@@ -122,7 +124,7 @@ impl TaskUse {
         self.run_ns = self.run_ns.saturating_add(other.run_ns);
         self.wait_ns = self.wait_ns.saturating_add(other.wait_ns);
         self.ideal_ns = self.ideal_ns.saturating_add(other.ideal_ns);
-        self.excess_ns = self.excess_ns.saturating_add(other.excess_ns);
+        self.short_ns = self.short_ns.saturating_add(other.short_ns);
         self.waiting_ns = self.waiting_ns.max(other.waiting_ns);
         self.latency.merge(&other.latency);
         self.wakeups += other.wakeups;
@@ -181,10 +183,10 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// CPU time that tasks had beyond their ideal shares, as a part of all, from 0 to 1.
+    /// CPU time that tasks fell short of their ideal shares, as a part of all, from 0 on.
     pub fn unfairness(&self) -> f64 {
         let total = self.total();
-        total.excess_ns as f64 / total.run_ns.max(1) as f64
+        total.short_ns as f64 / total.run_ns.max(1) as f64
     }
 
     /// All tasks together.
@@ -252,8 +254,11 @@ struct TaskNow {
     bound: bool,
     /// While it wants to run: what its weight had got when it began to, in ns.
     began_ns: Option<f64>,
-    /// What it would have got before that, in ns.
+    /// What it would have got since it last slept, before that, in ns.
+    awake_ns: f64,
+    /// What it would have got before it last slept, in ns, and what it had run until then.
     ideal_ns: f64,
+    slept_run_ns: u64,
     running: bool,
     yielded: bool,
     last_cpu: Option<CpuNumber>,
@@ -267,7 +272,9 @@ impl Default for TaskNow {
             weight: WEIGHT,
             bound: false,
             began_ns: None,
+            awake_ns: 0.0,
             ideal_ns: 0.0,
+            slept_run_ns: 0,
             running: false,
             yielded: false,
             last_cpu: None,
@@ -282,11 +289,19 @@ impl TaskNow {
         match (self.began_ns, wants && !self.bound) {
             (None, true) => self.began_ns = Some(shares.begin(self.weight)),
             (Some(began_ns), false) => {
-                self.ideal_ns += shares.end(self.weight) - began_ns;
+                self.awake_ns += shares.end(self.weight) - began_ns;
                 self.began_ns = None;
             }
             _ => {}
         }
+    }
+
+    /// It sleeps: so it had all that it wanted.
+    fn sleep(&mut self, shares: &mut Shares) {
+        self.want(false, shares);
+        let ran_ns = self.used.run_ns.saturating_sub(self.slept_run_ns);
+        self.ideal_ns += self.awake_ns.min(ran_ns as f64);
+        (self.awake_ns, self.slept_run_ns) = (0.0, self.used.run_ns);
     }
 
     /// It waits since then, or not any more; since when it did.
@@ -465,7 +480,9 @@ impl Activity {
             state.last_cpu = Some(cpu);
             let yielded = std::mem::take(&mut state.yielded);
             state.wait(runnable.then_some(now), &mut self.shares);
-            state.want(runnable, &mut self.shares);
+            if !runnable {
+                state.sleep(&mut self.shares);
+            }
             state.used.preemptions += u64::from(runnable && !yielded);
         }
         if to.is_some() {
@@ -504,7 +521,7 @@ impl Activity {
                 used.wait_ns += used.waiting_ns;
             }
             let began = state.began_ns.map(|began| later.got_ns(state.weight) - began);
-            used.ideal_ns = (state.ideal_ns + began.unwrap_or(0.0)) as u64;
+            used.ideal_ns = (state.ideal_ns + state.awake_ns + began.unwrap_or(0.0)) as u64;
             summary.tasks.insert(*task, used);
         }
         for (cpu, (now, used)) in &self.cpus {
@@ -526,7 +543,7 @@ impl Activity {
             if self.tasks.get(task).is_none_or(|state| state.bound) {
                 used.ideal_ns = used.run_ns;
             }
-            used.excess_ns = used.run_ns.saturating_sub(used.ideal_ns);
+            used.short_ns = used.ideal_ns.saturating_sub(used.run_ns);
         }
         summary
     }

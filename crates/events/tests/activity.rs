@@ -129,7 +129,7 @@ fn a_cpu_that_is_offline_is_not_idle() {
 
 /// Two tasks on one CPU, one of them three times as heavy, and a CPU that nobody uses.
 #[test]
-fn who_had_more_than_its_share_is_told() {
+fn who_fell_short_of_its_share_is_told() {
     let heavy = at(0, 0, B, What::Weight { nice: -5, weight: 300 });
     let one = [CpuPlace::default()];
     let events = [heavy, wake(0, A), wake(0, B), sleep(0, 0, NONE, A), preempt(50, 0, A, B)];
@@ -137,11 +137,17 @@ fn who_had_more_than_its_share_is_told() {
     events.iter().for_each(|event| activity.add(event));
     let found = activity.summary(100);
     let (a, b) = (&found.tasks[&A], &found.tasks[&B]);
-    assert_eq!((a.ideal_ns, a.excess_ns, b.ideal_ns, b.excess_ns), (25, 25, 75, 0));
+    assert_eq!((a.ideal_ns, a.short_ns, b.ideal_ns, b.short_ns), (25, 0, 75, 25));
     assert_eq!((found.unfairness(), found.lost_idle_ns), (0.25, 0));
     // With three CPUs more, both could have had one all the time: who waited, waited for nothing.
     let found = summary(&events, 100);
     assert_eq!((found.tasks[&A].ideal_ns, found.lost_idle_ns), (100, 100));
+    // Who sleeps in the end had all that it wanted, however late.
+    let asleep = [events.as_slice(), &[sleep(60, 0, B, A), wake(90, B)]].concat();
+    let mut activity = Activity::new(&one);
+    asleep.iter().for_each(|event| activity.add(event));
+    let b = &activity.summary(90).tasks[&B];
+    assert_eq!((b.run_ns, b.ideal_ns, b.short_ns), (10, 10, 0));
     // Who may not use every CPU is in neither.
     let bound = at(0, 0, A, What::Affinity { cpus: 1, first: 1 });
     let found = summary(&[[bound].as_slice(), &events].concat(), 100);
@@ -240,10 +246,12 @@ fn slowly(events: &[Event], task: TaskRef, end_ns: u64) -> (u64, Vec<u64>) {
 }
 
 /// What CPUs lost while they were idle and tasks waited, and what each task would have got by its
-/// weight: ns by ns, with everything looked for in all events before. Shares are found by giving
-/// whole CPUs to whoever would get more, until nobody does.
+/// weight, at most what it used until it slept: ns by ns, with everything looked for in all events
+/// before. Shares are found by giving whole CPUs to whoever would get more, until nobody does.
 fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRef, f64>) {
-    let (mut lost_ns, mut ideals) = (0, BTreeMap::new());
+    let (mut lost_ns, mut ideals) = (0, BTreeMap::<TaskRef, f64>::new());
+    // What is settled as of the last sleep, and what the task has run since.
+    let (mut settled, mut ran) = (BTreeMap::<TaskRef, f64>::new(), BTreeMap::<TaskRef, f64>::new());
     let mut running = vec![NONE; cpus];
     let (mut waiting, mut weights) = (Vec::new(), BTreeMap::new());
     let mut next = events.iter().peekable();
@@ -253,6 +261,12 @@ fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRe
                 What::Waking { .. } => waiting.push(event.task),
                 What::Weight { weight, .. } => drop(weights.insert(event.task, weight)),
                 What::Switch { from, runnable } => {
+                    if !runnable && from != NONE {
+                        let before = settled.get(&from).copied().unwrap_or(0.0);
+                        let awake = ideals.get(&from).copied().unwrap_or(0.0) - before;
+                        let now = before + awake.min(ran.remove(&from).unwrap_or(0.0));
+                        (ideals.insert(from, now), settled.insert(from, now));
+                    }
                     running[event.cpu.0 as usize] = event.task;
                     waiting.retain(|task| *task != event.task);
                     waiting.extend(runnable.then_some(from));
@@ -261,6 +275,9 @@ fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRe
             }
         }
         lost_ns += running.iter().filter(|task| **task == NONE).count().min(waiting.len()) as u64;
+        for task in running.iter().filter(|task| **task != NONE) {
+            *ran.entry(*task).or_insert(0.0) += 1.0;
+        }
         let want = running.iter().chain(&waiting).filter(|task| **task != NONE);
         let mut open: Vec<_> =
             want.map(|task| (*task, f64::from(*weights.get(task).unwrap_or(&100)))).collect();
@@ -288,15 +305,15 @@ proptest! {
         let found = summary(&events, end_ns);
         let (lost_ns, ideals) = ns_by_ns(&events, places().len(), end_ns);
         prop_assert_eq!(found.lost_idle_ns, lost_ns);
-        let mut excess_ns = 0;
+        let mut short_ns = 0;
         for (task, used) in &found.tasks {
             let ideal_ns = ideals.get(task).copied().unwrap_or(0.0);
             let off = used.ideal_ns as f64 - ideal_ns;
             prop_assert!((-1.01..0.01).contains(&off), "{:?}: {} {ideal_ns}", task, used.ideal_ns);
-            excess_ns += used.run_ns.saturating_sub(used.ideal_ns);
+            short_ns += used.ideal_ns.saturating_sub(used.run_ns);
         }
         let run_ns = found.total().run_ns.max(1);
-        prop_assert_eq!(found.unfairness(), excess_ns as f64 / run_ns as f64);
+        prop_assert_eq!(found.unfairness(), short_ns as f64 / run_ns as f64);
     }
 
     #[test]

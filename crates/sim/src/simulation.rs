@@ -261,10 +261,10 @@ impl Simulation {
     }
 
     /// The pieces of work that the groups of all workloads have done, and how long who asked for
-    /// them had to wait.
+    /// them had to wait, or has to wait yet.
     pub fn pieces(&self) -> Vec<Pieces> {
         let Some(machine) = &self.machine else { return Vec::new() };
-        machine.borrow().pieces().to_vec()
+        machine.borrow().pieces()
     }
 
     /// How often CPUs have switched to a task.

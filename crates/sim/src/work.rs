@@ -180,11 +180,6 @@ impl Machine {
         rq.busy_ns + since.map_or(0, |since| self.now_ns.saturating_sub(since))
     }
 
-    /// The pieces of work that each group has done.
-    pub(crate) fn pieces(&self) -> &[Pieces] {
-        &self.work.done
-    }
-
     /// Makes a task with a program, which sleeps on a CPU, or on the first that it may use; `None`
     /// if the scheduler refuses.
     fn make_worker(

@@ -9,7 +9,7 @@ const GOOD: &str = "about = \"x\"\ntopology = \"2c\"\n";
 
 /// What follows, and what is said of it.
 const WRONG: &[(&str, &str)] = &[
-    ("", "1:1: about is missing"),
+    ("", "1:1: topology is missing: a short form such as 2l:8c, or a file"),
     ("about = \"x\"", "1:1: topology is missing: a short form such as 2l:8c, or a file"),
     ("about = 3\ntopology = \"2c\"", "1:9: about: expected a text in quotes, found 3"),
     ("about = \"x\"\ntopology = \"2z\"", "2:12: machine \"2z\", at offset 1: "),
@@ -19,9 +19,15 @@ const WRONG: &[(&str, &str)] = &[
         "4:1: no key 'costs.swich'; did you mean switch?",
     ),
     ("[cost]\n", "3:2: no key 'cost'; did you mean costs?"),
-    ("[costs]\nswitch = { us = 1, source = \"s\" }", "4:10: costs.switch.ns is missing"),
+    (
+        "[costs]\nswitch = { us = 1, source = \"s\" }",
+        "4:10: costs.switch.ns is missing; there is us",
+    ),
     ("[costs]\nswitch = { ns = 1 }", "4:10: costs.switch.source is missing"),
-    ("[costs]\nswitch = 5", "4:10: costs.switch: expected a table, found 5"),
+    (
+        "[costs]\nswitch = 5",
+        "4:10: costs.switch: expected a table, such as { ns = 5, source = \"measured\" }, found 5",
+    ),
     (
         "[costs]\nswitch = { ns = -1, source = \"s\" }",
         "4:17: costs.switch.ns: expected a whole number from 0 to 10000000000, found -1",

@@ -4,7 +4,7 @@
 use crate::sim::drive::Outcome;
 use rota_compare::measure::{
     CPUS, IDLE_WAITING, JOULES, LATE, MIGRATIONS_CORE, MIGRATIONS_LLC, MIGRATIONS_NODE,
-    MIGRATIONS_REMOTE, PREEMPTIONS, SWITCHES, UNFAIRNESS, WORK, WORK_JOULES,
+    MIGRATIONS_REMOTE, PREEMPTIONS, SWITCHES, UNFAIRNESS, UTILISATION, WORK, WORK_JOULES,
 };
 use rota_compare::{ALL, Latency, RunId, RunResult};
 use rota_events::TaskUse;
@@ -26,7 +26,10 @@ pub(super) fn result(id: RunId, outcome: &Outcome) -> RunResult {
         result.add(group, WORK, pieces.done as f64 / seconds);
         result.add(group, CPUS, tasks.run_ns as f64 / 1e9 / seconds);
         result.add_latencies(group, Latency::Scheduling, tasks.latency.clone(), tasks.waiting_ns);
-        result.add_latencies(group, Latency::Request, pieces.latency.clone(), 0);
+        // Who has no answer yet has waited for as long as until now.
+        let mut requests = pieces.latency.clone();
+        requests.merge(&pieces.open);
+        result.add_latencies(group, Latency::Request, requests, 0);
         if pieces.deadline_ns.is_some() {
             result.add(group, LATE, pieces.late as f64 / seconds);
         }
@@ -38,7 +41,8 @@ pub(super) fn result(id: RunId, outcome: &Outcome) -> RunResult {
     }
     let machine = summary.machine();
     let cpu_ns = (machine.busy_ns + machine.idle_ns).max(1) as f64;
-    result.add(ALL, UNFAIRNESS, 100.0 * all.excess_ns as f64 / all.run_ns.max(1) as f64);
+    result.add(ALL, UTILISATION, 100.0 * machine.utilisation());
+    result.add(ALL, UNFAIRNESS, 100.0 * all.short_ns as f64 / all.run_ns.max(1) as f64);
     result.add(ALL, IDLE_WAITING, 100.0 * summary.lost_idle_ns as f64 / cpu_ns);
     result.add(ALL, SWITCHES, all.switches as f64 / seconds);
     result.add(ALL, PREEMPTIONS, all.preemptions as f64 / seconds);

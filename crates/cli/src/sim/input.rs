@@ -61,7 +61,7 @@ pub(crate) fn kernel(name: &str, btf: Option<&Path>) -> Result<KernelTypes> {
 /// All workloads together. What a file says that is not modelled is told on the way.
 pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
     let mut all = Workload::default();
-    for text in texts {
+    for text in texts.iter().flat_map(|text| text.split('+')).map(str::trim) {
         let more = if text.ends_with(".json") {
             let (workload, warnings) = workload_file(Path::new(text), cpus)?;
             warnings.iter().for_each(|warning| output::note(&format!("rota: {text}:{warning}")));

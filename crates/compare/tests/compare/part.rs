@@ -68,7 +68,7 @@ proptest! {
         files[1].1[at] ^= 1 << bit;
         let error = merge(&files).unwrap_err().to_string();
         prop_assert!(error.starts_with("part-2: it is "), "{}", error);
-        prop_assert!(error.ends_with("run part of this file again"), "{}", error);
+        prop_assert!(error.ends_with("or run their parts again"), "{}", error);
     }
 }
 
@@ -101,11 +101,13 @@ fn parts_that_make_no_whole_are_refused() {
     let cut = files[1].1[..files[1].1.len() / 2].to_vec();
     assert_eq!(
         said(&[("half".to_owned(), cut)]),
-        "half: it is damaged: its bytes are not those that were written; run part of this file again"
+        "half: it is damaged: its bytes are not those that were written; give files that `rota compare --shard` \
+         wrote, or run their parts again"
     );
     assert_eq!(
         said(&[("notes".to_owned(), b"text".to_vec())]),
-        "notes: it is not a file that Rota wrote; run part of this file again"
+        "notes: it is not a file that Rota wrote; give files that `rota compare --shard` wrote, or \
+         run their parts again"
     );
 }
 

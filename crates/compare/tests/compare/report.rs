@@ -81,7 +81,7 @@ fn those_who_do_not_differ_seldom_seem_to() {
         let hard: Vec<f64> = (0..10).map(|_| 100.0 * random.part()).collect();
         let runs = experiment.runs().into_iter().map(|id| {
             let mut run = RunResult::new(id);
-            let value = hard[id.seed as usize - 1] + random.part();
+            let value = hard[id.seed as usize - 1] + 1000.0 * random.part();
             run.add(ALL, measure::WORK, value);
             run
         });
@@ -95,7 +95,11 @@ fn those_who_do_not_differ_seldom_seem_to() {
     let expected = 22.0 / 1024.0;
     let wide = 5.0 * (expected * (1.0 - expected) / f64::from(tries)).sqrt();
     let found = f64::from(differ) / f64::from(tries);
-    assert!((found - expected).abs() < wide, "{found}, not {expected}");
+    // Differences that are too small to matter make it a little less.
+    assert!(
+        (found - expected).abs() < wide && found < expected + wide / 2.0,
+        "{found}, not {expected}"
+    );
     assert!(f64::from(best) / f64::from(tries) < expected, "{best} of {tries}");
 }
 

@@ -99,7 +99,7 @@ impl Model {
     pub fn parse(text: &str, find: &FindTopology<'_>) -> Result<Self, ModelError> {
         let table = parse(text)?;
         let mut file = Section::new(text, "", 0, table.get_ref());
-        let about = file.needed_text("about")?.to_owned();
+        let about = file.text("about")?.map(|(about, _)| about.to_owned());
         let topology = match file.text("topology")? {
             None => {
                 return Err(
@@ -111,13 +111,16 @@ impl Model {
         let mut model = match text == DEFAULT {
             // Everything is in it.
             true => Self {
-                about,
+                about: about.unwrap_or_default(),
                 topology,
                 costs: Costs::NONE,
                 platform: Platform::default(),
                 sources: Vec::new(),
             },
-            false => Self { about, ..Self::of(topology)? },
+            false => {
+                let model = Self::of(topology)?;
+                Self { about: about.unwrap_or(model.about), ..model }
+            }
         };
         if let Some(costs) = file.section("costs")? {
             model.read_costs(costs)?;

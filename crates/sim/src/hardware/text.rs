@@ -128,7 +128,17 @@ impl<'a> Section<'a> {
     /// A whole number that must be there.
     pub(super) fn needed(&mut self, key: &'static str, most: u64) -> Result<u64, ModelError> {
         let found = self.number(key, most)?;
-        found.ok_or_else(|| self.wrong(format!("{} is missing", self.path(key))))
+        found.ok_or_else(|| {
+            // What stands there in its place.
+            let others: Vec<_> =
+                self.entries.iter().map(|entry| entry.0).filter(|key| *key != "source").collect();
+            let instead = if others.is_empty() {
+                String::new()
+            } else {
+                format!("; there is {}", others.join(", "))
+            };
+            self.wrong(format!("{} is missing{instead}", self.path(key)))
+        })
     }
 
     /// A table.
@@ -138,7 +148,9 @@ impl<'a> Section<'a> {
             DeValue::Table(table) => {
                 Ok(Some(Section::new(self.text, &self.path(key), value.span().start, table)))
             }
-            _ => Err(self.expected(value, key, "a table")),
+            _ => {
+                Err(self.expected(value, key, "a table, such as { ns = 5, source = \"measured\" }"))
+            }
         }
     }
 

@@ -44,6 +44,11 @@ impl Signals {
         }
     }
 
+    /// Since when signals are kept, and how many of each.
+    pub(super) fn kept_since(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.since.iter().copied()
+    }
+
     /// Takes the signal that was kept for longest.
     fn take(&mut self) -> Option<u64> {
         let (since, count) = self.since.front_mut()?;
