@@ -76,7 +76,11 @@ pub(crate) fn show(unit: Unit, value: f64) -> String {
 /// A median with its unit, and the ends of its interval without it, which has the same. There are no
 /// ends if both have the digits of the median.
 pub(crate) fn parts(unit: Unit, estimate: &Estimate) -> (String, Option<(String, String)>) {
-    let shape = Shape::of(unit, estimate.median);
+    let mut shape = Shape::of(unit, estimate.median);
+    if unit == Unit::Percent {
+        // What is less than a hundredth matters to nobody.
+        shape.decimals = shape.decimals.min(2);
+    }
     let ends = estimate.interval.map(|ends| (shape.bare(ends.low), shape.bare(ends.high)));
     let bare = shape.bare(estimate.median);
     (shape.show(estimate.median), ends.filter(|(low, high)| *low != bare || *high != bare))
@@ -102,7 +106,7 @@ pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
         // A part of next to nothing says nothing.
         Some(part) if unit == Unit::Percent && (part >= 4.0 || part <= -0.9) => {
             format!(
-                "{} points",
+                "{}pt",
                 Shape::of(unit, difference.estimate.median).bare(difference.estimate.median.abs())
             )
         }

@@ -265,7 +265,8 @@ fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRe
                         let before = settled.get(&from).copied().unwrap_or(0.0);
                         let awake = ideals.get(&from).copied().unwrap_or(0.0) - before;
                         let now = before + awake.min(ran.remove(&from).unwrap_or(0.0));
-                        (ideals.insert(from, now), settled.insert(from, now));
+                        ideals.insert(from, now);
+                        settled.insert(from, now);
                     }
                     running[event.cpu.0 as usize] = event.task;
                     waiting.retain(|task| *task != event.task);

@@ -18,6 +18,7 @@ impl Machine {
         here: u32,
         previous: u32,
     ) -> u32 {
+        self.sched.entities[task.0 as usize].recent_cpu = previous;
         let domains = Rc::clone(&self.sched.fair.domains);
         if !domains.all[domain].cpus.iter().any(|cpu| self.may_use(task, *cpu)) {
             return previous;

@@ -56,6 +56,7 @@ pub const EEVDF_LEAVES_OUT: &[&str] = &[
     "CPUs of different strength (they count as equal)",
     "moving memory or tasks between nodes for locality",
     "tasks of one process drawn to one cache",
+    "clusters within a cache in the search for an idle CPU",
     "cpuidle states and frequencies in decisions",
 ];
 
