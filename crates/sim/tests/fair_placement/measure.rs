@@ -164,7 +164,8 @@ pub(crate) fn slack(what: &str) -> i64 {
     match what {
         "moves" => 10,
         "busy CPUs" => 2,
-        "least percent" | "most percent" => 12,
+        // A virtual machine on a host with much to do was seen with 59 instead of 73 to 80.
+        "least percent" | "most percent" => 20,
         "used percent" => 8,
         "CPUs of a burst, tenths" => 12,
         _ => 0,

@@ -3,26 +3,40 @@
 
 use libtest_mimic::Failed;
 use rota_vmtest::{Cache, Kernel, Machine, Options, Output, Vm};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// No command of a test may take longer.
-const COMMAND_LIMIT: Duration = Duration::from_secs(240);
+const COMMAND_LIMIT: Duration = Duration::from_secs(480);
 
 /// What stands before the shape of a machine whose time is counted in instructions, and where
 /// sessions do not share the CPU as groups.
 const COUNTED: &str = "counted ";
 
+/// Where a test runs: tests at one place share a machine.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) kernel: String,
+    pub(crate) smp: &'static str,
+    pub(crate) nodes: u32,
+    pub(crate) lane: &'static str,
+}
+
+/// More tests than there are.
+const MANY: usize = 1_000_000;
+
 /// How many of the longest tests are told.
 const LONGEST: usize = 30;
 
-/// One machine for each kernel, shape and lane, of which so many work at a time.
+/// One machine for each kernel, shape and lane, of which so many are there at a time: one that
+/// waits for its next test takes time from those that work.
 pub(crate) struct Pool {
-    machines: Mutex<BTreeMap<String, Arc<Mutex<Option<Guest>>>>>,
+    lanes: Mutex<BTreeMap<Place, Arc<Lane>>>,
     at_a_time: usize,
     turns: Mutex<Turns>,
     changed: Condvar,
@@ -30,18 +44,33 @@ pub(crate) struct Pool {
     second: Mutex<Vec<String>>,
 }
 
-/// Who works.
+/// How many machines there are, and the numbers of those that wait to be: the first comes first.
 #[derive(Default)]
 struct Turns {
     taken: usize,
-    /// How many want to be the only one. Nobody else begins meanwhile.
-    alone: usize,
+    waiting: BTreeSet<usize>,
 }
 
-/// The right to have a machine work; it counts for so many.
-struct Turn<'a>(&'a Pool, usize);
+/// Tests that share a machine, one after the other.
+#[derive(Default)]
+struct Lane {
+    /// Lanes that are told of first have their turn first.
+    number: usize,
+    machine: Mutex<Option<Running>>,
+    /// How many tests are to come.
+    tests: AtomicUsize,
+}
 
-impl Drop for Turn<'_> {
+/// A machine, and the right to have it.
+struct Running {
+    guest: Guest,
+    _turn: Turn,
+}
+
+/// The right to have a machine; it counts for so many.
+struct Turn(Arc<Pool>, usize);
+
+impl Drop for Turn {
     fn drop(&mut self) {
         lock(&self.0.turns).taken -= self.1;
         self.0.changed.notify_all();
@@ -60,7 +89,7 @@ pub(crate) struct Guest {
 impl Pool {
     pub(crate) fn new(at_a_time: usize) -> Self {
         Self {
-            machines: Mutex::default(),
+            lanes: Mutex::default(),
             at_a_time,
             turns: Mutex::default(),
             changed: Condvar::new(),
@@ -69,59 +98,84 @@ impl Pool {
         }
     }
 
-    /// Waits until one more machine may work.
-    fn turn(&self) -> Turn<'_> {
-        let busy = |turns: &mut Turns| turns.taken >= self.at_a_time || turns.alone > 0;
-        let turns = self.changed.wait_while(lock(&self.turns), busy);
-        turns.unwrap_or_else(PoisonError::into_inner).taken += 1;
-        Turn(self, 1)
-    }
-
-    /// Waits until no other machine works, and none will.
-    fn alone(&self) -> Turn<'_> {
+    /// Waits until there may be so many machines more, and nobody with a lower number waits.
+    fn turn(self: &Arc<Self>, number: usize, count: usize) -> Turn {
         let mut turns = lock(&self.turns);
-        turns.alone += 1;
-        let turns = self.changed.wait_while(turns, |turns| turns.taken > 0);
+        turns.waiting.insert(number);
+        let mine = |turns: &Turns| {
+            turns.taken + count <= self.at_a_time && turns.waiting.first() == Some(&number)
+        };
+        let turns = self.changed.wait_while(turns, |turns| !mine(turns));
         let mut turns = turns.unwrap_or_else(PoisonError::into_inner);
-        turns.alone -= 1;
-        turns.taken = self.at_a_time;
-        Turn(self, self.at_a_time)
+        turns.waiting.remove(&number);
+        turns.taken += count;
+        drop(turns);
+        // There may be room for the next one too.
+        self.changed.notify_all();
+        Turn(Arc::clone(self), count)
     }
 
-    /// Runs a test on the machine of this kernel, shape and lane, which it has for itself. One that
-    /// fails is run once more, on a new machine and with the host for itself, since guests lose
-    /// seconds on a host that has too much to do. All such tests are named at the end.
+    fn lane(&self, place: &Place) -> Arc<Lane> {
+        let mut lanes = lock(&self.lanes);
+        let number = lanes.len();
+        let new = || Arc::new(Lane { number, ..Lane::default() });
+        Arc::clone(lanes.entry(place.clone()).or_insert_with(new))
+    }
+
+    /// A test is to come.
+    pub(crate) fn expect(&self, place: &Place) {
+        self.lane(place).tests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Runs a test on the machine at its place, which it has for itself. One that fails is run once
+    /// more when all others are done, on a new machine and with the host for itself, since guests
+    /// lose seconds on a host that has too much to do. All such tests are named at the end.
     pub(crate) fn with(
-        &self,
+        self: &Arc<Self>,
         name: &str,
-        kernel: &str,
-        smp: &str,
-        nodes: u32,
-        lane: &str,
+        place: &Place,
         test: impl Fn(&mut Guest) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
-        let key = format!("{kernel} {smp} {nodes} {lane}");
-        let slot = Arc::clone(lock(&self.machines).entry(key).or_default());
-        let mut guest = lock(&slot);
-        let mut once = |_turn: Turn<'_>| {
-            if guest.is_none() {
-                *guest = Some(Guest::boot(kernel, smp, nodes)?);
-            }
-            let start = Instant::now();
-            let result = guest.as_mut().map_or(Ok(()), &test);
-            lock(&self.took).push((start.elapsed(), name.to_owned()));
-            if result.is_err() {
-                // The next test gets a machine that this one has not spoiled.
-                *guest = None;
-            }
-            result
-        };
-        // Only now: who waits for its machine keeps no other from working.
-        let Err(first) = once(self.turn()) else { return Ok(()) };
+        let lane = self.lane(place);
+        let mut machine = lock(&lane.machine);
+        let last = lane.tests.fetch_sub(1, Ordering::Relaxed) == 1;
+        let first = self.once(name, place, &mut machine, (lane.number, 1), &test);
+        if last || first.is_err() {
+            // The next test gets a machine that this one has not spoiled.
+            *machine = None;
+        }
+        drop(machine);
+        let Err(first) = first else { return Ok(()) };
         let words = first.message().unwrap_or("it panicked").trim();
         say(&format!("{name} failed and is run once more, alone. It said:\n{words}"));
-        lock(&self.second).push(name.to_owned());
-        once(self.alone())
+        let mut second = lock(&self.second);
+        second.push(name.to_owned());
+        let after_all = usize::MAX - MANY + second.len();
+        drop(second);
+        self.once(name, place, &mut None, (after_all, self.at_a_time), &test)
+    }
+
+    /// Runs a test on this machine, or on a new one with this number, which counts for so many.
+    fn once(
+        self: &Arc<Self>,
+        name: &str,
+        place: &Place,
+        machine: &mut Option<Running>,
+        (number, count): (usize, usize),
+        test: &impl Fn(&mut Guest) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let running = match machine {
+            Some(running) => running,
+            None => {
+                let turn = self.turn(number, count);
+                let guest = Guest::boot(&place.kernel, place.smp, place.nodes)?;
+                machine.insert(Running { guest, _turn: turn })
+            }
+        };
+        let start = Instant::now();
+        let result = test(&mut running.guest);
+        lock(&self.took).push((start.elapsed(), name.to_owned()));
+        result
     }
 
     /// Says which tests took longest, so that a slow suite shows where to trim it.

@@ -25,7 +25,7 @@ mod tutorial;
 mod types;
 mod verify;
 
-use guest::{Guest, Pool};
+use guest::{Guest, Place, Pool};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rota_vmtest::Pins;
 use std::process::ExitCode;
@@ -104,11 +104,22 @@ const MACHINES: usize = 4;
 /// Kernels whose type information has broken kfunc prototypes.
 const BROKEN: &[&str] = &["7.1", "7.2"];
 
+/// Adds a test: its name, what it shares a machine with, the kernel, the shape and its nodes.
+type Add<'a> = dyn FnMut(String, &'static str, String, &'static str, u32, Test) + 'a;
+
+/// Whether the command line asks for a test of this name.
+fn is_wanted(arguments: &Arguments, name: &str) -> bool {
+    let meets = |filter: &String| {
+        if arguments.exact { name == filter } else { name.contains(filter.as_str()) }
+    };
+    arguments.filter.as_ref().is_none_or(meets) && !arguments.skip.iter().any(meets)
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let machines = arguments.test_threads.unwrap_or(MACHINES);
     let pool = Arc::new(Pool::new(machines));
-    let mut trials = Vec::new();
+    let (mut trials, wanted) = (Vec::new(), arguments.clone());
     // What only the newest kernel runs has a machine of its own, beside the one there that runs
     // what every kernel does.
     let mut add = |name: String,
@@ -117,24 +128,31 @@ fn main() -> ExitCode {
                    smp: &'static str,
                    nodes: u32,
                    test: Test| {
-        let pool = Arc::clone(&pool);
-        let told = name.clone();
-        let run = move || pool.with(&told, &kernel, smp, nodes, lane, test);
-        trials.push(Trial::test(name, run));
+        let place = Place { kernel, smp, nodes, lane };
+        if is_wanted(&wanted, &name) {
+            pool.expect(&place);
+        }
+        let (pool, told) = (Arc::clone(&pool), name.clone());
+        trials.push(Trial::test(name, move || pool.with(&told, &place, test)));
     };
     let newest = Pins::embedded().newest().series.clone();
     // The longest tests first.
     let oldest = Pins::embedded().supported().next().map(|pin| pin.series.clone());
-    for (name, smp, nodes, test) in OLDEST_AND_NEWEST {
-        for series in oldest.iter().chain([&newest]) {
-            add(format!("{name}::{series}"), "scenarios", series.clone(), smp, *nodes, *test);
+    let (longest, shorter) = OLDEST_AND_NEWEST.split_at(1);
+    let scenarios = |list: &[(&str, &'static str, u32, Test)], add: &mut Add<'_>| {
+        for (name, smp, nodes, test) in list {
+            for series in oldest.iter().chain([&newest]) {
+                add(format!("{name}::{series}"), "scenarios", series.clone(), smp, *nodes, *test);
+            }
         }
-    }
+    };
+    scenarios(longest, &mut add);
     for (name, test) in EVERY_KERNEL {
         for pin in Pins::embedded().supported() {
             add(format!("{name}::{}", pin.series), "every", pin.series.clone(), "4", 1, *test);
         }
     }
+    scenarios(shorter, &mut add);
     for (name, smp, nodes, test) in NEWEST {
         add(format!("{name}::{newest}"), "newest", newest.clone(), smp, *nodes, *test);
     }
@@ -142,7 +160,7 @@ fn main() -> ExitCode {
         let name = format!("doctor::broken_prototypes::{series}");
         add(name, "broken", (*series).to_owned(), "4", 1, doctor::broken_prototypes);
     }
-    // Tests wait for their machine and their turn: no thread that waits keeps another from work.
+    // Tests wait for their machine and its turn: no thread that waits keeps another from work.
     arguments.test_threads = Some(trials.len());
     let code = libtest_mimic::run(&arguments, trials).exit_code();
     pool.tell_the_longest();
