@@ -40,6 +40,8 @@ struct Cpu {
     frequency: u64,
     busy: bool,
     online: bool,
+    /// How fast it is at the moment, likewise; worked out when something changes.
+    speed: u64,
 }
 
 /// A core.
@@ -92,6 +94,7 @@ impl Hardware {
                     node: place.map_or(0, |place| place.node.0),
                 },
                 online: true,
+                speed: u64::from(known.map_or(CAPACITY_FULL, |cpu| cpu.capacity)).clamp(1, FULL),
                 capacity: u64::from(known.map_or(CAPACITY_FULL, |cpu| cpu.capacity)).clamp(1, FULL),
                 frequency: FULL,
                 busy: false,
@@ -115,13 +118,16 @@ impl Hardware {
         Distance::of(place(from), place(to))
     }
 
-    /// How fast a CPU is, of [`FULL`].
-    fn speed(&self, cpu: u32, costs: &Costs, platform: &Platform) -> u64 {
-        let Some(this) = self.cpus.get(cpu as usize) else { return FULL };
-        let core = &self.cores[this.place.core as usize];
-        let others = core.busy - u32::from(this.busy);
-        let shared = if others > 0 { u64::from(costs.smt_percent) } else { 100 };
-        (this.capacity * self.frequency(core, platform) / FULL * shared / 100).max(1)
+    /// Works out how fast the threads of a core are.
+    fn find_speeds(&mut self, core: u32, costs: &Costs, platform: &Platform) {
+        let core = &self.cores[core as usize];
+        let frequency = self.frequency(core, platform);
+        for cpu in &core.threads {
+            let this = &mut self.cpus[*cpu as usize];
+            let others = core.busy - u32::from(this.busy);
+            let shared = if others > 0 { u64::from(costs.smt_percent) } else { 100 };
+            this.speed = (this.capacity * frequency / FULL * shared / 100).max(1);
+        }
     }
 
     /// The frequency of a core, of [`FULL`]: the highest that is asked for by a thread that is busy,
@@ -174,7 +180,12 @@ impl Power {
 impl Machine {
     /// How fast a CPU is at the moment, of [`FULL`].
     pub(crate) fn speed(&self, cpu: u32) -> u64 {
-        self.hardware.speed(cpu, &self.shape.costs, &self.shape.platform)
+        self.hardware.cpus.get(cpu as usize).map_or(FULL, |cpu| cpu.speed)
+    }
+
+    fn find_speeds(&mut self, cpu: u32) {
+        let core = self.hardware.cpus[cpu as usize].place.core;
+        self.hardware.find_speeds(core, &self.shape.costs, &self.shape.platform);
     }
 
     /// What an idle CPU needs to leave the state that its core is in, in ns.
@@ -188,17 +199,21 @@ impl Machine {
     /// A CPU becomes busy or idle, which changes what its core draws and how fast its other
     /// threads are.
     pub(crate) fn set_busy(&mut self, cpu: u32, busy: bool) {
-        let Some(this) = self.hardware.cpus.get(cpu as usize).copied() else { return };
-        if this.busy == busy {
+        let Some(this) = self.hardware.cpus.get(cpu as usize).filter(|this| this.busy != busy)
+        else {
             return;
-        }
+        };
+        let this = *this;
         self.hardware.settle(cpu, self.now_ns, &self.shape.platform);
         // What the other threads did until now, they did at the speed of until now.
         self.each_thread(cpu, false, Self::settle_work);
         self.hardware.cpus[cpu as usize].busy = busy;
         let core = &mut self.hardware.cores[this.place.core as usize];
         core.busy = if busy { core.busy + 1 } else { core.busy - 1 };
-        self.each_thread(cpu, false, Self::time_anew);
+        if core.threads.len() > 1 {
+            self.find_speeds(cpu);
+            self.each_thread(cpu, false, Self::time_anew);
+        }
     }
 
     /// Does something with what runs on the other threads of a CPU's core, and on its own.
@@ -228,6 +243,7 @@ impl Machine {
         }
         self.each_thread(cpu, true, Self::settle_work);
         self.hardware.cpus[cpu as usize].frequency = frequency;
+        self.find_speeds(cpu);
         self.each_thread(cpu, true, Self::time_anew);
     }
 
