@@ -5,6 +5,7 @@
 //! `tests/mutations.txt` says what is spoiled and how. Each is tried on a copy of the work tree,
 //! with a target folder of its own, by the one test that compares the model with real kernels.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
@@ -144,9 +145,11 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<Outcome> {
 }
 
 /// Copies the work tree, with a target folder of its own beside it. What is the same stays as it
-/// is, so that it is not built again.
+/// is, so that it is not built again; what an earlier copy had and the work tree has not goes.
 fn copy(workspace: &Workspace, to: &Path) -> Result<Workspace> {
-    for name in workspace.files()? {
+    let files: BTreeSet<String> = workspace.files()?.into_iter().collect();
+    remove_others(to, to, &files)?;
+    for name in files {
         let (from, to) = (workspace.root.join(&name), to.join(&name));
         let bytes = std::fs::read(&from).with_context(|| from.display().to_string())?;
         if std::fs::read(&to).is_ok_and(|there| there == bytes) {
@@ -159,6 +162,20 @@ fn copy(workspace: &Workspace, to: &Path) -> Result<Workspace> {
     }
     let target = to.with_file_name("target");
     Ok(Workspace { root: to.to_owned(), target, cache: workspace.cache.clone() })
+}
+
+/// Removes what is in a folder of a tree and is none of these files.
+fn remove_others(folder: &Path, tree: &Path, files: &BTreeSet<String>) -> Result<()> {
+    let Ok(entries) = folder.read_dir() else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(&path, tree, files)?;
+        } else if !path.strip_prefix(tree)?.to_str().is_some_and(|name| files.contains(name)) {
+            std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// Builds the test in a tree and runs it.
