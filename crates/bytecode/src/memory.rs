@@ -243,6 +243,19 @@ impl Memory {
         self.store(place_of(pointer), number_bytes(size), value)
     }
 
+    /// Replaces a number of 1, 2, 4 or 8 bytes; of any other size, its first 8 bytes.
+    #[inline]
+    pub fn update_number(
+        &self,
+        pointer: u64,
+        size: u64,
+        make: impl FnOnce(u64) -> u64,
+    ) -> Result<(), Fault> {
+        let size = number_bytes(size);
+        let updated = self.window.update(place_of(pointer), size, make);
+        updated.map_err(|at| fault(at, size as u64, true))
+    }
+
     /// Reads a number of 8 bytes.
     #[inline]
     pub fn read_u64(&self, pointer: u64) -> Result<u64, Fault> {

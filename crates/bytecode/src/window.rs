@@ -210,6 +210,37 @@ impl Window {
         Ok(())
     }
 
+    /// Replaces a little-endian number of 1, 2, 4 or 8 bytes by the lowest bytes of what is made of
+    /// it.
+    #[inline(always)]
+    pub(crate) fn update(
+        &self,
+        place: i64,
+        size: usize,
+        make: impl FnOnce(u64) -> u64,
+    ) -> Result<(), i64> {
+        let at = self.reach(place, size, WRITE)?;
+        // SAFETY: as in `load` and `store`; what can be written can be read.
+        unsafe {
+            match size {
+                1 => at.write(make(u64::from(at.read())) as u8),
+                2 => {
+                    let at = at.cast::<u16>();
+                    at.write_unaligned(make(u64::from(at.read_unaligned())) as u16);
+                }
+                4 => {
+                    let at = at.cast::<u32>();
+                    at.write_unaligned(make(u64::from(at.read_unaligned())) as u32);
+                }
+                _ => {
+                    let at = at.cast::<u64>();
+                    at.write_unaligned(make(at.read_unaligned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Copies bytes out.
     pub(crate) fn read(&self, place: i64, bytes: &mut [u8]) -> Result<(), i64> {
         let at = self.reach(place, bytes.len(), READ)?;

@@ -160,18 +160,16 @@ impl<T: Copy> Agenda<T> {
         Some((first.ticket.time_ns, first.thing))
     }
 
-    /// Nothing is near: goes on to the next place that holds something, unless it is later than
-    /// `now_ns`.
+    /// Nothing is near: goes on to the next slot that holds something, unless it is later than
+    /// `now_ns`. What else is in its place moves to finer wheels.
     fn turn(&mut self, now_ns: u64) -> Option<()> {
         let (number, place) = self.first()?;
-        // The first slot of the place.
-        let shift = PLACES * number as u32;
-        let turn = (self.present >> shift) >> PLACES;
-        let first = (turn << PLACES | place as u64) << shift;
-        if first > slot(now_ns) {
+        let entries = &self.wheels[number].places[place];
+        let next = entries.iter().map(|entry| slot(entry.ticket.time_ns)).min()?;
+        if next > slot(now_ns) {
             return None;
         }
-        self.present = first;
+        self.present = next;
         self.note_empty(number, place);
         self.near.clear();
         self.taken = 0;

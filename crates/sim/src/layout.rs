@@ -34,6 +34,16 @@ impl Field {
     pub(crate) fn set(self, memory: &Memory, object: u64, value: u64) -> Result<(), Fault> {
         memory.write_number(object.wrapping_add(self.offset), self.size, value)
     }
+
+    /// Replaces the member's number in an object, in the same way.
+    pub(crate) fn update(
+        self,
+        memory: &Memory,
+        object: u64,
+        make: impl FnOnce(u64) -> u64,
+    ) -> Result<(), Fault> {
+        memory.update_number(object.wrapping_add(self.offset), self.size, make)
+    }
 }
 
 /// Declares the structures in use: name in Rust, name in the kernel, members with their paths; then

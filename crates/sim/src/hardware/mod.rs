@@ -257,9 +257,7 @@ impl Machine {
     pub(crate) fn settle_work(&mut self, task: TaskId) {
         let cpu = self.sched.task(task).cpu;
         let (now, speed) = (self.now_ns, self.speed(cpu));
-        let state = self.sched.task(task);
-        let ns = now.saturating_sub(std::mem::replace(&mut state.settled_at_ns, now));
-        state.worked += ns * speed;
+        self.sched.task(task).settle(now, speed);
     }
 
     /// A task that runs is faster or slower from now on: its work will be done at another time.

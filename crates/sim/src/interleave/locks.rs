@@ -73,17 +73,20 @@ impl Machine {
     }
 
     /// Takes a lock, as soon as it is free.
+    #[inline]
     pub(crate) fn lock(&mut self, lock: Lock) -> Result<(), Stop> {
         if self.interleaving.is_none() { Ok(()) } else { self.wait(lock, true) }
     }
 
     /// Waits until a lock is free, without taking it.
+    #[inline]
     pub(crate) fn pass(&mut self, lock: Lock) -> Result<(), Stop> {
         if self.interleaving.is_none() { Ok(()) } else { self.wait(lock, false) }
     }
 
     /// Gives a lock to whoever has waited for it longest. One that is not held here stays as it
     /// is.
+    #[inline]
     pub(crate) fn unlock(&mut self, lock: Lock) {
         if self.interleaving.is_some() {
             self.release(lock);

@@ -177,6 +177,7 @@ impl Machine {
     fn interrupt_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         let from = self.recorded(Some(task));
         self.record(None, What::Switch { from, runnable: true });
+        self.spend_idly(cpu);
         self.sched.rq(cpu).current = None;
         self.set_busy(cpu, false);
         let busy_ns = self.sched.rq(cpu).busy_ns;

@@ -178,12 +178,14 @@ impl Machine {
     /// Something on a CPU has cost time, which who runs there next, or goes on, has to spend. Where
     /// nobody runs, it is spent as time goes by.
     pub(crate) fn spend(&mut self, cpu: u32, ns: u64) {
-        self.spend_idly(cpu);
+        if self.sched.rq(cpu).current.is_none() {
+            self.spend_idly(cpu);
+        }
         self.sched.rq(cpu).spent_ns += ns;
     }
 
     /// What an idle CPU had to spend is spent, as far as there was time for it.
-    fn spend_idly(&mut self, cpu: u32) {
+    pub(super) fn spend_idly(&mut self, cpu: u32) {
         let now = self.now_ns;
         let rq = self.sched.rq(cpu);
         let since_ns = std::mem::replace(&mut rq.spent_at_ns, now);

@@ -52,26 +52,27 @@ impl Machine {
     /// Charges what runs on a CPU for the time since it was last charged.
     pub(crate) fn charge(&mut self, cpu: u32) {
         let Some(task) = self.sched.rq(cpu).current else { return };
-        self.settle_work(task);
-        let now = self.now_ns;
+        let (now, speed) = (self.now_ns, self.speed(cpu));
         let state = self.sched.task(task);
+        state.settle(now, speed);
         let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
         if ran == 0 {
             return;
         }
         state.ran_ns += ran;
-        let (address, sum) = (state.address, self.layout.task.sum_exec_runtime);
-        let total = sum.get(&self.memory, address).unwrap_or(0);
-        let _ = sum.set(&self.memory, address, total.wrapping_add(ran));
-        let class = state.class;
+        let (address, class) = (state.address, state.class);
         self.sched.rq(cpu).busy_ns += ran;
-        if class == Class::Fair {
-            self.fair_ran(cpu, ran);
-            return;
-        }
-        let slice = self.slice(task);
-        if slice != SLICE_INFINITE && self.is_ext(task) {
-            self.set_slice(task, slice.saturating_sub(ran));
+        // A task's structure is the machine's own memory.
+        let (sum, slice) = (self.layout.task.sum_exec_runtime, self.layout.task.slice);
+        let _ = sum.update(&self.memory, address, |total| total.wrapping_add(ran));
+        match class {
+            Class::Fair => self.fair_ran(cpu, ran),
+            Class::Ext => {
+                let _ = slice.update(&self.memory, address, |left| {
+                    if left == SLICE_INFINITE { left } else { left.saturating_sub(ran) }
+                });
+            }
+            Class::Realtime => {}
         }
     }
 

@@ -47,8 +47,7 @@ impl Machine {
             let gave_way = self.sched.tasks[task.0 as usize].queued;
             let count = if gave_way { layout.involuntary } else { layout.voluntary };
             // A task's structure is the machine's own memory.
-            let old = count.get(&self.memory, self.task_address(task)).unwrap_or(0);
-            self.show(task, count, old.wrapping_add(1));
+            let _ = count.update(&self.memory, self.task_address(task), |old| old.wrapping_add(1));
             self.show(task, layout.on_cpu, 0);
         }
         if let Some(task) = next {

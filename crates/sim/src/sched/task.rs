@@ -138,6 +138,14 @@ pub(crate) struct TaskState {
     pub(crate) run: u64,
 }
 
+impl TaskState {
+    /// Counts what the task has done since that was last done, at the speed that its CPU had.
+    pub(crate) fn settle(&mut self, now_ns: u64, speed: u64) {
+        let ns = now_ns.saturating_sub(std::mem::replace(&mut self.settled_at_ns, now_ns));
+        self.worked += ns * speed;
+    }
+}
+
 impl Machine {
     pub(super) fn task_address(&self, task: TaskId) -> u64 {
         self.sched.tasks[task.0 as usize].address
