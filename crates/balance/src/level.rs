@@ -33,6 +33,11 @@ impl From<Entity> for Item {
 
 impl Item {
     #[inline]
+    pub(crate) fn entity(self) -> Entity {
+        Entity { weight: self.weight, duty: cpus(self.duty) }
+    }
+
+    #[inline]
     pub(crate) fn sums(self) -> Sums {
         Sums::one(self.weight, self.duty)
     }

@@ -47,14 +47,29 @@
 //! the next pass looks only at that one. That takes time in proportion to how many there are. A
 //! [`Pool`] keeps the buckets, so that a change and a new λ take no such pass.
 //!
+//! # Beyond one machine of equal CPUs
+//!
+//! * [`solve_confined`]: domains with their own capacities, CPUs of different strength, entities that
+//!   may use some domains only.
+//! * [`solve_groups`]: groups within groups, whose unused shares flow to their siblings.
+//!
 //! Absent on purpose: files, clocks, threads, and anything that knows a kernel.
 
+mod confined;
 mod entity;
 mod exact;
+mod flow;
+mod groups;
 mod level;
+mod machine;
 mod pool;
+mod set;
 mod shares;
 
+pub use confined::{Confined, ConfinedError, Grant, solve_confined};
 pub use entity::{CPUS_MAX, Entity, NumberError, SolveError, WEIGHTS};
+pub use groups::{Group, GroupError, Node, solve_groups};
+pub use machine::Machine;
 pub use pool::Pool;
+pub use set::DomainSet;
 pub use shares::{Shares, solve};

@@ -5,6 +5,9 @@
 //! that fails names the seed of its case.
 #![expect(clippy::disallowed_methods, reason = "tests are told by the environment how many")]
 
+mod confined;
+mod groups;
+mod lp;
 mod random;
 mod reference;
 mod shares;
