@@ -8,16 +8,18 @@ cd /sys/kernel/tracing || exit
 echo 0 >tracing_on
 echo 16384 >buffer_size_kb
 probe() { echo "f:fair/$1" >>dynamic_events || exit; }
-probe 'come enqueue_task_fair pid=p->pid flags=flags delayed=p->se.sched_delayed vlag=p->se.vlag w=p->se.load.weight'
-probe 'came enqueue_task_fair%return pid=p->pid v=p->se.vruntime d=p->se.deadline'
+probe 'come enqueue_task_fair pid=p->pid flags=flags delayed=p->se.sched_delayed vlag=p->se.vlag w=p->se.load.weight tg=p->sched_task_group:u64'
+probe 'came enqueue_task_fair%return pid=p->pid v=p->se.vruntime d=p->se.deadline h=p->se.h_load.weight'
 probe 'go dequeue_task_fair pid=p->pid flags=flags'
 probe 'gone dequeue_task_fair%return pid=p->pid vlag=p->se.vlag left=$retval'
-probe 'next set_next_task_fair%return pid=p->pid v=p->se.vruntime d=p->se.deadline safe=p->se.vprot first=first'
+probe 'next set_next_task_fair%return pid=p->pid v=p->se.vruntime d=p->se.deadline safe=p->se.vprot first=first h=p->se.h_load.weight'
 probe 'put put_prev_task_fair%return pid=prev->pid'
 probe 'pick pick_task_fair%return pid=$retval->pid task=$retval:u64'
 probe 'woken wakeup_preempt_fair%return pid=p->pid flags=wake_flags safe=rq->curr->se.vprot'
-probe 'tick task_tick_fair%return pid=curr->pid timer=queued'
+probe 'tick task_tick_fair%return pid=curr->pid timer=queued v=curr->se.vruntime d=curr->se.deadline safe=curr->se.vprot h=curr->se.h_load.weight'
 probe 'yield yield_task_fair%return pid=rq->curr->pid v=rq->curr->se.vruntime d=rq->curr->se.deadline'
+probe 'group sched_online_group tg=tg:u64 parent=parent:u64'
+probe 'weigh sched_group_set_shares%return tg=tg:u64 w=shares'
 for event in fair sched/sched_switch sched/sched_stat_runtime; do
 	echo 1 >"events/$event/enable" || exit
 done

@@ -3,7 +3,8 @@
 //! the controller `cpu` does with them).
 
 use super::ext::flags;
-use super::{Op, TaskId};
+use super::fair::GroupId;
+use super::{Class, NICE_0, Op, TaskId};
 use crate::cgroups::{Bandwidth, Knobs};
 use crate::errno::Errno;
 use crate::machine::Machine;
@@ -21,12 +22,25 @@ const PROTOCOL: i32 = 71;
 /// Weights of cgroups (kernel: `CGROUP_WEIGHT_MIN` and `CGROUP_WEIGHT_MAX`).
 const WEIGHT_MIN: u64 = 1;
 const WEIGHT_MAX: u64 = 10_000;
+/// What an idle cgroup weighs for the fair class (kernel: `WEIGHT_IDLEPRIO`).
+const WEIGHT_IDLE: i64 = 3 * (NICE_0 / 1024);
 /// Shortest and longest period, and the smallest quota, in µs.
 const PERIOD_MIN_US: u64 = 1_000;
 const PERIOD_MAX_US: u64 = 1_000_000;
 
 fn refused(error: Errno) -> Done {
     Err(error as i32)
+}
+
+/// What a cgroup is for the fair class: both count them as they are made.
+pub(super) fn fair_group(id: u64) -> GroupId {
+    GroupId(id.saturating_sub(crate::cgroups::ROOT) as u32)
+}
+
+/// What `cpu.weight` is for the fair class: 100 is as much as a task of nice 0 weighs (kernel:
+/// `sched_weight_from_cgroup`).
+fn fair_weight(weight: u64) -> i64 {
+    ((weight * 1024 + 50) / 100).cast_signed() * (NICE_0 / 1024)
 }
 
 impl Machine {
@@ -106,6 +120,7 @@ impl Machine {
     /// Makes a cgroup in another; its number.
     pub(crate) fn create_cgroup(&mut self, parent: u64) -> Result<Result<u64, i32>, Stop> {
         let id = self.make_cgroup(Some(parent)).map_err(|e| Stop::memory(&e))?;
+        self.sched.fair.groups.make(fair_group(parent));
         if !self.sched.cgroups {
             return Ok(Ok(id));
         }
@@ -177,15 +192,20 @@ impl Machine {
             if let Some(task) = machine.task_mut(args[0]) {
                 task.group = to;
             }
+            machine.regroup_fair(task, fair_group(to));
             if machine.sched.cgroups { machine.op(Op::CgroupMove, &args).map(drop) } else { Ok(()) }
         };
-        if !self.is_ext(task) {
+        let class = self.sched.task(task).class;
+        if class == Class::Realtime {
             return change(self);
         }
         self.change(task, change, flags::MOVE)?;
-        let cpu = self.sched.task(task).cpu;
+        let state = self.sched.task(task);
+        let (cpu, queued) = (state.cpu, state.queued);
         if self.sched.rq(cpu).current == Some(task) {
             self.resched(cpu);
+        } else if class == Class::Fair && queued {
+            self.preempt(cpu, task);
         }
         Ok(())
     }
@@ -214,12 +234,17 @@ impl Machine {
         if knobs.idle {
             return Ok(refused(Errno::Invalid));
         }
+        self.set_group_weight(fair_group(id), fair_weight(weight));
         self.set_knobs(id, Knobs { weight, ..knobs }, Op::CgroupSetWeight, &[weight])
     }
 
     /// Sets `cpu.idle` of a cgroup.
     pub(crate) fn set_cgroup_idle(&mut self, id: u64, idle: bool) -> Result<Done, Stop> {
         let Some(knobs) = self.knobs(id) else { return Ok(refused(Errno::NoDevice)) };
+        if idle != knobs.idle {
+            let weight = if idle { WEIGHT_IDLE } else { NICE_0 };
+            self.set_group_weight(fair_group(id), weight);
+        }
         self.set_knobs(id, Knobs { idle, ..knobs }, Op::CgroupSetIdle, &[u64::from(idle)])
     }
 

@@ -154,6 +154,7 @@ impl Machine {
         let interrupts_ns = self.interrupts_ns(cpu);
         self.spend(cpu, self.shape.costs.tick_ns + interrupts_ns);
         if !self.is_ext(task) {
+            self.tick_fair(cpu);
             return Ok(());
         }
         if self.bypassing() {

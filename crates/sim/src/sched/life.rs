@@ -139,7 +139,8 @@ impl Machine {
             run: 0,
         });
         let weight = super::change::load_weight(nice);
-        self.sched.entities.push(Entity::new(weight));
+        let group = super::cgroup::fair_group(cgroup);
+        self.sched.entities.push(Entity::new(weight).in_group(group));
         self.record_new(id, parent);
         self.show_allowed(id);
         self.set_slice(id, SLICE_DEFAULT_NS);

@@ -154,14 +154,83 @@ impl Averages {
         queue.used_sum = queue.used_sum.saturating_sub(self.used_sum).max(queue.used * least);
         queue.wanted = queue.wanted.saturating_sub(self.wanted);
         queue.waits_sum = queue.waits_sum.saturating_sub(self.waits_sum).max(queue.wanted * least);
-        queue.load = queue.load.saturating_sub(self.load);
-        let load_sum = queue.load_sum.saturating_sub(weight * self.load_sum);
-        queue.load_sum = load_sum.max(queue.load * least);
+        queue.lighten(self.load, weight * self.load_sum);
     }
 
     /// A task has another weight from now on.
     pub(super) fn reweigh(&mut self, weight: u64) {
         self.load = weight * self.load_sum / self.most();
+    }
+
+    /// What is in a queue has another weight from now on than before (kernel: `reweight_entity`).
+    pub(super) fn reweigh_in(&mut self, queue: &mut Self, before: u64, weight: u64) {
+        queue.lighten(self.load, before * self.load_sum);
+        self.reweigh(weight);
+        queue.load += self.load;
+        queue.load_sum += weight * self.load_sum;
+    }
+
+    /// Less load is in a queue.
+    fn lighten(&mut self, load: u64, sum: u64) {
+        self.load = self.load.saturating_sub(load);
+        self.load_sum = self.load_sum.saturating_sub(sum).max(self.load * (SUM_MAX - PERIOD));
+    }
+
+    /// The sum of its load, without weight.
+    pub(super) fn load_sum(&self) -> i64 {
+        self.load_sum.cast_signed()
+    }
+
+    /// Something has come into what these averages are of, or left it: they become those of what
+    /// is inside, which has a weight, and the queue around gets the difference (kernel:
+    /// `update_tg_cfs_util`, `update_tg_cfs_runnable`, `update_tg_cfs_load`). `news` is by how much
+    /// the sum of load has grown.
+    pub(super) fn follow(
+        &mut self,
+        (inside, inside_weight): (Self, u64),
+        news: i64,
+        queue: &mut Self,
+        weight: u64,
+    ) {
+        let most = queue.most();
+        let least = SUM_MAX - PERIOD;
+        let change = |own: (&mut u64, &mut u64), to: (u64, u64), all: (&mut u64, &mut u64)| {
+            let (average, sum) = (to.0.cast_signed(), to.1.cast_signed());
+            *all.0 = all.0.saturating_add_signed(average - own.0.cast_signed());
+            *all.1 = all.1.saturating_add_signed(sum - own.1.cast_signed()).max(*all.0 * least);
+            (*own.0, *own.1) = to;
+        };
+        if self.used != inside.used {
+            let to = (inside.used, inside.used * most);
+            change(
+                (&mut self.used, &mut self.used_sum),
+                to,
+                (&mut queue.used, &mut queue.used_sum),
+            );
+        }
+        if self.wanted != inside.wanted {
+            let to = (inside.wanted, inside.wanted * most);
+            let all = (&mut queue.wanted, &mut queue.waits_sum);
+            change((&mut self.wanted, &mut self.waits_sum), to, all);
+        }
+        if news == 0 {
+            return;
+        }
+        let sum = if news > 0 {
+            self.load_sum.saturating_add_signed(news).min(most)
+        } else {
+            // All that is left inside is taken to be there as much.
+            inside.load_sum.checked_div(inside_weight).unwrap_or(0).min(self.load_sum)
+        };
+        let sum = sum.max(self.used_sum >> 10);
+        let load = weight * sum / most;
+        if load != self.load {
+            let old_sum = weight * self.load_sum;
+            queue.load = (queue.load + load).saturating_sub(self.load);
+            let load_sum = (queue.load_sum + weight * sum).saturating_sub(old_sum);
+            queue.load_sum = load_sum.max(queue.load * least);
+            (self.load, self.load_sum) = (load, sum);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::super::change::load_weight;
 use super::super::task::Class;
 use super::super::{Due, TaskId};
+use super::groups::{GroupId, TOP};
 use super::queue::Picked;
 use super::{Entity, Queue};
 use crate::machine::Machine;
@@ -60,6 +61,7 @@ impl Machine {
             self.count_estimate(cpu, task, true);
         } else {
             self.load_comes(cpu, task);
+            self.reweigh_in_queue(cpu, task);
         }
         let (queue, all) = self.fair(cpu);
         queue.enqueue(all, task, initial);
@@ -112,13 +114,74 @@ impl Machine {
     pub(crate) fn reweight_fair(&mut self, task: TaskId) {
         let state = self.sched.task(task);
         let (cpu, weight) = (state.cpu, load_weight(state.nice));
-        if self.sched.entities[task.0 as usize].on_rq {
+        let on_rq = self.sched.entities[task.0 as usize].on_rq;
+        if on_rq {
             self.charge_fair(cpu);
         }
-        self.reweigh_load(task, |machine| {
-            let (queue, all) = machine.fair(cpu);
-            queue.reweight(all, task, weight);
-        });
+        self.reweigh_load(task, weight);
+        if on_rq {
+            self.reweigh_in_queue(cpu, task);
+        }
+    }
+
+    /// A task that is in a CPU's queue, or comes into it, learns what it weighs there.
+    fn reweigh_in_queue(&mut self, cpu: u32, task: TaskId) {
+        let weight = self.weight_in_queue(cpu, task);
+        let (queue, all) = self.fair(cpu);
+        queue.reweight(all, task, weight);
+    }
+
+    /// A tick, or the timer that ends slices, has come while a task of this class runs.
+    pub(crate) fn tick_fair(&mut self, cpu: u32) {
+        let Some(task) = self.sched.rq(cpu).fair.current else { return };
+        let entity = &self.sched.entities[task.0 as usize];
+        let group = entity.group;
+        if group == TOP || !entity.on_rq {
+            return;
+        }
+        self.age(cpu, task);
+        let top = &mut self.sched.rqs[cpu as usize].fair_load.top;
+        self.sched.fair.groups.renew_all(group, cpu, top);
+        self.reweigh_in_queue(cpu, task);
+    }
+
+    /// A task comes into another group, whatever it does.
+    pub(crate) fn regroup_fair(&mut self, task: TaskId, group: GroupId) {
+        let cpu = self.sched.task(task).cpu;
+        self.charge_fair(cpu);
+        // One that sleeps, but is still in the queue, stays so.
+        let delayed = self.is_delayed(task);
+        let runs = self.sched.rq(cpu).fair.current == Some(task);
+        if runs {
+            self.age(cpu, task);
+            self.show_runs(cpu, false);
+        }
+        if delayed {
+            self.load_goes(cpu, task);
+            let (queue, all) = self.fair(cpu);
+            queue.take(all, task);
+        }
+        self.move_load(task, group);
+        if runs {
+            self.show_runs(cpu, true);
+        }
+        if delayed {
+            self.load_comes(cpu, task);
+            self.reweigh_in_queue(cpu, task);
+            let (queue, all) = self.fair(cpu);
+            queue.enqueue(all, task, false);
+        }
+    }
+
+    /// A group has another weight.
+    pub(crate) fn set_group_weight(&mut self, group: GroupId, weight: i64) {
+        self.sched.fair.groups.set_weight(group, weight);
+        for cpu in 0..self.shape.cpus {
+            self.age_cpu(cpu);
+            let (now, top) = (self.now_ns, &mut self.sched.rqs[cpu as usize].fair_load.top);
+            self.sched.fair.groups.age(group, cpu, now, top);
+            self.sched.fair.groups.renew_all(group, cpu, top);
+        }
     }
 
     /// What a CPU runs of this class. If there is nothing, it looks elsewhere.
@@ -140,8 +203,17 @@ impl Machine {
         if let Some(task) = self.sched.rq(cpu).fair.current {
             self.age(cpu, task);
         }
+        self.show_runs(cpu, false);
         let (queue, all) = self.fair(cpu);
         queue.put_current(all);
+    }
+
+    /// The groups of what runs on a CPU have a task that runs, or have not.
+    fn show_runs(&mut self, cpu: u32, runs: bool) {
+        if let Some(task) = self.sched.rq(cpu).fair.current {
+            let group = self.sched.entities[task.0 as usize].group;
+            self.sched.fair.groups.set_runs(group, cpu, runs);
+        }
     }
 
     /// A task of this class begins to run.
@@ -151,6 +223,12 @@ impl Machine {
         self.sched.entities[task.0 as usize].ran_ns = self.now_ns;
         let (queue, all) = self.fair(cpu);
         queue.set_current(all, task);
+        if self.sched.entities[task.0 as usize].group != TOP {
+            self.show_runs(cpu, true);
+            self.reweigh_in_queue(cpu, task);
+            let (queue, all) = self.fair(cpu);
+            queue.protect(all, task);
+        }
         self.start_slice_timer(cpu);
     }
 
@@ -220,6 +298,7 @@ impl Machine {
         self.sched.rq(cpu).slice_timer = None;
         if self.runs_fair(cpu) {
             self.charge(cpu);
+            self.tick_fair(cpu);
             self.resched(cpu);
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 use super::super::TaskId;
 use super::averages::Averages;
+use super::groups::GroupId;
 use super::load::TaskLoad;
 use super::select::Company;
 
@@ -19,8 +20,11 @@ pub(crate) struct Entity {
     pub(super) vlag: i64,
     /// Until when others do not take its place while it runs.
     pub(super) protected: i64,
-    /// Its weight; that of nice 0 is [`NICE_0`].
+    /// Its weight among all of its CPU; that of nice 0 is [`NICE_0`].
     pub(super) weight: i64,
+    /// Its weight in its group, and the group.
+    pub(super) own_weight: i64,
+    pub(super) group: GroupId,
     /// Whether it is in a queue, running or not.
     pub(super) on_rq: bool,
     /// Whether it has gone to sleep, and stays in the queue only to work off what it owes.
@@ -50,11 +54,16 @@ pub(super) struct Links {
 }
 
 impl Entity {
-    /// Of a new task.
+    /// Of a new task, in no group.
     pub(crate) fn new(weight: i64) -> Self {
         let averages = Averages::new((weight / (NICE_0 / 1024)).cast_unsigned());
         let load = TaskLoad { averages, ..TaskLoad::default() };
-        Self { weight, load, ..Self::default() }
+        Self { weight, own_weight: weight, load, ..Self::default() }
+    }
+
+    /// The same, in a group.
+    pub(crate) fn in_group(self, group: GroupId) -> Self {
+        Self { group, ..self }
     }
 
     /// How much virtual time so much time is for it (kernel: `calc_delta_fair`).

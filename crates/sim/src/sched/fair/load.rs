@@ -3,7 +3,8 @@
 
 use super::super::TaskId;
 use super::averages::{Averages, Estimate, FULL, Since};
-use super::entity::NICE_0;
+use super::entity::Entity;
+use super::groups::{Contents, GroupId, Groups, TOP, scaled_down};
 use crate::machine::Machine;
 
 /// The load of a task.
@@ -18,16 +19,28 @@ pub(crate) struct TaskLoad {
 /// The load of a CPU.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CpuLoad {
-    pub(super) averages: Averages,
-    /// The weight of all in the queue; of nice 0 it is 1024.
-    weight: u64,
+    /// What is in the group around all others.
+    pub(super) top: Contents,
     /// The sum of the estimates of those that want to run.
     estimate: u64,
 }
 
-/// A weight as averages count it.
-fn scaled_down(weight: i64) -> u64 {
-    (weight / (NICE_0 / 1024)).cast_unsigned()
+impl Entity {
+    /// A task's averages become part of those of its group on a CPU.
+    fn join(&mut self, cpu: u32, groups: &mut Groups, top: &mut Contents) {
+        let averages = &mut groups.inside(self.group, cpu, top).averages;
+        self.load.averages.join(averages, scaled_down(self.own_weight));
+        groups.tell_around(self.group, cpu, self.load.averages.load_sum());
+        self.load.with = Some(cpu);
+    }
+
+    /// And are no more.
+    fn part(&mut self, cpu: u32, groups: &mut Groups, top: &mut Contents) {
+        let averages = &mut groups.inside(self.group, cpu, top).averages;
+        self.load.averages.part(averages, scaled_down(self.own_weight));
+        groups.tell_around(self.group, cpu, -self.load.averages.load_sum());
+        self.load.with = None;
+    }
 }
 
 impl Machine {
@@ -40,9 +53,9 @@ impl Machine {
         let now = self.now_ns;
         let rq = self.sched.rq(cpu);
         let (wanted, ran) = (u64::from(rq.fair.runnable()), rq.fair.current.is_some());
-        let load = &mut rq.fair_load;
-        let since = Since { load: load.weight, wanted, ran };
-        load.averages.advance(now, since, 1);
+        let top = &mut rq.fair_load.top;
+        let since = Since { load: scaled_down(top.weight), wanted, ran };
+        top.averages.advance(now, since, 1);
     }
 
     /// Brings the averages of a task that is with a CPU up to date, as far as that one's are.
@@ -50,17 +63,45 @@ impl Machine {
         let index = task.0 as usize;
         let Some(cpu) = self.sched.entities[index].load.with else { return };
         let rq = &self.sched.rqs[cpu as usize];
-        let (until_ns, ran) = (rq.fair_load.averages.until_ns, rq.fair.current == Some(task));
+        let (until_ns, ran) = (rq.fair_load.top.averages.until_ns, rq.fair.current == Some(task));
         let entity = &mut self.sched.entities[index];
         let (load, wanted) = (u64::from(entity.on_rq), u64::from(entity.on_rq && !entity.delayed));
-        let weight = scaled_down(entity.weight);
+        let weight = scaled_down(entity.own_weight);
         entity.load.averages.advance(until_ns, Since { load, wanted, ran }, weight);
     }
 
-    /// Both.
+    /// Both, and those of the groups between them.
     pub(super) fn age(&mut self, cpu: u32, task: TaskId) {
         self.age_cpu(cpu);
+        self.age_groups(cpu, task);
         self.age_task(task);
+    }
+
+    /// Brings the averages of a task's groups on a CPU up to date.
+    fn age_groups(&mut self, cpu: u32, task: TaskId) {
+        let group = self.sched.entities[task.0 as usize].group;
+        if group != TOP {
+            let (now, top) = (self.now_ns, &mut self.sched.rqs[cpu as usize].fair_load.top);
+            self.sched.fair.groups.age(group, cpu, now, top);
+        }
+    }
+
+    /// Brings those of all groups on a CPU up to date.
+    pub(super) fn age_all_groups(&mut self, cpu: u32) {
+        if self.sched.fair.groups.are_any() {
+            self.age_cpu(cpu);
+            let (now, top) = (self.now_ns, &mut self.sched.rqs[cpu as usize].fair_load.top);
+            self.sched.fair.groups.age_all(cpu, now, top);
+        }
+    }
+
+    /// What a task weighs in the queue of a CPU.
+    pub(super) fn weight_in_queue(&self, cpu: u32, task: TaskId) -> i64 {
+        let entity = &self.sched.entities[task.0 as usize];
+        if entity.group == TOP {
+            return entity.own_weight;
+        }
+        self.sched.fair.groups.in_queue(entity.group, cpu, entity.own_weight)
     }
 
     /// A task that did not is now in a CPU's queue. Call it before that is so.
@@ -74,13 +115,14 @@ impl Machine {
         let rq = &mut rqs[cpu as usize];
         let load = &mut rq.fair_load;
         let entity = &mut entities[task.0 as usize];
-        let weight = scaled_down(entity.weight);
+        let groups = &mut self.sched.fair.groups;
+        let (group, weight) = (entity.group, entity.own_weight);
         if entity.load.with.is_none() {
-            entity.load.averages.join(&mut load.averages, weight);
-            entity.load.with = Some(cpu);
+            entity.join(cpu, groups, &mut load.top);
+            groups.age(group, cpu, self.now_ns, &mut load.top);
         }
-        load.weight += weight;
-        load.estimate += entity.load.estimate.0;
+        groups.enter(group, cpu, weight, !entity.delayed, &mut load.top);
+        load.estimate += if entity.delayed { 0 } else { entity.load.estimate.0 };
         rq.fair_turn += 1;
         entity.turn = rq.fair_turn;
         rq.fair_turns.insert(entity.turn, task);
@@ -91,10 +133,10 @@ impl Machine {
     pub(super) fn load_goes(&mut self, cpu: u32, task: TaskId) {
         self.age(cpu, task);
         let entity = &self.sched.entities[task.0 as usize];
-        let (weight, estimate) = (scaled_down(entity.weight), entity.load.estimate.0);
-        let was_counted = !entity.delayed;
-        let load = self.cpu_load(cpu);
-        load.weight = load.weight.saturating_sub(weight);
+        let (group, weight) = (entity.group, entity.own_weight);
+        let (was_counted, estimate) = (!entity.delayed, entity.load.estimate.0);
+        let load = &mut self.sched.rqs[cpu as usize].fair_load;
+        self.sched.fair.groups.leave(group, cpu, weight, was_counted, &mut load.top);
         if was_counted {
             load.estimate = load.estimate.saturating_sub(estimate);
         }
@@ -122,7 +164,9 @@ impl Machine {
     /// A task that does not want to run stays in its queue, or does no more: what it is expected to
     /// use does not count meanwhile.
     pub(super) fn count_estimate(&mut self, cpu: u32, task: TaskId, counts: bool) {
-        let estimate = self.sched.entities[task.0 as usize].load.estimate.0;
+        let entity = &self.sched.entities[task.0 as usize];
+        let (group, estimate) = (entity.group, entity.load.estimate.0);
+        self.sched.fair.groups.count(group, cpu, counts);
         let load = self.cpu_load(cpu);
         load.estimate =
             if counts { load.estimate + estimate } else { load.estimate.saturating_sub(estimate) };
@@ -140,39 +184,51 @@ impl Machine {
         self.age(cpu, task);
         let (rqs, entities) = (&mut self.sched.rqs, &mut self.sched.entities);
         let entity = &mut entities[task.0 as usize];
-        let weight = scaled_down(entity.weight);
-        entity.load.averages.part(&mut rqs[cpu as usize].fair_load.averages, weight);
-        entity.load.with = None;
+        let (groups, top) = (&mut self.sched.fair.groups, &mut rqs[cpu as usize].fair_load.top);
+        entity.part(cpu, groups, top);
+        groups.age(entity.group, cpu, self.now_ns, top);
     }
 
-    /// A task gets another weight, which is set by `set`.
-    pub(super) fn reweigh_load(&mut self, task: TaskId, set: impl FnOnce(&mut Self)) {
+    /// A task gets another weight in its group.
+    pub(super) fn reweigh_load(&mut self, task: TaskId, weight: i64) {
         let with = self.sched.entities[task.0 as usize].load.with;
-        let on_rq = self.sched.entities[task.0 as usize].on_rq;
-        let before = scaled_down(self.sched.entities[task.0 as usize].weight);
         self.leave_cpu(task);
-        set(self);
         let entity = &mut self.sched.entities[task.0 as usize];
-        let after = scaled_down(entity.weight);
-        entity.load.averages.reweigh(after);
+        let more = weight - std::mem::replace(&mut entity.own_weight, weight);
+        entity.load.averages.reweigh(scaled_down(weight));
         let Some(cpu) = with else { return };
-        let load = &mut self.sched.rqs[cpu as usize].fair_load;
-        let entity = &mut self.sched.entities[task.0 as usize];
-        entity.load.averages.join(&mut load.averages, after);
-        entity.load.with = with;
-        if on_rq {
-            load.weight = (load.weight + after).saturating_sub(before);
+        let (groups, top) =
+            (&mut self.sched.fair.groups, &mut self.sched.rqs[cpu as usize].fair_load.top);
+        entity.join(cpu, groups, top);
+        if entity.on_rq {
+            groups.inside(entity.group, cpu, top).weight += more;
         }
+    }
+
+    /// A task that is in no queue comes into another group.
+    pub(super) fn move_load(&mut self, task: TaskId, group: GroupId) {
+        let with = self.sched.entities[task.0 as usize].load.with;
+        self.leave_cpu(task);
+        self.sched.entities[task.0 as usize].group = group;
+        let Some(cpu) = with else { return };
+        self.age_groups(cpu, task);
+        let entity = &mut self.sched.entities[task.0 as usize];
+        let (groups, top) =
+            (&mut self.sched.fair.groups, &mut self.sched.rqs[cpu as usize].fair_load.top);
+        entity.join(cpu, groups, top);
+        groups.age(group, cpu, self.now_ns, top);
     }
 
     /// What a new task is expected to use: half of what is left of its CPU at most (kernel:
     /// `post_init_entity_util_avg`).
     pub(crate) fn expect_use(&mut self, cpu: u32, task: TaskId) {
         self.age_cpu(cpu);
-        let queue = self.cpu_load(cpu).averages;
+        self.age_groups(cpu, task);
         let entity = &mut self.sched.entities[task.0 as usize];
+        let top = &mut self.sched.rqs[cpu as usize].fair_load.top;
+        let queue = self.sched.fair.groups.inside(entity.group, cpu, top).averages;
         let most = FULL.saturating_sub(queue.used) / 2;
-        let share = queue.used * scaled_down(entity.weight) / (queue.load + 1);
+        let share = queue.used * scaled_down(entity.own_weight) / (queue.load + 1);
         let used = if queue.used > 0 { share.min(most) } else { most };
         (entity.load.averages.used, entity.load.averages.wanted) = (used, used);
     }
@@ -180,28 +236,33 @@ impl Machine {
     /// How loaded a CPU is: the weight that wanted to run.
     pub(super) fn load_of(&mut self, cpu: u32) -> u64 {
         self.age_cpu(cpu);
-        self.cpu_load(cpu).averages.load
+        self.cpu_load(cpu).top.averages.load
     }
 
     /// How many wanted to run on a CPU, of [`FULL`] each.
     pub(super) fn wanted_of(&mut self, cpu: u32) -> u64 {
         self.age_cpu(cpu);
-        self.cpu_load(cpu).averages.wanted
+        self.cpu_load(cpu).top.averages.wanted
     }
 
     /// How much of a CPU is used, or is expected to be.
     pub(super) fn used_of(&mut self, cpu: u32) -> u64 {
         self.age_cpu(cpu);
         let load = self.cpu_load(cpu);
-        load.averages.used.max(load.estimate).min(FULL)
+        load.top.averages.used.max(load.estimate).min(FULL)
     }
 
-    /// The load that a task is, up to date.
+    /// The load that a task is of a CPU's, up to date.
     pub(super) fn task_load(&mut self, task: TaskId) -> u64 {
-        if let Some(cpu) = self.sched.entities[task.0 as usize].load.with {
+        let with = self.sched.entities[task.0 as usize].load.with;
+        if let Some(cpu) = with {
             self.age(cpu, task);
         }
-        self.sched.entities[task.0 as usize].load.averages.load
+        let entity = &self.sched.entities[task.0 as usize];
+        let load = entity.load.averages.load;
+        let Some(cpu) = with.filter(|_| entity.group != TOP) else { return load };
+        let top = &self.sched.rqs[cpu as usize].fair_load.top;
+        self.sched.fair.groups.load_in(entity.group, cpu, load, top)
     }
 
     /// How much a task uses, or is expected to.

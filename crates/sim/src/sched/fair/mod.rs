@@ -3,7 +3,7 @@
 //! scheduler of sched_ext. It is above that of sched_ext, as in the kernel.
 //!
 //! * [`queue`]: the order in which the tasks of one CPU run; [`entity`]: what is known of each;
-//!   [`tree`]: those that wait.
+//!   [`tree`]: those that wait; [`groups`]: what a task of a group weighs there.
 //! * [`class`]: how the machine uses it: tasks come and go, run, wake up, give way.
 //!
 //! * [`averages`]: load and use, averaged; [`load`]: those of tasks and CPUs.
@@ -19,6 +19,7 @@ mod class;
 mod domains;
 mod entity;
 mod fork;
+mod groups;
 mod load;
 mod pull;
 mod queue;
@@ -31,6 +32,8 @@ mod tree;
 mod when;
 
 pub(crate) use entity::{Entity, NICE_0};
+pub(crate) use groups::GroupId;
+use groups::Groups;
 pub(crate) use load::CpuLoad;
 pub(crate) use queue::Queue;
 pub use replay::{Agreement, Disagreement, FairTrace, TraceError};
@@ -50,7 +53,7 @@ use std::rc::Rc;
 /// What the model does not have of the kernel's fair class, a few words each, for whoever shows its
 /// results. `docs/eevdf.md` says more.
 pub const EEVDF_LEAVES_OUT: &[&str] = &[
-    "cgroups and sessions (all tasks are in one group)",
+    "sessions (autogroup) and idle cgroups",
     "bandwidth limits",
     "slices that tasks ask for, SCHED_BATCH and SCHED_IDLE",
     "CPUs of different strength (they count as equal)",
@@ -77,7 +80,10 @@ pub(crate) struct Fair {
     overload_seen: bool,
     /// When a CPU that sleeps is next called to balance, as a number of ticks.
     next_call_tick: u64,
+    /// When averages of groups on CPUs that sleep are next brought up to date.
+    next_aging_tick: u64,
     random: Random,
+    pub(crate) groups: Groups,
 }
 
 /// What is known of CPUs that share a cache.
@@ -101,7 +107,7 @@ impl Fair {
     /// What it is like with a kernel.
     pub(crate) fn of(types: &KernelTypes, cpus: u32) -> Self {
         let hrtick = types.configuration().version >= [7, 0, 0];
-        Self { slice_ns: slice_ns(cpus), hrtick, ..Self::none() }
+        Self { slice_ns: slice_ns(cpus), hrtick, groups: Groups::new(cpus), ..Self::none() }
     }
 
     /// Of no machine.
@@ -115,7 +121,9 @@ impl Fair {
             overloaded: false,
             overload_seen: false,
             next_call_tick: 0,
+            next_aging_tick: 0,
             random: Random::new(0),
+            groups: Groups::new(0),
         }
     }
 

@@ -191,13 +191,15 @@ impl Queue {
     /// A task comes in, new or not.
     pub(crate) fn enqueue(&mut self, all: &mut [Entity], task: TaskId, initial: bool) {
         let others = self.queued;
-        if at(all, task).delayed {
+        if at(all, task).delayed && at(all, task).on_rq {
             self.wake_delayed(all, task);
             return;
         }
         self.place(all, task, others, initial);
         at_mut(all, task).on_rq = true;
         self.queued += 1;
+        // One that was taken out to be changed comes back as it was.
+        self.delayed += u32::from(at(all, task).delayed);
         if self.current != Some(task) {
             self.link(all, task);
         }
@@ -243,11 +245,12 @@ impl Queue {
         self.delayed -= 1;
     }
 
-    /// A task that wants to run leaves the queue for another one, or to be changed: its deadline
-    /// stays as far away as it is.
+    /// A task leaves the queue for another one, or to be changed: its deadline stays as far away as
+    /// it is.
     pub(crate) fn take(&mut self, all: &mut [Entity], task: TaskId) {
         self.note_lag(all, task);
         self.leave(all, task);
+        self.delayed -= u32::from(at(all, task).delayed);
         let entity = at_mut(all, task);
         entity.deadline -= entity.vruntime;
         entity.relative_deadline = true;
@@ -290,12 +293,17 @@ impl Queue {
         }
     }
 
-    /// A task begins to run. It is protected until its deadline.
+    /// A task begins to run, protected.
     pub(crate) fn set_current(&mut self, all: &mut [Entity], task: TaskId) {
         if at(all, task).on_rq {
             self.unlink(all, task);
         }
         self.current = Some(task);
+        self.protect(all, task);
+    }
+
+    /// The task that begins to run is protected until its deadline.
+    pub(crate) fn protect(&mut self, all: &mut [Entity], task: TaskId) {
         let entity = at_mut(all, task);
         entity.protected = entity.deadline;
     }

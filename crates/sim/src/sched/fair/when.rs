@@ -19,6 +19,10 @@ const LOOK_NS: u64 = 50;
 /// That cost is forgotten by 1 % in so many ticks.
 const FORGET_TICKS: u64 = 1_000_000_000 / TICK_NS;
 
+/// CPUs that sleep have the averages of groups brought up to date so seldom (kernel:
+/// `nohz.next_blocked`, 32 ms).
+const AGING_TICKS: u64 = 32_000_000 / TICK_NS;
+
 /// What a CPU knows of one of its domains.
 #[derive(Debug, Clone)]
 pub(crate) struct Level {
@@ -140,10 +144,27 @@ impl Machine {
         if self.tick_number() >= self.sched.rq(cpu).balance.next_tick {
             self.balance_levels(cpu, idle)?;
         }
-        if !idle && self.is_to_call(cpu) {
-            self.call_sleeper();
+        if !idle {
+            self.age_sleepers();
+            if self.is_to_call(cpu) {
+                self.call_sleeper();
+            }
         }
         Ok(())
+    }
+
+    /// What groups have on CPUs that sleep gets less, of which nobody there tells them.
+    fn age_sleepers(&mut self) {
+        let now = self.tick_number();
+        if !self.sched.fair.groups.are_any() || now < self.sched.fair.next_aging_tick {
+            return;
+        }
+        self.sched.fair.next_aging_tick = now + AGING_TICKS;
+        for cpu in 0..self.shape.cpus {
+            if self.sched.rqs[cpu as usize].balance.asleep {
+                self.age_all_groups(cpu);
+            }
+        }
     }
 
     /// Whether a busy CPU has more than it should, while others sleep.
@@ -209,6 +230,7 @@ impl Machine {
 
     /// Balances those domains of a CPU for which it is time.
     fn balance_levels(&mut self, cpu: u32, mut idle: bool) -> Result<(), Stop> {
+        self.age_all_groups(cpu);
         let chain = self.sched.fair.domains.of[cpu as usize].clone();
         let (now, online) = (self.tick_number(), u64::from(self.shape.cpus));
         let mut next = now + 60 * FORGET_TICKS;
@@ -251,6 +273,7 @@ impl Machine {
         if !self.sched.fair.overloaded || idle_ns < first_ns {
             return Ok(false);
         }
+        self.age_all_groups(cpu);
         let chain = self.sched.fair.domains.of[cpu as usize].clone();
         let tick = self.tick_number();
         for (level, domain) in chain.into_iter().enumerate() {

@@ -8,6 +8,7 @@ pub use trace::{FairTrace, TraceError};
 
 use super::super::TaskId;
 use super::entity::{Entity, NICE_0};
+use super::groups::{Contents, GroupId, Groups};
 use super::queue::{Picked, Queue};
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -71,6 +72,9 @@ pub struct Disagreement {
 struct Replay {
     queue: Queue,
     all: Vec<Entity>,
+    groups: Groups,
+    /// What is in the group around all others.
+    top: Contents,
     tasks: BTreeMap<i32, TaskId>,
     /// The flags of what is about to happen.
     flags: i64,
@@ -88,6 +92,8 @@ impl FairTrace {
         let mut replay = Replay {
             queue: Queue::new(super::slice_ns(1)),
             all: Vec::new(),
+            groups: Groups::new(1),
+            top: Contents::default(),
             tasks: BTreeMap::new(),
             flags: 0,
             late_ns: None,
@@ -124,11 +130,12 @@ impl Replay {
 
     fn step(&mut self, seen: Seen) -> Checked {
         match seen {
-            Seen::Come { pid, flags, delayed, lag, weight } => {
+            Seen::Come { pid, flags, delayed, lag, weight, group } => {
                 self.flags = flags;
-                self.comes(pid, delayed != 0, lag, weight)
+                self.comes(pid, delayed != 0, lag, weight)?;
+                self.comes_in(pid, group)
             }
-            Seen::Came { pid, v, deadline } => self.came(pid, v, deadline),
+            Seen::Came { pid, v, deadline, weight } => self.came(pid, [v, deadline], weight),
             Seen::Go { flags, .. } => {
                 self.flags = flags;
                 Ok(())
@@ -139,8 +146,8 @@ impl Replay {
                 Ok(())
             }
             Seen::Pick { pid } => self.picked(pid),
-            Seen::Next { pid, v, deadline, protected, first } => {
-                self.next(pid, [v, deadline, protected], first != 0)
+            Seen::Next { pid, v, deadline, protected, first, weight } => {
+                self.next(pid, [v, deadline, protected], first != 0, weight)
             }
             Seen::Put { pid } => {
                 if self.queue.current == self.tasks.get(&pid).copied() {
@@ -149,10 +156,10 @@ impl Replay {
                 Ok(())
             }
             Seen::Woken { pid, flags, protected } => self.woken(pid, flags & FORK != 0, protected),
-            Seen::Tick { timer, .. } => {
+            Seen::Tick { pid, timer, v, deadline, protected, weight } => {
                 let late_ns = self.late_ns.take().filter(|_| timer != 0);
                 self.agreement.late_ns.extend(late_ns);
-                Ok(())
+                self.ticked(pid, [v, deadline, protected], weight)
             }
             Seen::Yield { pid, v, deadline } => {
                 self.queue.yields(&mut self.all);
@@ -162,7 +169,25 @@ impl Replay {
                 self.agreement.switches += 1;
                 Ok(())
             }
+            Seen::Group { group, around } => {
+                let around = self.group(around)?;
+                let made = self.groups.make(around);
+                same("a group's number", group, made.0.into())
+            }
+            Seen::Weigh { group, weight } => {
+                let group = self.group(group)?;
+                self.groups.set_weight(group, weight);
+                self.groups.renew_all(group, 0, &mut self.top);
+                Ok(())
+            }
         }
+    }
+
+    /// The group with a number.
+    fn group(&self, number: i64) -> Result<GroupId, (&'static str, String, String)> {
+        let group = u32::try_from(number).ok().map(GroupId);
+        let known = group.filter(|group| self.groups.has(*group));
+        known.ok_or_else(|| ("a group", number.to_string(), "unknown".to_owned()))
     }
 
     /// A task is about to come. What was not seen before has the kernel's lag.
@@ -178,18 +203,55 @@ impl Replay {
         };
         same("whether it is delayed", delayed, self.entity(task).delayed)?;
         same("its lag", lag, self.entity(task).vlag)?;
-        self.queue.reweight(&mut self.all, task, weight);
+        self.entity(task).own_weight = weight;
         Ok(())
     }
 
-    fn came(&mut self, pid: i32, v: i64, deadline: i64) -> Checked {
+    /// The same task comes in a group.
+    fn comes_in(&mut self, pid: i32, group: i64) -> Checked {
+        let group = self.group(group)?;
+        let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        self.entity(task).group = group;
+        Ok(())
+    }
+
+    fn came(&mut self, pid: i32, [v, deadline]: [i64; 2], weight: i64) -> Checked {
         let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
         if self.agreement.arrivals == 0 {
             self.queue.begin_at(v);
         }
         self.agreement.arrivals += 1;
-        self.agreement.delayed_wakes += usize::from(self.entity(task).delayed);
+        let Entity { delayed, on_rq, group, own_weight, .. } = self.entity(task).clone();
+        self.agreement.delayed_wakes += usize::from(delayed && on_rq);
+        if on_rq {
+            self.groups.count(group, 0, true);
+        } else {
+            self.groups.enter(group, 0, own_weight, !delayed, &mut self.top);
+            self.reweigh(task);
+        }
         self.queue.enqueue(&mut self.all, task, self.flags & INITIAL != 0);
+        same("what it weighs", weight, self.entity(task).weight)?;
+        self.same_times(pid, v, deadline)
+    }
+
+    /// A task learns what it weighs in the queue.
+    fn reweigh(&mut self, task: TaskId) {
+        let Entity { group, own_weight, .. } = self.entity(task).clone();
+        let weight = self.groups.in_queue(group, 0, own_weight);
+        self.queue.reweight(&mut self.all, task, weight);
+    }
+
+    /// A tick, or the timer, has come while a task ran.
+    fn ticked(&mut self, pid: i32, [v, deadline, protected]: [i64; 3], weight: i64) -> Checked {
+        let task = self.queue.current.filter(|task| self.tasks.get(&pid) == Some(task));
+        let Some(task) = task.filter(|task| self.all[task.0 as usize].on_rq) else {
+            return Ok(());
+        };
+        let group = self.entity(task).group;
+        self.groups.renew_all(group, 0, &mut self.top);
+        self.reweigh(task);
+        same("what it weighs", weight, self.entity(task).weight)?;
+        same("until when it is protected", protected, self.entity(task).protected)?;
         self.same_times(pid, v, deadline)
     }
 
@@ -203,12 +265,18 @@ impl Replay {
 
     fn gone(&mut self, pid: i32, lag: i64, left: bool) -> Checked {
         let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
+        let Entity { delayed, group, own_weight, .. } = self.entity(task).clone();
         let leaves = if self.flags & SLEEP != 0 {
             self.queue.sleep(&mut self.all, task, self.flags & SPECIAL != 0)
         } else {
             self.queue.take(&mut self.all, task);
             true
         };
+        if leaves {
+            self.groups.leave(group, 0, own_weight, !delayed, &mut self.top);
+        } else {
+            self.groups.count(group, 0, false);
+        }
         same("its lag", lag, self.entity(task).vlag)?;
         same("whether it leaves", left, leaves)
     }
@@ -225,11 +293,18 @@ impl Replay {
         self.late_ns = (entity.deadline != before).then_some(late_ns);
     }
 
+    /// A task that is delayed leaves for good.
+    fn finish(&mut self, task: TaskId) {
+        self.queue.finish_delayed(&mut self.all, task);
+        let Entity { group, own_weight, .. } = self.entity(task).clone();
+        self.groups.leave(group, 0, own_weight, false, &mut self.top);
+    }
+
     fn picked(&mut self, pid: i32) -> Checked {
         let picked = loop {
             match self.queue.pick_next(&self.all) {
                 Picked::Task(task) => break Some(task),
-                Picked::Delayed(task) => self.queue.finish_delayed(&mut self.all, task),
+                Picked::Delayed(task) => self.finish(task),
                 Picked::Nothing => break None,
             }
         };
@@ -238,12 +313,23 @@ impl Replay {
         same("who is picked", pid, own.map_or(0, |(pid, _)| *pid))
     }
 
-    fn next(&mut self, pid: i32, [v, deadline, protected]: [i64; 3], first: bool) -> Checked {
+    fn next(
+        &mut self,
+        pid: i32,
+        [v, deadline, protected]: [i64; 3],
+        first: bool,
+        weight: i64,
+    ) -> Checked {
         let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
         let before = self.entity(task).protected;
         self.queue.set_current(&mut self.all, task);
-        if !first {
-            self.entity(task).protected = before;
+        self.entity(task).protected = before;
+        if self.entity(task).on_rq {
+            self.reweigh(task);
+            same("what it weighs", weight, self.entity(task).weight)?;
+        }
+        if first {
+            self.queue.protect(&mut self.all, task);
         }
         self.same_times(pid, v, deadline)?;
         let own = self.entity(task).protected;
@@ -256,7 +342,7 @@ impl Replay {
         let preempts = loop {
             match self.queue.preempts(&mut self.all, task, new) {
                 Ok(preempts) => break preempts,
-                Err(delayed) => self.queue.finish_delayed(&mut self.all, delayed),
+                Err(delayed) => self.finish(delayed),
             }
         };
         self.agreement.preemptions += usize::from(preempts);
@@ -270,15 +356,19 @@ mod tests {
 
     #[test]
     fn text_is_read_as_it_is_written() {
-        let text = "switch 0\ncome 7 9 0 -5 1048576\ncame 7 100 700100\npick 7\n\
-                    next 7 100 700100 700100 1\nstat_runtime 7 30\ntick 7 1\ngo 7 9\ngone 7 0 1\n";
+        let text = "switch 0\ngroup 1 0\nweigh 1 2097152\ncome 7 9 0 -5 1048576 1\n\
+                    came 7 100 350100 2097152\npick 7\n\
+                    next 7 100 350100 350100 1 2097152\nstat_runtime 7 30\n\
+                    tick 7 1 115 350100 350100 2097152\ngo 7 9\ngone 7 0 1\n";
         let trace = FairTrace::parse(text).unwrap();
         assert_eq!(trace.to_string(), text);
         let wrong = FairTrace::parse("pick 7\npick\n").unwrap_err();
         assert_eq!(wrong.to_string(), "line 2 is no event of the fair class: pick");
+        let unknown = FairTrace::parse("group 1 2\n").unwrap().replay().unwrap_err();
+        assert_eq!((unknown.what, unknown.kernel.as_str()), ("a group", "2"));
         assert_eq!(trace.replay().unwrap().picks, 1);
         let other = text.replace("came 7 100 ", "came 7 101 ");
         let disagreement = FairTrace::parse(&other).unwrap().replay().unwrap_err();
-        assert_eq!((disagreement.event, disagreement.what), (3, "its deadline"));
+        assert_eq!((disagreement.event, disagreement.what), (5, "its deadline"));
     }
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a kernel's fair class was seen to do on one CPU, and its text.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 /// What happened. Virtual times are the kernel's own, in ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     /// A task is about to come into the queue, with its flags, its lag, its weight, and whether it
-    /// is there already, delayed.
-    Come { pid: i32, flags: i64, delayed: i64, lag: i64, weight: i64 },
-    /// It has come.
-    Came { pid: i32, v: i64, deadline: i64 },
+    /// is there already, delayed; and the group that it is in.
+    Come { pid: i32, flags: i64, delayed: i64, lag: i64, weight: i64, group: i64 },
+    /// It has come, and weighs so much there.
+    Came { pid: i32, v: i64, deadline: i64, weight: i64 },
     /// A task is about to leave the queue.
     Go { pid: i32, flags: i64 },
     /// It has been noted, and has left or not.
@@ -20,33 +21,39 @@ pub(super) enum Seen {
     /// This one was picked to run; 0 for none.
     Pick { pid: i32 },
     /// It begins to run, for the `first` time since it was picked.
-    Next { pid: i32, v: i64, deadline: i64, protected: i64, first: i64 },
+    Next { pid: i32, v: i64, deadline: i64, protected: i64, first: i64, weight: i64 },
     /// A task does not run any more.
     Put { pid: i32 },
     /// A task that has come may have taken the place of the one that runs, which is protected.
     Woken { pid: i32, flags: i64, protected: i64 },
-    /// A tick, or the timer that ends slices.
-    Tick { pid: i32, timer: i64 },
+    /// A tick, or the timer that ends slices; after it.
+    Tick { pid: i32, timer: i64, v: i64, deadline: i64, protected: i64, weight: i64 },
     /// A task gave way.
     Yield { pid: i32, v: i64, deadline: i64 },
     /// A CPU switched to a task; 0 is the idle one.
     Switch { pid: i32 },
+    /// A group was made in another one; 0 is the one around all others.
+    Group { group: i64, around: i64 },
+    /// A group has got a weight.
+    Weigh { group: i64, weight: i64 },
 }
 
 /// How an event is called, in ftrace and in the short form, and its numbers in ftrace.
 const NAMES: &[(&str, &[&str])] = &[
-    ("come", &["pid", "flags", "delayed", "vlag", "w"]),
-    ("came", &["pid", "v", "d"]),
+    ("come", &["pid", "flags", "delayed", "vlag", "w", "tg"]),
+    ("came", &["pid", "v", "d", "h"]),
     ("go", &["pid", "flags"]),
     ("gone", &["pid", "vlag", "left"]),
     ("sched_stat_runtime", &["pid", "runtime"]),
     ("pick", &["pid", "task"]),
-    ("next", &["pid", "v", "d", "safe", "first"]),
+    ("next", &["pid", "v", "d", "safe", "first", "h"]),
     ("put", &["pid"]),
     ("woken", &["pid", "flags", "safe"]),
-    ("tick", &["pid", "timer"]),
+    ("tick", &["pid", "timer", "v", "d", "safe", "h"]),
     ("yield", &["pid", "v", "d"]),
     ("sched_switch", &["next_pid"]),
+    ("group", &["tg", "parent"]),
+    ("weigh", &["tg", "w"]),
 ];
 
 /// A text is no trace, from this line on.
@@ -67,24 +74,31 @@ pub struct FairTrace {
 
 impl Seen {
     fn new(name: &str, numbers: &[i64]) -> Option<Self> {
+        match (name, numbers) {
+            ("group", &[group, around]) => return Some(Self::Group { group, around }),
+            ("weigh", &[group, weight]) => return Some(Self::Weigh { group, weight }),
+            _ => {}
+        }
         let pid = i32::try_from(*numbers.first()?).ok()?;
         Some(match (name, &numbers[1..]) {
-            ("come", &[flags, delayed, lag, weight]) => {
-                Self::Come { pid, flags, delayed, lag, weight }
+            ("come", &[flags, delayed, lag, weight, group]) => {
+                Self::Come { pid, flags, delayed, lag, weight, group }
             }
-            ("came", &[v, deadline]) => Self::Came { pid, v, deadline },
+            ("came", &[v, deadline, weight]) => Self::Came { pid, v, deadline, weight },
             ("go", &[flags]) => Self::Go { pid, flags },
             ("gone", &[lag, left]) => Self::Gone { pid, lag, left },
             ("sched_stat_runtime", &[ns]) => Self::Ran { pid, ns },
             ("pick", []) => Self::Pick { pid },
             // Without a task, its number is whatever stands there.
             ("pick", &[task]) => Self::Pick { pid: if task == 0 { 0 } else { pid } },
-            ("next", &[v, deadline, protected, first]) => {
-                Self::Next { pid, v, deadline, protected, first }
+            ("next", &[v, deadline, protected, first, weight]) => {
+                Self::Next { pid, v, deadline, protected, first, weight }
             }
             ("put", []) => Self::Put { pid },
             ("woken", &[flags, protected]) => Self::Woken { pid, flags, protected },
-            ("tick", &[timer]) => Self::Tick { pid, timer },
+            ("tick", &[timer, v, deadline, protected, weight]) => {
+                Self::Tick { pid, timer, v, deadline, protected, weight }
+            }
             ("yield", &[v, deadline]) => Self::Yield { pid, v, deadline },
             ("sched_switch", []) => Self::Switch { pid },
             _ => return None,
@@ -97,7 +111,8 @@ impl Seen {
             Self::Came { v, deadline, .. } | Self::Yield { v, deadline, .. } => {
                 (*v, *deadline) = (v.wrapping_sub(from), deadline.wrapping_sub(from));
             }
-            Self::Next { v, deadline, protected, .. } => {
+            Self::Next { v, deadline, protected, .. }
+            | Self::Tick { v, deadline, protected, .. } => {
                 (*v, *deadline) = (v.wrapping_sub(from), deadline.wrapping_sub(from));
                 *protected = protected.wrapping_sub(from);
             }
@@ -106,41 +121,73 @@ impl Seen {
         }
     }
 
+    /// Groups have numbers, not addresses, of which one may be another group's later.
+    fn number_group(&mut self, known: &mut BTreeMap<i64, i64>) {
+        let count = known.get(&0).copied().unwrap_or(0);
+        match self {
+            Self::Group { group, around } => {
+                *around = known.get(around).copied().unwrap_or(0);
+                known.insert(0, count + 1);
+                known.insert(std::mem::replace(group, count + 1), count + 1);
+            }
+            Self::Weigh { group, .. } | Self::Come { group, .. } => {
+                *group = known.get(group).copied().unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+
     /// Name and numbers.
     fn words(self) -> (&'static str, Vec<i64>) {
         match self {
-            Self::Come { pid, flags, delayed, lag, weight } => {
-                ("come", vec![pid.into(), flags, delayed, lag, weight])
+            Self::Come { pid, flags, delayed, lag, weight, group } => {
+                ("come", vec![pid.into(), flags, delayed, lag, weight, group])
             }
-            Self::Came { pid, v, deadline } => ("came", vec![pid.into(), v, deadline]),
+            Self::Came { pid, v, deadline, weight } => {
+                ("came", vec![pid.into(), v, deadline, weight])
+            }
             Self::Go { pid, flags } => ("go", vec![pid.into(), flags]),
             Self::Gone { pid, lag, left } => ("gone", vec![pid.into(), lag, left]),
             Self::Ran { pid, ns } => ("sched_stat_runtime", vec![pid.into(), ns]),
             Self::Pick { pid } => ("pick", vec![pid.into()]),
-            Self::Next { pid, v, deadline, protected, first } => {
-                ("next", vec![pid.into(), v, deadline, protected, first])
+            Self::Next { pid, v, deadline, protected, first, weight } => {
+                ("next", vec![pid.into(), v, deadline, protected, first, weight])
             }
             Self::Put { pid } => ("put", vec![pid.into()]),
             Self::Woken { pid, flags, protected } => ("woken", vec![pid.into(), flags, protected]),
-            Self::Tick { pid, timer } => ("tick", vec![pid.into(), timer]),
+            Self::Tick { pid, timer, v, deadline, protected, weight } => {
+                ("tick", vec![pid.into(), timer, v, deadline, protected, weight])
+            }
             Self::Yield { pid, v, deadline } => ("yield", vec![pid.into(), v, deadline]),
             Self::Switch { pid } => ("sched_switch", vec![pid.into()]),
+            Self::Group { group, around } => ("group", vec![group, around]),
+            Self::Weigh { group, weight } => ("weigh", vec![group, weight]),
         }
     }
 }
 
 impl FairTrace {
     /// Reads what ftrace printed. Events of other names are passed over, and what came before the
-    /// CPU was first idle, when the queue was empty. Virtual times count from there.
+    /// CPU was first idle, when the queue was empty; if groups are made, before it was last idle
+    /// until then. Virtual times count from there. Groups get numbers as they are made; one that was
+    /// there before is the one around all others.
     pub fn from_ftrace(text: &str) -> Self {
         let events = text.lines().filter_map(from_ftrace);
         let idle = |seen: &Seen| matches!(seen, Seen::Switch { pid: 0 });
         let mut events: Vec<Seen> = events.skip_while(|seen| !idle(seen)).collect();
+        if let Some(made) = events.iter().position(|seen| matches!(seen, Seen::Group { .. })) {
+            let from = events[..made].iter().rposition(idle).unwrap_or(0);
+            events.drain(..from);
+        }
         let first = events.iter().find_map(|seen| match seen {
             Seen::Came { v, .. } => Some(*v),
             _ => None,
         });
-        events.iter_mut().for_each(|seen| seen.rebase(first.unwrap_or(0)));
+        let mut groups = BTreeMap::new();
+        for seen in &mut events {
+            seen.rebase(first.unwrap_or(0));
+            seen.number_group(&mut groups);
+        }
         Self { events }
     }
 

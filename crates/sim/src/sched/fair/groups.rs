@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Groups of tasks, which have weights as tasks do (kernel: `struct task_group`, and of
+//! `kernel/sched/fair.c` what is under `CONFIG_FAIR_GROUP_SCHED`, as in Linux 7.3).
+//!
+//! All tasks of a CPU are in one queue, whatever group they are in. What a group decides is how much
+//! a task of it weighs there: its part of the weights in its group, of the group's part in the one
+//! around it, and so on.
+//!
+//! ```text
+//! group of weight 300, two tasks of weight 100 on this CPU    each is 150 in the queue
+//! ```
+//!
+//! On several CPUs, a group's weight is divided among them by the averages of its load there, and it
+//! counts as many times as it has tasks that want to run, or CPUs if these are fewer. A task learns
+//! what it weighs when it comes, when it begins to run, and at each tick: not when others come or go.
+
+use super::averages::{Averages, Since};
+use super::entity::NICE_0;
+
+/// The least weight that a group or a task of one can come to (kernel: `MIN_SHARES`).
+const LEAST: i64 = 2;
+/// A group hears of the averages of a CPU so often at most, in ns (kernel: `update_tg_load_avg`).
+const TELL_NS: u64 = 1_000_000;
+/// It does if they have changed by one part in so many.
+const TELL_PARTS: u64 = 64;
+
+/// A group's number, which is its place in the list of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct GroupId(pub(crate) u32);
+
+/// The group around all others, which has no weight.
+pub(crate) const TOP: GroupId = GroupId(0);
+
+/// What is in a queue, of a group on a CPU or of all on a CPU.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Contents {
+    pub(super) averages: Averages,
+    /// The sum of the weights of all in it, running or not; that of nice 0 is [`NICE_0`].
+    pub(super) weight: i64,
+}
+
+/// A group on one CPU.
+#[derive(Debug, Clone, Default)]
+struct Part {
+    inside: Contents,
+    /// How many tasks in it want to run, and in groups in it; and whether one of them runs.
+    runnable: u32,
+    runs: bool,
+    /// As one of those in the group around it: its weight, whether it is there, its averages.
+    weight: i64,
+    queued: bool,
+    averages: Averages,
+    /// What load has come in or gone by other ways than time, if the group around does not know yet.
+    news: Option<i64>,
+    /// What the group as a whole was told of load and of those that want to run, and when.
+    told: [u64; 2],
+    told_ns: u64,
+}
+
+/// A group.
+#[derive(Debug, Clone)]
+struct Group {
+    around: GroupId,
+    /// Its weight; [`NICE_0`] is that of a task of nice 0, and `cpu.weight` 100.
+    weight: i64,
+    /// The sums of what it was told by its parts.
+    told: [u64; 2],
+    parts: Vec<Part>,
+}
+
+/// All groups of a machine, the one around all others first.
+#[derive(Debug, Clone)]
+pub(crate) struct Groups {
+    all: Vec<Group>,
+    cpus: u32,
+}
+
+/// A weight as averages count it: that of nice 0 is 1024.
+pub(super) fn scaled_down(weight: i64) -> u64 {
+    if weight == 0 { 0 } else { (weight / (NICE_0 / 1024)).max(LEAST).cast_unsigned() }
+}
+
+impl Groups {
+    /// Of a machine with so many CPUs, where no other group is.
+    pub(crate) fn new(cpus: u32) -> Self {
+        let top = Group { around: TOP, weight: NICE_0, told: [0; 2], parts: Vec::new() };
+        Self { all: vec![top], cpus }
+    }
+
+    /// Makes a group in another one, with the weight of one task.
+    pub(crate) fn make(&mut self, around: GroupId) -> GroupId {
+        let part = Part { weight: NICE_0, ..Part::default() };
+        let parts = vec![part; self.cpus as usize];
+        self.all.push(Group { around, weight: NICE_0, told: [0; 2], parts });
+        GroupId(self.all.len() as u32 - 1)
+    }
+
+    /// Whether there is such a group.
+    pub(crate) fn has(&self, group: GroupId) -> bool {
+        (group.0 as usize) < self.all.len()
+    }
+
+    /// Whether there is any beside the one around all others.
+    pub(super) fn are_any(&self) -> bool {
+        self.all.len() > 1
+    }
+
+    fn part(&self, group: GroupId, cpu: u32) -> &Part {
+        &self.all[group.0 as usize].parts[cpu as usize]
+    }
+
+    fn part_mut(&mut self, group: GroupId, cpu: u32) -> &mut Part {
+        &mut self.all[group.0 as usize].parts[cpu as usize]
+    }
+
+    fn around(&self, group: GroupId) -> GroupId {
+        self.all[group.0 as usize].around
+    }
+
+    /// What is in a group on a CPU, where `top` is what is in the one around all others.
+    pub(super) fn inside<'a>(
+        &'a mut self,
+        group: GroupId,
+        cpu: u32,
+        top: &'a mut Contents,
+    ) -> &'a mut Contents {
+        if group == TOP { top } else { &mut self.part_mut(group, cpu).inside }
+    }
+
+    /// What a group weighs on a CPU (kernel: `calc_concur_shares`).
+    fn share(&self, group: GroupId, cpu: u32) -> i64 {
+        let whole = &self.all[group.0 as usize];
+        let part = self.part(group, cpu);
+        let tasks = (whole.told[1] / super::averages::FULL).max(1);
+        let most = i128::from(tasks.min(self.cpus.into())) * i128::from(whole.weight);
+        let load = scaled_down(part.inside.weight).max(part.inside.averages.load);
+        let all = whole.told[0].saturating_sub(part.told[0]) + load;
+        let share = most * i128::from(load) / i128::from(all.max(1));
+        share.clamp(LEAST.into(), most.max(LEAST.into())) as i64
+    }
+
+    /// Works out anew what a group weighs on a CPU, unless nothing is in it there; by how much the
+    /// group around it gets heavier (kernel: `update_cfs_group`).
+    fn renew(&mut self, group: GroupId, cpu: u32, top: &mut Contents) -> i64 {
+        if self.part(group, cpu).inside.weight == 0 {
+            return 0;
+        }
+        let share = self.share(group, cpu);
+        let part = self.part_mut(group, cpu);
+        let before = std::mem::replace(&mut part.weight, share);
+        if before == share {
+            return 0;
+        }
+        let (mut own, queued) = (part.averages, part.queued);
+        let around = self.around(group);
+        let averages = &mut self.inside(around, cpu, top).averages;
+        own.reweigh_in(averages, scaled_down(before), scaled_down(share));
+        self.part_mut(group, cpu).averages = own;
+        if queued { share - before } else { 0 }
+    }
+
+    /// A task comes into the queue, which `wants` to run or is delayed.
+    pub(super) fn enter(
+        &mut self,
+        group: GroupId,
+        cpu: u32,
+        weight: i64,
+        wants: bool,
+        top: &mut Contents,
+    ) {
+        let (mut next, mut more) = (group, weight);
+        while next != TOP {
+            let part = self.part_mut(next, cpu);
+            part.inside.weight += more;
+            part.runnable += u32::from(wants);
+            more = self.renew(next, cpu, top);
+            let part = self.part_mut(next, cpu);
+            if !std::mem::replace(&mut part.queued, true) {
+                more = part.weight;
+            }
+            next = self.around(next);
+        }
+        top.weight += more;
+    }
+
+    /// A task leaves the queue.
+    pub(super) fn leave(
+        &mut self,
+        group: GroupId,
+        cpu: u32,
+        weight: i64,
+        wanted: bool,
+        top: &mut Contents,
+    ) {
+        let (mut next, mut more) = (group, -weight);
+        while next != TOP {
+            let part = self.part_mut(next, cpu);
+            part.inside.weight += more;
+            part.runnable -= u32::from(wanted);
+            if part.inside.weight > 0 {
+                more = self.renew(next, cpu, top);
+            } else {
+                // It keeps its weight, for when it comes back.
+                part.queued = false;
+                more = -part.weight;
+            }
+            next = self.around(next);
+        }
+        top.weight += more;
+    }
+
+    /// A task in the queue does not want to run any more, or does again.
+    pub(super) fn count(&mut self, group: GroupId, cpu: u32, wants: bool) {
+        let mut next = group;
+        while next != TOP {
+            let part = self.part_mut(next, cpu);
+            part.runnable = part.runnable.saturating_add_signed(if wants { 1 } else { -1 });
+            next = self.around(next);
+        }
+    }
+
+    /// A task of a group begins to run, or ends.
+    pub(super) fn set_runs(&mut self, group: GroupId, cpu: u32, runs: bool) {
+        let mut next = group;
+        while next != TOP {
+            self.part_mut(next, cpu).runs = runs;
+            next = self.around(next);
+        }
+    }
+
+    /// Works out anew what a group, and those around it, weigh on a CPU.
+    pub(super) fn renew_all(&mut self, group: GroupId, cpu: u32, top: &mut Contents) {
+        let mut next = group;
+        while next != TOP {
+            let more = self.renew(next, cpu, top);
+            next = self.around(next);
+            self.inside(next, cpu, top).weight += more;
+        }
+    }
+
+    /// Sets what a group weighs as a whole; where it counts: see [`renew_all`](Self::renew_all).
+    pub(super) fn set_weight(&mut self, group: GroupId, weight: i64) {
+        self.all[group.0 as usize].weight = weight;
+    }
+
+    /// What a task in the queue weighs there, which weighs so much in its group (kernel:
+    /// `__calc_prop_weight`).
+    pub(super) fn in_queue(&self, group: GroupId, cpu: u32, weight: i64) -> i64 {
+        let (mut next, mut weight, mut all) = (group, weight, NICE_0);
+        while next != TOP {
+            let part = self.part(next, cpu);
+            let sum = part.inside.weight.max(1);
+            all = (i128::from(all) * i128::from(weight) / i128::from(sum)) as i64;
+            all = all.max(LEAST);
+            weight = part.weight;
+            next = self.around(next);
+        }
+        ((i128::from(all) * i128::from(weight) / i128::from(NICE_0)) as i64).max(LEAST)
+    }
+
+    /// Brings the averages of a group on a CPU, and of those around it, up to date. Those of the CPU
+    /// itself are.
+    pub(super) fn age(&mut self, group: GroupId, cpu: u32, now_ns: u64, top: &mut Contents) {
+        let mut next = group;
+        if next != TOP {
+            self.part_mut(next, cpu).age_inside(now_ns);
+        }
+        while next != TOP {
+            let part = self.part_mut(next, cpu);
+            let (wanted, ran) = (part.runnable.into(), part.runs);
+            let since = Since { load: part.queued.into(), wanted, ran };
+            part.averages.advance(now_ns, since, scaled_down(part.weight));
+            let (mut own, inside, news) = (part.averages, part.inside, part.news.take());
+            let weight = scaled_down(part.weight);
+            let around = self.around(next);
+            if around != TOP {
+                self.part_mut(around, cpu).age_inside(now_ns);
+            }
+            if let Some(news) = news {
+                self.tell_around(around, cpu, news);
+                let averages = &mut self.inside(around, cpu, top).averages;
+                let sums = (inside.averages, scaled_down(inside.weight));
+                own.follow(sums, news, averages, weight);
+                self.part_mut(next, cpu).averages = own;
+            }
+            self.tell(next, cpu, now_ns);
+            next = around;
+        }
+    }
+
+    /// Load has come into a group on a CPU, or gone, with a task.
+    pub(super) fn tell_around(&mut self, group: GroupId, cpu: u32, load: i64) {
+        if group != TOP {
+            let news = &mut self.part_mut(group, cpu).news;
+            *news = Some(news.unwrap_or(0) + load);
+        }
+    }
+
+    /// A group hears of the averages of a CPU, if they have changed (kernel: `update_tg_load_avg`).
+    fn tell(&mut self, group: GroupId, cpu: u32, now_ns: u64) {
+        let part = self.part_mut(group, cpu);
+        if now_ns.saturating_sub(part.told_ns) < TELL_NS {
+            return;
+        }
+        let now = [part.inside.averages.load, part.inside.averages.wanted];
+        let before = part.told;
+        let far = |at: usize| now[at].abs_diff(before[at]) > before[at] / TELL_PARTS;
+        if far(0) || far(1) {
+            (part.told, part.told_ns) = (now, now_ns);
+            let whole = &mut self.all[group.0 as usize].told;
+            for at in [0, 1] {
+                whole[at] = whole[at].saturating_sub(before[at]) + now[at];
+            }
+        }
+    }
+
+    /// Brings the averages of all groups on a CPU up to date (kernel:
+    /// `sched_balance_update_blocked_averages`).
+    pub(super) fn age_all(&mut self, cpu: u32, now_ns: u64, top: &mut Contents) {
+        // Each is behind the one around it.
+        for group in (1..self.all.len() as u32).rev() {
+            let averages = &self.part(GroupId(group), cpu).averages;
+            if averages.until_ns != 0 && averages.until_ns + TELL_NS <= now_ns {
+                self.age(GroupId(group), cpu, now_ns, top);
+            }
+        }
+    }
+
+    /// The part of a CPU's load that a load in a group is (kernel: `task_h_load`).
+    pub(super) fn load_in(&self, group: GroupId, cpu: u32, load: u64, top: &Contents) -> u64 {
+        let (mut next, mut load) = (group, u128::from(load));
+        while next != TOP {
+            let part = self.part(next, cpu);
+            load =
+                load * u128::from(part.averages.load) / u128::from(part.inside.averages.load + 1);
+            next = self.around(next);
+        }
+        (load * u128::from(top.averages.load) / u128::from(top.averages.load + 1)) as u64
+    }
+}
+
+impl Part {
+    fn age_inside(&mut self, now_ns: u64) {
+        let (wanted, ran) = (self.runnable.into(), self.runs);
+        let since = Since { load: scaled_down(self.inside.weight), wanted, ran };
+        self.inside.averages.advance(now_ns, since, 1);
+    }
+}
