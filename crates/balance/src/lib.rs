@@ -52,9 +52,12 @@
 //! * [`solve_confined`]: domains with their own capacities, CPUs of different strength, entities that
 //!   may use some domains only.
 //! * [`solve_groups`]: groups within groups, whose unused shares flow to their siblings.
+//! * [`plan()`]: which tasks to move between domains, so that shares can be had; [`explain`] says why
+//!   each moves or stays.
 //!
 //! Absent on purpose: files, clocks, threads, and anything that knows a kernel.
 
+mod balance;
 mod confined;
 mod entity;
 mod exact;
@@ -62,14 +65,22 @@ mod flow;
 mod groups;
 mod level;
 mod machine;
+mod plan;
+mod policy;
 mod pool;
 mod set;
 mod shares;
+mod snapshot;
+mod verdict;
 
 pub use confined::{Confined, ConfinedError, Grant, solve_confined};
 pub use entity::{CPUS_MAX, Entity, NumberError, SolveError, WEIGHTS};
 pub use groups::{Group, GroupError, Node, solve_groups};
 pub use machine::Machine;
+pub use plan::{Move, Plan, PlanError, plan};
+pub use policy::{Policy, PolicyError};
 pub use pool::Pool;
 pub use set::DomainSet;
 pub use shares::{Shares, solve};
+pub use snapshot::{Domain, Snapshot, SnapshotError, Task};
+pub use verdict::{Verdict, explain};

@@ -5,9 +5,11 @@
 //! that fails names the seed of its case.
 #![expect(clippy::disallowed_methods, reason = "tests are told by the environment how many")]
 
+mod bad_plans;
 mod confined;
 mod groups;
 mod lp;
+mod plan;
 mod random;
 mod reference;
 mod shares;
