@@ -23,7 +23,8 @@
 //!   fell short of that.
 //!
 //! Tasks that may not use every CPU, now or at an earlier moment of the stream, are in neither of the
-//! last two: what they can get depends on who else is bound to the same CPUs.
+//! last two: what they can get depends on who else is bound to the same CPUs. Tasks that were put into
+//! a cgroup are not in the ideal shares: these know no weights but the tasks' own.
 //!
 //! Where events are lost on a CPU, its time until the next switch is unknown, and no wait that had
 //! begun anywhere ends in a latency, since a wake-up may be among what is lost.
@@ -35,6 +36,9 @@ use crate::ids::{CpuNumber, TaskRef};
 use crate::shares::{Shares, WEIGHT};
 use crate::tables::Tables;
 use std::collections::BTreeMap;
+
+/// The number of the outermost cgroup.
+const ROOT: u64 = 1;
 
 /// How far a task moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -252,6 +256,8 @@ struct TaskNow {
     weight: u32,
     /// Whether it may not use every CPU.
     bound: bool,
+    /// Whether it is in a cgroup.
+    grouped: bool,
     /// While it wants to run: what its weight had got when it began to, in ns.
     began_ns: Option<f64>,
     /// What it would have got since it last slept, before that, in ns.
@@ -271,6 +277,7 @@ impl Default for TaskNow {
             runnable_since_ns: None,
             weight: WEIGHT,
             bound: false,
+            grouped: false,
             began_ns: None,
             awake_ns: 0.0,
             ideal_ns: 0.0,
@@ -286,7 +293,7 @@ impl Default for TaskNow {
 impl TaskNow {
     /// It wants to run from now on, or not any more.
     fn want(&mut self, wants: bool, shares: &mut Shares) {
-        match (self.began_ns, wants && !self.bound) {
+        match (self.began_ns, wants && !self.bound && !self.grouped) {
             (None, true) => self.began_ns = Some(shares.begin(self.weight)),
             (Some(began_ns), false) => {
                 self.awake_ns += shares.end(self.weight) - began_ns;
@@ -314,7 +321,7 @@ impl TaskNow {
         before
     }
 
-    /// It has another weight from now on, or other CPUs.
+    /// It has another weight from now on, other CPUs, or is in a cgroup.
     fn change(&mut self, shares: &mut Shares, change: impl FnOnce(&mut Self)) {
         let (wanted, since_ns) =
             (self.running || self.runnable_since_ns.is_some(), self.wait(None, shares));
@@ -377,11 +384,12 @@ impl Activity {
                 }
             }
             What::Fork { parent } if task.is_some() => {
-                let inherited = self.tasks.get(&parent).map(|state| (state.weight, state.bound));
-                if let Some((weight, bound)) = inherited {
+                let inherited = self.tasks.get(&parent);
+                let inherited = inherited.map(|state| (state.weight, state.bound, state.grouped));
+                if let Some((weight, bound, grouped)) = inherited {
                     let state = self.tasks.entry(task).or_default();
                     state.change(&mut self.shares, |state| {
-                        (state.weight, state.bound) = (weight, bound);
+                        (state.weight, state.bound, state.grouped) = (weight, bound, grouped);
                     });
                 }
             }
@@ -392,13 +400,14 @@ impl Activity {
                 }
             }
             What::Weight { weight, .. } if task.is_some() => {
-                let state = self.tasks.entry(task).or_default();
-                state.change(&mut self.shares, |state| state.weight = weight);
+                self.change(task, |state| state.weight = weight);
             }
             What::Affinity { cpus, .. } if task.is_some() => {
                 let bound = (cpus as usize) < self.cpus.len();
-                let state = self.tasks.entry(task).or_default();
-                state.change(&mut self.shares, |state| state.bound |= bound);
+                self.change(task, |state| state.bound |= bound);
+            }
+            What::Group { id, .. } if task.is_some() => {
+                self.change(task, |state| state.grouped |= id != ROOT);
             }
             What::Hotplug { online } => {
                 let doing = if online { Doing::Running(TaskRef::NONE) } else { Doing::Offline };
@@ -415,6 +424,11 @@ impl Activity {
             }
             _ => {}
         }
+    }
+
+    /// Something about a task is different from now on.
+    fn change(&mut self, task: TaskRef, change: impl FnOnce(&mut TaskNow)) {
+        self.tasks.entry(task).or_default().change(&mut self.shares, change);
     }
 
     fn start(&mut self, now_ns: u64) {
@@ -540,7 +554,7 @@ impl Activity {
             summary.cpus.insert(*cpu, used);
         }
         for (task, used) in &mut summary.tasks {
-            if self.tasks.get(task).is_none_or(|state| state.bound) {
+            if self.tasks.get(task).is_none_or(|state| state.bound || state.grouped) {
                 used.ideal_ns = used.run_ns;
             }
             used.short_ns = used.ideal_ns.saturating_sub(used.run_ns);

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use rota_events::{
-    Activity, CpuNumber, CpuPlace, Distance, Event, Summary, Tables, TaskInfo, TaskRef, What,
+    Activity, CpuNumber, CpuPlace, Distance, Event, Summary, Tables, TaskInfo, TaskRef, TextRef,
+    What,
 };
 use std::collections::BTreeMap;
 
@@ -148,7 +149,10 @@ fn who_fell_short_of_its_share_is_told() {
     asleep.iter().for_each(|event| activity.add(event));
     let b = &activity.summary(90).tasks[&B];
     assert_eq!((b.run_ns, b.ideal_ns, b.short_ns), (10, 10, 0));
-    // Who may not use every CPU is in neither.
+    // Who is in a cgroup is not in the ideal shares, and who may not use every CPU in neither.
+    let grouped = at(0, 0, A, What::Group { group: TextRef::EMPTY, id: 2 });
+    let found = summary(&[[grouped].as_slice(), &events].concat(), 100);
+    assert_eq!((found.tasks[&A].ideal_ns, found.lost_idle_ns), (50, 100));
     let bound = at(0, 0, A, What::Affinity { cpus: 1, first: 1 });
     let found = summary(&[[bound].as_slice(), &events].concat(), 100);
     assert_eq!((found.tasks[&A].ideal_ns, found.lost_idle_ns), (50, 50));

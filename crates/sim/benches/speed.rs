@@ -72,6 +72,7 @@ fn tasks(active: usize, body: &[Step], idle: usize) -> Workload {
         group: 0,
         nice: 0,
         cpus: None,
+        cgroup: None,
         realtime: false,
         program: Arc::new(program),
     };

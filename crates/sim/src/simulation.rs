@@ -187,6 +187,7 @@ impl Simulation {
             group: 0,
             nice: 0,
             cpus: None,
+            cgroup: None,
             realtime: false,
             program: Arc::new(
                 Program::default().repeated(None, [Step::Wait(EventId(0)), run, Step::Done]),

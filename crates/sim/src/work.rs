@@ -4,6 +4,7 @@
 mod done;
 mod events;
 
+use crate::cgroups::ROOT;
 use crate::hardware::FULL;
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -57,6 +58,8 @@ pub(crate) struct Work {
     outside: Vec<Outside>,
     /// When timers that tasks have in common fired last, once they are in use.
     timers: Vec<Option<u64>>,
+    /// The numbers of the workload's cgroups; none of one that the scheduler refused.
+    cgroups: Vec<Option<u64>>,
     /// Tasks made so far.
     made: u64,
     /// Pieces of work done, by group.
@@ -97,6 +100,11 @@ fn worker_name(kind: &Template, number: u64) -> String {
 }
 
 impl Work {
+    /// The number of a cgroup of the workload.
+    fn cgroup(&self, place: u32) -> Option<u64> {
+        self.cgroups.get(place as usize).copied().flatten()
+    }
+
     fn of(&mut self, task: TaskId) -> Option<&mut Progress> {
         self.progress.get_mut(task.0 as usize)?.as_deref_mut()
     }
@@ -134,6 +142,15 @@ impl Machine {
         self.work.timers.resize(all.timers as usize, None);
         self.work.done.extend(all.groups.iter().skip(before.groups.len()).map(Pieces::new));
         self.work.workload = Arc::clone(&all);
+        for cgroup in all.cgroups.iter().skip(before.cgroups.len()) {
+            let around = cgroup.around.and_then(|place| self.work.cgroup(place));
+            let made = self.create_cgroup(around.unwrap_or(ROOT))?.ok();
+            if let Some(id) = made {
+                // It is there, and the weight is one.
+                let _ = self.set_cgroup_weight(id, cgroup.weight)?;
+            }
+            self.work.cgroups.push(made);
+        }
         // Round and round on the CPUs that each kind of task may use.
         let mut usable: (Option<TemplateId>, Vec<u32>) = (None, Vec::new());
         let mut made = Vec::new();
@@ -256,6 +273,10 @@ impl Machine {
         self.sched.task(task).orders = Orders::Work;
         if self.sched.task(task).nice != kind.nice {
             self.set_nice(task, kind.nice)?;
+        }
+        if let Some(cgroup) = kind.cgroup.and_then(|place| self.work.cgroup(place)) {
+            // A scheduler that refuses leaves it where it is.
+            let _ = self.move_to_cgroup(&[task], cgroup)?;
         }
         Ok(())
     }

@@ -26,8 +26,8 @@ pub use cgroup::CgroupChange;
 pub use hint::hint;
 pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
 pub use program::{
-    Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId, Timer,
-    Workload,
+    Cgroup, Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId,
+    Timer, Workload,
 };
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};

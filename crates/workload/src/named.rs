@@ -100,6 +100,8 @@ pub enum ParameterKind {
     Percent,
     /// A nice value, -20 to 19.
     Nice,
+    /// `cpu.weight` of a cgroup, 1 to 10000, or `none` for no cgroup.
+    Weight,
     /// A name of letters, digits, dashes and underscores; empty for that of the workload.
     Name,
     /// CPUs: `0-3`, `5`, or `0-3/8-11` with slashes between; `all` for no restriction.
@@ -147,9 +149,10 @@ pub struct Named {
 }
 
 /// Parameters that every workload has.
-pub const COMMON: [Parameter; 3] = [
+pub const COMMON: [Parameter; 4] = [
     Parameter::new("name", ParameterKind::Name, "", "name of its group, and of its main tasks"),
     Parameter::new("nice", ParameterKind::Nice, "0", "nice value of its tasks"),
+    Parameter::new("weight", ParameterKind::Weight, "none", "weight of a cgroup that they are in"),
     Parameter::new("cpus", ParameterKind::Cpus, "all", "the CPUs that its tasks may run on"),
 ];
 
@@ -208,7 +211,11 @@ impl Workload {
             if tasks > TASKS_MAX {
                 return Err(WorkloadError::Tasks { workload: values.workload.name, tasks });
             }
-            all = all.joined((values.workload.make)(&values));
+            let made = (values.workload.make)(&values);
+            all = all.joined(match values.weight() {
+                Some(weight) => made.within(weight),
+                None => made,
+            });
         }
         Ok(all)
     }
@@ -308,6 +315,11 @@ impl<'a> Values<'a> {
         self.text("nice").parse().unwrap_or(0)
     }
 
+    /// The weight of the cgroup, if there is one.
+    fn weight(&self) -> Option<u64> {
+        self.text("weight").parse().ok()
+    }
+
     /// The CPUs, if they are restricted.
     pub(crate) fn cpus(&self) -> Option<CpuMask> {
         cpus(self.text("cpus"), self.cpus).unwrap_or_default()
@@ -326,6 +338,8 @@ fn check(kind: ParameterKind, text: &str, machine: u32) -> Result<(), String> {
         ParameterKind::Span => Span::parse(text).map(drop),
         ParameterKind::Percent => number(0, 100),
         ParameterKind::Nice => number(-20, 19),
+        ParameterKind::Weight if text == "none" => Ok(()),
+        ParameterKind::Weight => number(1, 10_000),
         ParameterKind::Cpus => cpus(text, machine).map(drop),
         ParameterKind::Name => {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -401,7 +415,8 @@ mod tests {
         );
         assert_eq!(
             message("cpu:colour=red"),
-            "workload cpu has no parameter 'colour'; there are: tasks, run, name, nice, cpus"
+            "workload cpu has no parameter 'colour'; there are: tasks, run, name, nice, weight, \
+             cpus"
         );
         assert_eq!(
             message("cpu:tasks"),
@@ -421,6 +436,10 @@ mod tests {
         );
         assert_eq!(message("cpu:run=2h"), "workload cpu: run: '2h' is not from 1ns to 1h");
         assert_eq!(message("cpu:nice=20"), "workload cpu: nice: '20' is no number from -20 to 19");
+        assert_eq!(
+            message("cpu:weight=0"),
+            "workload cpu: weight: '0' is no number from 1 to 10000"
+        );
         assert_eq!(
             message("cpu:cpus=0-4"),
             "workload cpu: cpus: there is no CPU 4; the machine has 4"
@@ -450,6 +469,14 @@ mod tests {
         assert_eq!(names, ("db", "db"));
         assert!(message("cpu:name=a/b").contains("no name of at most 10"));
         assert_eq!(all.templates[0].cpus, Some(CpuMask::from_list("0-1,3").unwrap()));
+    }
+
+    #[test]
+    fn a_weight_makes_a_cgroup() {
+        let all = Workload::parse("cpu:weight=300+mixed:weight=50+cpu:weight=none", 4).unwrap();
+        assert_eq!(all.cgroups.iter().map(|c| c.weight).collect::<Vec<_>>(), [300, 50]);
+        let of: Vec<_> = all.templates.iter().map(|template| template.cgroup).collect();
+        assert_eq!(of, [Some(0), Some(1), Some(1), Some(1), None]);
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub(crate) fn add(
         group: workload.groups.len().saturating_sub(1) as u32,
         nice: values.nice(),
         cpus: values.cpus(),
+        cgroup: None,
         realtime: false,
         program: Arc::new(program),
     });

@@ -212,6 +212,9 @@ pub struct Template {
     pub nice: i32,
     /// The CPUs that it may run on; all if not said.
     pub cpus: Option<CpuMask>,
+    /// The cgroup that its tasks are in, by its place in [`Workload::cgroups`]; the machine's
+    /// outermost, or that of who makes them, if not said.
+    pub cgroup: Option<u32>,
     /// Whether its tasks are of the real-time class.
     pub realtime: bool,
     /// What it does.
@@ -225,6 +228,15 @@ pub struct Group {
     pub name: String,
     /// How long a piece of work may take, in ns; what takes longer is counted as late.
     pub deadline_ns: Option<u64>,
+}
+
+/// A cgroup, which shares CPU time with the tasks and cgroups beside it by weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cgroup {
+    /// The one that it is in, by its place, which is before its own; the outermost if not said.
+    pub around: Option<u32>,
+    /// Its `cpu.weight`, 1 to 10,000; a task of nice 0 beside it has 100.
+    pub weight: u64,
 }
 
 /// Something outside of the machine that signals an event again and again, such as a network: it
@@ -246,6 +258,8 @@ pub struct Workload {
     pub groups: Vec<Group>,
     /// The kinds of tasks.
     pub templates: Vec<Template>,
+    /// The cgroups.
+    pub cgroups: Vec<Cgroup>,
     /// Which tasks there are at the start, in order.
     pub starts: Vec<TemplateId>,
     /// The events.
@@ -262,6 +276,8 @@ impl Workload {
     pub fn joined(mut self, other: Self) -> Self {
         let (groups, templates) = (self.groups.len() as u32, self.templates.len() as u32);
         let (events, timers) = (self.events.len() as u32, self.timers);
+        let cgroups = self.cgroups.len() as u32;
+        let cgroup = |place: Option<u32>| place.map(|place| place + cgroups);
         let event = |event: EventId| EventId(event.0 + events);
         let moved = |step: &Step| match *step {
             Step::Wait(id) => Step::Wait(event(id)),
@@ -284,14 +300,31 @@ impl Workload {
         self.templates.extend(other.templates.into_iter().map(|template| {
             let steps = template.program.steps.iter().map(moved).collect();
             let program = Program { steps, ..Program::clone(&template.program) };
-            Template { group: template.group + groups, program: Arc::new(program), ..template }
+            let (group, cgroup) = (template.group + groups, cgroup(template.cgroup));
+            Template { group, cgroup, program: Arc::new(program), ..template }
         }));
+        let moved = other.cgroups.iter().map(|c| Cgroup { around: cgroup(c.around), ..*c });
+        self.cgroups.extend(moved);
         self.starts.extend(other.starts.iter().map(|start| TemplateId(start.0 + templates)));
         self.events.extend(other.events);
         let sources = other.sources.iter().map(|s| Source { event: event(s.event), ..*s });
         self.sources.extend(sources);
         self.timers += other.timers;
         self
+    }
+
+    /// The same with a cgroup of a weight around all of it.
+    #[must_use]
+    pub(crate) fn within(self, weight: u64) -> Self {
+        let outer = Self { cgroups: vec![Cgroup { around: None, weight }], ..Self::default() };
+        let mut all = outer.joined(self);
+        for cgroup in all.cgroups.iter_mut().skip(1) {
+            cgroup.around = cgroup.around.or(Some(0));
+        }
+        for template in &mut all.templates {
+            template.cgroup = template.cgroup.or(Some(0));
+        }
+        all
     }
 }
 
@@ -309,6 +342,7 @@ mod tests {
             group: 0,
             nice: 0,
             cpus: None,
+            cgroup: None,
             realtime: false,
             program: Arc::new(program),
         };
@@ -316,6 +350,7 @@ mod tests {
         Workload {
             groups: vec![Group { name: "small".into(), deadline_ns: None }],
             templates: vec![template],
+            cgroups: Vec::new(),
             starts: vec![TemplateId(0)],
             events: vec![Event::COUNTER],
             sources: vec![source],
@@ -337,5 +372,17 @@ mod tests {
         assert_eq!(second.program.steps()[2], Step::Repeat { to: 1, times: Some(3), counter: 0 });
         assert_eq!(second.program.counters(), 1);
         assert_eq!(both.templates[0], small().templates[0]);
+    }
+
+    #[test]
+    fn cgroups_are_in_one_another() {
+        let inner = small().within(300).within(50);
+        let cgroup = |around, weight| Cgroup { around, weight };
+        assert_eq!(inner.cgroups, [cgroup(None, 50), cgroup(Some(0), 300)]);
+        assert_eq!(inner.templates[0].cgroup, Some(1));
+        let both = small().within(7).joined(inner).joined(small());
+        assert_eq!(both.cgroups[1..], [cgroup(None, 50), cgroup(Some(1), 300)]);
+        let of = both.templates.iter().map(|template| template.cgroup).collect::<Vec<_>>();
+        assert_eq!(of, [Some(0), Some(2), None]);
     }
 }

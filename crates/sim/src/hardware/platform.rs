@@ -106,6 +106,7 @@ impl Platform {
                 group: 0,
                 nice: 0,
                 cpus: cpu.map(only),
+                cgroup: None,
                 realtime: cpu.is_none(),
                 program: Arc::new(Program::default().repeated(None, steps)),
             });

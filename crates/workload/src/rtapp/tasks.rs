@@ -6,7 +6,7 @@
 
 use super::{Action, Loops, Phase, Policy, Position, Remark, RtApp, RtAppError, Settings, Task};
 use crate::program::{
-    Event, EventId, Group, Period, Program, Step, Template, TemplateId, Timer, Workload,
+    Cgroup, Event, EventId, Group, Period, Program, Step, Template, TemplateId, Timer, Workload,
 };
 use crate::span::Span;
 use rota_topology::{CpuId, CpuMask};
@@ -49,6 +49,8 @@ struct Making<'a> {
     workload: Workload,
     events: BTreeMap<Key, EventId>,
     shared: BTreeMap<String, u32>,
+    /// Cgroups by their paths.
+    cgroups: BTreeMap<String, u32>,
     /// How many meet at each barrier.
     meeting: BTreeMap<&'a str, u32>,
     mistakes: Vec<Remark>,
@@ -110,6 +112,7 @@ impl<'a> Making<'a> {
             workload: Workload::default(),
             events: BTreeMap::new(),
             shared: BTreeMap::new(),
+            cgroups: BTreeMap::new(),
             meeting,
             mistakes: Vec::new(),
             warnings: Vec::new(),
@@ -149,6 +152,7 @@ impl<'a> Making<'a> {
         self.check(&task.settings, task.at);
         let group = self.workload.groups.len() as u32;
         self.workload.groups.push(Group { name: task.name.clone(), deadline_ns: None });
+        let cgroup = task.settings.group.as_deref().and_then(|path| self.cgroup(path));
         let program = self.program(task);
         let name = task.name.chars().filter(char::is_ascii).take(NAME_MAX).collect();
         self.workload.templates.push(Template {
@@ -156,10 +160,28 @@ impl<'a> Making<'a> {
             group,
             nice: nice(policy, &task.settings),
             cpus: task.settings.cpus.clone(),
+            cgroup,
             realtime,
             program: Arc::new(program),
         });
         self.workload.starts.extend(std::iter::repeat_n(id, task.instances as usize));
+    }
+
+    /// The cgroup with a path, in those that its path names; `None` for the outermost.
+    fn cgroup(&mut self, path: &str) -> Option<u32> {
+        let mut around = None;
+        let mut name = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            name = format!("{name}/{part}");
+            let known = self.cgroups.get(&name).copied();
+            around = Some(known.unwrap_or_else(|| {
+                self.workload.cgroups.push(Cgroup { around, weight: 100 });
+                let place = self.workload.cgroups.len() as u32 - 1;
+                self.cgroups.insert(name.clone(), place);
+                place
+            }));
+        }
+        around
     }
 
     /// Whether a policy is one of real time, and what is not modelled of it.
@@ -197,9 +219,6 @@ impl<'a> Making<'a> {
         if settings.clamp != [None; 2] {
             let at = place(if settings.clamp[0].is_some() { "util_min" } else { "util_max" });
             self.not_modelled(at, "util_min and util_max", "utilisation is not clamped");
-        }
-        if settings.group.is_some() {
-            self.not_modelled(place("taskgroup"), "taskgroup", "all tasks are in the root cgroup");
         }
         if settings.memory_nodes.is_some() {
             self.not_modelled(place("nodes_membind"), "nodes_membind", "memory has no place");
@@ -259,6 +278,10 @@ impl<'a> Making<'a> {
     fn change(&mut self, phase: &'a Phase, doing: &mut Doing<'a>) {
         let (at, settings) = (phase.at, &phase.settings);
         self.check(settings, at);
+        if settings.group.is_some() {
+            let at = settings.places.get("taskgroup").copied().unwrap_or(at);
+            self.not_modelled(at, "taskgroup of a phase", "the task stays in its own");
+        }
         let task = doing.task;
         if task.phases.iter().any(|phase| phase.settings.cpus.is_some()) {
             // Where a phase says nothing, the task's own CPUs hold again.
