@@ -40,6 +40,11 @@ fn table(name: &str, doc: &str, entries: impl Iterator<Item = (String, String)>)
     text + "];\n"
 }
 
+/// The module of what records.
+pub(crate) fn trace_module(constants: &str) -> String {
+    format!("/// Objects that record what a kernel does.\npub mod trace {{\n{constants}}}\n")
+}
+
 /// The module of the test objects.
 pub(crate) fn test_module(constants: &str, all: &[String], cases: &[String]) -> String {
     let table = |name, doc, objects: &[String]| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Compiles every scheduler and every test object with clang, and writes the Rust source that
-//! holds them as bytes, with the structures that they share with Rust.
+//! Compiles every scheduler, every recorder and every test object with clang, and writes the Rust
+//! source that holds them as bytes, with the structures that they share with Rust.
 
 mod clang;
 mod generate;
@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     tell("rerun-if-changed", bpf.join("sched").display())?;
     tell("rerun-if-changed", bpf.join("test").display())?;
+    tell("rerun-if-changed", bpf.join("trace").display())?;
     tell("rerun-if-env-changed", clang::VARIABLE)?;
 
     let compiler = clang::find()?;
@@ -32,6 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         names.push(unit.name);
     }
     source += &generate::list(&names);
+    let mut recorders = String::new();
+    for file in sources(&bpf.join("trace"))? {
+        let name = Unit::new(&file)?.name;
+        let object = compiler.compile(&bpf, &file, &out, InsnSet::V3)?;
+        recorders += &generate::bytes(&name.to_uppercase(), &object);
+    }
+    source += &generate::trace_module(&recorders);
     let mut tests = String::new();
     let (mut all, mut cases) = (Vec::new(), Vec::new());
     for file in sources(&bpf.join("test"))? {

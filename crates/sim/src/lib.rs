@@ -55,7 +55,10 @@ pub use recorder::machine_facts;
 pub use references::Misuse;
 pub use run::{Stop, StopKind};
 pub use scenario::{Recording, ScenarioStop, record_scenario, run_scenario};
-pub use sched::{Agreement, Disagreement, EEVDF_LEAVES_OUT, FairTrace, TraceError};
+pub use sched::{
+    Agreement, Decisions, DecisionsAgreement, DecisionsError, Disagreement, EEVDF_LEAVES_OUT,
+    FairTrace, TraceError,
+};
 pub use sched::{AttachError, AttachStop, Called};
 pub use simulation::{Pause, Simulation};
 pub use tracing::has_hook;

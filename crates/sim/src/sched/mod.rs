@@ -44,7 +44,10 @@ mod task;
 mod version;
 
 pub use attach::AttachStop;
-pub use fair::{Agreement, Disagreement, EEVDF_LEAVES_OUT, FairTrace, TraceError};
+pub use fair::{
+    Agreement, Decisions, DecisionsAgreement, DecisionsError, Disagreement, EEVDF_LEAVES_OUT,
+    FairTrace, TraceError,
+};
 pub use ops::{AttachError, Called};
 
 pub(crate) use cgroup::Done;

@@ -13,6 +13,7 @@ mod doctor;
 mod eject;
 mod examples;
 mod fair;
+mod fair_decisions;
 mod fair_placement;
 mod fair_traces;
 mod foreign;
@@ -73,6 +74,12 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     }),
     ("fair_placement::threads", "counted 2s:2c:2t", 2, |guest| {
         fair_placement::every_number(guest, "2s:2c:2t")
+    }),
+    ("fair_decisions::caches", "counted 2s:2l:2c", 2, |guest| {
+        fair_decisions::every_decision(guest, "caches", "2s:2l:2c")
+    }),
+    ("fair_decisions::threads", "counted 2s:2c:2t", 2, |guest| {
+        fair_decisions::every_decision(guest, "threads", "2s:2c:2t")
     }),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),

@@ -7,8 +7,7 @@ use super::domains::{Group, Kind};
 use super::fork::spare;
 use super::select::is_cache;
 use super::stats::{State, Stats};
-use crate::machine::Machine;
-use std::rc::Rc;
+use super::view::View;
 
 /// In which measure an imbalance is made good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub(super) struct Imbalance {
 }
 
 /// All that is known of a domain's groups.
-struct Survey {
+pub(super) struct Survey {
     local: Stats,
     local_cores: u32,
     local_is_core: bool,
@@ -52,34 +51,24 @@ struct Survey {
     capacity: u64,
 }
 
-impl Machine {
-    /// Adds a CPU to the sums of its group; how many tasks want to run on it.
-    pub(super) fn add_up(&mut self, stats: &mut Stats, cpu: u32) -> u32 {
-        stats.load += self.load_of(cpu);
-        stats.used += self.used_of(cpu);
-        stats.wanted += self.wanted_of(cpu);
-        stats.fair += self.sched.rq(cpu).fair.runnable();
-        let tasks = self.count_on(cpu);
-        stats.tasks += tasks;
-        stats.idle_cpus += u32::from(tasks == 0 && self.has_nothing(cpu));
-        tasks
-    }
-
+/// What is to be moved, and from where.
+pub(super) trait FindBusy: View {
     /// The sums of a group.
-    fn stats(&mut self, puller: &Puller, group: usize, local: bool) -> Stats {
-        let (percent, top, threads) = {
-            let known = &self.sched.fair.domains.all[puller.domain];
-            let chain = &self.sched.fair.domains.of[puller.cpu as usize];
-            let top = chain.len() == puller.level + 1;
-            (known.imbalance_percent(), top, known.groups[group].is_core())
-        };
-        let imbalanced = self.sched.fair.is_imbalanced(puller.domain, group);
-        let domains = Rc::clone(&self.sched.fair.domains);
-        let cpus = &domains.all[puller.domain].groups[group].cpus;
+    fn stats(
+        &mut self,
+        puller: &Puller,
+        group: usize,
+        local: bool,
+        overloaded: &mut bool,
+    ) -> Stats {
+        let domains = self.domains();
+        let known = &domains.all[puller.domain];
+        let (percent, threads) = (known.imbalance_percent(), known.groups[group].is_core());
+        let imbalanced = self.is_imbalanced(puller.domain, group);
+        let cpus = &known.groups[group].cpus;
         let mut stats = Stats { cpus: cpus.len() as u32, ..Stats::default() };
         for cpu in cpus.iter().filter(|cpu| !puller.without.contains(cpu)) {
-            let tasks = self.add_up(&mut stats, *cpu);
-            self.sched.fair.overload_seen |= top && tasks > 1;
+            *overloaded |= stats.add(self, *cpu) > 1;
         }
         let threads = !local && puller.idle && threads && stats.fair > 1;
         stats.classify(percent, imbalanced, threads);
@@ -91,20 +80,19 @@ impl Machine {
 
     /// Looks at all groups of a domain; `None` if no other has anything.
     fn survey(&mut self, puller: &Puller) -> Option<Survey> {
-        let groups = self.sched.fair.domains.all[puller.domain].groups.len();
-        let own = self.sched.fair.domains.all[puller.domain].group_of(puller.cpu);
-        let top = self.sched.fair.domains.of[puller.cpu as usize].len() == puller.level + 1;
-        self.sched.fair.overload_seen = false;
+        let domains = self.domains();
+        let all = &domains.all[puller.domain].groups;
+        let (groups, own) = (all.len(), domains.all[puller.domain].group_of(puller.cpu));
+        let mut overloaded = false;
         let (mut local, mut busiest): (Stats, Option<(usize, Stats)>) = Default::default();
         let (mut load, mut capacity, mut used) = (0, 0, 0);
         for group in (own..groups).chain(0..own) {
-            let stats = self.stats(puller, group, group == own);
+            let stats = self.stats(puller, group, group == own, &mut overloaded);
             (load, capacity, used) =
                 (load + stats.load, capacity + stats.capacity(), used + stats.used);
             if group == own {
                 local = stats;
             } else if stats.fair > 0 {
-                let all = &self.sched.fair.domains.all[puller.domain].groups;
                 let busier = busiest
                     .is_none_or(|(best, s)| is_busier((&stats, &all[group]), (&s, &all[best])));
                 if busier {
@@ -112,14 +100,13 @@ impl Machine {
                 }
             }
         }
-        if top {
-            self.sched.fair.overloaded = self.sched.fair.overload_seen;
+        if domains.of[puller.cpu as usize].len() == puller.level + 1 {
+            self.set_overloaded(overloaded);
         }
         if !puller.newly {
             self.count_scans(puller, used);
         }
         let (group, busiest) = busiest?;
-        let all = &self.sched.fair.domains.all[puller.domain].groups;
         let (local_cores, local_is_core) = (all[own].cores, all[own].is_core());
         let busiest_group = all[group].clone();
         let survey = Survey {
@@ -138,23 +125,23 @@ impl Machine {
     /// So many CPUs are looked at for an idle one from now on: the fewer the more is used (kernel:
     /// `update_idle_cpu_scan`).
     fn count_scans(&mut self, puller: &Puller, used: u64) {
-        let domain = &self.sched.fair.domains.all[puller.domain];
-        if !is_cache(domain.kind)
-            || self.sched.fair.domains.cache(puller.cpu) != Some(puller.domain)
-        {
+        let domains = self.domains();
+        let domain = &domains.all[puller.domain];
+        if !is_cache(domain.kind) || domains.cache(puller.cpu) != Some(puller.domain) {
             return;
         }
         let cpus = domain.cpus.len() as u64;
         let (each, percent) = (used / cpus, domain.imbalance_percent());
         let gone = (each * each * percent * percent / (10_000 * FULL)).min(FULL);
         let scans = (FULL - gone) * cpus / FULL;
-        self.sched.fair.caches[puller.domain].scans = scans as u32;
+        self.cache(puller.domain).scans = scans as u32;
     }
 
     /// What is to be moved in a domain, if anything.
-    pub(super) fn find_imbalance(&mut self, puller: &Puller) -> Option<Imbalance> {
+    fn find_imbalance(&mut self, puller: &Puller) -> Option<Imbalance> {
         let survey = self.survey(puller)?;
-        let known = &self.sched.fair.domains.all[puller.domain];
+        let domains = self.domains();
+        let known = &domains.all[puller.domain];
         let (percent, kind, spared) = (known.imbalance_percent(), known.kind, known.spared);
         if !survey.is_one(puller, percent) {
             return None;
@@ -164,12 +151,12 @@ impl Machine {
     }
 
     /// The busiest CPU of a group, and what it is the busiest in.
-    pub(super) fn busiest_cpu(&mut self, puller: &Puller, imbalance: &Imbalance) -> Option<u32> {
-        let domains = Rc::clone(&self.sched.fair.domains);
+    fn busiest_cpu(&mut self, puller: &Puller, imbalance: &Imbalance) -> Option<u32> {
+        let domains = self.domains();
         let cpus = &domains.all[puller.domain].groups[imbalance.group].cpus;
         let mut busiest = (0, None);
         for &cpu in cpus.iter().filter(|cpu| !puller.without.contains(cpu)) {
-            let tasks = self.sched.rq(cpu).fair.runnable();
+            let tasks = self.runnable_on(cpu);
             if tasks == 0 {
                 continue;
             }
@@ -192,6 +179,8 @@ impl Machine {
         busiest.1
     }
 }
+
+impl<V: View> FindBusy for V {}
 
 impl Survey {
     /// How many tasks more the busiest group has than the local one, for its cores (kernel:

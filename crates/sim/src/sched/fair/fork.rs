@@ -6,20 +6,14 @@ use super::super::TaskId;
 use super::averages::FULL;
 use super::domains::Kind;
 use super::stats::{State, Stats};
-use crate::machine::Machine;
-use std::rc::Rc;
+use super::view::View;
 
-impl Machine {
+/// Where a new task begins.
+pub(super) trait Fork: View {
     /// The idlest CPU of a domain for a task that is made on another one.
-    pub(super) fn idlest_cpu(
-        &mut self,
-        domain: usize,
-        task: TaskId,
-        here: u32,
-        previous: u32,
-    ) -> u32 {
-        self.sched.entities[task.0 as usize].recent_cpu = previous;
-        let domains = Rc::clone(&self.sched.fair.domains);
+    fn idlest_cpu(&mut self, domain: usize, task: TaskId, here: u32, previous: u32) -> u32 {
+        *self.recent_cpu(task) = previous;
+        let domains = self.domains();
         if !domains.all[domain].cpus.iter().any(|cpu| self.may_use(task, *cpu)) {
             return previous;
         }
@@ -34,9 +28,8 @@ impl Machine {
                 best = found.unwrap_or(best);
             }
             // Below, the domain of the CPU that was found.
-            let size = self.sched.fair.domains.all[domain].cpus.len();
-            let chain = &self.sched.fair.domains.of[cpu as usize];
-            let all = &self.sched.fair.domains.all;
+            let size = domains.all[domain].cpus.len();
+            let (chain, all) = (&domains.of[cpu as usize], &domains.all);
             next = chain.iter().rev().copied().find(|domain| all[*domain].cpus.len() < size);
         }
         best
@@ -44,14 +37,14 @@ impl Machine {
 
     /// The sums of a group as if a task was not there.
     fn stats_without(&mut self, domain: usize, group: usize, task: TaskId) -> Stats {
-        let domains = Rc::clone(&self.sched.fair.domains);
+        let domains = self.domains();
         let percent = domains.all[domain].imbalance_percent();
-        let imbalanced = self.sched.fair.is_imbalanced(domain, group);
+        let imbalanced = self.is_imbalanced(domain, group);
         let cpus = &domains.all[domain].groups[group].cpus;
         let mut stats = Stats { cpus: cpus.len() as u32, ..Stats::default() };
         for &cpu in cpus {
             if self.may_use(task, cpu) {
-                self.add_up(&mut stats, cpu);
+                stats.add(self, cpu);
             }
         }
         stats.classify(percent, imbalanced, false);
@@ -63,12 +56,13 @@ impl Machine {
 
     /// The idlest group of a domain, unless that is where the task is made.
     fn idlest_group(&mut self, domain: usize, task: TaskId, here: u32) -> Option<usize> {
-        let groups = self.sched.fair.domains.all[domain].groups.len();
-        let own = self.sched.fair.domains.all[domain].group_of(here);
+        let domains = self.domains();
+        let groups = domains.all[domain].groups.len();
+        let own = domains.all[domain].group_of(here);
         let (mut local, mut idlest) = (None, None);
         // From the own group on, round and round.
         for group in (own..groups).chain(0..own) {
-            let cpus = &self.sched.fair.domains.all[domain].groups[group].cpus;
+            let cpus = &domains.all[domain].groups[group].cpus;
             if !cpus.iter().any(|cpu| self.may_use(task, *cpu)) {
                 continue;
             }
@@ -81,15 +75,22 @@ impl Machine {
         }
         let (group, idlest) = idlest?;
         let Some(local) = local else { return Some(group) };
-        (!self.stays(domain, task, &local, &idlest)).then_some(group)
+        (!self.stays(domain, task, here, (&local, &idlest))).then_some(group)
     }
 
     /// Whether a task rather stays in the group where it is made than goes to the idlest other.
-    fn stays(&self, domain: usize, task: TaskId, local: &Stats, idlest: &Stats) -> bool {
+    fn stays(
+        &self,
+        domain: usize,
+        task: TaskId,
+        here: u32,
+        (local, idlest): (&Stats, &Stats),
+    ) -> bool {
         if local.state != idlest.state {
             return local.state < idlest.state;
         }
-        let domain = &self.sched.fair.domains.all[domain];
+        let domains = self.domains();
+        let domain = &domains.all[domain];
         let across = matches!(domain.kind, Kind::Nodes(_));
         let percent = domain.imbalance_percent();
         match local.state {
@@ -101,7 +102,7 @@ impl Machine {
             }
             State::Threads | State::Imbalanced => true,
             State::HasSpare => {
-                let own = domain.groups.iter().map(|g| &g.cpus).find(|g| g.contains(&self.cpu));
+                let own = domain.groups.iter().map(|g| &g.cpus).find(|g| g.contains(&here));
                 let usable =
                     own.map_or(0, |g| g.iter().filter(|c| self.may_use(task, **c)).count());
                 let spared = domain.spared.min(usable as i64);
@@ -115,7 +116,7 @@ impl Machine {
     /// The idlest CPU of a group (kernel: `sched_balance_find_dst_group_cpu`): the one that went
     /// idle last, or else the least loaded.
     fn idlest_in(&mut self, domain: usize, group: usize, task: TaskId, here: u32) -> u32 {
-        let domains = Rc::clone(&self.sched.fair.domains);
+        let domains = self.domains();
         let cpus = &domains.all[domain].groups[group].cpus;
         if let [only] = cpus[..] {
             return only;
@@ -126,7 +127,7 @@ impl Machine {
                 continue;
             }
             if self.has_nothing(cpu) {
-                let since = self.sched.rq(cpu).balance.idle_since_ns;
+                let since = self.idle_since_ns(cpu);
                 if idle.is_none_or(|(latest, _)| since > latest) {
                     idle = Some((since, cpu));
                 }
@@ -140,6 +141,8 @@ impl Machine {
         idle.map_or(least.1, |(_, cpu)| cpu)
     }
 }
+
+impl<V: View> Fork for V {}
 
 /// How much of an imbalance between nodes is one, if so many tasks run where more would come
 /// (kernel: `adjust_numa_imbalance`).

@@ -9,13 +9,14 @@
 //! * [`averages`]: load and use, averaged; [`load`]: those of tasks and CPUs.
 //! * [`domains`]: CPUs that tasks are spread over; [`select`]: where a task wakes up; [`fork`]: where
 //!   a new one comes to; [`stats`], [`balance`]: what is to be moved; [`pull`]: moving it;
-//!   [`when`]: when that is looked at.
+//!   [`when`]: when that is looked at; [`view`]: what all these read.
 //!
 //! `docs/eevdf.md` has what is modelled and what is left out, and how it compares with kernels.
 
 mod averages;
 mod balance;
 mod class;
+mod decisions;
 mod domains;
 mod entity;
 mod fork;
@@ -29,8 +30,10 @@ mod replay;
 mod select;
 mod stats;
 mod tree;
+mod view;
 mod when;
 
+pub use decisions::{Decisions, DecisionsAgreement, DecisionsError};
 pub(crate) use entity::{Entity, NICE_0};
 pub(crate) use groups::GroupId;
 use groups::Groups;
@@ -75,9 +78,8 @@ pub(crate) struct Fair {
     caches: Vec<Cache>,
     /// Groups of domains that affinity keeps from being balanced.
     imbalanced: BTreeSet<(usize, usize)>,
-    /// Whether a CPU has more than one task, and whether one was seen that has.
+    /// Whether a CPU has more than one task.
     overloaded: bool,
-    overload_seen: bool,
     /// When a CPU that sleeps is next called to balance, as a number of ticks.
     next_call_tick: u64,
     /// When averages of groups on CPUs that sleep are next brought up to date.
@@ -119,7 +121,6 @@ impl Fair {
             caches: Vec::new(),
             imbalanced: BTreeSet::new(),
             overloaded: false,
-            overload_seen: false,
             next_call_tick: 0,
             next_aging_tick: 0,
             random: Random::new(0),

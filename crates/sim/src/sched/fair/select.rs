@@ -2,36 +2,36 @@
 //! The CPU for a task that wakes up (kernel: `select_task_rq_fair`): near who wakes it or where it
 //! was, and there the first idle one that is found soon.
 
-use super::super::TaskId;
-use super::super::cpus;
+use super::super::{TICK_NS, TaskId};
+use super::fork::Fork;
+use super::view::View;
 use super::{Kind, SYNC, WAKE};
 use crate::machine::Machine;
-use rota_topology::CpuId;
-use std::rc::Rc;
+use std::collections::BTreeSet;
 
-/// After so long a waker's changes of partner count half, in ns.
-const COMPANY_NS: u64 = 1_000_000_000;
+/// After so many ticks, a second, a waker's changes of partner count half.
+const COMPANY_TICKS: u64 = 1_000_000_000 / TICK_NS;
 
 /// Whom a task wakes up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Company {
     /// How often it woke another one than the last time.
-    flips: u32,
-    last: Option<TaskId>,
-    halved_ns: u64,
+    pub(super) flips: u32,
+    pub(super) last: Option<TaskId>,
+    pub(super) halved_tick: u64,
 }
 
-impl Machine {
-    /// The CPU for a task of this class that wakes up, or is new.
-    pub(crate) fn select_fair(&mut self, task: TaskId, previous: u32, wake_flags: u64) -> u32 {
-        let here = self.cpu;
+/// Where a task wakes up, or begins.
+pub(super) trait Select: View {
+    /// The CPU for a task of this class that wakes up, or is new, by who executes on a CPU.
+    fn select(&mut self, task: TaskId, here: u32, previous: u32, wake_flags: u64) -> u32 {
         let wakes = wake_flags & WAKE != 0;
         let mut near = false;
         if wakes {
-            self.note_company(task);
-            near = !self.has_many_partners(task) && self.may_use(task, here);
+            self.note_company(task, here);
+            near = !self.has_many_partners(task, here) && self.may_use(task, here);
         }
-        let domains = Rc::clone(&self.sched.fair.domains);
+        let domains = self.domains();
         let mut widest = None;
         let mut target = previous;
         for &domain in domains.of.get(here as usize).into_iter().flatten() {
@@ -40,7 +40,8 @@ impl Machine {
             if near && is_near && has {
                 if here != previous {
                     let sync = wake_flags & SYNC != 0;
-                    target = self.wake_near(task, previous, sync);
+                    let percent = known.imbalance_percent();
+                    target = self.wake_near(task, (here, previous), sync, percent);
                 }
                 widest = None;
                 break;
@@ -58,25 +59,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn may_use(&self, task: TaskId, cpu: u32) -> bool {
-        self.sched.tasks[task.0 as usize].allowed.contains(CpuId(cpu))
-    }
-
-    fn company(&mut self) -> &mut Company {
-        let here = self.cpu as usize;
-        match self.sched.rqs[here].current {
-            Some(task) => &mut self.sched.entities[task.0 as usize].company,
-            None => &mut self.sched.rqs[here].idle_company,
-        }
-    }
-
     /// Who executes wakes a task.
-    fn note_company(&mut self, task: TaskId) {
-        let now = self.now_ns;
-        let company = self.company();
-        if now > company.halved_ns + COMPANY_NS {
+    fn note_company(&mut self, task: TaskId, here: u32) {
+        let tick = self.tick();
+        let company = self.company_on(here);
+        if tick > company.halved_tick + COMPANY_TICKS {
             company.flips /= 2;
-            company.halved_ns = now;
+            company.halved_tick = tick;
         }
         if company.last != Some(task) {
             company.last = Some(task);
@@ -86,22 +75,27 @@ impl Machine {
 
     /// Whether waker and task belong to so many others that they need not be near each other
     /// (kernel: `wake_wide`).
-    fn has_many_partners(&mut self, task: TaskId) -> bool {
-        let factor = self.sched.fair.domains.cache_cpus(self.cpu);
-        let (one, other) =
-            (self.company().flips, self.sched.entities[task.0 as usize].company.flips);
+    fn has_many_partners(&mut self, task: TaskId, here: u32) -> bool {
+        let factor = self.domains().cache_cpus(here);
+        let (one, other) = (self.company_on(here).flips, self.company_of(task).flips);
         let (more, less) = (one.max(other), one.min(other));
         less >= factor && u64::from(more) >= u64::from(less) * u64::from(factor)
     }
 
     /// Whether a task is to run near who wakes it, or near where it was; such a CPU (kernel:
     /// `wake_affine`).
-    fn wake_near(&mut self, task: TaskId, previous: u32, sync: bool) -> u32 {
-        let here = self.cpu;
-        if self.has_nothing(here) && self.sched.fair.domains.share_cache(here, previous) {
+    fn wake_near(
+        &mut self,
+        task: TaskId,
+        (here, previous): (u32, u32),
+        sync: bool,
+        percent: u64,
+    ) -> u32 {
+        if self.has_nothing(here) && self.domains().share_cache(here, previous) {
             return if self.has_nothing(previous) { previous } else { here };
         }
-        if sync && self.count_on(here) - self.sched.rq(here).fair.delayed == 1 {
+        let delayed = self.queued_on(here) - self.runnable_on(here);
+        if sync && self.count_on(here) - delayed == 1 {
             return here;
         }
         if self.has_nothing(previous) {
@@ -109,16 +103,17 @@ impl Machine {
         }
         let own = self.task_load(task);
         let mut load_here = self.load_of(here);
-        if sync && let Some(current) = self.sched.rq(here).current {
+        if sync && let Some(current) = self.current(here) {
             let current = self.task_load(current);
             if current > load_here {
                 return here;
             }
             load_here -= current;
         }
-        // The CPU where it was has to have 8 % more load, half of what is no imbalance.
+        // The CPU where it was has to have half of what is no imbalance more.
+        let percent = i128::from(100 + (percent - 100) / 2);
         let one = i128::from(load_here + own) * 100;
-        let other = (i128::from(self.load_of(previous)) - i128::from(own)) * 108;
+        let other = (i128::from(self.load_of(previous)) - i128::from(own)) * percent;
         if one < other + i128::from(sync) { here } else { previous }
     }
 
@@ -128,26 +123,26 @@ impl Machine {
         if self.has_nothing(target) {
             return target;
         }
-        let shares = |machine: &Self, cpu| machine.sched.fair.domains.share_cache(cpu, target);
-        if previous != target && shares(self, previous) && self.has_nothing(previous) {
+        let domains = self.domains();
+        let shares = |cpu| domains.share_cache(cpu, target);
+        if previous != target && shares(previous) && self.has_nothing(previous) {
             return previous;
         }
-        let entity = &mut self.sched.entities[task.0 as usize];
-        let recent = std::mem::replace(&mut entity.recent_cpu, previous);
+        let recent = std::mem::replace(self.recent_cpu(task), previous);
         if recent != previous
             && recent != target
-            && shares(self, recent)
+            && shares(recent)
             && self.has_nothing(recent)
             && self.may_use(task, recent)
         {
             return recent;
         }
-        let Some(domain) = self.sched.fair.domains.cache(target) else { return target };
+        let Some(domain) = domains.cache(target) else { return target };
         let mut idle_cores = false;
-        if self.sched.fair.domains.smt {
-            idle_cores = self.sched.fair.caches[domain].idle_cores;
+        if domains.smt {
+            idle_cores = self.cache(domain).idle_cores;
             if !idle_cores
-                && shares(self, previous)
+                && shares(previous)
                 && let Some(cpu) = self.idle_thread(task, domain, previous)
             {
                 return cpu;
@@ -158,7 +153,7 @@ impl Machine {
 
     /// An idle thread of a CPU's core.
     fn idle_thread(&self, task: TaskId, domain: usize, cpu: u32) -> Option<u32> {
-        let domains = &self.sched.fair.domains;
+        let domains = self.domains();
         let others = domains.siblings[cpu as usize].iter().copied().filter(|other| *other != cpu);
         let in_it = others.filter(|other| domains.all[domain].has(*other));
         in_it.into_iter().find(|other| self.may_use(task, *other) && self.has_nothing(*other))
@@ -173,12 +168,13 @@ impl Machine {
         idle_cores: bool,
         target: u32,
     ) -> Option<u32> {
-        let mut tries = self.sched.fair.caches[domain].scans;
+        let mut tries = self.cache(domain).scans;
         if tries == 0 {
             return None;
         }
-        let (mut found, mut looked_at) = (None, vec![0_u64; cpus::words(self.shape.cpus)]);
-        let members = &self.sched.fair.domains.all[domain].cpus;
+        let (mut found, mut looked_at) = (None, BTreeSet::new());
+        let domains = self.domains();
+        let members = &domains.all[domain].cpus;
         let start = members.partition_point(|cpu| *cpu <= target);
         for &cpu in members[start..].iter().chain(&members[..start]) {
             if !self.may_use(task, cpu) {
@@ -194,13 +190,9 @@ impl Machine {
                 }
                 continue;
             }
-            if cpus::has(&looked_at, cpu) {
+            let core = &domains.siblings[cpu as usize];
+            if !core.first().is_some_and(|first| looked_at.insert(*first)) {
                 continue;
-            }
-            let core = &self.sched.fair.domains.siblings[cpu as usize];
-            for &thread in core {
-                let (word, bit) = cpus::place(thread);
-                looked_at[word] |= bit;
             }
             if core.iter().all(|thread| self.has_nothing(*thread)) {
                 return Some(cpu);
@@ -210,9 +202,18 @@ impl Machine {
             });
         }
         if idle_cores {
-            self.sched.fair.caches[domain].idle_cores = false;
+            self.cache(domain).idle_cores = false;
         }
         found
+    }
+}
+
+impl<V: View> Select for V {}
+
+impl Machine {
+    /// The CPU for a task of this class that wakes up, or is new.
+    pub(crate) fn select_fair(&mut self, task: TaskId, previous: u32, wake_flags: u64) -> u32 {
+        self.select(task, self.cpu, previous, wake_flags)
     }
 
     /// A CPU goes idle: there may be an idle core now.

@@ -2,6 +2,7 @@
 //! How busy the groups of a domain are (kernel: `struct sg_lb_stats`).
 
 use super::averages::FULL;
+use super::view::View;
 
 /// How busy a group is, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -34,6 +35,18 @@ pub(super) struct Stats {
 }
 
 impl Stats {
+    /// Adds a CPU to the sums of its group; how many tasks want to run on it.
+    pub(super) fn add<V: View>(&mut self, view: &mut V, cpu: u32) -> u32 {
+        self.load += view.load_of(cpu);
+        self.used += view.used_of(cpu);
+        self.wanted += view.wanted_of(cpu);
+        self.fair += view.runnable_on(cpu);
+        let tasks = view.count_on(cpu);
+        self.tasks += tasks;
+        self.idle_cpus += u32::from(tasks == 0 && view.has_nothing(cpu));
+        tasks
+    }
+
     /// The capacity: [`FULL`] for each CPU.
     pub(super) fn capacity(&self) -> u64 {
         u64::from(self.cpus) * FULL

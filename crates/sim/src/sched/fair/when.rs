@@ -9,6 +9,8 @@ use super::pull::HOT_NS;
 use crate::machine::Machine;
 use crate::run::Stop;
 
+/// The longest time between two balances that fail by affinity, in ms.
+const PINNED_MS: u64 = 512;
 /// A busy CPU balances that many times more seldom.
 const BUSY: u64 = 16;
 /// The longest time between two balances, in ticks, for each CPU (kernel: a tenth of a second).
@@ -41,6 +43,20 @@ pub(crate) struct Level {
     cost_tick: u64,
 }
 
+/// What came of an attempt to balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is nothing to move, or it is for another CPU to see.
+    Balanced,
+    /// None of the tasks may run here.
+    Pinned,
+    /// Tasks were moved.
+    Moved,
+    /// They could not be: whether the running one should and may not be pushed, and whether there
+    /// was no other.
+    Failed { stays: bool, alone: bool },
+}
+
 /// What a CPU knows of balancing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Balance {
@@ -59,7 +75,7 @@ pub(crate) struct Balance {
 }
 
 impl Level {
-    fn new(cpus: u64) -> Self {
+    pub(super) fn new(cpus: u64) -> Self {
         Self {
             cpus,
             interval_ms: cpus,
@@ -74,12 +90,26 @@ impl Level {
         }
     }
 
-    pub(super) fn least_ms(&self) -> u64 {
-        self.cpus
-    }
-
-    pub(super) fn most_ms(&self) -> u64 {
-        2 * self.cpus
+    /// Notes an attempt to balance: when the next one is, and how many have failed (kernel: the end
+    /// of `sched_balance_rq`).
+    pub(super) fn settle(&mut self, newly: bool, outcome: Outcome) {
+        self.failed = match outcome {
+            Outcome::Failed { .. } => self.failed + u32::from(!newly),
+            Outcome::Balanced | Outcome::Pinned | Outcome::Moved => 0,
+        };
+        let pinned = match outcome {
+            Outcome::Moved | Outcome::Failed { stays: false, .. } => {
+                self.interval_ms = self.cpus;
+                return;
+            }
+            Outcome::Balanced => false,
+            Outcome::Pinned => true,
+            Outcome::Failed { alone, .. } => alone,
+        };
+        let longer = pinned && self.interval_ms < PINNED_MS || self.interval_ms < 2 * self.cpus;
+        if longer && !newly {
+            self.interval_ms *= 2;
+        }
     }
 
     /// Ticks until the next balance.
