@@ -15,6 +15,8 @@ pub(crate) struct Balance<'a> {
     pub(crate) share: Vec<f64>,
     /// For each domain, in units of exact sums.
     load: Vec<i128>,
+    /// For each domain, its load by its capacity; infinite if it has none, but load.
+    busy: Vec<f64>,
     /// What each domain would have if all were equally busy, in CPUs.
     target: Vec<f64>,
 }
@@ -52,7 +54,18 @@ impl<'a> Balance<'a> {
         }
         let mean = if capacity > 0.0 { cpus(load.iter().sum()) / capacity } else { 0.0 };
         let target = domains.iter().map(|domain| mean * domain.capacity).collect();
-        Ok(Self { snapshot, policy, shares, share, load, target })
+        let mut balance =
+            Self { snapshot, policy, shares, share, load, busy: vec![0.0; domains.len()], target };
+        (0..domains.len()).for_each(|domain| balance.see(domain));
+        Ok(balance)
+    }
+
+    /// Works out how busy a domain is.
+    fn see(&mut self, domain: usize) {
+        self.busy[domain] = match self.load(domain) {
+            0.0 => 0.0,
+            load => load / self.snapshot.domains[domain].capacity,
+        };
     }
 
     /// The load of a domain, in CPUs.
@@ -62,10 +75,7 @@ impl<'a> Balance<'a> {
 
     /// How busy a domain is: its load by its capacity. Infinite if it has none, but load.
     pub(crate) fn busy(&self, domain: usize) -> f64 {
-        match (self.load(domain), self.snapshot.domains[domain].capacity) {
-            (0.0, _) => 0.0,
-            (load, capacity) => load / capacity,
-        }
+        self.busy[domain]
     }
 
     /// The sum of what domains have above or below their targets, in CPUs.
@@ -139,5 +149,7 @@ impl<'a> Balance<'a> {
         let load = units(self.share[place]);
         self.load[self.snapshot.tasks[place].domain] -= load;
         self.load[to] += load;
+        self.see(self.snapshot.tasks[place].domain);
+        self.see(to);
     }
 }

@@ -275,25 +275,44 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// Where tasks of a set could go: of each kind the least busy domain, or all of a small set,
-    /// if they are less busy by enough.
+    /// Where tasks of a set could go: of all domains that are alike and equally far, the least busy
+    /// one, if it is less busy by enough. Whatever a task brings elsewhere, it brings more there.
     fn places(&self, from: usize, set: Option<&DomainSet>) -> Vec<usize> {
         let needed = if self.begun { self.policy.stop } else { self.policy.start };
         let busy = self.balance.busy(from);
         let good = |to: &usize| {
             *to != from && self.kind[*to].is_some() && busy - self.balance.busy(*to) >= needed
         };
-        let count = self.kind.len();
+        let mut places = Vec::new();
         match set {
             Some(set) if set.count() <= self.kinds.len() => {
-                set.iter().filter(|to| *to < count).filter(good).collect()
+                let there = set.iter().filter(|to| *to < self.kind.len());
+                there.filter(good).for_each(|to| self.keep_least(from, to, &mut places));
             }
             _ => {
                 let may = |to: usize| to != from && set.is_none_or(|set| set.contains(to));
                 let least =
                     |kind: &Kind| kind.iter().map(|(_, to)| *to).find(|to| may(*to)).filter(good);
-                self.kinds.iter().filter_map(least).collect()
+                let found = self.kinds.iter().filter_map(least);
+                found.for_each(|to| self.keep_least(from, to, &mut places));
             }
+        }
+        places
+    }
+
+    /// Adds a place, or puts it where a busier one that is alike and equally far was.
+    fn keep_least(&self, from: usize, to: usize, places: &mut Vec<usize>) {
+        let Snapshot { domains, .. } = self.balance.snapshot;
+        let like = |to: usize| {
+            let domain = &domains[to];
+            let distance = self.balance.snapshot.distance(from, to);
+            (distance, domain.capacity.to_bits(), domain.strongest.to_bits())
+        };
+        let order = |to: usize| (self.balance.busy(to).to_bits(), to);
+        match places.iter_mut().find(|place| like(**place) == like(to)) {
+            Some(place) if order(*place) > order(to) => *place = to,
+            Some(_) => {}
+            None => places.push(to),
         }
     }
 
