@@ -41,6 +41,8 @@ struct Progress {
     period_ns: u64,
     /// When its own timers fired last, once they are in use.
     timers: Box<[Option<u64>]>,
+    /// The event that it has joined those who wait for, and not waited for since.
+    joined: Option<EventId>,
     /// Counts its sleeps, so that the end of an earlier one is known for what it is.
     sleep: u64,
     /// Since when what it was woken for last is waited for.
@@ -113,6 +115,18 @@ impl Work {
     fn asked(&mut self, task: TaskId, since_ns: u64) {
         if let Some(progress) = self.of(task) {
             progress.asked_ns = since_ns;
+        }
+    }
+
+    /// What a task has joined, and has so far.
+    fn joined(&mut self, task: TaskId, event: Option<EventId>) -> Option<EventId> {
+        std::mem::replace(&mut self.of(task)?.joined, event)
+    }
+
+    /// A task that goes to sleep repeats its step when it is woken.
+    fn look_again(&mut self, task: TaskId) {
+        if let Some(progress) = self.of(task) {
+            progress.step -= 1;
         }
     }
 
@@ -261,6 +275,7 @@ impl Machine {
             busy_until_ns: None,
             period_ns: self.now_ns,
             timers: vec![None; kind.program.timers() as usize].into(),
+            joined: None,
             sleep: 0,
             asked_ns: self.now_ns,
             begun_ns: None,
@@ -395,7 +410,7 @@ impl Machine {
                     step @ (Step::Wait(_)
                     | Step::Signal(..)
                     | Step::Broadcast(_)
-                    | Step::Exchange(..)
+                    | Step::Join(_)
                     | Step::Meet(..)),
                 ) => {
                     let since = progress.begun_ns.unwrap_or(now);

@@ -63,7 +63,7 @@ fn run(number: u64, mode: Mode) -> (u64, usize) {
         "pingpong:pairs=3",
         "forkstorm",
         "burst",
-        "messaging:groups=1,fds=3,room=4,batch=3",
+        "messaging:groups=1,fds=3,room=4,free=3",
         "schbench:workers=4,run=lognormal/500us/1",
         "web:service=pareto/500us/1.5",
         "compile:run=normal/5ms/1ms",

@@ -175,9 +175,9 @@ fn as_much_is_used_as_parameters_say() {
 #[test]
 fn rates_are_what_parameters_say() {
     let cases = [
-        // A round trip is twice 2 us; a message 4 us in all.
-        ("2c", "pipe", SECOND / 5, 50_000.0, 0.001),
-        ("4c", "messaging", SECOND, 1e6, 0.06),
+        // A round trip is twice 500 ns; a message 1.6 us in all.
+        ("2c", "pipe", SECOND / 5, 200_000.0, 0.001),
+        ("4c", "messaging", SECOND, 2.5e6, 0.06),
         ("32c", "schbench:messages=2,workers=8", 10 * SECOND, 16e4 / 5.1, 0.01),
         ("32c", "compile:jobs=16", 20 * SECOND, 16.0 * 20.0 / 0.163, 0.05),
         ("64c", "game", 10 * SECOND, 600.0, 0.002),
@@ -257,8 +257,9 @@ fn messages_wake_workers_and_workers_messages() {
     let mut world = run("16c", text, 10 * SECOND, true);
     let requests = world.pieces()[0].done;
     let found = wake_ups(&mut world);
-    // Each request is asked for once; a message thread that is awake is not woken again.
-    assert!(count(&found, "message", "worker").abs_diff(requests) <= 8);
+    // Each request is asked for once; who is awake is not woken again.
+    let told = count(&found, "message", "worker");
+    assert!(told <= requests + 8 && told > requests * 9 / 10, "{told} of {requests}");
     let asked = count(&found, "worker", "message");
     assert!(asked <= requests && asked > requests * 9 / 10, "{asked} of {requests}");
     assert!(count(&found, "nobody", "worker").abs_diff(requests) <= 16, "sleeps");
@@ -283,14 +284,14 @@ fn pairs_and_bursts_wake_whom_they_should() {
 #[test]
 fn senders_wait_while_there_is_no_room() {
     // Senders are ten times as fast as receivers, of which there is one for each CPU.
-    let text = "messaging:groups=1,fds=4,send=1us,receive=40us,room=32,batch=24";
+    let text = "messaging:groups=1,fds=4,send=1us,receive=40us,room=32,free=24";
     let mut world = run("4c", text, SECOND, true);
     let messages = world.pieces()[0].done;
     let latency = world.pieces()[0].latency.clone();
     // A message waits for at most those that have room before it, and for its reader's turn.
     assert!(latency.greatest() < 32 * 41 * US + 30 * MS, "{}", latency.greatest());
+    // A receiver that has read 24 wakes all who wait for it: with as many of both, one on average.
     let found = wake_ups(&mut world);
-    let batches = messages / 24;
     let woken = count(&found, "receiver", "sender");
-    assert!(woken > batches / 4 && woken <= 4 * batches, "{woken} for {batches}");
+    assert!(near(woken as f64, messages as f64 / 24.0, 0.2), "{woken}, {messages}");
 }

@@ -17,7 +17,7 @@ const MS: u64 = 1_000_000;
 const MIX: &str = "periodic:tasks=12,period=1ms,run=100us+cpu:tasks=4,run=1ms\
                    +pingpong:pairs=4,run=10us+forkstorm:children=6,every=5ms,run=100us\
                    +burst:tasks=12,every=2ms,run=50us+schbench:workers=4,run=50us,think=20us\
-                   +messaging:groups=1,fds=3,room=4,batch=3,loops=20";
+                   +messaging:groups=1,fds=3,room=4,free=3,loops=20";
 
 /// How many seeds are tried.
 fn seeds(usual: u64) -> u64 {

@@ -25,10 +25,15 @@ pub(crate) const MESSAGING: Named = Named {
             "0",
             "messages from each to each, then they end; 0: no end",
         ),
-        Parameter::new("send", ParameterKind::Span, "2us", "CPU time of sending a message"),
-        Parameter::new("receive", ParameterKind::Span, "2us", "CPU time of receiving it"),
-        Parameter::new("room", Count, "256", "messages that may be on their way to a receiver"),
-        Parameter::new("batch", Count, "192", "as many are received before senders learn of room"),
+        Parameter::new("send", ParameterKind::Span, "800ns", "CPU time of sending a message"),
+        Parameter::new("receive", ParameterKind::Span, "800ns", "CPU time of receiving it"),
+        Parameter::new("room", Count, "278", "messages that may be on their way to a receiver"),
+        Parameter::new(
+            "free",
+            Count,
+            "209",
+            "room that there has to be before senders learn of it",
+        ),
     ],
     tasks: |values| values.product(&["groups", "fds"]).saturating_mul(2),
     make: messaging,
@@ -40,7 +45,7 @@ pub(crate) const PIPE: Named = Named {
     about: "pairs of tasks that pass a message back and forth through pipes: perf bench sched pipe",
     parameters: &[
         Parameter::new("pairs", Count, "1", "how many pairs"),
-        Parameter::new("run", ParameterKind::Span, "2us", "CPU time of reading and writing"),
+        Parameter::new("run", ParameterKind::Span, "500ns", "CPU time of reading and writing"),
         Parameter::new("loops", CountOrNone, "0", "round trips, then they end; 0: no end"),
     ],
     tasks: |values| 2 * values.product(&["pairs"]),
@@ -57,6 +62,7 @@ pub(crate) const SCHBENCH: Named = Named {
         Parameter::new("workers", Count, "16", "workers of each"),
         Parameter::new("think", ParameterKind::Span, "100us", "a worker's sleep before its work"),
         Parameter::new("run", ParameterKind::Span, "5ms", "CPU time of the work, a request"),
+        Parameter::new("ask", ParameterKind::Span, "1us", "CPU time between asking and sleeping"),
         Parameter::new("wake", ParameterKind::Span, "2us", "CPU time of a message thread's turn"),
     ],
     tasks: |values| {
@@ -81,34 +87,23 @@ fn messaging(values: &Values<'_>) -> Workload {
 
 fn messaging_group(workload: &mut Workload, values: &Values<'_>) {
     let (fds, room) = (values.count("fds"), values.count("room"));
-    let batch = values.count("batch").min(room);
+    let free = values.count("free").min(room);
     let loops = values.count("loops");
     let mut sender = Program::default();
     let mut receivers = Vec::new();
     for _ in 0..fds {
         let data = event(workload, STREAM);
-        let free = event(workload, Event { initial: room, ..STREAM });
+        let free = event(workload, Event { initial: room, wakes_at: free, ..STREAM });
         receivers.push((data, free));
         let send = Step::Run(values.span("send"));
         sender = sender.then(Step::Wait(free)).then(send).then(Step::Signal(data, 1));
     }
     add(workload, values, "sender", fds, sender.back(0, times(loops)));
     for (data, free) in receivers {
-        let receive = |program: Program, count| {
-            let run = Step::Run(values.span("receive"));
-            program.repeated(Some(count), [Step::Wait(data), Step::Begin, run, Step::Done])
-        };
-        let some = receive(Program::default(), batch).then(Step::Signal(free, batch));
-        let all = loops.saturating_mul(fds);
-        let program = match (loops, all / batch) {
-            (0, _) => some.back(0, None),
-            (_, 0) => receive(Program::default(), all),
-            (_, batches) => match all % batch {
-                0 => some.back(0, Some(batches)),
-                rest => receive(some.back(0, Some(batches)), rest),
-            },
-        };
-        add(workload, values, "receiver", 1, program);
+        let run = Step::Run(values.span("receive"));
+        let receive = [Step::Wait(data), Step::Begin, run, Step::Signal(free, 1), Step::Done];
+        let receives = times(loops.saturating_mul(fds));
+        add(workload, values, "receiver", 1, Program::default().repeated(receives, receive));
     }
 }
 
@@ -134,8 +129,11 @@ fn schbench(values: &Values<'_>) -> Workload {
         let go = event(&mut workload, Event::CONDITION);
         let wake = Step::Run(values.span("wake"));
         let message = [Step::Wait(ask), wake, Step::Broadcast(go)];
-        let (think, run) = (values.span("think"), values.span("run"));
-        let mut work = vec![Step::Exchange(ask, go), Step::Begin];
+        let (asking, think, run) = (values.span("ask"), values.span("think"), values.span("run"));
+        // It is on the list before it asks, and may be told to go on before it sleeps.
+        let mut work =
+            vec![Step::Join(go), Step::Signal(ask, 1), Step::Run(asking), Step::Wait(go)];
+        work.push(Step::Begin);
         if think != Span::Fixed(0) {
             work.push(Step::Sleep(think));
         }
@@ -169,8 +167,8 @@ mod tests {
 
     #[test]
     fn as_many_messages_are_received_as_sent() {
-        for (fds, loops, batch) in [(3, 1, 9), (20, 7, 16), (4, 8, 16), (2, 5, 1), (1, 1, 1)] {
-            let text = format!("messaging:groups=2,fds={fds},loops={loops},batch={batch},room=20");
+        for (fds, loops, free) in [(3, 1, 9), (20, 7, 16), (4, 8, 30), (2, 5, 1), (1, 1, 1)] {
+            let text = format!("messaging:groups=2,fds={fds},loops={loops},free={free},room=20");
             let all = Workload::parse(&text, 4).unwrap();
             assert_eq!(all.starts.len(), 4 * fds as usize, "{text}");
             let sent = |program: &Program| executed(program, |s| matches!(s, Step::Signal(_, 1)));
@@ -180,6 +178,8 @@ mod tests {
             assert!(of("sender").iter().all(|t| sent(&t.program) == fds * loops), "{text}");
             assert_eq!(of("receiver").len(), 2 * fds as usize);
             assert!(of("receiver").iter().all(|t| done(&t.program) == fds * loops), "{text}");
+            let rooms = all.events.iter().filter(|event| event.initial > 0);
+            assert!(rooms.into_iter().all(|event| (1..=20).contains(&event.wakes_at)), "{text}");
         }
     }
 }

@@ -28,17 +28,21 @@ pub struct Event {
     pub most: u32,
     /// Who signals it says that it is about to sleep, as the kernel does for pipes and sockets.
     pub sync: bool,
+    /// If not 0, nobody is woken before so many signals are kept: then all who wait are, the last
+    /// to come first, and each looks again whether there is a signal left. So a kernel wakes those
+    /// who wait for room in a socket.
+    pub wakes_at: u32,
 }
 
 impl Event {
     /// It keeps every signal.
-    pub const COUNTER: Self = Self { initial: 0, most: u32::MAX, sync: false };
+    pub const COUNTER: Self = Self { initial: 0, most: u32::MAX, sync: false, wakes_at: 0 };
     /// It keeps one signal.
-    pub const FLAG: Self = Self { initial: 0, most: 1, sync: false };
+    pub const FLAG: Self = Self { initial: 0, most: 1, sync: false, wakes_at: 0 };
     /// It keeps no signal.
-    pub const CONDITION: Self = Self { initial: 0, most: 0, sync: false };
+    pub const CONDITION: Self = Self { initial: 0, most: 0, sync: false, wakes_at: 0 };
     /// Waiting for it locks it, and a signal unlocks it.
-    pub const LOCK: Self = Self { initial: 1, most: 1, sync: false };
+    pub const LOCK: Self = Self { initial: 1, most: 1, sync: false, wakes_at: 0 };
 }
 
 /// A template, by its place in [`Workload::templates`].
@@ -88,9 +92,9 @@ pub enum Step {
     Signal(EventId, u32),
     /// Wakes all who wait for an event.
     Broadcast(EventId),
-    /// Signals the first event and waits for the second, so that nobody who was woken by the
-    /// signal comes in between.
-    Exchange(EventId, EventId),
+    /// Is among those who wait for an event from now on, and goes on; the [`Step::Wait`] for it
+    /// that follows sleeps if the event has not been signalled by then.
+    Join(EventId),
     /// Waits for an event until so many wait for it, all but the last; the last wakes them.
     Meet(EventId, u32),
     /// Makes a task.
@@ -283,7 +287,7 @@ impl Workload {
             Step::Wait(id) => Step::Wait(event(id)),
             Step::Signal(id, n) => Step::Signal(event(id), n),
             Step::Broadcast(id) => Step::Broadcast(event(id)),
-            Step::Exchange(signalled, waited) => Step::Exchange(event(signalled), event(waited)),
+            Step::Join(id) => Step::Join(event(id)),
             Step::Meet(id, n) => Step::Meet(event(id), n),
             Step::Fork(template) => Step::Fork(TemplateId(template.0 + templates)),
             Step::Timer(Timer::Shared(timer), period) => {

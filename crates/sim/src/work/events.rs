@@ -85,11 +85,24 @@ impl Machine {
         since_ns: u64,
     ) -> Result<bool, Stop> {
         match step {
-            Step::Wait(event) => return Ok(self.wait_for(task, event)),
+            Step::Wait(event) => {
+                let waits = if self.work.joined(task, None) == Some(event) {
+                    // Somebody may have signalled it since.
+                    let waiting = &self.work.events[event.0 as usize].waiting;
+                    waiting.iter().rev().any(|other| *other == task)
+                } else {
+                    self.wait_for(task, event)
+                };
+                if waits && self.work.events[event.0 as usize].event.wakes_at > 0 {
+                    self.work.look_again(task);
+                }
+                return Ok(waits);
+            }
             Step::Signal(event, times) => self.signal(event, times, since_ns, Waker::Task)?,
             Step::Broadcast(event) => self.broadcast(event, since_ns)?,
-            Step::Exchange(signalled, waited) => {
-                return self.exchange(task, signalled, waited, since_ns);
+            Step::Join(event) => {
+                self.wait_for(task, event);
+                self.work.joined(task, Some(event));
             }
             Step::Meet(event, count) => return self.gather(task, event, count),
             _ => {}
@@ -125,24 +138,6 @@ impl Machine {
         Ok(false)
     }
 
-    /// Signals one event and waits for another; whether it waits.
-    fn exchange(
-        &mut self,
-        task: TaskId,
-        signalled: EventId,
-        waited: EventId,
-        since_ns: u64,
-    ) -> Result<bool, Stop> {
-        if !self.wait_for(task, waited) {
-            self.signal(signalled, 1, since_ns, Waker::Task)?;
-            return Ok(false);
-        }
-        // While it signals, somebody may signal what it waits for; it has not gone to sleep yet.
-        self.signal(signalled, 1, since_ns, Waker::Task)?;
-        let waiting = &self.work.events[waited.0 as usize].waiting;
-        Ok(waiting.iter().rev().any(|other| *other == task))
-    }
-
     /// Signals an event so many times, from the CPU that executes.
     pub(crate) fn signal(
         &mut self,
@@ -151,6 +146,9 @@ impl Machine {
         since_ns: u64,
         by: Waker,
     ) -> Result<(), Stop> {
+        if self.work.events[event.0 as usize].event.wakes_at > 0 {
+            return self.signal_all(event, times, since_ns, by);
+        }
         for n in 0..times {
             let signals = &mut self.work.events[event.0 as usize];
             let event = signals.event;
@@ -158,6 +156,26 @@ impl Machine {
                 signals.keep(since_ns, times - n);
                 break;
             };
+            self.wake_for(task, since_ns, by, event)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps signals of an event, and wakes all who wait for it if there are enough.
+    fn signal_all(
+        &mut self,
+        event: EventId,
+        times: u32,
+        since_ns: u64,
+        by: Waker,
+    ) -> Result<(), Stop> {
+        let signals = &mut self.work.events[event.0 as usize];
+        signals.keep(since_ns, times);
+        if signals.kept < signals.event.wakes_at {
+            return Ok(());
+        }
+        let (event, waiting) = (signals.event, std::mem::take(&mut signals.waiting));
+        for task in waiting.into_iter().rev() {
             self.wake_for(task, since_ns, by, event)?;
         }
         Ok(())
@@ -253,7 +271,7 @@ mod tests {
             most in 0..20_u32,
             steps in prop::collection::vec((0..4_u64, 0..9_u32), 0..60),
         ) {
-            let mut signals = Signals::new(Event { initial, most, sync: false });
+            let mut signals = Signals::new(Event { initial, most, ..Event::COUNTER });
             let mut slow = Slow { most: most as usize, kept: VecDeque::new() };
             slow.keep(0, initial);
             for (since_ns, times) in steps {

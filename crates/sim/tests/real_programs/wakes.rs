@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who wakes whom: the shape of it, whatever tasks are called and however fast the machine is.
 
-use rota_events::{Event, TaskRef, What};
+use rota_events::{CpuNumber, Event, TaskRef, What};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fewer wake-ups of one task by another are by the way: at the start, or inside the kernel.
-const EDGE_LEAST: u64 = 3;
-/// So are fewer than one in so many of the mean.
-const EDGE_PART: u64 = 20;
+const EDGE_LEAST: u64 = 2;
 
 /// The shape of who wakes whom. Shares are parts of 1, of wake-ups by tasks among themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,25 +21,88 @@ pub(crate) struct Shape {
     pub(crate) wakers: f64,
     /// The share of wake-ups between tasks of which each wakes the other.
     pub(crate) mutual: f64,
-    /// Wake-ups of tasks on that side of each group that is woken more often, together.
-    pub(crate) most_woken: u64,
+    /// The share of wake-ups by whom the CPU's wake-up before was by, too: one task wakes many.
+    pub(crate) in_a_row: f64,
+    /// Wake-ups of the larger side of each group, together, and of the other; of two that are as
+    /// large, the one that is woken more often comes first.
+    pub(crate) woken: [u64; 2],
+    /// Wake-ups of these tasks by timers and devices.
+    pub(crate) interrupts: u64,
+}
+
+impl Shape {
+    /// The median of each figure of some shapes; of groups, those that most have.
+    pub(crate) fn median(shapes: &[Self]) -> Self {
+        fn middle<T: Copy>(
+            shapes: &[Shape],
+            of: fn(&Shape) -> T,
+            less: fn(&T, &T) -> Ordering,
+        ) -> T {
+            let mut all: Vec<T> = shapes.iter().map(of).collect();
+            all.sort_unstable_by(less);
+            all[all.len() / 2]
+        }
+        let share = |of| middle(shapes, of, f64::total_cmp);
+        let number = |of| middle(shapes, of, u64::cmp);
+        let often = |groups: &[usize]| shapes.iter().filter(|s| s.groups == groups).count();
+        let groups = shapes.iter().map(|s| &s.groups).max_by_key(|groups| often(groups)).unwrap();
+        Self {
+            groups: groups.clone(),
+            across: share(|s| s.across),
+            hub: share(|s| s.hub),
+            wakers: share(|s| s.wakers),
+            mutual: share(|s| s.mutual),
+            in_a_row: share(|s| s.in_a_row),
+            woken: [number(|s| s.woken[0]), number(|s| s.woken[1])],
+            interrupts: number(|s| s.interrupts),
+        }
+    }
+
+    /// In one line, for so many pieces of work.
+    pub(crate) fn line(&self, pieces: u64) -> String {
+        let each = |number: u64| number as f64 / pieces as f64;
+        format!(
+            "groups {:?}, across {:.2}, hub {:.3}, wakers {:.3}, mutual {:.3}, in a row {:.3}, \
+             a piece: {:.4} and {:.4}, {:.2} by interrupts",
+            self.groups,
+            self.across,
+            self.hub,
+            self.wakers,
+            self.mutual,
+            self.in_a_row,
+            each(self.woken[0]),
+            each(self.woken[1]),
+            each(self.interrupts),
+        )
+    }
 }
 
 type Edges = BTreeMap<(TaskRef, TaskRef), u64>;
 
-/// Wake-ups by tasks among themselves: who, and whom.
-pub(crate) fn wake_ups(events: &[Event], tasks: impl Fn(TaskRef) -> bool) -> Edges {
-    let mut edges = Edges::new();
-    for event in events {
-        if let What::Waking { waker } = event.what()
-            && waker.is_some()
-            && tasks(waker)
-            && tasks(event.task)
-        {
-            *edges.entry((waker, event.task)).or_insert(0) += 1;
+/// Wake-ups of tasks, in order.
+#[derive(Default)]
+struct WakeUps {
+    edges: Edges,
+    in_a_row: u64,
+    interrupts: u64,
+}
+
+/// Wake-ups of tasks, by them or by interrupts.
+fn wake_ups(events: &[Event], tasks: impl Fn(TaskRef) -> bool) -> WakeUps {
+    let mut found = WakeUps::default();
+    let mut last: BTreeMap<CpuNumber, TaskRef> = BTreeMap::new();
+    for event in events.iter().filter(|event| tasks(event.task)) {
+        match event.what() {
+            What::Waking { waker } if !waker.is_some() => found.interrupts += 1,
+            What::Waking { waker } if tasks(waker) => {
+                *found.edges.entry((waker, event.task)).or_insert(0) += 1;
+                let before = last.insert(event.cpu, waker);
+                found.in_a_row += u64::from(before == Some(waker));
+            }
+            _ => {}
         }
     }
-    edges
+    found
 }
 
 /// The group and the side of each task: along the edges with most wake-ups first.
@@ -67,36 +129,43 @@ fn sides(edges: &Edges) -> BTreeMap<TaskRef, (usize, bool)> {
     found
 }
 
-/// The shape of some wake-ups.
-pub(crate) fn shape(all: &Edges) -> Shape {
-    let mean = all.values().sum::<u64>() / all.len().max(1) as u64;
-    let least = EDGE_LEAST.max(mean / EDGE_PART);
-    let edges: Edges = all.iter().filter(|(_, n)| **n >= least).map(|(e, n)| (*e, *n)).collect();
+/// What is known of one group.
+#[derive(Default)]
+struct Group {
+    /// Its tasks, with the wake-ups that each has to do with.
+    involved: BTreeMap<TaskRef, u64>,
+    /// Tasks of each side, and wake-ups of them.
+    sides: [(usize, u64); 2],
+}
+
+/// The shape of wake-ups of tasks.
+pub(crate) fn shape(events: &[Event], tasks: impl Fn(TaskRef) -> bool) -> Shape {
+    let found = wake_ups(events, tasks);
+    let edges: Edges =
+        found.edges.iter().filter(|(_, n)| **n >= EDGE_LEAST).map(|(e, n)| (*e, *n)).collect();
     let sides = sides(&edges);
     let (mut across, mut mutual) = (0, 0);
     let mut wakers: BTreeMap<TaskRef, BTreeSet<TaskRef>> = BTreeMap::new();
-    let mut involved: BTreeMap<(usize, TaskRef), u64> = BTreeMap::new();
-    let mut woken_sides: BTreeMap<(usize, bool), u64> = BTreeMap::new();
+    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
     for ((waker, woken), count) in &edges {
         let (group, side) = sides[woken];
         across += if sides[waker].1 == side { 0 } else { *count };
         mutual += if edges.contains_key(&(*woken, *waker)) { *count } else { 0 };
         wakers.entry(*woken).or_default().insert(*waker);
-        *woken_sides.entry((group, side)).or_insert(0) += count;
+        let group = groups.entry(group).or_default();
+        group.sides[usize::from(side)].1 += count;
         for task in [waker, woken] {
-            *involved.entry((group, *task)).or_insert(0) += count;
+            *group.involved.entry(*task).or_insert(0) += count;
         }
     }
-    // Of each group, its size, the task with most wake-ups, and the side with most.
-    let mut groups: BTreeMap<usize, [u64; 3]> = BTreeMap::new();
-    for ((group, _), count) in &involved {
-        let found = groups.entry(*group).or_default();
-        found[0] += 1;
-        found[1] = found[1].max(*count);
-    }
-    for ((group, _), count) in &woken_sides {
-        let found = groups.entry(*group).or_default();
-        found[2] = found[2].max(*count);
+    let mut woken = [0; 2];
+    for (number, group) in &mut groups {
+        for (_, side) in sides.values().filter(|side| side.0 == *number) {
+            group.sides[usize::from(*side)].0 += 1;
+        }
+        group.sides.sort_unstable();
+        woken[0] += group.sides[1].1;
+        woken[1] += group.sides[0].1;
     }
     let other_side = |task: &TaskRef| {
         let own = sides[task];
@@ -104,14 +173,17 @@ pub(crate) fn shape(all: &Edges) -> Shape {
     };
     let parts = wakers.iter().map(|(task, wakers)| wakers.len() as f64 / other_side(task) as f64);
     let all = edges.values().sum::<u64>().max(1) as f64;
-    let mut sizes: Vec<usize> = groups.values().map(|found| found[0] as usize).collect();
+    let mut sizes: Vec<usize> = groups.values().map(|group| group.involved.len()).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let busiest = |group: &Group| group.involved.values().copied().max().unwrap_or(0);
     Shape {
         groups: sizes,
         across: across as f64 / all,
-        hub: groups.values().map(|found| found[1]).sum::<u64>() as f64 / all,
+        hub: groups.values().map(busiest).sum::<u64>() as f64 / all,
         wakers: parts.sum::<f64>() / wakers.len().max(1) as f64,
         mutual: mutual as f64 / all,
-        most_woken: groups.values().map(|found| found[2]).sum(),
+        in_a_row: found.in_a_row as f64 / found.edges.values().sum::<u64>().max(1) as f64,
+        woken,
+        interrupts: found.interrupts,
     }
 }

@@ -407,7 +407,9 @@ impl<'a> Making<'a> {
         if signals {
             doing.then(Step::Signal(condition, 1));
         }
-        doing.then(Step::Exchange(lock, condition));
+        for step in [Step::Join(condition), Step::Signal(lock, 1), Step::Wait(condition)] {
+            doing.then(step);
+        }
         if locks {
             doing.then(Step::Wait(lock));
             doing.then(Step::Signal(lock, 1));
