@@ -15,6 +15,7 @@ mod examples;
 mod fair;
 mod fair_decisions;
 mod fair_placement;
+mod fair_shares;
 mod fair_traces;
 mod foreign;
 mod guest;
@@ -80,6 +81,12 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     }),
     ("fair_decisions::threads", "counted 2s:2c:2t", 2, |guest| {
         fair_decisions::every_decision(guest, "threads", "2s:2c:2t")
+    }),
+    ("fair_shares::caches", "counted 2s:2l:2c", 2, |guest| {
+        fair_shares::every_share(guest, "2s:2l:2c")
+    }),
+    ("fair_shares::threads", "counted 2s:2c:2t", 2, |guest| {
+        fair_shares::every_share(guest, "2s:2c:2t")
     }),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),

@@ -346,3 +346,145 @@ impl Part {
         self.inside.averages.advance(now_ns, since, 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: u64 = 1 << 20;
+    /// The groups around groups; the first is around all.
+    const AROUND: [u32; 5] = [0, 0, 1, 1, 0];
+
+    /// Tasks on CPUs: group, CPU, weight, whether it wants to run.
+    type Tasks = Vec<(GroupId, u32, i64, bool)>;
+
+    struct Machine {
+        groups: Groups,
+        tops: Vec<Contents>,
+        tasks: Tasks,
+        now_ns: u64,
+    }
+
+    impl Machine {
+        fn new(cpus: u32) -> Self {
+            let mut groups = Groups::new(cpus);
+            for around in &AROUND[1..] {
+                groups.make(GroupId(*around));
+            }
+            let tops = vec![Contents::default(); cpus as usize];
+            Self { groups, tops, tasks: Vec::new(), now_ns: MS }
+        }
+
+        fn enter(&mut self, group: u32, cpu: u32, weight: i64) {
+            let (group, top) = (GroupId(group), &mut self.tops[cpu as usize]);
+            self.groups.age(group, cpu, self.now_ns, top);
+            self.groups.enter(group, cpu, weight, true, top);
+            self.tasks.push((group, cpu, weight, true));
+        }
+
+        fn leave(&mut self, at: usize) {
+            let (group, cpu, weight, wants) = self.tasks.swap_remove(at);
+            let top = &mut self.tops[cpu as usize];
+            self.groups.age(group, cpu, self.now_ns, top);
+            self.groups.leave(group, cpu, weight, wants, top);
+        }
+
+        fn pass(&mut self, ns: u64) {
+            self.now_ns += ns;
+            for (cpu, top) in (0..).zip(&mut self.tops) {
+                for group in (1..AROUND.len() as u32).rev() {
+                    self.groups.age(GroupId(group), cpu, self.now_ns, top);
+                }
+            }
+        }
+
+        /// Whether sums are those of what is there, and no group weighs too much or nothing.
+        fn look(&self) {
+            for (cpu, top) in (0..).zip(&self.tops) {
+                for group in (0..AROUND.len() as u32).map(GroupId) {
+                    let here = |task: &&(GroupId, u32, i64, bool)| (task.0, task.1) == (group, cpu);
+                    let tasks = self.tasks.iter().filter(here);
+                    let below = (1..AROUND.len()).filter(|below| AROUND[*below] == group.0);
+                    let parts = below.map(|below| self.groups.part(GroupId(below as u32), cpu));
+                    let parts: i64 = parts.filter(|part| part.queued).map(|part| part.weight).sum();
+                    let sum = tasks.map(|task| task.2).sum::<i64>() + parts;
+                    if group == TOP {
+                        assert_eq!(top.weight, sum);
+                        continue;
+                    }
+                    let part = self.groups.part(group, cpu);
+                    assert_eq!((part.inside.weight, part.queued), (sum, sum > 0));
+                    let most = self.groups.all[group.0 as usize].weight * self.tops.len() as i64;
+                    assert!((LEAST..=most).contains(&part.weight));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sums_are_those_of_what_is_there(
+            steps in prop::collection::vec((0..5_u32, 0..5_u32, 0..3_u32, 15..90_000_i64), 1..80),
+        ) {
+            let mut machine = Machine::new(3);
+            for (what, group, cpu, weight) in steps {
+                match what {
+                    0 | 1 => machine.enter(group, cpu, weight * 1024),
+                    2 if !machine.tasks.is_empty() => {
+                        machine.leave(weight as usize % machine.tasks.len());
+                    }
+                    3 if group > 0 => {
+                        machine.groups.set_weight(GroupId(group), weight * 100);
+                        for (cpu, top) in (0..).zip(&mut machine.tops) {
+                            machine.groups.renew_all(GroupId(group), cpu, top);
+                        }
+                        // Where nothing is in it, it learns that later.
+                        for part in &mut machine.groups.all[group as usize].parts {
+                            part.weight = part.weight.min(3 * weight * 100);
+                        }
+                    }
+                    _ => machine.pass(weight as u64 * 1000),
+                }
+                machine.look();
+            }
+            // All leave, and after a while nobody knows that they were there.
+            while !machine.tasks.is_empty() {
+                machine.leave(0);
+            }
+            for _ in 0..20 {
+                machine.pass(100 * MS);
+            }
+            machine.look();
+            for group in &machine.groups.all {
+                prop_assert_eq!(group.told, [0, 0]);
+            }
+        }
+
+        /// A group that always has the same tasks is divided among CPUs by what they weigh there.
+        #[test]
+        fn a_groups_weight_is_divided_by_load(
+            weights in prop::collection::vec(0..4_i64, 4..5),
+        ) {
+            let mut machine = Machine::new(4);
+            for (cpu, count) in (0..).zip(&weights) {
+                (0..*count).for_each(|_| machine.enter(3, cpu, NICE_0));
+            }
+            for _ in 0..1000 {
+                machine.pass(MS);
+            }
+            let all: i64 = weights.iter().sum();
+            for ((cpu, count), top) in (0..).zip(&weights).zip(&mut machine.tops) {
+                machine.groups.renew_all(GroupId(3), cpu, top);
+                if *count > 0 {
+                    // As many times its weight as it has tasks, or CPUs. Averages of whole numbers
+                    // stay a little below them, so that one task is not seen.
+                    let of = |tasks: i64| NICE_0 * tasks.clamp(1, 4) * count / all;
+                    let found = machine.groups.part(GroupId(3), cpu).weight;
+                    let near = of(all - 1) * 49 / 50..=of(all) * 51 / 50;
+                    prop_assert!(near.contains(&found), "{found} of {near:?}");
+                }
+            }
+        }
+    }
+}

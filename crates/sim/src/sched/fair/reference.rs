@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The queue against a slow one: a list that is gone through from end to end for every question,
-//! with sums made anew each time. And what must hold of every queue.
+//! with sums made anew each time, those of groups in groups too. And what must hold of every queue.
 
 use super::super::TaskId;
 use super::entity::{Entity, NICE_0};
+use super::groups::{Contents, GroupId, Groups};
 use super::queue::{Picked, Queue};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,6 +12,8 @@ use proptest::prelude::*;
 const SLICE: i128 = 2_100_000;
 const LIMIT: i128 = SLICE + 4_000_000;
 const TASKS: u32 = 12;
+/// The groups around groups; the first is around all.
+const AROUND: [usize; 6] = [0, 0, 1, 1, 2, 0];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -24,6 +27,9 @@ enum Place {
 struct Member {
     place: Place,
     weight: i128,
+    /// Its group, and its weight there.
+    group: usize,
+    own: i128,
     v: i128,
     deadline: i128,
     lag: i128,
@@ -40,11 +46,36 @@ struct Slow {
     runs: Option<usize>,
     turn: u64,
     last: i128,
+    /// What groups weigh.
+    groups: [i128; AROUND.len()],
 }
 
 impl Slow {
     fn inside(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|m| m.place != Place::Away)
+    }
+
+    /// The weights of the tasks and groups in a group.
+    fn sum(&self, group: usize) -> i128 {
+        let tasks = self.inside().filter(|m| m.group == group).map(|m| m.own);
+        let groups = (1..AROUND.len()).filter(|g| AROUND[*g] == group && self.sum(*g) > 0);
+        tasks.sum::<i128>() + groups.map(|g| self.groups[g]).sum::<i128>()
+    }
+
+    /// What a task weighs beside all others.
+    fn weighs(&self, who: usize) -> i128 {
+        let (mut part, mut own) = (i128::from(NICE_0), self.members[who].own);
+        let mut group = self.members[who].group;
+        while group != 0 {
+            part = (part * own / self.sum(group)).max(2);
+            (own, group) = (self.groups[group], AROUND[group]);
+        }
+        (part * own / i128::from(NICE_0)).max(2)
+    }
+
+    /// It learns what it weighs.
+    fn learn(&mut self, who: usize) {
+        self.reweigh(who, self.weighs(who));
     }
 
     /// Whether a virtual time is not above the average, without dividing.
@@ -71,6 +102,15 @@ impl Slow {
         self.members[who].lag = lag;
     }
 
+    /// A task comes from elsewhere.
+    fn arrive(&mut self, who: usize, new: bool) {
+        self.members[who].place = Place::Waits;
+        let weight = self.weighs(who);
+        self.members[who].place = Place::Away;
+        self.reweigh(who, weight);
+        self.step_in(who, new);
+    }
+
     fn step_in(&mut self, who: usize, new: bool) {
         let average = self.average();
         let load: i128 = self.inside().map(|m| m.weight).sum();
@@ -93,8 +133,10 @@ impl Slow {
                 return;
             }
             self.members[who].place = Place::Away;
+            self.step_in(who, false);
+            return;
         }
-        self.step_in(who, false);
+        self.arrive(who, false);
     }
 
     fn sleep(&mut self, who: usize) -> bool {
@@ -140,8 +182,23 @@ impl Slow {
 
     fn start(&mut self, who: usize) {
         self.runs = Some(who);
+        self.learn(who);
         let m = &mut self.members[who];
         m.safe = m.deadline;
+    }
+
+    /// It comes into another group, whatever it does.
+    fn regroup(&mut self, who: usize, group: usize) {
+        let place = self.members[who].place;
+        if place == Place::Away {
+            self.members[who].group = group;
+            return;
+        }
+        self.note_lag(who);
+        let m = &mut self.members[who];
+        (m.place, m.left, m.group) = (Place::Away, Some(m.deadline - m.v), group);
+        self.arrive(who, false);
+        self.members[who].place = place;
     }
 
     fn stop(&mut self) {
@@ -196,6 +253,8 @@ impl Slow {
 struct Both {
     queue: Queue,
     all: Vec<Entity>,
+    groups: Groups,
+    top: Contents,
     slow: Slow,
 }
 
@@ -209,10 +268,17 @@ enum Step {
     Schedule,
     Yield,
     Nice(u32, i64),
+    Regroup(u32, u32),
+    Weigh(u32, i64),
+    Tick,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let weight = || prop_oneof![Just(1024_i64), 15..90_000_i64].prop_map(|w| w * 1024);
+    let group_count = AROUND.len() as u32;
+    let group = || 0..group_count;
+    // Also such as no task has: odd ones, and very little.
+    let group_weight = prop_oneof![2..3000_i64, 1024..110_000_000_i64];
     let span = prop_oneof![Just(1_i64), Just(SLICE as i64), 1..4_000_000_i64, 1..1000_i64];
     prop_oneof![
         3 => (0..TASKS).prop_map(Step::Wake),
@@ -223,6 +289,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Schedule),
         1 => Just(Step::Yield),
         1 => ((0..TASKS), weight()).prop_map(|(task, weight)| Step::Nice(task, weight)),
+        2 => ((0..TASKS), group()).prop_map(|(task, group)| Step::Regroup(task, group)),
+        1 => (1..group_count, group_weight).prop_map(|(group, weight)| Step::Weigh(group, weight)),
+        1 => Just(Step::Tick),
     ]
 }
 
@@ -231,6 +300,8 @@ impl Both {
         let member = Member {
             place: Place::Away,
             weight: NICE_0.into(),
+            group: 0,
+            own: NICE_0.into(),
             v: 0,
             deadline: 0,
             lag: 0,
@@ -238,15 +309,84 @@ impl Both {
             left: None,
             turn: 0,
         };
+        let mut groups = Groups::new(1);
+        for around in &AROUND[1..] {
+            groups.make(GroupId(*around as u32));
+        }
         Self {
             queue: Queue::new(SLICE as i64),
             all: (0..TASKS).map(|_| Entity::new(NICE_0)).collect(),
-            slow: Slow { members: vec![member; TASKS as usize], runs: None, turn: 0, last: 0 },
+            groups,
+            top: Contents::default(),
+            slow: Slow {
+                members: vec![member; TASKS as usize],
+                runs: None,
+                turn: 0,
+                last: 0,
+                groups: [NICE_0.into(); AROUND.len()],
+            },
+        }
+    }
+
+    /// The fast queue's task learns what it weighs.
+    fn learn(&mut self, task: u32) {
+        let Entity { group, own_weight, .. } = self.all[task as usize];
+        let weight = self.groups.in_queue(group, 0, own_weight);
+        self.queue.reweight(&mut self.all, TaskId(task), weight);
+    }
+
+    fn enqueue(&mut self, task: u32, new: bool) {
+        let Entity { group, own_weight, on_rq, delayed, .. } = self.all[task as usize];
+        if on_rq {
+            self.groups.count(group, 0, true);
+        } else {
+            self.groups.enter(group, 0, own_weight, !delayed, &mut self.top);
+            self.learn(task);
+        }
+        self.queue.enqueue(&mut self.all, TaskId(task), new);
+    }
+
+    /// A task has left the fast queue, where it was delayed or not.
+    fn left(&mut self, task: u32, delayed: bool) {
+        let Entity { group, own_weight, .. } = self.all[task as usize];
+        self.groups.leave(group, 0, own_weight, !delayed, &mut self.top);
+    }
+
+    fn regroup(&mut self, task: u32, group: GroupId) {
+        let Entity { on_rq, delayed, .. } = self.all[task as usize];
+        if on_rq {
+            self.queue.take(&mut self.all, TaskId(task));
+            self.left(task, delayed);
+        }
+        self.all[task as usize].group = group;
+        if on_rq {
+            self.enqueue(task, false);
         }
     }
 
     fn place(&self, task: u32) -> Place {
         self.slow.members[task as usize].place
+    }
+
+    fn renice(&mut self, task: u32, weight: i64) {
+        let entity = &mut self.all[task as usize];
+        let more = weight - std::mem::replace(&mut entity.own_weight, weight);
+        let (group, on_rq) = (entity.group, entity.on_rq);
+        self.slow.members[task as usize].own = weight.into();
+        if on_rq {
+            self.groups.inside(group, 0, &mut self.top).weight += more;
+            self.learn(task);
+            self.slow.learn(task as usize);
+        }
+    }
+
+    fn tick(&mut self) {
+        let runs = self.queue.current.filter(|task| self.all[task.0 as usize].on_rq);
+        if let Some(task) = runs {
+            self.groups.renew_all(self.all[task.0 as usize].group, 0, &mut self.top);
+            self.learn(task.0);
+            self.slow.learn(task.0 as usize);
+        }
     }
 
     /// A task that has come in may take the place of the one that runs.
@@ -257,6 +397,7 @@ impl Both {
                 Ok(preempts) => break preempts,
                 Err(delayed) => {
                     self.queue.finish_delayed(&mut self.all, delayed);
+                    self.left(delayed.0, true);
                     left.push(delayed);
                 }
             }
@@ -294,6 +435,7 @@ impl Both {
                 Some(who) if self.slow.members[who].place == Place::Owes => {
                     assert_eq!(picked, Picked::Delayed(TaskId(who as u32)));
                     self.queue.finish_delayed(&mut self.all, TaskId(who as u32));
+                    self.left(who as u32, true);
                     self.slow.note_lag(who);
                     self.slow.members[who].place = Place::Away;
                 }
@@ -303,6 +445,8 @@ impl Both {
                         self.queue.put_current(&mut self.all);
                         self.slow.stop();
                         self.queue.set_current(&mut self.all, TaskId(who as u32));
+                        self.learn(who as u32);
+                        self.queue.protect(&mut self.all, TaskId(who as u32));
                         self.slow.start(who);
                     }
                     return;
@@ -322,9 +466,9 @@ impl Both {
             Step::Wake(task) | Step::Fork(task) if self.place(task) != Place::Waits => {
                 let owes = self.place(task) == Place::Owes;
                 let new = matches!(step, Step::Fork(_)) && !owes;
-                self.queue.enqueue(&mut self.all, TaskId(task), new);
+                self.enqueue(task, new);
                 if new {
-                    self.slow.step_in(task as usize, true);
+                    self.slow.arrive(task as usize, true);
                 } else {
                     self.slow.wake(task as usize);
                 }
@@ -338,6 +482,12 @@ impl Both {
                 if let Some(who) = self.slow.runs {
                     let left = self.queue.sleep(&mut self.all, TaskId(who as u32), false);
                     assert_eq!(left, self.slow.sleep(who));
+                    if left {
+                        self.left(who as u32, false);
+                    } else {
+                        let group = self.all[who].group;
+                        self.groups.count(group, 0, false);
+                    }
                     self.schedule();
                 }
             }
@@ -346,6 +496,7 @@ impl Both {
                     return;
                 }
                 self.queue.take(&mut self.all, TaskId(task));
+                self.left(task, false);
                 self.slow.note_lag(task as usize);
                 let m = &mut self.slow.members[task as usize];
                 (m.place, m.left) = (Place::Away, Some(m.deadline - m.v));
@@ -355,17 +506,30 @@ impl Both {
                 self.queue.yields(&mut self.all);
                 self.slow.yields();
             }
-            Step::Nice(task, weight) => {
-                self.queue.reweight(&mut self.all, TaskId(task), weight);
-                self.slow.reweigh(task as usize, weight.into());
+            Step::Nice(task, weight) => self.renice(task, weight),
+            Step::Regroup(task, group) => {
+                self.regroup(task, GroupId(group));
+                self.slow.regroup(task as usize, group as usize);
             }
+            Step::Weigh(group, weight) => {
+                self.groups.set_weight(GroupId(group), weight);
+                self.groups.renew_all(GroupId(group), 0, &mut self.top);
+                self.slow.groups[group as usize] = weight.into();
+            }
+            Step::Tick => self.tick(),
             _ => {}
         }
     }
 
     /// Whether both know the same, and what must hold of it.
     fn look(&mut self) {
-        for (fast, slow) in self.all.iter().zip(&self.slow.members) {
+        assert_eq!(i128::from(self.top.weight), self.slow.sum(0));
+        for (who, (fast, slow)) in self.all.iter().zip(&self.slow.members).enumerate() {
+            if fast.on_rq {
+                let weighs = self.groups.in_queue(fast.group, 0, fast.own_weight);
+                assert_eq!(i128::from(weighs), self.slow.weighs(who));
+            }
+            assert_eq!(i128::from(fast.weight), slow.weight);
             assert_eq!(fast.on_rq, slow.place != Place::Away);
             assert_eq!(fast.delayed, slow.place == Place::Owes);
             if fast.on_rq {
