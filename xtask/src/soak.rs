@@ -17,21 +17,41 @@ use crate::output::{complain, say};
 use crate::process::cargo;
 use crate::workspace::Workspace;
 
-/// Programs of one process: few enough that progress shows, enough that starting costs nothing.
-const CHUNK: u64 = 20_000;
-/// How to build the program that has the test of random programs, and the test's name there.
-const BUILD: [&str; 9] = [
-    "test",
-    "--profile",
-    "soak",
-    "--package",
-    "rota-bytecode",
-    "--test",
-    "bytecode",
-    "--no-run",
-    "--message-format=json-render-diagnostics",
-];
-const TEST: [&str; 3] = ["--exact", "random::both_modes_do_the_same", "--nocapture"];
+/// Random cases of a test program, of which each is decided by its seed.
+struct Cases {
+    /// What a case is called, in the plural.
+    name: &'static str,
+    package: &'static str,
+    /// The test program.
+    test: &'static str,
+    /// Which of its tests.
+    args: &'static [&'static str],
+    /// The variable that says how many.
+    count: &'static str,
+    /// Cases of one process: few enough that progress shows, enough that starting costs nothing.
+    chunk: u64,
+    /// What it means that none fails.
+    good: &'static str,
+}
+
+const PROGRAMS: Cases = Cases {
+    name: "random programs",
+    package: "rota-bytecode",
+    test: "bytecode",
+    args: &["--exact", "random::both_modes_do_the_same", "--nocapture"],
+    count: "ROTA_PROGRAMS",
+    chunk: 20_000,
+    good: "both engines did the same with each",
+};
+const BALANCE: Cases = Cases {
+    name: "cases of each test of balance",
+    package: "rota-balance",
+    test: "balance",
+    args: &["--test-threads=1"],
+    count: "ROTA_CASES",
+    chunk: 10_000,
+    good: "all shares and plans are as they have to be",
+};
 /// How that test starts the line that says how its programs ended.
 const ENDS: &str = "ends: ";
 
@@ -43,12 +63,15 @@ struct Plan {
     seconds: u64,
     /// 0 leaves mutations out.
     mutations: u64,
+    /// Cases of each test of `balance`.
+    balance: u64,
 }
 
 impl Plan {
     fn parse(args: &[String]) -> Result<Self> {
         let jobs = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-        let mut plan = Self { programs: 1_000_000, seed: 1, jobs, seconds: 600, mutations: 1 };
+        let (programs, balance) = (1_000_000, 1_000_000);
+        let mut plan = Self { programs, seed: 1, jobs, seconds: 600, mutations: 1, balance };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let place = match arg.as_str() {
@@ -57,9 +80,10 @@ impl Plan {
                 "--jobs" => &mut plan.jobs,
                 "--seconds" => &mut plan.seconds,
                 "--mutations" => &mut plan.mutations,
+                "--balance" => &mut plan.balance,
                 other => bail!(
                     "`{other}` is no option of soak; there are --programs, --seed, --jobs, \
-                     --seconds, --mutations"
+                     --seconds, --mutations, --balance"
                 ),
             };
             *place = number(arg, args.next())?;
@@ -68,11 +92,15 @@ impl Plan {
     }
 }
 
-/// `cargo xtask soak [--programs N] [--seed N] [--jobs N] [--seconds N] [--mutations 0]`.
+/// `cargo xtask soak [--programs N] [--seed N] [--jobs N] [--seconds N] [--mutations 0]
+/// [--balance N]`.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
     let plan = Plan::parse(args)?;
     let _lock = workspace.lock_target()?;
-    let programs_ok = plan.programs == 0 || random_programs(workspace, &plan)?;
+    let mut all_good = true;
+    for (cases, count) in [(&PROGRAMS, plan.programs), (&BALANCE, plan.balance)] {
+        all_good &= count == 0 || random_cases(workspace, &plan, cases, count)?;
+    }
     if plan.mutations > 0 && !matches!(mutate::run(workspace, &[])?, Outcome::Done) {
         return Ok(Outcome::Failed);
     }
@@ -83,13 +111,13 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
             return Ok(Outcome::Failed);
         }
     }
-    Ok(if programs_ok { Outcome::Done } else { Outcome::Failed })
+    Ok(if all_good { Outcome::Done } else { Outcome::Failed })
 }
 
-/// How far the random programs are.
+/// How far the random cases are.
 #[derive(Default)]
 struct Done {
-    programs: u64,
+    cases: u64,
     /// How many ended in each way.
     ends: BTreeMap<String, u64>,
     failed: bool,
@@ -112,34 +140,37 @@ impl Done {
     }
 }
 
-/// Random programs through both engines, in as many processes at once as there are jobs.
-fn random_programs(workspace: &Workspace, plan: &Plan) -> Result<bool> {
-    let output = cargo(workspace).args(BUILD).stderr(Stdio::inherit()).output()?;
+/// So many random cases, in as many processes at once as there are jobs.
+fn random_cases(workspace: &Workspace, plan: &Plan, cases: &Cases, count: u64) -> Result<bool> {
+    let mut build = cargo(workspace);
+    build.args(["test", "--profile", "soak", "--package", cases.package, "--test", cases.test]);
+    build.args(["--no-run", "--message-format=json-render-diagnostics"]);
+    let output = build.stderr(Stdio::inherit()).output()?;
     let messages = String::from_utf8_lossy(&output.stdout);
     let Some(program) = executable(&messages).filter(|_| output.status.success()) else {
         return Ok(false);
     };
-    say(&format!("== {} random programs from seed {} on", plan.programs, plan.seed));
+    say(&format!("== {count} {} from seed {} on", cases.name, plan.seed));
     let started = Instant::now();
     let (next, done) = (AtomicU64::new(0), Mutex::new(Done::default()));
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.max(1) {
             scope.spawn(|| {
                 loop {
-                    let first = next.fetch_add(CHUNK, Ordering::Relaxed);
-                    if first >= plan.programs {
+                    let first = next.fetch_add(cases.chunk, Ordering::Relaxed);
+                    if first >= count {
                         break;
                     }
-                    let count = CHUNK.min(plan.programs - first);
-                    chunk(&program, plan.seed + first, count, &done);
+                    let some = cases.chunk.min(count - first);
+                    chunk(&program, cases, plan.seed + first, some, &done);
                 }
             });
         }
     });
     let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let seconds = started.elapsed().as_secs();
-    say(&format!("{} random programs in {seconds} s; {}", done.programs, done.ends()));
-    say(if done.failed { "they DIFFERED" } else { "both engines did the same with each" });
+    say(&format!("{} {} in {seconds} s; {}", done.cases, cases.name, done.ends()));
+    say(if done.failed { "some FAILED" } else { cases.good });
     Ok(!done.failed)
 }
 
@@ -150,15 +181,15 @@ fn executable(messages: &str) -> Option<PathBuf> {
 }
 
 /// Runs one process, and adds what came of it.
-fn chunk(program: &Path, seed: u64, count: u64, done: &Mutex<Done>) {
+fn chunk(program: &Path, cases: &Cases, seed: u64, count: u64, done: &Mutex<Done>) {
     let mut command = Command::new(program);
-    command.args(TEST).stdin(Stdio::null());
-    command.env("ROTA_SEED", seed.to_string()).env("ROTA_PROGRAMS", count.to_string());
+    command.args(cases.args).stdin(Stdio::null());
+    command.env("ROTA_SEED", seed.to_string()).env(cases.count, count.to_string());
     let output = command.output();
     let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match output {
         Ok(output) if output.status.success() => {
-            done.programs += count;
+            done.cases += count;
             done.read(&String::from_utf8_lossy(&output.stdout));
         }
         Ok(output) => {
@@ -171,7 +202,7 @@ fn chunk(program: &Path, seed: u64, count: u64, done: &Mutex<Done>) {
             complain(&format!("cannot start {}: {error}", program.display()));
         }
     }
-    say(&format!("{} done: {}", done.programs, done.ends()));
+    say(&format!("{} done: {}", done.cases, done.ends()));
 }
 
 #[cfg(test)]
@@ -198,7 +229,7 @@ mod tests {
         let parse =
             |args: &[&str]| Plan::parse(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
         let plan = parse(&["--programs", "7", "--seconds", "0"]).unwrap();
-        assert_eq!((plan.programs, plan.seed, plan.seconds), (7, 1, 0));
+        assert_eq!((plan.programs, plan.seed, plan.seconds, plan.balance), (7, 1, 0, 1_000_000));
         assert!(parse(&["--programs"]).is_err());
         assert!(parse(&["fast"]).is_err());
     }

@@ -151,7 +151,7 @@ fn every_move_is_good() {
 
 #[test]
 fn the_order_of_tasks_does_not_matter() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let policy = random_policy(random);
         let mut snapshot = random_snapshot(random, &policy);
         let before = plan(&snapshot, &policy).unwrap();
@@ -166,7 +166,7 @@ fn the_order_of_tasks_does_not_matter() {
 /// moves asks for, and a few more.
 #[test]
 fn plans_converge() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let policy = Policy { rest_ns: 0, ..random_policy(random) };
         let mut snapshot = random_snapshot(random, &policy);
         let (mut rounds, mut moves) = (0, 0);
@@ -188,7 +188,7 @@ fn plans_converge() {
 /// move would do to the spread.
 #[test]
 fn no_plan_means_no_move() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let policy = Policy { rest_ns: 0, ..random_policy(random) };
         let mut snapshot = random_snapshot(random, &policy);
         for _ in 0..100 {
@@ -227,7 +227,7 @@ fn no_plan_means_no_move() {
 /// Each task has a verdict, and it is the plan's.
 #[test]
 fn verdicts_agree_with_plans() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let policy = random_policy(random);
         let snapshot = random_snapshot(random, &policy);
         let plan = plan(&snapshot, &policy).unwrap();
@@ -285,7 +285,7 @@ fn six_and_two() {
 
 #[test]
 fn balanced_input_stays() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let policy = random_policy(random);
         let mut snapshot = domains(random.within(1..=6) as usize, 4.0);
         for _ in 0..random.below(20) {

@@ -73,7 +73,7 @@ fn equals_bisection() {
 /// What everyone gets is what there is.
 #[test]
 fn shares_add_up() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let all = entities(random);
         let capacity = capacity(random, total(&all));
         let shares = solve(&all, capacity).unwrap();
@@ -93,7 +93,7 @@ fn same(a: &Shares, b: &Shares) {
 
 #[test]
 fn the_order_does_not_matter() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let mut all = entities(random);
         let capacity = capacity(random, total(&all));
         let before = solve(&all, capacity).unwrap();
@@ -105,7 +105,7 @@ fn the_order_does_not_matter() {
 /// A doubled unit of weights doubles λ and changes no share; more capacity takes from nobody.
 #[test]
 fn units_and_more_capacity() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let all = entities(random);
         let capacity = capacity(random, total(&all));
         let shares = solve(&all, capacity).unwrap();
@@ -121,7 +121,7 @@ fn units_and_more_capacity() {
 /// There is no cliff where the machine becomes full: nobody loses more than what is missing.
 #[test]
 fn no_cliff() {
-    cases(2000, |random| {
+    cases(10_000, |random| {
         let all = entities(random);
         let duty = total(&all);
         if duty == 0.0 {
