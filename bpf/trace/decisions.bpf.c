@@ -31,6 +31,11 @@ struct small {
 	s64 values[30];
 };
 
+struct medium {
+	u64 kind, count;
+	s64 values[40];
+};
+
 #define OF_CPU   11
 #define OF_STATE (CPUS * OF_CPU)
 
@@ -41,7 +46,7 @@ struct large {
 
 /* What a CPU remembers from the beginning of a decision to its end. */
 struct memory {
-	u64 sum;
+	u64 sum, wake_sum;
 	s64 wake[24];
 	s64 balance[10];
 	u64 looked, found, source, flags, told, others, switches;
@@ -49,9 +54,26 @@ struct memory {
 	u64 begun, begun_nodes;
 	/* Which kind of domain it balances at the moment. */
 	u64 inside;
+	/*
+	 * Levels that have been balanced, those where tasks were moved, those where it was for
+	 * others to do, and those after which the CPU was idle.
+	 */
+	u64 levels, moved, others_turn, idle;
+	/* Which round this is, and whether nobody else balances the same CPU's domains. */
+	u64 round, rounds_of, alone, ticks, ticking, only;
+	/* A tick and a wake-up may come while the CPU balances, so they have memories of their own.
+	 */
+	u64 began_ns, moment, kick_moment;
+	s64 periodic[2 + 2 * LEVELS], newly[6 + 6 * LEVELS], kick[8];
 };
 
 static u64 begun, begun_nodes;
+
+/* How often ticks have come, on any CPU. */
+static u64 ticks;
+
+/* How often the domains of each CPU were balanced by anybody. */
+static u64 rounds[CPUS];
 
 #define INSIDE       1
 #define INSIDE_NODES 2
@@ -197,6 +219,7 @@ static __always_inline u64 state_sum(void)
 
 	for (u32 cpu = 0; cpu < CPUS; cpu++) {
 		struct rq *rq = rq_of(cpu);
+		struct sched_domain *domain;
 
 		if (!rq)
 			continue;
@@ -204,8 +227,14 @@ static __always_inline u64 state_sum(void)
 		sum = sum * 31 + rq->cfs.h_nr_runnable;
 		sum = sum * 31 + rq->cfs.avg.load_avg;
 		sum = sum * 31 + rq->cfs.avg.util_avg;
+		sum = sum * 31 + rq->cfs.avg.runnable_avg;
 		sum = sum * 31 + rq->cfs.avg.util_est;
 		sum = sum * 31 + is_idle(rq);
+		domain = rq->sd;
+		for (int level = 0; level < LEVELS && domain; level++) {
+			sum = sum * 31 + domain->groups->sgc->imbalance;
+			domain = domain->parent;
+		}
 	}
 	return sum;
 }
@@ -278,7 +307,7 @@ SEC("fentry/select_task_rq_fair") int select_begins(u64 *ctx)
 	u64 flags = ctx[2];
 	s64 *wake = memory->wake;
 
-	memory->sum = state_sum();
+	memory->wake_sum = state_sum();
 	if (!(flags & WF_TTWU) || !own || !other)
 		return 0;
 	near = cache_of(own);
@@ -322,7 +351,7 @@ static __always_inline int woken(struct task_struct *p, u32 here, u32 previous, 
 	put(previous);
 	for (int each = 0; each < 22; each++)
 		put(memory->wake[each]);
-	put(state_sum() != memory->sum);
+	put(state_sum() != memory->wake_sum);
 	put(chosen);
 	put(current->wakee_flips);
 	put(p->recent_used_cpu);
@@ -351,7 +380,7 @@ SEC("fexit/select_task_rq_fair") int select_ends(u64 *ctx)
 	put(here);
 	put(previous);
 	put(p->cpus_ptr->bits[0] & 0xff);
-	put(state_sum() != memory->sum);
+	put(state_sum() != memory->wake_sum);
 	put((s32)ctx[3]);
 	end();
 	return 0;
@@ -374,6 +403,7 @@ SEC("fentry/sched_balance_rq") int balance_begins(u64 *ctx)
 	balance[7] = domain->balance_interval;
 	memory->looked = memory->found = memory->flags = memory->told = 0;
 	memory->source = -1;
+	memory->levels |= 1 << (balance[1] & 7);
 	note_begin(memory, domain->flags & SD_SERIALIZE ? INSIDE | INSIDE_NODES : INSIDE);
 	return put_domain(domain, balance[0], balance[1]);
 }
@@ -384,6 +414,7 @@ SEC("fexit/sched_balance_rq") int balance_ends(u64 *ctx)
 	struct rq *own = (void *)ctx[1];
 	struct memory *memory = own_memory();
 	u64 counts = 0;
+	int goes_on = 0;
 
 	memory->inside = 0;
 	for (u32 cpu = 0; cpu < CPUS; cpu++) {
@@ -392,6 +423,13 @@ SEC("fexit/sched_balance_rq") int balance_ends(u64 *ctx)
 		if (rq)
 			counts |= (u64)(rq->nr_running & 0xf) << 4 * cpu;
 	}
+	if ((s32)ctx[5] > 0)
+		memory->moved |= 1 << (memory->balance[1] & 7);
+	bpf_probe_read_kernel(&goes_on, sizeof(goes_on), (void *)ctx[4]);
+	if (!goes_on)
+		memory->others_turn |= 1 << (memory->balance[1] & 7);
+	if (is_idle(own))
+		memory->idle |= 1 << (memory->balance[1] & 7);
 	begin(small, 'r');
 
 	put(bpf_get_smp_processor_id());
@@ -547,6 +585,191 @@ SEC("fentry/detach_task") int detached(u64 *ctx)
 	put(p->pid);
 	put(env->dst_cpu);
 	put(env->imbalance);
+	end();
+	return 0;
+}
+
+/* The domains of a CPU are balanced for which it is time. Times are in ticks from now. */
+SEC("fentry/sched_balance_domains") int periodic_begins(u64 *ctx)
+{
+	struct rq *rq = (void *)ctx[0];
+	struct memory *memory = own_memory();
+	struct sched_domain *domain = rq->sd;
+	u64 now = bpf_jiffies64();
+
+	memory->moment = now;
+	memory->levels = memory->moved = memory->others_turn = memory->idle = 0;
+	memory->alone = true;
+	for (u32 cpu = 0; cpu < CPUS; cpu++)
+		memory->alone &=
+			&memories[cpu] == memory || memories[cpu].rounds_of != (u64)rq->cpu + 1;
+	memory->rounds_of = rq->cpu + 1;
+	memory->round = __sync_fetch_and_add(&rounds[(u32)rq->cpu % CPUS], 1) + 1;
+	memory->periodic[0] = rq->cpu;
+	memory->periodic[1] = (u32)ctx[1];
+	for (int level = 0; level < LEVELS; level++) {
+		memory->periodic[2 + 2 * level] = domain ? (s64)(domain->last_balance - now) : 0;
+		memory->periodic[3 + 2 * level] = domain ? domain->balance_interval : 0;
+		domain = domain ? domain->parent : NULL;
+	}
+	return 0;
+}
+
+SEC("fexit/sched_balance_domains") int periodic_ends(u64 *ctx)
+{
+	struct rq *rq = (void *)ctx[0];
+	struct memory *memory = own_memory();
+	struct sched_domain *domain = rq->sd;
+	u64 now = memory->moment;
+
+	memory->rounds_of = 0;
+	begin(small, 'p');
+
+	put(bpf_get_smp_processor_id());
+	for (int each = 0; each < 2 + 2 * LEVELS; each++)
+		put(memory->periodic[each]);
+	put(bpf_jiffies64() != now || !memory->alone ||
+	    rounds[(u32)rq->cpu % CPUS] != memory->round);
+	put(memory->levels);
+	put(memory->moved);
+	put(memory->others_turn);
+	put(memory->idle);
+	put((s64)(rq->next_balance - now));
+	for (int level = 0; level < LEVELS; level++) {
+		put(domain ? (s64)(domain->last_balance - now) : 0);
+		put(domain ? domain->balance_interval : 0);
+		domain = domain ? domain->parent : NULL;
+	}
+	end();
+	return 0;
+}
+
+/* A CPU that has nothing is about to look for a task. */
+SEC("fentry/pick_task_fair") int newly_begins(u64 *ctx)
+{
+	struct rq *rq = (void *)ctx[0];
+	struct memory *memory = own_memory();
+	struct sched_domain *domain = rq->sd;
+	u64 now = bpf_jiffies64();
+
+	memory->newly[0] = -1;
+	if (rq->cfs.h_nr_queued || rq->cpu != (int)bpf_get_smp_processor_id())
+		return 0;
+	memory->began_ns = bpf_ktime_get_ns();
+	memory->moment = now;
+	memory->levels = memory->moved = memory->others_turn = memory->idle = 0;
+	memory->newly[0] = rq->cpu;
+	memory->newly[1] = rq->ttwu_pending;
+	memory->newly[2] = rq->rd->overloaded;
+	memory->newly[3] = rq->avg_idle;
+	memory->newly[4] = (s64)(rq->next_balance - now);
+	memory->newly[5] = rq->nr_running;
+	for (int level = 0; level < LEVELS; level++) {
+		s64 *of = memory->newly + 6 + 6 * level;
+
+		of[0] = of[1] = of[2] = of[3] = of[4] = of[5] = 0;
+		if (!domain)
+			continue;
+		of[0] = (s64)(domain->last_balance - now);
+		of[1] = domain->balance_interval;
+		of[2] = domain->max_newidle_lb_cost;
+		of[3] = domain->newidle_ratio;
+		of[4] = domain->newidle_call;
+		of[5] = domain->newidle_success;
+		domain = domain->parent;
+	}
+	return 0;
+}
+
+SEC("fexit/pick_task_fair") int newly_ends(u64 *ctx)
+{
+	struct rq *rq = (void *)ctx[0];
+	struct memory *memory = own_memory();
+	struct sched_domain *domain = rq->sd;
+	u64 now = memory->moment;
+
+	if (memory->newly[0] < 0)
+		return 0;
+	begin(medium, 'n');
+	put(bpf_get_smp_processor_id());
+	for (int each = 0; each < 6 + 6 * LEVELS; each++)
+		put(memory->newly[each]);
+	put(bpf_jiffies64() != now || rq->ttwu_pending != memory->newly[1]);
+	put(memory->levels);
+	put(memory->moved);
+	put(memory->others_turn);
+	put(memory->idle);
+	put(bpf_ktime_get_ns() - memory->began_ns);
+	put((s64)(rq->next_balance - now));
+	for (int level = 0; level < LEVELS; level++) {
+		put(domain ? domain->newidle_call : 0);
+		put(domain ? domain->newidle_success : 0);
+		domain = domain ? domain->parent : NULL;
+	}
+	end();
+	return 0;
+}
+
+static __always_inline u64 called_cpus(void)
+{
+	u64 mask = 0;
+
+	for (u32 cpu = 0; cpu < CPUS; cpu++) {
+		struct rq *rq = rq_of(cpu);
+
+		if (rq && rq->nohz_flags.counter & NOHZ_BALANCE_KICK)
+			mask |= 1 << cpu;
+	}
+	return mask;
+}
+
+/* A tick: one that sleeps may be called to balance for all that do. */
+SEC("fentry/sched_balance_trigger") int kick_begins(u64 *ctx)
+{
+	struct rq *rq = (void *)ctx[0];
+	struct memory *memory = own_memory();
+	struct sched_domain_shared *cache = cache_of(rq);
+	struct sleepers sleepers = {};
+	u64 asleep = 0;
+
+	bpf_probe_read_kernel(&sleepers, sizeof(sleepers), &nohz);
+	bpf_probe_read_kernel(&asleep, sizeof(asleep), sleepers.cpus);
+	memory->kick[0] = rq->cpu;
+	memory->kick[1] = rq->idle_balance;
+	memory->kick_moment = bpf_jiffies64();
+	memory->kick[2] = (s64)(sleepers.next_balance - memory->kick_moment);
+	memory->kick[3] = asleep & 0xff;
+	memory->kick[4] = idle_cpus();
+	memory->kick[5] = rq->nr_running;
+	memory->kick[6] = cache ? cache->nr_busy_cpus.counter : 0;
+	memory->kick[7] = called_cpus();
+	memory->ticks = __sync_fetch_and_add(&ticks, 1) + 1;
+	memory->only = true;
+	for (u32 cpu = 0; cpu < CPUS; cpu++)
+		memory->only &= &memories[cpu] == memory || !memories[cpu].ticking;
+	memory->ticking = true;
+	return 0;
+}
+
+SEC("fexit/sched_balance_trigger") int kick_ends(u64 *ctx)
+{
+	struct memory *memory = own_memory();
+	struct sleepers sleepers = {};
+	u64 asleep = 0;
+
+	memory->ticking = false;
+	begin(small, 'k');
+
+	bpf_probe_read_kernel(&sleepers, sizeof(sleepers), &nohz);
+	bpf_probe_read_kernel(&asleep, sizeof(asleep), sleepers.cpus);
+	/* The CPU itself sleeps no more. */
+	asleep |= memory->kick[3] & 1 << (memory->kick[0] & 7);
+	for (int each = 0; each < 8; each++)
+		put(memory->kick[each]);
+	put(idle_cpus() != (u64)memory->kick[4] || bpf_jiffies64() != memory->kick_moment ||
+	    (asleep & 0xff) != (u64)memory->kick[3] || ticks != memory->ticks || !memory->only);
+	put(called_cpus());
+	put((s64)(sleepers.next_balance - memory->kick_moment));
 	end();
 	return 0;
 }

@@ -82,7 +82,10 @@ struct sched_domain {
 	unsigned long min_interval, max_interval;
 	unsigned int imbalance_pct, cache_nice_tries, imb_numa_nr;
 	int flags;
+	unsigned long last_balance;
 	unsigned int balance_interval, nr_balance_failed;
+	unsigned int newidle_call, newidle_success, newidle_ratio;
+	u64 max_newidle_lb_cost;
 	struct sched_domain_shared *shared;
 	unsigned int span_weight;
 };
@@ -102,7 +105,10 @@ struct rq {
 	struct sched_domain *sd;
 	int cpu;
 	struct list_head cfs_tasks;
-	u64 idle_stamp;
+	u64 idle_stamp, avg_idle;
+	unsigned long next_balance;
+	atomic_t nohz_flags;
+	unsigned char idle_balance;
 };
 
 enum cpu_idle_type {
@@ -129,13 +135,25 @@ struct lb_env {
 #pragma clang attribute pop
 
 extern struct rq runqueues __ksym;
+extern const void nohz __ksym;
 extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
 
 /* The kernel's number of a type, and the place of a member in one. */
 #define TYPE_IN_KERNEL(type)   __builtin_btf_type_id(*(type *)0, 1)
 #define PLACE_OF(type, member) __builtin_preserve_field_info(((type *)0)->member, 0)
 
+/*
+ * What the kernel knows of CPUs that sleep (kernel: the variable `nohz`, whose structure has no
+ * name and is in no type information).
+ */
+struct sleepers {
+	struct cpumask *cpus;
+	int blocked, update;
+	unsigned long next_balance, next_blocked;
+};
+
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u64 (*const bpf_jiffies64)(void) = (void *)118;
 static void *(*const bpf_per_cpu_ptr)(const void *variable, u32 cpu) = (void *)153;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
@@ -148,6 +166,8 @@ static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158
 #define WF_FORK 0x4
 #define WF_TTWU 0x8
 #define WF_SYNC 0x10
+
+#define NOHZ_BALANCE_KICK 0x1
 
 #define LBF_ACTIVE_LB      0x10
 #define SD_SERIALIZE       0x400

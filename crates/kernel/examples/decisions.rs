@@ -26,6 +26,12 @@ const PROGRAMS: &[&str] = &[
     "look_begins",
     "look_ends",
     "detached",
+    "periodic_begins",
+    "periodic_ends",
+    "newly_begins",
+    "newly_ends",
+    "kick_begins",
+    "kick_ends",
 ];
 /// How many numbers a record has of each CPU, and of how many CPUs.
 const OF_CPU: usize = 11;

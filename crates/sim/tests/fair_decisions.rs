@@ -19,8 +19,11 @@ macro_rules! recordings {
 }
 
 /// The machines, and what was recorded on them.
-const MACHINES: [(&str, [(&str, &str); 6]); 2] =
-    [("2s:2l:2c", recordings!("caches")), ("2s:2c:2t", recordings!("threads"))];
+const MACHINES: [(&str, [(&str, &str); 6]); 3] = [
+    ("2s:2l:2c", recordings!("caches")),
+    ("2s:2c:2t", recordings!("threads")),
+    ("4c:2t", recordings!("cores")),
+];
 
 #[test]
 fn every_decision_is_the_kernels() {
@@ -35,12 +38,14 @@ fn every_decision_is_the_kernels() {
             all.wakes += agreement.wakes;
             all.forks += agreement.forks;
             all.found += agreement.found;
+            all.before_idle += agreement.before_idle;
             all.moves += agreement.moves;
             all.raced += agreement.raced;
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
     let enough = all.wakes > 2000 && all.forks > 100 && all.found > 300 && all.moves > 100;
+    let enough = enough && all.before_idle > 100;
     assert!(enough && all.raced < 200, "{all:?}");
 }
 

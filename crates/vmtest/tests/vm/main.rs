@@ -88,6 +88,9 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("fair_shares::threads", "counted 2s:2c:2t", 2, |guest| {
         fair_shares::every_share(guest, "2s:2c:2t")
     }),
+    ("fair_decisions::cores", "counted 4c:2t", 1, |guest| {
+        fair_decisions::every_decision(guest, "cores", "4c:2t")
+    }),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),

@@ -29,6 +29,15 @@ pub(super) struct Puller {
     pub(super) newly: bool,
     /// CPUs from which nothing can be had, and CPUs for which nothing can be.
     pub(super) without: Vec<u32>,
+    /// Where tasks are to go: another CPU of the group, if affinity keeps them from this one.
+    pub(super) to: u32,
+}
+
+impl Puller {
+    /// A CPU that balances one of its domains.
+    pub(super) fn new(cpu: u32, (domain, level): (usize, usize), idle: bool, newly: bool) -> Self {
+        Self { cpu, domain, level, idle, newly, without: Vec::new(), to: cpu }
+    }
 }
 
 /// An imbalance: so much of a measure is to come from a group.
@@ -265,8 +274,10 @@ impl Survey {
             }
         }
         let all = self.density();
-        let theirs = busiest.density.saturating_sub(all) * busiest.capacity();
-        let ours = all.saturating_sub(own.density) * own.capacity();
+        // A third group may have so much load that the busiest one has less than the average: the
+        // kernel's numbers then go below zero and come out very large.
+        let theirs = busiest.density.wrapping_sub(all).wrapping_mul(busiest.capacity());
+        let ours = all.wrapping_sub(own.density).wrapping_mul(own.capacity());
         (By::Load, (theirs.min(ours) / FULL) as i64)
     }
 }

@@ -40,11 +40,14 @@ pub(super) trait Pull: View {
         if puller.newly {
             return self.count_on(puller.cpu) == 0;
         }
+        if puller.without.contains(&puller.to) {
+            return false;
+        }
         let domains = self.domains();
         let threads = domains.all[puller.domain].kind == super::Kind::Core;
         let (mut sibling, mut core_seen) = (None, Vec::new());
         let group = self.own_group(puller);
-        for &cpu in &group {
+        for &cpu in group.iter().filter(|cpu| !puller.without.contains(cpu)) {
             if !self.has_nothing(cpu) || core_seen.contains(&cpu) {
                 continue;
             }
@@ -54,15 +57,15 @@ pub(super) trait Pull: View {
                 core_seen.extend(core);
                 continue;
             }
-            return cpu == puller.cpu;
+            return cpu == puller.to;
         }
-        sibling.or(group.first().copied()) == Some(puller.cpu)
+        sibling.or(group.first().copied()) == Some(puller.to)
     }
 
     /// Moves tasks from a CPU until the imbalance is made good.
     fn pull_from(
         &mut self,
-        puller: &Puller,
+        puller: &mut Puller,
         from: u32,
         imbalance: &Imbalance,
     ) -> Result<Pulled, Stop> {
@@ -72,15 +75,14 @@ pub(super) trait Pull: View {
             pulled.all_pinned = false;
             return Ok(pulled);
         }
-        let (mut puller, mut to) = (puller.clone(), puller.cpu);
         loop {
             let most = count.min(LOOKED_AT);
-            self.pull_to(&puller, (from, to, most), imbalance.by, &mut pulled)?;
+            self.pull_to(puller, (from, most), imbalance.by, &mut pulled)?;
             let Some(other) = pulled.instead.take().filter(|_| pulled.left > 0) else {
                 return Ok(pulled);
             };
-            puller.without.push(to);
-            to = other;
+            puller.without.push(puller.to);
+            puller.to = other;
         }
     }
 
@@ -88,17 +90,19 @@ pub(super) trait Pull: View {
     fn pull_to(
         &mut self,
         puller: &Puller,
-        (from, to, most): (u32, u32, u32),
+        (from, most): (u32, u32),
         by: By,
         pulled: &mut Pulled,
     ) -> Result<(), Stop> {
         // All leave before the first one comes.
+        let to = puller.to;
         let busy = self.queued_on(to) > 0;
-        for task in self.oldest_first(from, most) {
+        for _ in 0..most {
             if pulled.left <= 0 || puller.idle && self.count_on(from) <= 1 {
                 break;
             }
-            if !self.is_to_move(puller, (task, to, busy), by, pulled)
+            let Some(task) = self.oldest(from) else { break };
+            if !self.is_to_move(puller, (task, busy), by, pulled)
                 || !self.fits_amount(puller, task, by, pulled)
             {
                 self.look_later(from, task);
@@ -117,7 +121,7 @@ pub(super) trait Pull: View {
     fn is_to_move(
         &mut self,
         puller: &Puller,
-        (task, to, busy): (TaskId, u32, bool),
+        (task, busy): (TaskId, bool),
         by: By,
         pulled: &mut Pulled,
     ) -> bool {
@@ -129,7 +133,7 @@ pub(super) trait Pull: View {
         if failed == 0 && busy && !self.is_eligible(task) {
             return false;
         }
-        if !self.may_use(task, to) {
+        if !self.may_use(task, puller.to) {
             pulled.pinned = true;
             if !puller.newly && pulled.instead.is_none() {
                 let group = self.own_group(puller);
@@ -186,7 +190,7 @@ impl Machine {
             let pulled = if self.is_held(Lock::Rq(from)) {
                 Pulled::default()
             } else {
-                self.pull_from(&puller, from, &imbalance)?
+                self.pull_from(&mut puller, from, &imbalance)?
             };
             if let Some((domain, group)) = parent
                 && pulled.pinned
@@ -204,7 +208,11 @@ impl Machine {
                 let domain = &self.sched.fair.domains.all[puller.domain];
                 let others = domain.cpus.iter().filter(|cpu| !puller.without.contains(cpu));
                 if others.clone().any(|cpu| !own.contains(cpu)) {
-                    continue;
+                    if self.is_to_balance(&puller) {
+                        continue;
+                    }
+                    self.is_balanced(&puller, parent);
+                    return Ok((0, false));
                 }
                 self.level(&puller).settle(puller.newly, Outcome::Pinned);
                 return Ok((0, true));

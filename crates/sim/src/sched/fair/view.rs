@@ -44,8 +44,8 @@ pub(super) trait View: Sized {
     fn current(&self, cpu: u32) -> Option<TaskId>;
     /// Whom wakes up who runs on it, or who interrupts it if nobody does.
     fn company_on(&mut self, cpu: u32) -> &mut Company;
-    /// So many tasks of it, who has not run for longest first.
-    fn oldest_first(&self, cpu: u32, count: u32) -> Vec<TaskId>;
+    /// Which task of it has not run, or been looked at in vain, for longest.
+    fn oldest(&self, cpu: u32) -> Option<TaskId>;
     /// The present time as a number of ticks.
     fn tick(&self) -> u64;
 
@@ -140,8 +140,8 @@ impl View for Machine {
         }
     }
 
-    fn oldest_first(&self, cpu: u32, count: u32) -> Vec<TaskId> {
-        Machine::oldest_first(self, cpu, count)
+    fn oldest(&self, cpu: u32) -> Option<TaskId> {
+        self.oldest_first(cpu, 1).first().copied()
     }
 
     fn tick(&self) -> u64 {

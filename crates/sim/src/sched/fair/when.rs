@@ -13,7 +13,8 @@ use crate::run::Stop;
 const PINNED_MS: u64 = 512;
 /// A busy CPU balances that many times more seldom.
 const BUSY: u64 = 16;
-/// The longest time between two balances, in ticks, for each CPU (kernel: a tenth of a second).
+/// The longest time between two balances, in ticks, for each CPU but one (kernel: a tenth of a
+/// second).
 const TICKS_MOST: u64 = 1_000_000_000 / TICK_NS / 10;
 /// What looking for work takes a CPU that is about to go idle, for each CPU looked at, in ns: an
 /// estimate. It decides only whether it is worth it; nobody spends it.
@@ -32,14 +33,14 @@ pub(crate) struct Level {
     cpus: u64,
     pub(super) interval_ms: u64,
     pub(super) failed: u32,
-    last_tick: u64,
+    pub(super) last_tick: u64,
     /// Of the last tries to find work before going idle: how many, how many with success, and of
     /// 1024 how many are worth it.
-    calls: u32,
-    found: u32,
-    worth: u32,
+    pub(super) calls: u32,
+    pub(super) found: u32,
+    pub(super) worth: u32,
     counted_ns: u64,
-    cost_ns: u64,
+    pub(super) cost_ns: u64,
     cost_tick: u64,
 }
 
@@ -61,10 +62,10 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Balance {
     pub(super) levels: Vec<Level>,
-    next_tick: u64,
+    pub(super) next_tick: u64,
     /// Since when it is idle, and how long it usually is, in ns.
     pub(super) idle_since_ns: u64,
-    idle_ns: u64,
+    pub(super) idle_ns: u64,
     cost_ns: u64,
     /// Whether its ticks have stopped, as it is idle.
     asleep: bool,
@@ -116,7 +117,13 @@ impl Level {
     fn interval(&self, busy: bool, cpus: u64) -> u64 {
         let ms = self.interval_ms * if busy { BUSY } else { 1 };
         let ticks = (ms * 1_000_000).div_ceil(TICK_NS) - u64::from(busy);
-        ticks.clamp(1, TICKS_MOST * cpus)
+        // The kernel counts the CPUs before the last one is one of them.
+        ticks.clamp(1, TICKS_MOST * cpus.saturating_sub(1).max(1))
+    }
+
+    /// When it is balanced next, as a number of ticks.
+    fn due(&self, busy: bool, cpus: u64) -> u64 {
+        self.last_tick + self.interval(busy, cpus)
     }
 
     /// Notes a try to find work, which counts for so many.
@@ -148,14 +155,226 @@ impl Balance {
     }
 }
 
+/// When what is balanced: what that rests on, of a simulated machine or of a recording.
+pub(super) trait When: Sized {
+    /// The present time as a number of ticks, and in ns.
+    fn tick_number(&self) -> u64;
+    /// See [`Self::tick_number`].
+    fn time_ns(&self) -> u64;
+    /// How many CPUs there are.
+    fn cpu_count(&self) -> u32;
+    /// What a CPU knows of balancing.
+    fn balance_of(&mut self, cpu: u32) -> &mut Balance;
+    /// Balances the domain of a CPU on a level: how many tasks came, and whether it is this CPU's
+    /// turn.
+    ///
+    /// # Errors
+    /// The run stops.
+    fn balance_level(
+        &mut self,
+        cpu: u32,
+        level: usize,
+        idle: bool,
+        newly: bool,
+    ) -> Result<(u32, bool), Stop>;
+    /// Whether a CPU has nothing to do.
+    fn is_idle(&self, cpu: u32) -> bool;
+    /// Whether a CPU sleeps without ticks.
+    fn is_asleep(&self, cpu: u32) -> bool;
+    /// How many CPUs of its cache do not.
+    fn awake_near(&self, cpu: u32) -> usize;
+    /// The threads of its core.
+    fn core(&self, cpu: u32) -> Vec<u32>;
+    /// How many tasks it has.
+    fn tasks_on(&self, cpu: u32) -> u32;
+    /// When a CPU that sleeps is next called to balance, as a number of ticks.
+    fn next_call(&mut self) -> &mut u64;
+    /// Whether a CPU has more than one task.
+    fn is_overloaded(&self) -> bool;
+    /// A random number below 1024.
+    fn dice(&mut self) -> u32;
+    /// What looking for work on a level of a CPU takes, in ns.
+    fn cost_ns(&self, cpu: u32, level: usize) -> u64;
+
+    /// Balances those domains of a CPU for which it is time (kernel: `sched_balance_domains`).
+    ///
+    /// # Errors
+    /// The run stops.
+    fn balance_levels(&mut self, cpu: u32, mut idle: bool) -> Result<(), Stop> {
+        let (now, cpus) = (self.tick_number(), u64::from(self.cpu_count()));
+        let mut next = now + 60 * FORGET_TICKS;
+        for level in 0..self.balance_of(cpu).levels.len() {
+            self.balance_of(cpu).levels[level].note_cost(0, now);
+            let mut due = self.balance_of(cpu).levels[level].due(!idle, cpus);
+            let mut goes_on = true;
+            if now >= due {
+                let (moved, is_it) = self.balance_level(cpu, level, idle, false)?;
+                goes_on = is_it;
+                if moved > 0 {
+                    idle = self.is_idle(cpu);
+                }
+                let state = &mut self.balance_of(cpu).levels[level];
+                state.last_tick = now;
+                due = state.due(!idle, cpus);
+            }
+            next = next.min(due);
+            if !goes_on {
+                break;
+            }
+        }
+        self.balance_of(cpu).next_tick = next;
+        Ok(())
+    }
+
+    /// Looks for work for a CPU that is about to go idle, level by level (kernel:
+    /// `sched_balance_newidle`).
+    ///
+    /// # Errors
+    /// The run stops.
+    fn look_for_work(&mut self, cpu: u32) -> Result<(), Stop> {
+        let (now_ns, tick) = (self.time_ns(), self.tick_number());
+        let latest = tick + FORGET_TICKS;
+        let balance = self.balance_of(cpu);
+        balance.next_tick = balance.next_tick.min(latest);
+        self.balance_sooner(cpu, 0);
+        let balance = self.balance_of(cpu);
+        let (idle_ns, mut spent_ns) = (balance.idle_ns, 0);
+        let first_ns = balance.levels[0].cost_ns;
+        if !self.is_overloaded() || idle_ns < first_ns {
+            return Ok(());
+        }
+        for level in 0..self.balance_of(cpu).levels.len() {
+            self.balance_sooner(cpu, level);
+            let state = &mut self.balance_of(cpu).levels[level];
+            if idle_ns < spent_ns + state.cost_ns {
+                break;
+            }
+            let mut weight = 1;
+            if state.worth < 1024 {
+                weight = 1 + state.worth;
+                if self.dice() > weight {
+                    self.balance_of(cpu).levels[level].note(0, now_ns);
+                    continue;
+                }
+                weight = (1024 + weight / 2) / weight;
+            }
+            let (moved, goes_on) = self.balance_level(cpu, level, true, true)?;
+            let cost_ns = self.cost_ns(cpu, level);
+            spent_ns += cost_ns;
+            let state = &mut self.balance_of(cpu).levels[level];
+            state.note(if moved > 0 { weight } else { 0 }, now_ns);
+            state.note_cost(cost_ns, tick);
+            if moved > 0 || !goes_on {
+                break;
+            }
+        }
+        let balance = self.balance_of(cpu);
+        balance.cost_ns = balance.cost_ns.max(spent_ns);
+        Ok(())
+    }
+
+    /// A CPU will be idle, so a level's turn comes sooner.
+    fn balance_sooner(&mut self, cpu: u32, level: usize) {
+        let cpus = u64::from(self.cpu_count());
+        let balance = self.balance_of(cpu);
+        balance.next_tick = balance.next_tick.min(balance.levels[level].due(false, cpus));
+    }
+
+    /// At a tick of a CPU: one that sleeps, and is to be called to balance for all that do, if this
+    /// one has more than it should (kernel: `nohz_balancer_kick`).
+    fn sleeper_to_call(&mut self, cpu: u32, idle: bool) -> Option<u32> {
+        let tick = self.tick_number();
+        let several = self.tasks_on(cpu) >= 2 || self.awake_near(cpu) > 1;
+        if idle || tick < *self.next_call() || !several {
+            return None;
+        }
+        *self.next_call() = tick + 1;
+        let mut found = None;
+        for cpu in 0..self.cpu_count() {
+            if !self.is_asleep(cpu) || !self.is_idle(cpu) {
+                continue;
+            }
+            if self.core(cpu).into_iter().all(|thread| self.is_idle(thread)) {
+                return Some(cpu);
+            }
+            found = found.or(Some(cpu));
+        }
+        found
+    }
+}
+
+impl When for Machine {
+    fn tick_number(&self) -> u64 {
+        self.now_ns / TICK_NS
+    }
+
+    fn time_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn cpu_count(&self) -> u32 {
+        self.shape.cpus
+    }
+
+    fn balance_of(&mut self, cpu: u32) -> &mut Balance {
+        &mut self.sched.rq(cpu).balance
+    }
+
+    fn balance_level(
+        &mut self,
+        cpu: u32,
+        level: usize,
+        idle: bool,
+        newly: bool,
+    ) -> Result<(u32, bool), Stop> {
+        let domain = self.sched.fair.domains.of[cpu as usize][level];
+        self.balance(Puller::new(cpu, (domain, level), idle, newly))
+    }
+
+    fn is_idle(&self, cpu: u32) -> bool {
+        self.has_nothing(cpu)
+    }
+
+    fn is_asleep(&self, cpu: u32) -> bool {
+        self.sched.rqs[cpu as usize].balance.asleep
+    }
+
+    fn awake_near(&self, cpu: u32) -> usize {
+        let domains = &self.sched.fair.domains;
+        let cache = domains.cache(cpu).map(|domain| &domains.all[domain].cpus);
+        cache.into_iter().flatten().filter(|cpu| !self.is_asleep(**cpu)).count()
+    }
+
+    fn core(&self, cpu: u32) -> Vec<u32> {
+        self.sched.fair.domains.siblings[cpu as usize].clone()
+    }
+
+    fn tasks_on(&self, cpu: u32) -> u32 {
+        self.count_on(cpu)
+    }
+
+    fn next_call(&mut self) -> &mut u64 {
+        &mut self.sched.fair.next_call_tick
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.sched.fair.overloaded
+    }
+
+    fn dice(&mut self) -> u32 {
+        (self.sched.fair.random.next() % 1024) as u32
+    }
+
+    fn cost_ns(&self, cpu: u32, level: usize) -> u64 {
+        let domains = &self.sched.fair.domains;
+        LOOK_NS * domains.all[domains.of[cpu as usize][level]].cpus.len() as u64
+    }
+}
+
 impl Machine {
     /// What the CPU that balances knows of the domain.
     pub(super) fn level(&mut self, puller: &Puller) -> &mut Level {
         &mut self.sched.rq(puller.cpu).balance.levels[puller.level]
-    }
-
-    fn tick_number(&self) -> u64 {
-        self.now_ns / TICK_NS
     }
 
     /// Whether tasks of this class are balanced: not if a scheduler has all of them.
@@ -176,9 +395,9 @@ impl Machine {
         }
         if !idle {
             self.age_sleepers();
-            if self.is_to_call(cpu) {
-                self.call_sleeper();
-            }
+        }
+        if let Some(sleeper) = self.sleeper_to_call(cpu, idle) {
+            self.call_sleeper(sleeper);
         }
         Ok(())
     }
@@ -197,40 +416,11 @@ impl Machine {
         }
     }
 
-    /// Whether a busy CPU has more than it should, while others sleep.
-    fn is_to_call(&self, cpu: u32) -> bool {
-        if self.tick_number() < self.sched.fair.next_call_tick {
-            return false;
-        }
-        if self.count_on(cpu) >= 2 {
-            return true;
-        }
-        // It is not alone on its cache, and might have more for itself elsewhere.
-        let domains = &self.sched.fair.domains;
-        let cache = domains.cache(cpu).map(|domain| &domains.all[domain].cpus);
-        let awake = |cpu: &&u32| !self.sched.rqs[**cpu as usize].balance.asleep;
-        cache.is_some_and(|cpus| cpus.iter().filter(awake).count() > 1)
-    }
-
-    /// Calls a CPU that sleeps to balance for all that do, of an idle core if there is one.
-    fn call_sleeper(&mut self) {
-        self.sched.fair.next_call_tick = self.tick_number() + 1;
-        let mut found = None;
-        for cpu in 0..self.shape.cpus {
-            if !self.sched.rqs[cpu as usize].balance.asleep || !self.has_nothing(cpu) {
-                continue;
-            }
-            let core = &self.sched.fair.domains.siblings[cpu as usize];
-            if core.iter().all(|thread| self.has_nothing(*thread)) {
-                found = Some(cpu);
-                break;
-            }
-            found = found.or(Some(cpu));
-        }
-        let Some(cpu) = found else { return };
-        if !std::mem::replace(&mut self.sched.rq(cpu).balance.called, true) {
+    /// Calls a CPU that sleeps to balance for all that do.
+    fn call_sleeper(&mut self, sleeper: u32) {
+        if !std::mem::replace(&mut self.sched.rq(sleeper).balance.called, true) {
             let interrupt_ns = self.shape.costs.interrupt_ns;
-            self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Balance(cpu));
+            self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Balance(sleeper));
         }
     }
 
@@ -258,94 +448,14 @@ impl Machine {
         Ok(())
     }
 
-    /// Balances those domains of a CPU for which it is time.
-    fn balance_levels(&mut self, cpu: u32, mut idle: bool) -> Result<(), Stop> {
-        self.age_all_groups(cpu);
-        let chain = self.sched.fair.domains.of[cpu as usize].clone();
-        let (now, online) = (self.tick_number(), u64::from(self.shape.cpus));
-        let mut next = now + 60 * FORGET_TICKS;
-        for (level, domain) in chain.into_iter().enumerate() {
-            self.sched.rq(cpu).balance.levels[level].note_cost(0, now);
-            let state = &self.sched.rq(cpu).balance.levels[level];
-            let mut due = state.last_tick + state.interval(!idle, online);
-            let mut goes_on = true;
-            if now >= due {
-                let puller = Puller { cpu, domain, level, idle, newly: false, without: Vec::new() };
-                let (moved, is_it) = self.balance(puller)?;
-                goes_on = is_it;
-                if moved > 0 {
-                    idle = self.has_nothing(cpu);
-                }
-                let state = &mut self.sched.rq(cpu).balance.levels[level];
-                state.last_tick = now;
-                due = now + state.interval(!idle, online);
-            }
-            next = next.min(due);
-            if !goes_on {
-                break;
-            }
-        }
-        self.sched.rq(cpu).balance.next_tick = next;
-        Ok(())
-    }
-
     /// A CPU is about to go idle: it looks for work elsewhere. Whether it found some.
     pub(crate) fn balance_before_idle(&mut self, cpu: u32) -> Result<bool, Stop> {
-        let now_ns = self.now_ns;
-        self.sched.rq(cpu).balance.idle_since_ns = now_ns;
+        self.sched.rq(cpu).balance.idle_since_ns = self.now_ns;
         if !self.balances() || self.sched.rq(cpu).balance.levels.is_empty() {
             return Ok(false);
         }
-        self.balance_sooner(cpu, 0);
-        let balance = &self.sched.rq(cpu).balance;
-        let (idle_ns, mut spent_ns) = (balance.idle_ns, 0);
-        let first_ns = balance.levels[0].cost_ns;
-        if !self.sched.fair.overloaded || idle_ns < first_ns {
-            return Ok(false);
-        }
-        self.age_all_groups(cpu);
-        let chain = self.sched.fair.domains.of[cpu as usize].clone();
-        let tick = self.tick_number();
-        for (level, domain) in chain.into_iter().enumerate() {
-            self.balance_sooner(cpu, level);
-            let state = &mut self.sched.rq(cpu).balance.levels[level];
-            if idle_ns < spent_ns + state.cost_ns {
-                break;
-            }
-            let mut weight = 1;
-            if state.worth < 1024 {
-                weight = 1 + state.worth;
-                let dice = (self.sched.fair.random.next() % 1024) as u32;
-                let state = &mut self.sched.rq(cpu).balance.levels[level];
-                if dice > weight {
-                    state.note(0, now_ns);
-                    continue;
-                }
-                weight = (1024 + weight / 2) / weight;
-            }
-            let cost_ns = LOOK_NS * self.sched.fair.domains.all[domain].cpus.len() as u64;
-            let puller =
-                Puller { cpu, domain, level, idle: true, newly: true, without: Vec::new() };
-            let (moved, _) = self.balance(puller)?;
-            spent_ns += cost_ns;
-            let state = &mut self.sched.rq(cpu).balance.levels[level];
-            state.note(if moved > 0 { weight } else { 0 }, now_ns);
-            state.note_cost(cost_ns, tick);
-            if moved > 0 || self.sched.rq(cpu).fair.queued > 0 {
-                break;
-            }
-        }
-        let balance = &mut self.sched.rq(cpu).balance;
-        balance.cost_ns = balance.cost_ns.max(spent_ns);
+        self.look_for_work(cpu)?;
         Ok(self.sched.rq(cpu).fair.queued > 0)
-    }
-
-    /// A CPU will be idle, so a level's turn comes sooner.
-    fn balance_sooner(&mut self, cpu: u32, level: usize) {
-        let cpus = u64::from(self.shape.cpus);
-        let balance = &mut self.sched.rq(cpu).balance;
-        let state = &balance.levels[level];
-        balance.next_tick = balance.next_tick.min(state.last_tick + state.interval(false, cpus));
     }
 
     /// A CPU that was idle is not any more.

@@ -2,8 +2,9 @@
 //! What a kernel decided about CPUs, decided once more by the model, which knows what the kernel
 //! knew.
 //!
-//! * [`trace`]: the text of a recording; [`seen`]: what a decision reads of it.
+//! * [`trace`]: the text of a recording; [`seen`], [`clock`]: what a decision reads of it.
 
+mod clock;
 mod seen;
 mod trace;
 
@@ -14,8 +15,9 @@ use super::balance::{By, FindBusy, Imbalance, Puller};
 use super::domains::{Domain, Domains, Kind};
 use super::pull::{Pull, Pulled};
 use super::select::Select;
-use super::when::{Level, Outcome};
+use super::when::{Level, Outcome, When};
 use super::{SYNC, WAKE};
+use clock::Clock;
 use rota_topology::Topology;
 use seen::{Seen, TASK};
 use std::fmt::Display;
@@ -47,6 +49,13 @@ pub struct DecisionsAgreement {
     pub moves: usize,
     /// How often the next time to balance, and what has failed, was noted.
     pub ends: usize,
+    /// How often a CPU balanced the domains whose time had come, looked for work before it went idle
+    /// or did not, and called one that slept at a tick or did not.
+    pub periods: usize,
+    /// See [`Self::periods`].
+    pub before_idle: usize,
+    /// See [`Self::periods`].
+    pub ticks: usize,
     /// Decisions that rest on what the model leaves out.
     pub left_out: usize,
     /// Decisions that came out otherwise, while another CPU changed what they are about.
@@ -85,6 +94,7 @@ impl Decisions {
                 Decision::Wake(line) => replay.wake(line),
                 Decision::Fork(line, state) => replay.fork(line, state),
                 Decision::Balance(balancing) => replay.balance(balancing),
+                Decision::When(line) => replay.when(line),
             }
         }
         replay.agreement
@@ -197,6 +207,8 @@ impl Replay {
         for (cpu, name) in [(cpus.0, "then_cores_here"), (cpus.1, "then_cores_there")] {
             if let Some(domain) = self.domains.cache(cpu).filter(|_| self.domains.smt) {
                 let cores = seen.cache(domain).idle_cores;
+                // Another CPU may have found one meanwhile.
+                let raced = raced || line.is(name);
                 self.same("idle cores", line, raced, (line.is(name), cores));
             }
         }
@@ -221,7 +233,7 @@ impl Replay {
         let all = 0..self.domains.of.len() as u32;
         let without = all.filter(|cpu| cpus >> cpu & 1 == 0).collect();
         let (idle, newly) = (line.is("idle"), line.get("idle") == 2);
-        Some(Puller { cpu, domain, level, idle, newly, without })
+        Some(Puller { without, ..Puller::new(cpu, (domain, level), idle, newly) })
     }
 
     fn domain_of(&self, puller: &Puller) -> &Domain {
@@ -239,7 +251,10 @@ impl Replay {
         // One CPU at a time balances several nodes.
         let taken = matches!(self.domain_of(&puller).kind, Kind::Nodes(_))
             && end.count("others") & OTHERS_NODES != 0;
-        let raced = end.is("raced") || taken;
+        // A task may have come to the CPU.
+        let counts = end.count("counts") >> (4 * puller.cpu) & 0xf;
+        let came = puller.newly && counts != end.count("count");
+        let raced = end.is("raced") || taken || came;
         self.same("whose turn it is", end, raced, (end.is("looked"), turn));
         let mut source = None;
         for (line, state) in &balancing.found {
@@ -282,6 +297,8 @@ impl Replay {
         }
         if puller.level + 1 == self.domains.of[puller.cpu as usize].len() {
             let model = seen.overloaded;
+            // Who gets a second task says so at once.
+            let raced = raced || line.is("overloaded");
             self.same("whether a CPU has several", line, raced, (line.is("overloaded"), model));
         }
         if kernel != model {
@@ -323,7 +340,7 @@ impl Replay {
         let mut seen = Seen::pull(&self.domains, pulling);
         let mut pulled = Pulled { left: line.get("amount"), ..Pulled::default() };
         let (from, most) = (line.cpu("from"), line.small("most"));
-        if seen.pull_to(&puller, (from, puller.cpu, most), by, &mut pulled).is_err() {
+        if seen.pull_to(&puller, (from, most), by, &mut pulled).is_err() {
             return;
         }
         let moved = |line: &Line| (TaskId(line.count("task") as u32), line.cpu("to"));
@@ -354,6 +371,82 @@ impl Replay {
         let kernel = (end.count("then_failed"), end.count("then_interval"));
         let raced = end.is("raced") || end.is("others");
         self.same(&format!("what follows from {outcome:?}"), end, raced, (kernel, model));
+    }
+
+    /// When domains are balanced.
+    fn when(&mut self, line: &Line) {
+        let known = line.cpu("cpu") < self.domains.of.len() as u32;
+        if !known || line.is("pending") {
+            self.agreement.left_out += 1;
+            return;
+        }
+        match line.letter() {
+            "p" => self.period(line),
+            "n" => self.before_idle(line),
+            _ => self.tick(line),
+        }
+    }
+
+    /// Domains of a CPU are balanced for which it is time.
+    fn period(&mut self, line: &Line) {
+        self.agreement.periods += 1;
+        let cpu = line.cpu("cpu");
+        let mut clock = Clock::new(&self.domains, line);
+        if clock.balance_levels(cpu, line.get("idle") == 1).is_err() {
+            return;
+        }
+        let lasts = ["then_last0", "then_last1", "then_last2"].map(|name| line.get(name));
+        let kernel = (line.get("levels"), line.get("then_next"), lasts);
+        let model = (clock.balanced, clock.next(cpu), clock.lasts(cpu));
+        self.same("what is balanced when", line, line.is("raced"), (kernel, model));
+    }
+
+    /// A CPU is about to go idle.
+    fn before_idle(&mut self, line: &Line) {
+        let cpu = line.cpu("cpu");
+        let decide = |took_ns| {
+            let mut clock = Clock::new(&self.domains, line);
+            clock.took_ns = took_ns;
+            let result = clock.look_for_work(cpu);
+            result.ok().map(|()| (clock.balanced, clock.next(cpu), clock.tries(cpu)))
+        };
+        // The kernel looked twice, as a task came and went.
+        let twice = (0..3).any(|level| {
+            let calls = |name: &str| line.get(&format!("{name}{level}"));
+            calls("then_calls") > calls("calls").saturating_add(1)
+        });
+        // What looking took is known for all levels together only.
+        let Some(model) = decide(0) else { return };
+        if twice || decide(line.count("took_ns")) != Some(model) {
+            self.agreement.left_out += 1;
+            return;
+        }
+        self.agreement.before_idle += 1;
+        let names = [
+            ("then_calls0", "then_found0"),
+            ("then_calls1", "then_found1"),
+            ("then_calls2", "then_found2"),
+        ];
+        let tries = names.map(|(calls, found)| (line.get(calls), line.get(found)));
+        let kernel = (line.get("levels"), line.get("then_next"), tries);
+        self.same("where work is looked for", line, line.is("raced"), (kernel, model));
+    }
+
+    /// At a tick, a CPU that sleeps is called to balance, or not.
+    fn tick(&mut self, line: &Line) {
+        self.agreement.ticks += 1;
+        let (cpu, idle) = (line.cpu("cpu"), line.is("idle"));
+        let mut clock = Clock::new(&self.domains, line);
+        let sleeper = if clock.somebody_sleeps() { clock.sleeper_to_call(cpu, idle) } else { None };
+        let raced = line.is("raced");
+        let next = line.get("then_next");
+        self.same("when one is called next", line, raced, (next, clock.next_call_in()));
+        let (before, after) = (line.count("called"), line.count("then_called"));
+        let called = before | sleeper.map_or(0, |sleeper| 1 << sleeper);
+        // Who is called may have answered already.
+        if after & !before != 0 || sleeper.is_none() {
+            self.same("who is called", line, raced, (after | before, called));
+        }
     }
 
     /// What came of balancing, if that is known.

@@ -264,8 +264,8 @@ impl View for Seen {
         &mut self.task_mut(WAKER).company
     }
 
-    fn oldest_first(&self, _: u32, count: u32) -> Vec<TaskId> {
-        self.list.iter().copied().take(count as usize).collect()
+    fn oldest(&self, _: u32) -> Option<TaskId> {
+        self.list.first().copied()
     }
 
     fn tick(&self) -> u64 {

@@ -112,6 +112,96 @@ const LINES: &[(&str, &[&str])] = &[
     // be moved.
     ("l", &["by_cpu", "task", "to", "may", "load", "use"]),
     ("x", &["by_cpu", "task", "to", "left"]),
+    // Domains of a CPU are balanced for which it is time: the levels as bits. Of each level: when it
+    // was last, in ticks from now, and the interval in ms. `last` to `next` are times in ticks.
+    (
+        "p",
+        &[
+            "by_cpu",
+            "cpu",
+            "idle",
+            "last0",
+            "interval0",
+            "last1",
+            "interval1",
+            "last2",
+            "interval2",
+            "raced",
+            "levels",
+            "moved",
+            "others_turn",
+            "then_idle",
+            "then_next",
+            "then_last0",
+            "then_interval0",
+            "then_last1",
+            "then_interval1",
+            "then_last2",
+            "then_interval2",
+        ],
+    ),
+    // A CPU that has nothing looks for work, or not. Of each level: as before, then what looking
+    // costs, how much of 1024 it is worth it, how often it was tried, and with success.
+    (
+        "n",
+        &[
+            "by_cpu",
+            "cpu",
+            "pending",
+            "overloaded",
+            "idle_ns",
+            "next",
+            "count",
+            "last0",
+            "interval0",
+            "cost0",
+            "worth0",
+            "calls0",
+            "found0",
+            "last1",
+            "interval1",
+            "cost1",
+            "worth1",
+            "calls1",
+            "found1",
+            "last2",
+            "interval2",
+            "cost2",
+            "worth2",
+            "calls2",
+            "found2",
+            "raced",
+            "levels",
+            "moved",
+            "others_turn",
+            "then_idle",
+            "took_ns",
+            "then_next",
+            "then_calls0",
+            "then_found0",
+            "then_calls1",
+            "then_found1",
+            "then_calls2",
+            "then_found2",
+        ],
+    ),
+    // A tick: a CPU that sleeps may be called to balance for all that do.
+    (
+        "k",
+        &[
+            "cpu",
+            "idle",
+            "next",
+            "asleep",
+            "idle_cpus",
+            "count",
+            "awake",
+            "called",
+            "raced",
+            "then_called",
+            "then_next",
+        ],
+    ),
     // The end of balancing a domain.
     (
         "r",
@@ -223,6 +313,8 @@ pub(super) enum Decision {
     Wake(Line),
     Fork(Line, State),
     Balance(Balancing),
+    /// When domains of a CPU are balanced.
+    When(Line),
 }
 
 /// One CPU balances one domain.
@@ -284,6 +376,7 @@ impl Decisions {
                     }
                 }
                 "w" => decisions.all.push(Decision::Wake(line)),
+                "p" | "n" | "k" => decisions.all.push(Decision::When(line)),
                 "f" => decisions.all.push(Decision::Fork(line, state.clone())),
                 "b" => begun.entry(by).or_default().found.push((line, state.clone())),
                 "r" => {
@@ -318,9 +411,9 @@ impl Decisions {
         let mut seen: BTreeMap<Vec<i64>, (usize, usize)> = BTreeMap::new();
         let mut keep = |decision: &&Decision| {
             let first = match decision {
-                Decision::Wake(_) => 12 * first,
-                Decision::Fork(..) => 8 * first,
-                Decision::Balance(_) => first,
+                Decision::Wake(_) => 9 * first,
+                Decision::Fork(..) => 7 * first,
+                Decision::Balance(_) | Decision::When(_) => first,
             };
             let (number, kept) = seen.entry(decision.outcome()).or_default();
             *number += 1;
@@ -337,7 +430,7 @@ impl Decisions {
 impl Decision {
     fn raced(&self) -> bool {
         match self {
-            Self::Wake(line) | Self::Fork(line, _) => line.is("raced"),
+            Self::Wake(line) | Self::Fork(line, _) | Self::When(line) => line.is("raced"),
             Self::Balance(Balancing { found, end, .. }) => {
                 end.is("raced") || found.iter().any(|(line, _)| line.is("raced"))
             }
@@ -353,6 +446,12 @@ impl Decision {
                 vec![0, same("here"), same("there"), same("recent"), line.get("sync")]
             }
             Self::Fork(..) => vec![1],
+            Self::When(line) => {
+                let changed = i64::from(line.get("called") != line.get("then_called"));
+                let (levels, moved) = (line.get("levels"), i64::from(line.is("moved")));
+                let letter = line.letter().bytes().next().map_or(0, i64::from);
+                vec![letter, line.get("idle"), levels, moved, changed, line.get("overloaded")]
+            }
             Self::Balance(Balancing { end, found, .. }) => {
                 let measure = found.first().map_or(-1, |(line, _)| line.get("measure"));
                 let moved = i64::from(end.is("moved"));
@@ -368,7 +467,7 @@ impl fmt::Display for Decisions {
         let mut written = Written::default();
         for decision in &self.all {
             match decision {
-                Decision::Wake(line) => writeln!(f, "{line}")?,
+                Decision::Wake(line) | Decision::When(line) => writeln!(f, "{line}")?,
                 Decision::Fork(line, state) => {
                     written.show(f, state, u64::MAX)?;
                     writeln!(f, "{line}")?;
