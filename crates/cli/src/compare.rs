@@ -14,6 +14,7 @@ use crate::{file, machine};
 use anyhow::{Result, bail};
 use rota_compare::{CostScale, Experiment, Part, Report, Results, Shard};
 use rota_events::fnv1a;
+use rota_sim::Noise;
 use runs::Parts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,6 +56,9 @@ pub(crate) struct Args {
     /// tell whether its rankings hold
     #[arg(long, value_name = "LIST", default_value = "1,1/2,2", value_delimiter = ',')]
     costs: Vec<CostScale>,
+    /// Without the noise of the machine: interrupts, late timers, kernel workers, real-time tasks
+    #[arg(long)]
+    no_noise: bool,
     /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3
     #[arg(long, value_name = "VERSION", default_value = "7.3", conflicts_with = "btf")]
     kernel: String,
@@ -82,7 +86,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     /// Run nothing; join the parts in these files, in any order, and show what all of them say
     #[arg(long, value_name = "FILES", num_args = 1.., value_hint = clap::ValueHint::FilePath,
-        conflicts_with_all = ["scheds", "machine", "workload", "seeds", "run_for", "costs", "kernel", "btf", "jobs", "shard"])]
+        conflicts_with_all = ["scheds", "machine", "workload", "seeds", "run_for", "costs", "no_noise", "kernel", "btf", "jobs", "shard"])]
     merge: Vec<PathBuf>,
 }
 
@@ -147,16 +151,20 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         bail!("--for 0s: there is nothing to see in no time");
     }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let model = machine::read(&args.machine)?;
-    let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
-    let workload = input::workload(&args.workload, cpus)?;
+    let mut model = machine::read(&args.machine)?;
+    if args.no_noise {
+        model.platform.noise = Noise::default();
+    }
+    let workload = input::workload(&args.workload, &model)?;
     let mut inputs = BTreeMap::from([
         ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("machine".to_owned(), fingerprint(format!("{model:?}"))),
         ("workload".to_owned(), fingerprint(format!("{workload:?}"))),
     ]);
-    for name in &args.scheds {
-        if let Some(choice) = Contestant::resolve(name, &[], &[])?.choice() {
+    let contestants = args.scheds.iter().map(|name| Contestant::resolve(name, &[], &[]));
+    let contestants = contestants.collect::<Result<Vec<_>>>()?;
+    for (name, contestant) in args.scheds.iter().zip(&contestants) {
+        if let Some(choice) = contestant.choice() {
             inputs.insert(format!("object {name}"), fingerprint(&choice.bytes));
         }
     }
@@ -167,7 +175,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         contestants: args.scheds.clone(),
         seeds: args.seeds.0.clone(),
         scales: args.costs.clone(),
-        machine: args.machine.clone(),
+        machine: match args.no_noise {
+            true => format!("{} without noise", args.machine),
+            false => args.machine.clone(),
+        },
         cpus: model.topology.online().count() as u32,
         kernel: kernel.shown_name(),
         workload: args.workload.clone(),
@@ -179,8 +190,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         || std::thread::available_parallelism().map_or(1, usize::from),
         |jobs| jobs as usize,
     );
-    let parts =
-        Parts { experiment: &experiment, kernel: &kernel, model: &model, workload: &workload };
+    let parts = Parts {
+        experiment: &experiment,
+        contestants: &contestants,
+        kernel: &kernel,
+        model: &model,
+        workload: &workload,
+    };
     if let (Some(shard), Some(out)) = (args.shard, &args.out) {
         file::can_save(out)?;
         let runs = parts.run(&experiment.shard(shard), jobs)?;

@@ -148,8 +148,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.no_noise {
         model.platform.noise = Noise::default();
     }
-    let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
-    let workload = input::workload(&args.workload, cpus)?;
+    let workload = input::workload(&args.workload, &model)?;
     let job = Job {
         contestant: &contestant,
         kernel: &kernel,

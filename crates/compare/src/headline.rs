@@ -64,6 +64,9 @@ fn who(report: &Report) -> String {
         );
     }
     let rows = counted(report);
+    if rows.is_empty() {
+        return format!("{ended}no winner: there is nothing that two of them have a result in");
+    }
     let all = count(rows.len(), "measure");
     let those = |of: &dyn Fn(&Row) -> bool| -> Vec<Counted<'_>> {
         rows.iter().copied().filter(|counted| of(counted.row)).collect()

@@ -69,7 +69,33 @@ impl Histogram {
             next = place + 1;
         }
         let ends = bucket(least) == first && bucket(greatest) == last && least <= greatest;
-        ends.then_some(found)
+        (ends && found.can_sum_to(sum)).then_some(found)
+    }
+
+    /// Whether values in these buckets, of which these are the least and the greatest, can have a
+    /// sum.
+    fn can_sum_to(&self, sum: u128) -> bool {
+        let ends = u128::from(self.least) + u128::from(self.greatest);
+        if self.count == 1 {
+            return self.least == self.greatest && sum == self.least.into();
+        }
+        // The others are anywhere in their buckets, but not beyond the ends.
+        let mut others: Vec<u64> = self.counts.clone();
+        if let Some(first) = others.first_mut() {
+            *first -= 1;
+        }
+        match others.last_mut() {
+            Some(last) if *last > 0 => *last -= 1,
+            _ => return false,
+        }
+        let all = |value: &dyn Fn(usize) -> u64| -> u128 {
+            let each = others.iter().enumerate();
+            each.map(|(at, n)| u128::from(*n) * u128::from(value(self.first + at))).sum()
+        };
+        let smallest = |bucket: usize| bucket.checked_sub(1).map_or(0, |below| largest(below) + 1);
+        let least = ends + all(&|bucket| smallest(bucket).max(self.least));
+        let most = ends + all(&|bucket| largest(bucket).min(self.greatest));
+        (least..=most).contains(&sum)
     }
 
     /// Adds a value.
@@ -204,6 +230,37 @@ mod tests {
             let sum: u128 = values.iter().map(|value| u128::from(*value)).sum();
             prop_assert_eq!((histogram.sum(), histogram.count()), (sum, values.len() as u64));
             prop_assert_eq!(histogram.buckets().map(|(_, n)| n).sum::<u64>(), values.len() as u64);
+        }
+
+        /// The least and the most that values in the same buckets can be together, between the same
+        /// ends, and what is beyond.
+        #[test]
+        fn a_sum_is_one_that_the_buckets_can_have(values in values()) {
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            let mut histogram = Histogram::default();
+            values.iter().for_each(|value| histogram.add(*value));
+            let buckets: Vec<_> = histogram.buckets().collect();
+            let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
+            // Where a bucket begins or ends, by halving.
+            let edge = |mut inside: u64, mut end: u64| {
+                let own = bucket(inside);
+                if bucket(end) == own {
+                    return end;
+                }
+                while inside.abs_diff(end) > 1 {
+                    let middle = inside.midpoint(end);
+                    if bucket(middle) == own { inside = middle } else { end = middle }
+                }
+                inside
+            };
+            let middle = &sorted[1.min(sorted.len() - 1)..sorted.len() - 1];
+            let ends = if sorted.len() == 1 { low.into() } else { u128::from(low) + u128::from(high) };
+            let all = |end| ends + middle.iter().map(|v| u128::from(edge(*v, end))).sum::<u128>();
+            let (least, most) = (all(low), all(high));
+            let made = |sum| Histogram::from_buckets(&buckets, sum, low, high).is_some();
+            prop_assert!(made(least) && made(most) && made(histogram.sum()));
+            prop_assert!(!made(most + 1) && (least == 0 || !made(least - 1)));
         }
 
         #[test]

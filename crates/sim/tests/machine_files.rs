@@ -44,6 +44,11 @@ const WRONG: &[(&str, &str)] = &[
         "[costs]\nsmt = { percent = 162, source = \"s\" }",
         "4:19: costs.smt.percent: expected a whole number from 0 to 100, found 162",
     ),
+    (
+        "[costs]\nsmt = { percent = 0, source = \"s\" }",
+        "4:7: costs.smt.percent: a thread that shares its core runs, if slowly: 1 to 100",
+    ),
+    ("[costs]\nswitch = { ns = 1, source = \" \" }", "4:10: costs.switch.source is empty"),
     ("[costs]\nrefill = { ns = 1, source = \"s\" }", "4:10: costs.refill.after_ns is missing"),
     ("[costs]\ntick = { ns = 1, source = \"s\", mean = 3 }", "4:32: no key 'costs.tick.mean'"),
     ("[idle]\nname = \"C1\"", "3:1: idle: expected tables, each as [[idle]], found table"),

@@ -9,6 +9,7 @@
 //! simulated machine; [`Witnessed::text`] is what both must agree on.
 
 mod benchmarks;
+mod capacity;
 mod cgroup;
 mod desktop;
 mod hint;
@@ -22,9 +23,10 @@ mod service;
 mod span;
 mod witnessed;
 
+pub use capacity::Capacity;
 pub use cgroup::CgroupChange;
 pub use hint::hint;
-pub use named::{COMMON, Named, Parameter, ParameterKind, WORKLOADS, WorkloadError};
+pub use named::{COMMON, Named, Parameter, ParameterKind, TASKS_MAX, WORKLOADS, WorkloadError};
 pub use program::{
     Cgroup, Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId,
     Timer, Workload,

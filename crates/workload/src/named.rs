@@ -6,16 +6,17 @@
 //! and what values they take. The table is the only place that knows: it drives reading, messages
 //! and help.
 
+use crate::capacity::Capacity;
 use crate::hint::hint;
 use crate::program::Workload;
 use crate::span::{Span, TIME_MAX_NS};
 use crate::{benchmarks, desktop, plain, service};
 use rota_events::{format_ns, parse_ns};
-use rota_topology::CpuMask;
+use rota_topology::{CAPACITY_FULL, CpuMask};
 use std::collections::BTreeMap;
 
-/// The most tasks of one workload, and the largest number that a parameter takes.
-const TASKS_MAX: u64 = 250_000;
+/// The most tasks that a machine has, and the largest number that a parameter takes.
+pub const TASKS_MAX: u64 = 100_000;
 /// The most that happens in a second.
 const RATE_MAX: u64 = 100_000_000;
 /// The longest name: tasks get a number behind it, and have 15 bytes in all.
@@ -90,6 +91,8 @@ pub enum ParameterKind {
     CountOrNone,
     /// How often something happens in a second, which may depend on the CPUs as well.
     Rate,
+    /// The same, or 0.
+    RateOrNone,
     /// A duration, from 1 ns to an hour.
     Time,
     /// A duration that may be nothing: `0s`.
@@ -195,18 +198,26 @@ impl Named {
 pub(crate) struct Values<'a> {
     workload: &'static Named,
     given: BTreeMap<&'a str, &'a str>,
-    cpus: u32,
+    machine: &'a Capacity,
 }
 
 impl Workload {
-    /// Reads a workload, for a machine with so many CPUs.
+    /// Reads a workload, for a machine with so many CPUs that are all alike.
     ///
     /// # Errors
     /// [`WorkloadError`] names the workload and the parameter, and what there is instead.
     pub fn parse(text: &str, cpus: u32) -> Result<Self, WorkloadError> {
+        Self::parse_for(text, &Capacity::alike(cpus))
+    }
+
+    /// The same for a machine whose CPUs can do so much.
+    ///
+    /// # Errors
+    /// Those of [`Workload::parse`].
+    pub fn parse_for(text: &str, machine: &Capacity) -> Result<Self, WorkloadError> {
         let mut all = Self::default();
         for part in text.split('+') {
-            let values = Values::parse(part.trim(), cpus)?;
+            let values = Values::parse(part.trim(), machine)?;
             let tasks = (values.workload.tasks)(&values);
             if tasks > TASKS_MAX {
                 return Err(WorkloadError::Tasks { workload: values.workload.name, tasks });
@@ -222,7 +233,7 @@ impl Workload {
 }
 
 impl<'a> Values<'a> {
-    fn parse(text: &'a str, cpus: u32) -> Result<Self, WorkloadError> {
+    fn parse(text: &'a str, machine: &'a Capacity) -> Result<Self, WorkloadError> {
         let (name, pairs) = text.split_once(':').unwrap_or((text, ""));
         let workload = Named::find(name).ok_or_else(|| {
             let names: Vec<_> = WORKLOADS.iter().map(|w| w.name).collect();
@@ -244,16 +255,14 @@ impl<'a> Values<'a> {
                 key: key.to_owned(),
                 hint: hint(key, &names),
             })?;
-            check(parameter.kind, value, cpus).map_err(|problem| WorkloadError::Value {
-                workload: workload_name,
-                key: key.to_owned(),
-                problem,
+            check(parameter.kind, value, machine.cpus()).map_err(|problem| {
+                WorkloadError::Value { workload: workload_name, key: key.to_owned(), problem }
             })?;
             if given.insert(key, value).is_some() {
                 return Err(WorkloadError::Twice { workload: workload_name, key: key.to_owned() });
             }
         }
-        Ok(Self { workload, given, cpus })
+        Ok(Self { workload, given, machine })
     }
 
     /// What is given for a parameter, or its default.
@@ -272,7 +281,7 @@ impl<'a> Values<'a> {
 
     /// A number of tasks or the like. All values have been checked.
     pub(crate) fn count(&self, name: &str) -> u32 {
-        count(self.text(name), self.cpus, 0, TASKS_MAX).unwrap_or(1) as u32
+        count(self.text(name), self.machine(), 0, TASKS_MAX).unwrap_or(1) as u32
     }
 
     /// Several of these, multiplied.
@@ -282,7 +291,7 @@ impl<'a> Values<'a> {
 
     /// How often something happens in a second.
     pub(crate) fn rate(&self, name: &str) -> u64 {
-        count(self.text(name), self.cpus, 1, RATE_MAX).unwrap_or(1)
+        count(self.text(name), self.machine(), 0, RATE_MAX).unwrap_or(1)
     }
 
     /// A time or a distribution of times.
@@ -292,12 +301,21 @@ impl<'a> Values<'a> {
 
     /// How many CPUs the machine has.
     pub(crate) fn machine(&self) -> u32 {
-        self.cpus
+        self.machine.cpus()
+    }
+
+    /// How often a second something that takes so long can be done, with so many hundredths of what
+    /// its CPUs can do.
+    pub(crate) fn rate_of_load(&self, percent: u64, each_ns: u64) -> u64 {
+        let capacity = u128::from(self.machine.of(self.cpus().as_ref()));
+        let load = u128::from(percent) * capacity * 1_000_000_000;
+        let one = 100 * u128::from(CAPACITY_FULL) * u128::from(each_ns.max(1));
+        (load / one).clamp(1, RATE_MAX.into()) as u64
     }
 
     /// The workload of a text, for one that is made of others; nothing if the text is none.
     pub(crate) fn part(&self, text: &str) -> Workload {
-        Workload::parse(text, self.cpus).unwrap_or_default()
+        Workload::parse_for(text, self.machine).unwrap_or_default()
     }
 
     /// A time in ns.
@@ -322,7 +340,7 @@ impl<'a> Values<'a> {
 
     /// The CPUs, if they are restricted.
     pub(crate) fn cpus(&self) -> Option<CpuMask> {
-        cpus(self.text("cpus"), self.cpus).unwrap_or_default()
+        cpus(self.text("cpus"), self.machine()).unwrap_or_default()
     }
 }
 
@@ -335,6 +353,7 @@ fn check(kind: ParameterKind, text: &str, machine: u32) -> Result<(), String> {
         ParameterKind::Count => count(text, machine, 1, TASKS_MAX).map(drop),
         ParameterKind::CountOrNone => count(text, machine, 0, TASKS_MAX).map(drop),
         ParameterKind::Rate => count(text, machine, 1, RATE_MAX).map(drop),
+        ParameterKind::RateOrNone => count(text, machine, 0, RATE_MAX).map(drop),
         ParameterKind::Span => Span::parse(text).map(drop),
         ParameterKind::Percent => number(0, 100),
         ParameterKind::Nice => number(-20, 19),
@@ -425,10 +444,10 @@ mod tests {
         assert_eq!(message("cpu:tasks=1,tasks=2"), "workload cpu: tasks is given twice");
         assert_eq!(
             message("cpu:tasks=0"),
-            "workload cpu: tasks: '0' is no number from 1 to 250000, nor cpus, a multiple like \
+            "workload cpu: tasks: '0' is no number from 1 to 100000, nor cpus, a multiple like \
              4*cpus or a part like cpus/4"
         );
-        assert!(message("cpu:tasks=1000000").contains("no number from 1 to 250000"));
+        assert!(message("cpu:tasks=1000000").contains("no number from 1 to 100000"));
         assert_eq!(
             message("periodic:period=5"),
             "workload periodic: period: '5' has no unit; expected a duration such as 20ms, 1.5s \
@@ -446,8 +465,8 @@ mod tests {
         );
         assert!(message("cpu+").starts_with("no workload ''; "));
         assert_eq!(
-            message("messaging:groups=250000,fds=250000"),
-            "workload messaging: 125000000000 tasks; there can be 250000"
+            message("messaging:groups=100000,fds=100000"),
+            "workload messaging: 20000000000 tasks; there can be 100000"
         );
     }
 
@@ -485,8 +504,29 @@ mod tests {
             let found = Workload::parse(&workload.defaults(), 4).unwrap();
             assert_eq!(found, Workload::parse(workload.name, 4).unwrap());
             assert!(!found.starts.is_empty() && !found.groups.is_empty());
-            let values = Values::parse(workload.name, 4).unwrap();
+            let machine = Capacity::alike(4);
+            let values = Values::parse(workload.name, &machine).unwrap();
             assert_eq!((workload.tasks)(&values), found.starts.len() as u64, "{}", workload.name);
         }
+    }
+
+    #[test]
+    fn a_load_is_a_share_of_what_the_cpus_can_do() {
+        let every = |text: &str, machine: &Capacity| {
+            let found = Workload::parse_for(text, machine).unwrap();
+            (found.sources[0].every, found.sources.len())
+        };
+        let exponential = Span::Exponential;
+        // 60 % of 4 CPUs with 1 ms each are 2400 a second, 600 for each.
+        let alike = Capacity::alike(4);
+        assert_eq!(every("web", &alike), (exponential(1_666_666), 4));
+        assert_eq!(every("web:load=30", &alike), (exponential(3_333_333), 4));
+        assert_eq!(every("web:service=2ms", &alike), (exponential(3_333_333), 4));
+        assert_eq!(every("web:rate=4000", &alike), (exponential(1_000_000), 4));
+        assert_eq!(every("web:io=1ms,parse=1ms", &alike), (exponential(3_333_333), 4));
+        // Two of the same, a thread of which each has half a core, and a weak one.
+        let other = Capacity::new(vec![512, 512, 256, 0]);
+        assert_eq!(every("web:load=50,cpus=0-1", &other), (exponential(4_000_000), 2));
+        assert_eq!(every("web:load=100,cpus=2", &other), (exponential(4_000_000), 1));
     }
 }

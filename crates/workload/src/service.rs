@@ -5,7 +5,7 @@ use crate::Span;
 use crate::named::{Named, Parameter, ParameterKind, Values};
 use crate::plain::{add, empty, event};
 use crate::program::{Event, Program, Source, Step, Workload};
-use ParameterKind::{Count, Rate};
+use ParameterKind::{Count, Percent, Rate, RateOrNone};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -15,7 +15,8 @@ pub(crate) const WEB: Named = Named {
     about: "requests that come in at random, whether or not those before are done (an open loop, \
             Poisson), for the threads of a pool",
     parameters: &[
-        Parameter::new("rate", Rate, "600*cpus", "requests a second"),
+        Parameter::new("load", Percent, "60", "how much of what its CPUs can do requests take"),
+        Parameter::new("rate", RateOrNone, "0", "requests a second; 0: by the load"),
         Parameter::new("service", ParameterKind::Span, "exponential/1ms", "CPU time of a request"),
         Parameter::new("threads", Count, "4*cpus", "threads of the pool"),
         Parameter::new("io", ParameterKind::Span, "0s", "a wait for something else before that"),
@@ -86,11 +87,20 @@ fn web(values: &Values<'_>) -> Workload {
         Some(cpus) => cpus.iter().map(|cpu| cpu.0).collect(),
         None => (0..values.machine()).collect(),
     };
-    let every_ns = cpus.len() as u64 * SECOND_NS / values.rate("rate").max(1);
+    let io = some(values.span("io"));
+    let parse_ns = io.map_or(0, |_| values.span("parse").mean_ns());
+    let rate = match values.rate("rate") {
+        0 => {
+            let each_ns = values.span("service").mean_ns().saturating_add(parse_ns);
+            values.rate_of_load(values.percent("load"), each_ns)
+        }
+        rate => rate,
+    };
+    let every_ns = cpus.len() as u64 * SECOND_NS / rate;
     let every = Span::Exponential(every_ns);
     workload.sources.extend(cpus.into_iter().map(|cpu| Source { event: request, every, cpu }));
     let mut steps = vec![Step::Wait(request), Step::Begin];
-    if let Some(io) = some(values.span("io")) {
+    if let Some(io) = io {
         steps.extend([Step::Run(values.span("parse")), Step::Sleep(io)]);
     }
     steps.extend([Step::Run(values.span("service")), Step::Done]);

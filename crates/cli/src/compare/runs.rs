@@ -20,6 +20,8 @@ use std::thread;
 /// What the runs of an experiment are made of.
 pub(super) struct Parts<'a> {
     pub(super) experiment: &'a Experiment,
+    /// Who schedules, in the order of the experiment.
+    pub(super) contestants: &'a [Contestant],
     pub(super) kernel: &'a KernelTypes,
     pub(super) model: &'a Model,
     pub(super) workload: &'a Workload,
@@ -81,11 +83,10 @@ impl Parts<'_> {
     }
 
     fn one(&self, id: RunId) -> Result<RunResult> {
-        let contestant = Contestant::resolve(self.name(id), &[], &[])?;
         let scale = self.experiment.scales[id.scale as usize];
         let model = self.model.scaled(scale.times.into(), scale.over.into());
         let job = Job {
-            contestant: &contestant,
+            contestant: &self.contestants[id.contestant as usize],
             kernel: self.kernel,
             model: &model,
             workload: self.workload,

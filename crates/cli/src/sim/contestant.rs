@@ -5,7 +5,7 @@ use super::input::{self, Pair};
 use crate::choice;
 use anyhow::{Result, bail};
 use rota_object::KernelTypes;
-use rota_sched::Choice;
+use rota_sched::{Choice, SessionError};
 use rota_sim::{EEVDF_LEAVES_OUT, Shape, Simulation};
 use rota_topology::Topology;
 
@@ -38,7 +38,13 @@ impl Contestant {
         if text.strip_prefix(EEVDF).is_some_and(|more| more.starts_with(':')) {
             bail!("{text}: {EEVDF} has no settings");
         }
-        let mut choice = choice::resolve(text)?;
+        let mut choice = choice::resolve(text).map_err(|error| match error.downcast_ref() {
+            Some(SessionError::Unknown(name, there_are)) => {
+                let all = format!("{there_are}, {EEVDF}");
+                SessionError::Unknown(name.clone(), all).into()
+            }
+            _ => error,
+        })?;
         let globals = input::sort_settings(&mut choice, set, flags)?;
         Ok(Self::Scheduler(Box::new(choice), globals))
     }

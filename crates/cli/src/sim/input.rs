@@ -7,9 +7,9 @@ use crate::{file, object, output};
 use anyhow::{Context, Result, anyhow, bail};
 use rota_object::{EngineError, KernelTypes, Setup};
 use rota_sched::Choice;
-use rota_sim::Simulation;
-use rota_workload::Workload;
+use rota_sim::{Model, Simulation};
 use rota_workload::rtapp::{Remark, RtApp};
+use rota_workload::{TASKS_MAX, Workload};
 use std::path::Path;
 
 /// A name and the text of its value.
@@ -59,7 +59,9 @@ pub(crate) fn kernel(name: &str, btf: Option<&Path>) -> Result<KernelTypes> {
 }
 
 /// All workloads together. What a file says that is not modelled is told on the way.
-pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
+pub(crate) fn workload(texts: &[String], model: &Model) -> Result<Workload> {
+    let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
+    let capacity = model.capacity();
     let mut all = Workload::default();
     for text in texts.iter().flat_map(|text| text.split('+')).map(str::trim) {
         let more = if text.ends_with(".json") {
@@ -67,7 +69,7 @@ pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
             warnings.iter().for_each(|warning| output::note(&format!("rota: {text}:{warning}")));
             workload
         } else {
-            Workload::parse(text, cpus)?
+            Workload::parse_for(text, &capacity)?
         };
         if let Some(group) = more.groups.iter().find(|group| RESERVED.contains(&&*group.name)) {
             let name = &group.name;
@@ -76,6 +78,10 @@ pub(crate) fn workload(texts: &[String], cpus: u32) -> Result<Workload> {
             );
         }
         all = all.joined(more);
+    }
+    let tasks = all.starts.len();
+    if tasks as u64 > TASKS_MAX {
+        bail!("{tasks} tasks in all; a machine can have {TASKS_MAX}");
     }
     Ok(all)
 }

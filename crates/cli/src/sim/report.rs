@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::run::report as ejection;
 use anyhow::Result;
-use rota_events::{Distance, TaskUse, table_header, table_row};
+use rota_events::{Distance, TaskUse, format_ns, table_header, table_row};
 use rota_sched::Choice;
 use rota_sim::Pieces;
 use rota_trace::{QUANTILES, histogram_json, short_ns, task_use_json};
@@ -119,12 +119,18 @@ fn heading(about: &About<'_>, seconds: f64) -> String {
         Contestant::Eevdf => "eevdf (a model of the kernel's own scheduler)",
         Contestant::Scheduler(choice, _) => &choice.name,
     };
+    let cpus = job.model.topology.online().count();
+    // What is over at once is not called nothing.
+    let took = match seconds {
+        0.05.. => format!("{seconds:.1} s"),
+        _ => format_ns((seconds * 1e9).round() as u64),
+    };
     let interleaved =
         args.interleaving().map_or_else(String::new, |seed| format!(" (interleaved by {seed})"));
     format!(
-        "{name} on a simulated machine: {}, {} CPUs{interleaved}, {}, seed {}, {seconds:.1} s of {}\n\n",
+        "{name} on a simulated machine: {}, {}{interleaved}, {}, seed {}, {took} of {}\n\n",
         args.machine,
-        job.model.topology.online().count(),
+        if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") },
         job.kernel.shown_name(),
         args.seed,
         args.workload.join(" + "),

@@ -5,8 +5,8 @@
 
 use super::text::{ModelError, Section, parse};
 use super::{CorePower, Costs, IdleState, Platform};
-use rota_topology::{CoreType, Spec, Topology};
-use rota_workload::hint;
+use rota_topology::{CAPACITY_FULL, CoreType, CpuId, Spec, Topology};
+use rota_workload::{Capacity, hint};
 
 /// The longest time that a file may state, in ns: ten seconds.
 const NS_MAX: u64 = 10_000_000_000;
@@ -72,13 +72,29 @@ impl Model {
         MACHINES.iter().find(|machine| machine.0 == name).map(|machine| machine.1)
     }
 
+    /// What its CPUs can do while all of them are busy.
+    pub fn capacity(&self) -> Capacity {
+        let last = self.topology.possible().last().map_or(0, |last| last.0 + 1);
+        let speed = |id: u32| {
+            let id = CpuId(id);
+            let cpu = self.topology.cpu(id).filter(|_| self.topology.online().contains(id));
+            let shared = self.topology.siblings(id).is_some_and(|threads| threads.count() > 1);
+            let percent = if shared { self.costs.smt_percent } else { 100 };
+            cpu.map_or(0, |cpu| cpu.capacity.min(CAPACITY_FULL) * percent / 100)
+        };
+        Capacity::new((0..last).map(speed).collect())
+    }
+
     /// A machine of which only the CPUs are known; the rest is as in the default.
     ///
     /// # Errors
     /// [`ModelError`] if the default can't be read, which a test excludes.
     pub fn of(topology: Topology) -> Result<Self, ModelError> {
         let model = Self::parse(DEFAULT, &built_in_topology)?;
-        let about = format!("{} CPUs, the rest as in the default", topology.online().count());
+        let about = match topology.online().count() {
+            1 => "1 CPU, the rest as in the default".to_owned(),
+            cpus => format!("{cpus} CPUs, the rest as in the default"),
+        };
         Ok(Self { about, topology, ..model })
     }
 
@@ -144,6 +160,11 @@ impl Model {
     /// Notes where something comes from, in the place of what was known of it.
     fn source(&mut self, name: &str, mut section: Section<'_>) -> Result<(), ModelError> {
         let text = section.needed_text("source")?.to_owned();
+        if text.trim().is_empty() {
+            return Err(
+                section.wrong(format!("{name}.source is empty: say where the number is from"))
+            );
+        }
         let stated = Stated { name: name.to_owned(), value: section.shown(), text };
         match self.sources.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = stated,
@@ -180,7 +201,13 @@ impl Model {
             read.push(("refill", section));
         }
         if let Some(mut section) = costs.section("smt")? {
-            c.smt_percent = section.needed("percent", 100)?.max(1) as u32;
+            c.smt_percent = section.needed("percent", 100)? as u32;
+            if c.smt_percent == 0 {
+                return Err(section.wrong(
+                    "costs.smt.percent: a thread that shares its core runs, if \
+                                          slowly: 1 to 100",
+                ));
+            }
             read.push(("smt", section));
         }
         for (name, section) in read {

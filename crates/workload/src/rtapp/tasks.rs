@@ -24,7 +24,7 @@ impl RtApp {
     /// A CPU that the machine has not, with its place.
     pub fn workload(&self, cpus: u32) -> Result<(Workload, Vec<Remark>), RtAppError> {
         let mut making = Making::new(self, cpus);
-        making.warnings.clone_from(&self.warnings);
+        making.warnings.extend_from_slice(&self.warnings);
         if self.global.inherits_priority {
             let at = Position { line: 1, column: 1 };
             making.not_modelled(at, "pi_enabled", "locks do not inherit priority");
@@ -98,11 +98,20 @@ fn times(loops: Loops) -> Option<u32> {
 
 impl<'a> Making<'a> {
     fn new(file: &'a RtApp, cpus: u32) -> Self {
-        let mut meeting = BTreeMap::new();
+        let (mut meeting, mut warnings) = (BTreeMap::new(), Vec::new());
         for task in &file.tasks {
-            for (_, action) in task.phases.iter().flat_map(|phase| &phase.actions) {
+            let mut own = BTreeSet::new();
+            for (at, action) in task.phases.iter().flat_map(|phase| &phase.actions) {
                 if let Action::Barrier(name) = action {
                     *meeting.entry(name.as_str()).or_insert(0) += task.instances;
+                    if !own.insert(name) {
+                        let text = format!(
+                            "barrier: {} names {name} once more, and counts as another one that \
+                             has to be there",
+                            task.name
+                        );
+                        warnings.push(Remark { at: *at, text });
+                    }
                 }
             }
         }
@@ -115,7 +124,7 @@ impl<'a> Making<'a> {
             cgroups: BTreeMap::new(),
             meeting,
             mistakes: Vec::new(),
-            warnings: Vec::new(),
+            warnings,
             said: BTreeSet::new(),
         }
     }
