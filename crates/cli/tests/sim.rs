@@ -155,7 +155,11 @@ fn bad_input_is_one_line() {
     let odd = file(&dir, "odd", b"12345");
     let nowhere = dir.path().join("missing/run.rota");
     for (line, words) in [
-        ("simpel", "no scheduler 'simpel'"),
+        ("simpel", "no scheduler 'simpel'; there are: simple, eevdf. "),
+        (
+            "simple --workload cpu:tasks=60000+cpu:tasks=60000",
+            "120000 tasks in all; a machine can have 100000",
+        ),
         ("missing.bpf.o", "missing.bpf.o: No such file"),
         (doors.to_str().unwrap(), "no sched_ext scheduler in it"),
         ("simple --machine 3z", "machine \"3z\", at offset 1: expected one of 's' (sockets)"),
