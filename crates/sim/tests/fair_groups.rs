@@ -99,6 +99,8 @@ fn scenario(name: &str, machine: &str) -> (Workload, [u64; 3]) {
         "few" => vec![hogs("one", 300, 2), hogs("two", 100, 16)],
         "nested" => vec![hogs("one", 100, 8), hogs("two", 300, 8), hogs("three", 100, 16)],
         "sleepers" => vec![hogs("one", 100, 12), sleepers],
+        "beside" => vec!["cpu:name=none,tasks=16,run=100us".to_owned(), hogs("one", 100, 16)],
+        "light" => vec!["cpu:name=none,tasks=8,run=100us".to_owned(), hogs("one", 25, 3)],
         other => panic!("{other}"),
     };
     let workload = parse(machine, &groups.join("+"));
@@ -107,8 +109,11 @@ fn scenario(name: &str, machine: &str) -> (Workload, [u64; 3]) {
     (workload, [100_000, second_ns, 100_000])
 }
 
-/// By how many thousandths the model may be outside of what was seen of a kernel.
-const SLACK: u64 = 10;
+/// By how many thousandths the model may be outside of what was seen of a kernel. What few light tasks
+/// get depends on who is moved beside whom, which `docs/eevdf.md` says more of.
+fn slack(name: &str) -> u64 {
+    if name == "light" { 40 } else { 10 }
+}
 
 #[test]
 fn several_cpus_are_shared_as_a_kernel_does() {
@@ -119,7 +124,7 @@ fn several_cpus_are_shared_as_a_kernel_does() {
         let shares = words[2..].iter().map(|word| word.parse().unwrap()).collect();
         seen.entry((words[0], words[1])).or_default().push(shares);
     }
-    assert_eq!(seen.len(), 8);
+    assert_eq!(seen.len(), 12);
     for ((name, machine), kernel) in seen {
         let (workload, piece_ns) = scenario(name, machine);
         for seed in 0..2 {
@@ -127,7 +132,7 @@ fn several_cpus_are_shared_as_a_kernel_does() {
             for (at, model) in model.iter().enumerate() {
                 let least = kernel.iter().map(|shares| shares[at]).min().unwrap();
                 let most = kernel.iter().map(|shares| shares[at]).max().unwrap();
-                let fits = (least.saturating_sub(SLACK)..=most + SLACK).contains(model);
+                let fits = (least.saturating_sub(slack(name))..=most + slack(name)).contains(model);
                 assert!(fits, "{name} {machine} {seed}: {model}, not {least} to {most}");
             }
         }

@@ -1,31 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# How groups of tasks share the CPUs of this machine: for each scenario a line with the CPU time that
-# each group of it had, in us.
+# How groups of tasks share the CPUs of this machine: for each scenario, or for those that are named, a
+# line with the CPU time that the tasks of each group had, in ns.
 use FindBin;
 use lib "$FindBin::Bin/..";
 use Groups;
-use Time::HiRes;
 
+# The CPU time of tasks, in ns.
 sub used {
-	open my $in, "<", "/sys/fs/cgroup/$_[0]/cpu.stat" or die "$_[0]: $!";
-	my ($us) = join("", <$in>) =~ /usage_usec (\d+)/;
-	return $us;
+	my $all = 0;
+	for (@_) {
+		open my $in, "<", "/proc/$_/schedstat" or die "$_: $!";
+		$all += (split " ", <$in>)[0];
+	}
+	return $all;
 }
 
-# Tasks of groups, each of which has a number of them that do something.
+# Groups with weights, each of which has a number of tasks that do something; that of no weight is
+# the one around all others.
 sub measure {
 	my ($name, @groups) = @_;
-	my @pids;
+	return if @ARGV && !grep { $_ eq $name } @ARGV;
 	for (@groups) {
-		my ($group, $count, $does) = @$_;
-		push @pids, child $group, $does for 1..$count;
+		my ($path, $weight) = @$_;
+		group $path, $weight if $weight;
+	}
+	my @tasks;
+	for (grep { $_->[2] } @groups) {
+		my ($path, $weight, $count, $does) = @$_;
+		push @tasks, [map { child $path, $does } 1..$count];
 	}
 	nap 500;
-	my @before = map { used $_->[0] } @groups;
+	my @before = map { used @$_ } @tasks;
 	nap 3000;
-	my @after = map { used $_->[0] } @groups;
-	print join(" ", $name, map { $after[$_] - $before[$_] } 0..$#groups), "\n";
-	kill KILL => @pids;
+	my @after = map { used @$_ } @tasks;
+	print join(" ", $name, map { $after[$_] - $before[$_] } 0..$#tasks), "\n";
+	kill KILL => @$_ for @tasks;
 	finish;
 }
 
@@ -33,20 +42,10 @@ my $hog = sub { 1 while 1 };
 # Three of four ms.
 my $sleeper = sub { while (1) { burn 4000; nap 1 } };
 
-group "one", 100;
-group "two", 300;
-measure "two", ["one", 16, $hog], ["two", 16, $hog];
-
-group "one", 300;
-group "two", 100;
-measure "few", ["one", 2, $hog], ["two", 16, $hog];
-
-group "around", 300;
-group "two", 100;
-group "around/one", 100;
-group "around/two", 300;
-measure "nested", ["around/one", 8, $hog], ["around/two", 8, $hog], ["two", 16, $hog];
-
-group "one", 100;
-group "two", 300;
-measure "sleepers", ["one", 12, $hog], ["two", 16, $sleeper];
+measure "two", ["one", 100, 16, $hog], ["two", 300, 16, $hog];
+measure "few", ["one", 300, 2, $hog], ["two", 100, 16, $hog];
+measure "nested", ["around", 300, 0], ["around/one", 100, 8, $hog], ["around/two", 300, 8, $hog],
+	["two", 100, 16, $hog];
+measure "sleepers", ["one", 100, 12, $hog], ["two", 300, 16, $sleeper];
+measure "beside", [".", 0, 16, $hog], ["one", 100, 16, $hog];
+measure "light", [".", 0, 8, $hog], ["one", 25, 3, $hog];

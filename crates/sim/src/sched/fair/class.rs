@@ -311,3 +311,64 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::NICE_0;
+    use super::*;
+    use crate::{Costs, Shape, Simulation};
+    use rota_object::KernelTypes;
+    use rota_topology::Spec;
+    use rota_workload::Workload;
+
+    const MS: u64 = 1_000_000;
+
+    /// A machine with one CPU after so many ns.
+    fn machine(workload: &str, ns: u64) -> Simulation {
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let topology = "1c".parse::<Spec>().unwrap().topology();
+        let shape = Shape { costs: Costs::NONE, ..Shape::default() };
+        let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+        world.add(&Workload::parse(workload, 1).unwrap()).unwrap();
+        world.run_until(ns).unwrap();
+        world
+    }
+
+    /// The task that runs, and what it weighs.
+    fn runs(world: &mut Simulation) -> (TaskId, i64) {
+        let machine = world.machine.as_mut().unwrap().get_mut();
+        let task = machine.sched.rq(0).fair.current.unwrap();
+        (task, machine.sched.entities[task.0 as usize].weight)
+    }
+
+    fn set_weight(world: &mut Simulation, weight: i64) {
+        world.machine.as_mut().unwrap().get_mut().set_group_weight(GroupId(1), weight);
+    }
+
+    #[test]
+    fn who_runs_learns_its_weight_at_the_tick() {
+        let mut world = machine("cpu:tasks=1,weight=100", 401 * MS);
+        set_weight(&mut world, 3 * NICE_0);
+        world.run_until(403 * MS).unwrap();
+        assert_eq!(runs(&mut world).1, NICE_0);
+        world.run_until(405 * MS).unwrap();
+        assert_eq!(runs(&mut world).1, 3 * NICE_0);
+    }
+
+    #[test]
+    fn who_begins_to_run_learns_its_weight() {
+        let mut world = machine("cpu:tasks=2,weight=100", 400 * MS + 100_000);
+        set_weight(&mut world, NICE_0 / 4);
+        let (before, weight) = runs(&mut world);
+        assert_eq!(weight, NICE_0 / 2);
+        // Before the next tick, the other one has its turn.
+        for step in 1..39 {
+            world.run_until(400 * MS + step * 100_000).unwrap();
+            if runs(&mut world).0 != before {
+                assert_eq!(runs(&mut world).1, NICE_0 / 8);
+                return;
+            }
+        }
+        panic!("nobody else ran");
+    }
+}

@@ -196,7 +196,7 @@ impl Groups {
         while next != TOP {
             let part = self.part_mut(next, cpu);
             part.inside.weight += more;
-            part.runnable -= u32::from(wanted);
+            part.runnable = part.runnable.saturating_sub(wanted.into());
             if part.inside.weight > 0 {
                 more = self.renew(next, cpu, top);
             } else {
@@ -418,6 +418,33 @@ mod tests {
                     let most = self.groups.all[group.0 as usize].weight * self.tops.len() as i64;
                     assert!((LEAST..=most).contains(&part.weight));
                 }
+            }
+        }
+    }
+
+    /// Whoever comes into a group with averages, and goes, is noticed in all groups around.
+    #[test]
+    fn what_comes_and_goes_is_known_around() {
+        let mut machine = Machine::new(1);
+        machine.pass(MS);
+        let (groups, top) = (&mut machine.groups, &mut machine.tops[0]);
+        top.averages.advance(machine.now_ns, Since { load: 0, wanted: 0, ran: false }, 1);
+        let mut task = Averages::new(500);
+        (task.used, task.wanted) = (200, 300);
+        for (load, sign) in [([200, 300, 500], 1), ([0, 0, 0], -1)] {
+            let inside = &mut groups.inside(GroupId(3), 0, top).averages;
+            if sign > 0 {
+                task.join(inside, 1024);
+            } else {
+                task.part(inside, 1024);
+            }
+            groups.tell_around(GroupId(3), 0, sign * task.load_sum());
+            groups.age(GroupId(3), 0, machine.now_ns, top);
+            for averages in [groups.part(GroupId(1), 0).inside.averages, top.averages] {
+                let found = [averages.used, averages.wanted, averages.load];
+                // Group 3 and 1 weigh as much as the task.
+                let near = found.iter().zip(load).all(|(one, other)| one.abs_diff(other) <= 3);
+                assert!(near, "{found:?} instead of {load:?}");
             }
         }
     }
