@@ -67,11 +67,6 @@ impl Model {
         Some(Self::parse(text, &built_in_topology))
     }
 
-    /// The file of the machine of that name.
-    pub fn text_of(name: &str) -> Option<&'static str> {
-        MACHINES.iter().find(|machine| machine.0 == name).map(|machine| machine.1)
-    }
-
     /// What its CPUs can do while all of them are busy.
     pub fn capacity(&self) -> Capacity {
         let last = self.topology.possible().last().map_or(0, |last| last.0 + 1);
