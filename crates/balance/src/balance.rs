@@ -18,7 +18,7 @@ pub(crate) struct Balance<'a> {
     /// For each domain, its load by its capacity; infinite if it has none, but load.
     busy: Vec<f64>,
     /// What each domain would have if all were equally busy, in CPUs.
-    target: Vec<f64>,
+    pub(crate) target: Vec<f64>,
 }
 
 /// What a move would bring and cost, in CPUs.

@@ -71,6 +71,7 @@ mod pool;
 mod set;
 mod shares;
 mod snapshot;
+mod text;
 mod verdict;
 
 pub use confined::{Confined, ConfinedError, Grant, solve_confined};
@@ -83,4 +84,5 @@ pub use pool::Pool;
 pub use set::DomainSet;
 pub use shares::{Shares, solve};
 pub use snapshot::{Domain, Snapshot, SnapshotError, Task};
+pub use text::{TextError, read};
 pub use verdict::{Verdict, explain};

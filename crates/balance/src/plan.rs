@@ -61,6 +61,8 @@ pub struct Plan {
     pub before: Vec<f64>,
     /// For each domain its load after all moves, in CPUs.
     pub after: Vec<f64>,
+    /// For each domain what it would have if all were equally busy, in CPUs.
+    pub targets: Vec<f64>,
     /// The sum of what domains have above or below their targets before, in CPUs.
     pub imbalance_before: f64,
     /// The same after all moves.
@@ -118,6 +120,7 @@ pub fn plan(snapshot: &Snapshot, policy: &Policy) -> Result<Plan, PlanError> {
         after: loads(&balance),
         imbalance_before,
         imbalance_after: balance.imbalance(),
+        targets: balance.target,
         task_loads: balance.share,
     })
 }

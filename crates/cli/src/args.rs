@@ -4,7 +4,8 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    choice, compare, completions, doctor, list, object, output, run, sim, topology, verify, view,
+    balance, choice, compare, completions, doctor, list, object, output, run, sim, topology,
+    verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -38,6 +39,8 @@ pub(crate) enum Verb {
     Object(object::Args),
     /// Show CPUs, cores, caches and nodes
     Topology(topology::Args),
+    /// Explain who should get how much CPU time, and which tasks should move between domains
+    Balance(balance::Args),
     /// Show a recording: events, a summary, a trace for Perfetto
     View(view::Args),
     /// Print a completion script for a shell

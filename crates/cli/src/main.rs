@@ -5,6 +5,7 @@
 //! module with its arguments (`Args`) and one function, `run`.
 
 mod args;
+mod balance;
 mod choice;
 mod compare;
 mod completions;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Object(args) => object::run(&args),
         Verb::Topology(args) => topology::run(&args),
+        Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

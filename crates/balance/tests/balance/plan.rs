@@ -121,6 +121,7 @@ fn every_move_is_good() {
         let plan = plan(&snapshot, &policy).unwrap();
         assert!(plan.moves.len() <= policy.moves_max);
         assert!(plan.before.iter().zip(loads(&snapshot)).all(|(a, b)| near(*a, b)));
+        assert!(plan.targets.iter().zip(targets(&snapshot)).all(|(a, b)| near(*a, b)));
         assert!(near(plan.imbalance_before, imbalance(&snapshot)));
         let mut moved = Vec::new();
         for one in &plan.moves {
