@@ -473,6 +473,10 @@ impl Replay {
         let failed = end.count("failed") + u64::from(!puller.newly);
         let active = tasks && failed > u64::from(self.domain_of(puller).tries() + 2);
         let alone = balancing.pulls.is_empty();
+        if alone && end.is("switched") {
+            // The CPU may have had nothing any more.
+            return None;
+        }
         if !active {
             return Some(Outcome::Failed { stays: false, alone });
         }
