@@ -12,7 +12,6 @@ LICENSE_GPL;
 
 #define BPF_MAP_TYPE_RINGBUF 27
 
-static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 
 SETTING(u32, policy, 0, "what becomes of a task: 0 shared queue, 1 straight to an idle CPU");

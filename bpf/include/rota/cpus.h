@@ -19,7 +19,9 @@ struct bpf_cpumask *bpf_cpumask_create(void) __ksym;
 void bpf_cpumask_release(struct bpf_cpumask *mask) __ksym;
 void bpf_cpumask_clear(struct bpf_cpumask *mask) __ksym;
 void bpf_cpumask_set_cpu(u32 cpu, struct bpf_cpumask *mask) __ksym;
+u32 bpf_cpumask_weight(const struct cpumask *mask) __ksym;
 u32 bpf_cpumask_first(const struct cpumask *mask) __ksym;
+bool bpf_cpumask_intersects(const struct cpumask *one, const struct cpumask *two) __ksym;
 u32 bpf_cpumask_any_distribute(const struct cpumask *mask) __ksym;
 
 const struct cpumask *scx_bpf_get_idle_cpumask(void) __ksym;

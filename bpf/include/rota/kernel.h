@@ -35,6 +35,7 @@ struct task_struct {
 	u32 on_rq, on_cpu; /* of a byte each from 7.1 on */
 	struct mm_struct *mm;
 	s32 pid;
+	const struct cpumask *cpus_ptr;
 	char comm[16];
 	struct sched_entity se;
 	struct sched_ext_entity scx;
@@ -143,11 +144,20 @@ struct sched_ext_ops {
 #define SCX_DSQ_GLOBAL (1ULL << 63 | 1)
 #define SCX_DSQ_LOCAL  (1ULL << 63 | 2)
 
+#define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
+
+#define SCX_KICK_IDLE    (1 << 0)
+#define SCX_KICK_PREEMPT (1 << 1)
+
 #define SCX_TASK_QUEUED (1 << 0) /* on a run queue: it wants to run */
 
+#define ENOENT 2
 #define ENOMEM 12
 
 s32 scx_bpf_create_dsq(u64 dsq_id, s32 node) __ksym;
+s32 scx_bpf_dsq_nr_queued(u64 dsq_id) __ksym;
+s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
+void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
 s32 scx_bpf_select_cpu_dfl(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
                            bool *is_idle) __ksym;
 void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
@@ -160,6 +170,7 @@ void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 d
 
 /* Helpers, by their numbers (kernel: include/uapi/linux/bpf.h). */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static long (*const bpf_probe_read_kernel_str)(void *dst, u32 size, const void *src) = (void *)115;
 

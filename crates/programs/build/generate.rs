@@ -62,7 +62,7 @@ fn structures(btf: &Btf) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
     for (id, ty) in btf.iter() {
         let Type::Struct { name, size, members, .. } = ty else { continue };
-        if btf.tags_of(id).any(|(component, remark)| component == -1 && remark == "shared") {
+        if is_shared(btf, id) {
             text += &structure(btf, btf.text(*name), *size, members)?;
         }
     }
@@ -102,8 +102,15 @@ fn structure(
     Ok(text)
 }
 
+/// Whether a structure has the remark.
+fn is_shared(btf: &Btf, id: TypeId) -> bool {
+    btf.tags_of(id).any(|(component, remark)| component == -1 && remark == "shared")
+}
+
 fn rust_type(btf: &Btf, id: TypeId) -> Option<String> {
-    match btf.resolve(id).1 {
+    let (id, ty) = btf.resolve(id);
+    match ty {
+        Type::Struct { name, .. } if is_shared(btf, id) => Some(camel(btf.text(*name))),
         Type::Int { boolean: true, .. } => Some("u8".into()),
         Type::Int { size, signed, .. } => {
             Some(format!("{}{}", if *signed { 'i' } else { 'u' }, size.checked_mul(8)?))

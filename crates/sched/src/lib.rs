@@ -6,6 +6,7 @@
 //! [`Plain`], which is all that an object without a half of its own gets. The registry has one
 //! line for each scheduler.
 
+mod domains;
 mod half;
 mod plain;
 mod registry;

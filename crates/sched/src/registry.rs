@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One line for each scheduler.
 
+use crate::domains;
 use crate::half::{HalfError, UserHalf};
 use crate::simple;
 use rota_object::Object;
@@ -20,8 +21,10 @@ pub struct Entry {
 }
 
 /// Every scheduler, in the order of `rota list`.
-pub const SCHEDULERS: &[Entry] =
-    &[Entry { name: "simple", object: rota_programs::simple::OBJECT, new: simple::new }];
+pub const SCHEDULERS: &[Entry] = &[
+    Entry { name: "domains", object: rota_programs::domains::OBJECT, new: domains::new },
+    Entry { name: "simple", object: rota_programs::simple::OBJECT, new: simple::new },
+];
 
 /// The scheduler with this name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -120,6 +120,6 @@ mod tests {
         let more = [("slice".to_owned(), "5ms".to_owned())];
         assert_eq!(label("simple:fifo", &more).unwrap(), "simple:fifo=true;slice=5ms");
         assert!(label("simple:colour=red", &[]).unwrap_err().contains("no setting 'colour'"));
-        assert!(label("nothing", &[]).unwrap_err().contains("there are: simple"));
+        assert!(label("nothing", &[]).unwrap_err().contains("there are: domains, simple"));
     }
 }

@@ -14,7 +14,16 @@ const TOLERANCE: f64 = 0.10;
 const SPREAD: f64 = 0.35;
 
 pub(crate) fn weights_decide(guest: &mut Guest) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, "simple", 8, 6, "")?;
+    weights_decide_under(guest, "simple", 8)
+}
+
+/// So many hogs of nice 0 and of nice -5 get what their weights say, under this scheduler.
+pub(crate) fn weights_decide_under(
+    guest: &mut Guest,
+    scheduler: &str,
+    each: usize,
+) -> Result<(), Failed> {
+    let (light, heavy) = hogs(guest, scheduler, each, 6, "")?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
     within(guest, "nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
@@ -101,10 +110,11 @@ fn hogs(
     span: u32,
     change: &str,
 ) -> Result<(Vec<f64>, Vec<f64>), Failed> {
+    let name = scheduler.split(':').next().unwrap_or(scheduler);
     let text = guest.expect(
         0,
         &script(&format!(
-            "rota run {scheduler} >/tmp/out 2>&1 & pid=$!; up simple
+            "rota run {scheduler} >/tmp/out 2>&1 & pid=$!; up {name}
              hog='while :; do :; done'; pids= heavy=
              for i in $(seq {pairs}); do
                  nice -n 0 sh -c \"$hog\" & pids=\"$pids $!\"
