@@ -107,7 +107,8 @@ impl fmt::Display for Verdict {
 }
 
 /// Why each task of the snapshot moves or stays in a plan that was made of it, by the same policy. It
-/// looks at each domain that a task may use, so it takes longer than the plan.
+/// looks at each domain that a task may use, so it takes longer than the plan. A move of a task or to a
+/// domain that there is not counts for nothing.
 ///
 /// # Errors
 ///
@@ -125,7 +126,9 @@ pub fn explain(
     let mut verdicts = vec![None; snapshot.tasks.len()];
     for one in &plan.moves {
         let found = order.binary_search_by_key(&one.id, |place| snapshot.tasks[*place].id);
-        if let Ok(at) = found {
+        if let Ok(at) = found
+            && one.to < snapshot.domains.len()
+        {
             balance.apply(order[at], one.to);
             let verdict = Verdict::Moves { to: one.to, gain: one.gain, cost: one.cost };
             verdicts[order[at]] = Some(verdict);

@@ -2,7 +2,8 @@
 //! Snapshots and policies that can't be used.
 
 use rota_balance::{
-    Domain, Entity, PlanError, Policy, PolicyError, Snapshot, SnapshotError, Task, explain, plan,
+    Domain, Entity, Move, PlanError, Policy, PolicyError, Snapshot, SnapshotError, Task, explain,
+    plan,
 };
 
 fn good() -> Snapshot {
@@ -75,6 +76,17 @@ fn bad_policies() {
     bad(Policy { start: -0.1, ..policy }, "start");
     bad(Policy { stop: 0.1, ..policy }, "stop");
     bad(Policy { stop: f64::NAN, ..policy }, "stop");
+}
+
+/// Moves of no task or to no domain can't be explained, but do no harm.
+#[test]
+fn a_plan_of_something_else() {
+    let (snapshot, policy) = (good(), Policy::default());
+    let mut plan = plan(&snapshot, &policy).unwrap();
+    let before = explain(&snapshot, &policy, &plan).unwrap();
+    let one = Move { id: 1, from: 0, to: 2, load: 1.0, gain: 1.0, cost: 0.0 };
+    plan.moves = vec![one, Move { to: usize::MAX, ..one }, Move { id: 3, to: 1, ..one }];
+    assert_eq!(explain(&snapshot, &policy, &plan).unwrap(), before);
 }
 
 #[test]
