@@ -15,7 +15,7 @@ pub(crate) struct Balance<'a> {
     pub(crate) share: Vec<f64>,
     /// For each domain, in units of exact sums.
     load: Vec<i128>,
-    /// For each domain, its load by its capacity; infinite if it has none, but load.
+    /// For each domain, its load by its capacity; infinite if it has none.
     busy: Vec<f64>,
     /// What each domain would have if all were equally busy, in CPUs.
     pub(crate) target: Vec<f64>,
@@ -62,9 +62,9 @@ impl<'a> Balance<'a> {
 
     /// Works out how busy a domain is.
     fn see(&mut self, domain: usize) {
-        self.busy[domain] = match self.load(domain) {
-            0.0 => 0.0,
-            load => load / self.snapshot.domains[domain].capacity,
+        self.busy[domain] = match self.snapshot.domains[domain].capacity {
+            0.0 => f64::INFINITY,
+            capacity => self.load(domain) / capacity,
         };
     }
 
@@ -73,7 +73,7 @@ impl<'a> Balance<'a> {
         cpus(self.load[domain])
     }
 
-    /// How busy a domain is: its load by its capacity. Infinite if it has none, but load.
+    /// How busy a domain is: its load by its capacity. Infinite if it has none.
     pub(crate) fn busy(&self, domain: usize) -> f64 {
         self.busy[domain]
     }
@@ -84,9 +84,19 @@ impl<'a> Balance<'a> {
         (0..self.target.len()).map(off).sum()
     }
 
+    /// Whether the domain has no capacity, so that whoever may leave it has to.
+    pub(crate) fn is_closed(&self, domain: usize) -> bool {
+        self.snapshot.domains[domain].capacity == 0.0
+    }
+
+    /// The least that a move from the domain has to bring beyond its cost, in CPUs.
+    pub(crate) fn bar(&self, from: usize) -> f64 {
+        if self.is_closed(from) { f64::NEG_INFINITY } else { self.policy.gain_min }
+    }
+
     /// The load that would make both domains equally busy, with which the gain is largest.
     pub(crate) fn ideal(&self, from: usize, to: usize) -> f64 {
-        if self.snapshot.domains[from].capacity == 0.0 {
+        if self.is_closed(from) {
             return f64::MAX;
         }
         (self.busy(from) - self.busy(to)) / self.slope(from, to)
@@ -101,7 +111,7 @@ impl<'a> Balance<'a> {
     /// What moving so much load brings: the load times how much less busy the other place is, on
     /// average over the move. A domain without capacity gives nothing, so all of the load is gained.
     pub(crate) fn gain(&self, load: f64, from: usize, to: usize) -> f64 {
-        if self.snapshot.domains[from].capacity == 0.0 {
+        if self.is_closed(from) {
             return load;
         }
         load * (self.busy(from) - self.busy(to) - load * self.slope(from, to) / 2.0)
@@ -139,9 +149,10 @@ impl<'a> Balance<'a> {
     /// Whether a plan may move the task there. Affinity and rest are not looked at here.
     pub(crate) fn accepts(&self, place: usize, to: usize) -> bool {
         let from = self.snapshot.tasks[place].domain;
-        self.worth(place, to).net() >= self.policy.gain_min
-            && self.fits(place, to)
-            && self.keeps(self.share[place], from, to)
+        self.is_closed(from)
+            || self.worth(place, to).net() >= self.policy.gain_min
+                && self.fits(place, to)
+                && self.keeps(self.share[place], from, to)
     }
 
     /// Moves a task's load.

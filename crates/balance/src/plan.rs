@@ -25,7 +25,8 @@
 //!
 //! A move costs the time to fill the caches again, by footprint and distance, in relation to the
 //! time in which it has to pay: CPUs as well. What is left has to be at least `gain_min`. Nor may the sum
-//! of all |L − target| become larger.
+//! of all |L − target| become larger. From a domain without capacity a move brings all of the load, and
+//! whatever it brings and costs, it is made: nobody can run there.
 //!
 //! An example: two domains of 4 CPUs on one node, in the first six tasks that never sleep, in the second
 //! two. They are busy by 1.5 and 0.5, so Δ is 1 and a move brings 1·(1 − 1/2·(1/4 + 1/4)) = 0.75
@@ -34,18 +35,23 @@
 //!
 //! # The order of moves
 //!
-//! The busiest domain gives first; of all that it could give, what brings most beyond its cost. The first
-//! move needs a domain that is less busy by `start`, all others one that is less busy by `stop`. So
-//! who evens out does it well enough that small changes set off nothing. A task moves once, and only
-//! after its rest. Everything is decided by numbers of tasks and domains, so
-//! the order in which they are given does not matter.
+//! The busiest domain gives first. For each set of domains that tasks may use and each place where
+//! they could go, it looks at the 16 tasks above and the 16 below the load that would make both
+//! equally busy, and takes what brings most beyond its cost. Only if none of these may move it looks
+//! at all. With equal footprints and equally strong CPUs nothing that its domain could give brings
+//! more; else a task with a small footprint and a load further away may.
+//!
+//! The first move needs a domain that is less busy by `start`, all others one that is less busy by
+//! `stop`, so that small changes set off little. A task moves once, and only after its rest.
+//! Everything is decided by numbers of tasks and domains, so the order in which they are given does
+//! not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::balance::{Balance, Worth};
 use crate::{DomainSet, Policy, PolicyError, Snapshot, SnapshotError};
 
-/// How many tasks of like load are looked at for one place.
+/// How many tasks above the best load, and how many below, are looked at for one place.
 const LOOKED_AT: usize = 16;
 
 /// Moves, and what they lead to.
@@ -269,7 +275,7 @@ impl<'a> Planner<'a> {
             for place in &tasks[from] {
                 let task = &balance.snapshot.tasks[*place];
                 let share = balance.share[*place];
-                if share > 0.0 && task.stayed_ns >= policy.rest_ns {
+                if (share > 0.0 || balance.is_closed(from)) && task.stayed_ns >= policy.rest_ns {
                     let list: &mut Vec<_> = lists.entry(task.allowed).or_default();
                     list.push(((share.to_bits(), task.id), *place));
                 }
@@ -332,15 +338,16 @@ impl<'a> Planner<'a> {
         let balance = &self.balance;
         let ideal = balance.ideal(from, to);
         let most = balance.gain(ideal, from, to);
-        if most < best.map_or(self.policy.gain_min, |best| best.worth.net()) {
+        let needed =
+            |best: Option<Candidate>| best.map_or(balance.bar(from), |best| best.worth.net());
+        if most < needed(*best) {
             return;
         }
         let start = (ideal.to_bits(), 0);
         let mut look = |found: &mut dyn Iterator<Item = (&(u64, u64), &usize)>| {
             for ((bits, id), place) in found.take(limit) {
                 let gain = balance.gain(f64::from_bits(*bits), from, to);
-                let needed = best.map_or(self.policy.gain_min, |best| best.worth.net());
-                if gain < needed {
+                if gain < needed(*best) {
                     break;
                 }
                 let worth = balance.worth(*place, to);

@@ -21,7 +21,7 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Domain {
     /// What all of its CPUs give together, in CPUs of strength 1. A domain of capacity 0 is left by
-    /// all tasks that can leave it.
+    /// all tasks that may use another one and have had their rest, whatever their load.
     pub capacity: f64,
     /// The strength of its strongest CPU.
     pub strongest: f64,

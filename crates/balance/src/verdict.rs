@@ -18,7 +18,7 @@ pub enum Verdict {
         /// What it costs, in CPUs.
         cost: f64,
     },
-    /// It has no load, so moving it changes nothing.
+    /// It has no load, so moving it changes nothing. Where there are CPUs, that is.
     NoLoad,
     /// It may use no other domain.
     Pinned,
@@ -145,7 +145,7 @@ pub fn explain(
 fn stays(balance: &Balance<'_>, policy: &Policy, place: usize, needed: f64) -> Verdict {
     let snapshot = balance.snapshot;
     let task: &Task = &snapshot.tasks[place];
-    if balance.share[place] == 0.0 {
+    if balance.share[place] == 0.0 && !balance.is_closed(task.domain) {
         return Verdict::NoLoad;
     }
     let others = || {
