@@ -11,7 +11,9 @@
 
 LICENSE_GPL;
 
-/* On larger machines nothing is recorded of CPUs beyond these, and of domains and groups neither.
+/*
+ * So many CPUs may a machine have: the loader refuses larger ones. Of more domains and groups than
+ * these nothing is recorded.
  */
 #define CPUS   8
 #define LEVELS 3
@@ -23,7 +25,7 @@ struct {
 	__uint(max_entries, 64 << 20);
 } records SEC(".maps");
 
-/* Records that there was no room for. */
+/* Records that there was no room for: with any, a recording is worth nothing. */
 u64 lost;
 
 struct small {

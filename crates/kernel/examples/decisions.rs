@@ -7,7 +7,7 @@
 //! of CPUs (`c`) and of domains (`d`) stands there only if it is another than the last time.
 
 use rota_kernel::{Host, Live};
-use rota_object::{Engine, Object};
+use rota_object::{Engine, Object, Setup};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
@@ -43,6 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = rota_programs::trace::DECISIONS;
     let object = Object::parse(bytes)?;
     let mut world = Live::open(bytes, &object, &Host::default())?;
+    if world.topology().possible().count() > CPUS {
+        return Err(format!("machines of more than {CPUS} CPUs are not recorded").into());
+    }
     world.load()?;
     for program in PROGRAMS {
         world.attach_program(program)?;
@@ -57,6 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let mut lines = Lines::default();
         world.ring_drain("records", &mut |record| lines.add(record))?;
+        if world.read_global("lost")?.iter().any(|byte| *byte != 0) {
+            return Err(format!("records of {script} were lost").into());
+        }
         let name = Path::new(&script).file_stem().ok_or("a script without a name")?;
         std::fs::write(Path::new(&folder).join(name), lines.text)?;
     }
