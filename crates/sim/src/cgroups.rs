@@ -3,6 +3,7 @@
 
 use crate::layout::Field;
 use crate::machine::Machine;
+use crate::sched::{GroupId, TOP};
 use rota_bytecode::{MemoryError, Protection};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ pub(crate) struct Cgroup {
     /// Whether the scheduler was told of it.
     pub(crate) initialised: bool,
     pub(crate) knobs: Knobs,
+    /// What it is for the fair class.
+    pub(crate) group: GroupId,
 }
 
 /// What is set of a cgroup.
@@ -139,6 +142,10 @@ impl Machine {
         if let Some(parent) = parent.and_then(|parent| self.cgroups.by_id.get_mut(&parent)) {
             parent.children.push(id);
         }
+        let group = match parent {
+            Some(parent) => self.sched.fair.groups.make(self.fair_group(parent)),
+            None => TOP,
+        };
         let cgroup = Cgroup {
             address: at,
             css_set,
@@ -147,6 +154,7 @@ impl Machine {
             removed: false,
             initialised: false,
             knobs: KNOBS,
+            group,
         };
         self.cgroups.by_id.insert(id, cgroup);
         Ok(id)

@@ -29,7 +29,7 @@ fn shares(machine: &str, workload: &Workload, piece_ns: &[u64], seed: u64) -> Ve
     each.iter().map(|one| (one * 1000 + all / 2) / all).collect()
 }
 
-/// What each of several groups that always want to run has, in pieces of 0.1 ms.
+/// How long a piece of work of each of up to three groups is, which always want to run.
 const HOGS: &[u64] = &[100_000; 3];
 
 fn parse(machine: &str, text: &str) -> Workload {
@@ -37,10 +37,11 @@ fn parse(machine: &str, text: &str) -> Workload {
     Workload::parse(text, cpus).unwrap()
 }
 
-/// Two groups, which share the machine as said, give or take so many thousandths.
+/// Groups, which share the machine as said, give or take so many thousandths.
 fn check(machine: &str, text: &str, expected: &[u64], near: u64) {
     for seed in 0..2 {
         let found = shares(machine, &parse(machine, text), HOGS, seed);
+        assert_eq!(found.len(), expected.len(), "{machine} {text}");
         let fits = found.iter().zip(expected).all(|(one, other)| one.abs_diff(*other) <= near);
         assert!(fits, "{machine} {text} seed {seed}: {found:?}, not {expected:?}");
     }
@@ -75,6 +76,7 @@ fn groups_in_groups_share_what_those_around_them_get() {
     for (machine, near) in [("1c", 1), ("4c", 15), ("2s:2l:2c", 20)] {
         let inner = nested(parse(machine, text));
         let found = shares(machine, &inner, HOGS, 1);
+        assert_eq!(found.len(), 3, "{machine}");
         let fits =
             found.iter().zip([188, 562, 250]).all(|(one, other)| one.abs_diff(other) <= near);
         assert!(fits, "{machine}: {found:?}");
@@ -129,6 +131,7 @@ fn several_cpus_are_shared_as_a_kernel_does() {
         let (workload, piece_ns) = scenario(name, machine);
         for seed in 0..2 {
             let model = shares(machine, &workload, &piece_ns, seed);
+            assert!(kernel.iter().all(|shares| shares.len() == model.len()), "{name} {machine}");
             for (at, model) in model.iter().enumerate() {
                 let least = kernel.iter().map(|shares| shares[at]).min().unwrap();
                 let most = kernel.iter().map(|shares| shares[at]).max().unwrap();

@@ -3,7 +3,7 @@
 //! the controller `cpu` does with them).
 
 use super::ext::flags;
-use super::fair::GroupId;
+use super::fair::{GroupId, TOP};
 use super::{Class, NICE_0, Op, TaskId};
 use crate::cgroups::{Bandwidth, Knobs};
 use crate::errno::Errno;
@@ -32,11 +32,6 @@ fn refused(error: Errno) -> Done {
     Err(error as i32)
 }
 
-/// What a cgroup is for the fair class: both count them as they are made.
-pub(super) fn fair_group(id: u64) -> GroupId {
-    GroupId(id.saturating_sub(crate::cgroups::ROOT) as u32)
-}
-
 /// What `cpu.weight` is for the fair class: 100 is as much as a task of nice 0 weighs (kernel:
 /// `sched_weight_from_cgroup`).
 fn fair_weight(weight: u64) -> i64 {
@@ -44,6 +39,13 @@ fn fair_weight(weight: u64) -> i64 {
 }
 
 impl Machine {
+    /// What a cgroup is for the fair class.
+    pub(crate) fn fair_group(&self, id: u64) -> GroupId {
+        let cgroup = self.cgroups.get(id);
+        debug_assert!(cgroup.is_some(), "there is no cgroup {id}");
+        cgroup.map_or(TOP, |cgroup| cgroup.group)
+    }
+
     fn cgroup_address(&self, id: u64) -> u64 {
         self.cgroups.get(id).map_or(0, |cgroup| cgroup.address)
     }
@@ -120,7 +122,6 @@ impl Machine {
     /// Makes a cgroup in another; its number.
     pub(crate) fn create_cgroup(&mut self, parent: u64) -> Result<Result<u64, i32>, Stop> {
         let id = self.make_cgroup(Some(parent)).map_err(|e| Stop::memory(&e))?;
-        self.sched.fair.groups.make(fair_group(parent));
         if !self.sched.cgroups {
             return Ok(Ok(id));
         }
@@ -192,7 +193,8 @@ impl Machine {
             if let Some(task) = machine.task_mut(args[0]) {
                 task.group = to;
             }
-            machine.regroup_fair(task, fair_group(to));
+            let group = machine.fair_group(to);
+            machine.regroup_fair(task, group);
             if machine.sched.cgroups { machine.op(Op::CgroupMove, &args).map(drop) } else { Ok(()) }
         };
         let class = self.sched.task(task).class;
@@ -234,7 +236,7 @@ impl Machine {
         if knobs.idle {
             return Ok(refused(Errno::Invalid));
         }
-        self.set_group_weight(fair_group(id), fair_weight(weight));
+        self.set_group_weight(self.fair_group(id), fair_weight(weight));
         self.set_knobs(id, Knobs { weight, ..knobs }, Op::CgroupSetWeight, &[weight])
     }
 
@@ -243,7 +245,7 @@ impl Machine {
         let Some(knobs) = self.knobs(id) else { return Ok(refused(Errno::NoDevice)) };
         if idle != knobs.idle {
             let weight = if idle { WEIGHT_IDLE } else { NICE_0 };
-            self.set_group_weight(fair_group(id), weight);
+            self.set_group_weight(self.fair_group(id), weight);
         }
         self.set_knobs(id, Knobs { idle, ..knobs }, Op::CgroupSetIdle, &[u64::from(idle)])
     }

@@ -139,7 +139,7 @@ impl Machine {
             run: 0,
         });
         let weight = super::change::load_weight(nice);
-        let group = super::cgroup::fair_group(cgroup);
+        let group = self.fair_group(cgroup);
         self.sched.entities.push(Entity::new(weight).in_group(group));
         self.record_new(id, parent);
         self.show_allowed(id);

@@ -56,6 +56,7 @@ pub(crate) use cpu::Waker;
 pub(crate) use cpus::{CpuSet, CpuSets};
 pub(crate) use exit::{BPF, BPF_ERROR};
 pub(crate) use ext::flags;
+pub(crate) use fair::{GroupId, TOP};
 pub(crate) use idle::{Wake, pick_flags};
 pub(crate) use ops::{OPS, Op, Ops, ops_flags};
 pub(crate) use queue::{BYPASS, Cursor, GLOBAL, LOCAL, LOCAL_ON, QueueId, Queues};

@@ -97,6 +97,13 @@ impl Averages {
         Self { load, ..Self::default() }
     }
 
+    /// Whether nothing is left of what they were of.
+    pub(super) fn are_none(&self) -> bool {
+        let Self { until_ns: _, passed: _, load_sum, waits_sum, used_sum, load, wanted, used } =
+            self;
+        [load_sum, waits_sum, used_sum, load, wanted, used].iter().all(|one| **one == 0)
+    }
+
     /// Brings them up to date; `weight` is what one unit of load weighs.
     pub(super) fn advance(&mut self, now_ns: u64, since: Since, weight: u64) {
         let units = now_ns.saturating_sub(self.until_ns) >> 10;

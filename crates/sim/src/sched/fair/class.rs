@@ -173,9 +173,11 @@ impl Machine {
         }
     }
 
-    /// A group has another weight.
+    /// A group's weight is set (kernel: `sched_group_set_shares`).
     pub(crate) fn set_group_weight(&mut self, group: GroupId, weight: i64) {
-        self.sched.fair.groups.set_weight(group, weight);
+        if !self.sched.fair.groups.set_weight(group, weight) {
+            return;
+        }
         for cpu in 0..self.shape.cpus {
             self.age_cpu(cpu);
             let (now, top) = (self.now_ns, &mut self.sched.rqs[cpu as usize].fair_load.top);
@@ -325,8 +327,12 @@ mod tests {
 
     /// A machine with one CPU after so many ns.
     fn machine(workload: &str, ns: u64) -> Simulation {
+        machine_of("1c", workload, ns)
+    }
+
+    fn machine_of(cpus: &str, workload: &str, ns: u64) -> Simulation {
         let types = KernelTypes::builtin("7.3").unwrap();
-        let topology = "1c".parse::<Spec>().unwrap().topology();
+        let topology = cpus.parse::<Spec>().unwrap().topology();
         let shape = Shape { costs: Costs::NONE, ..Shape::default() };
         let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
         world.add(&Workload::parse(workload, 1).unwrap()).unwrap();
@@ -343,6 +349,68 @@ mod tests {
 
     fn set_weight(world: &mut Simulation, weight: i64) {
         world.machine.as_mut().unwrap().get_mut().set_group_weight(GroupId(1), weight);
+    }
+
+    /// Whether all that groups know of their tasks is so.
+    fn look(machine: &mut Machine) {
+        for cpu in 0..machine.shape.cpus {
+            machine.age_all_groups(cpu);
+            let sched = &machine.sched;
+            let here = |at: &usize| sched.entities[*at].on_rq && sched.tasks[*at].cpu == cpu;
+            let tasks: Vec<_> = (0..sched.tasks.len())
+                .filter(here)
+                .map(|at| &sched.entities[at])
+                .map(|entity| (entity.group, entity.own_weight, !entity.delayed))
+                .collect();
+            let rq = &sched.rqs[cpu as usize];
+            let groups = &sched.fair.groups;
+            groups.look(cpu, &rq.fair_load.top, &tasks);
+            let current = rq.fair.current.map(|task| sched.entities[task.0 as usize].group);
+            for group in (1..).map(GroupId).take_while(|group| groups.has(*group)) {
+                let runs = current.is_some_and(|current| groups.is_in(current, group));
+                assert_eq!(groups.runs(group, cpu), runs, "{group:?} on {cpu}");
+            }
+        }
+    }
+
+    /// Tasks that run, wait, sleep or are delayed come into other groups, which get other weights.
+    #[test]
+    fn groups_know_who_is_in_them() {
+        let workload =
+            "cpu:tasks=3,weight=100+batch:tasks=5,weight=300,run=uniform/1ms/3ms,io=fixed/2ms";
+        let mut world = machine_of("2c", workload, 100 * MS);
+        let mut moved = [0; 4];
+        let machine = world.machine.as_mut().unwrap().get_mut();
+        let inner = machine.create_cgroup(2).unwrap().unwrap();
+        let innermost = machine.create_cgroup(inner).unwrap().unwrap();
+        let cgroups = [crate::cgroups::ROOT, 2, 3, inner, innermost];
+        for round in 0..600_u64 {
+            world.run_until(100 * MS + round * 700_001).unwrap();
+            let machine = world.machine.as_mut().unwrap().get_mut();
+            look(machine);
+            let task = TaskId((round % machine.sched.tasks.len() as u64) as u32);
+            let entity = &machine.sched.entities[task.0 as usize];
+            let cpu = machine.sched.tasks[task.0 as usize].cpu;
+            let runs = machine.sched.rqs[cpu as usize].fair.current == Some(task);
+            let state = if runs {
+                0
+            } else if entity.delayed {
+                1
+            } else {
+                2 + usize::from(entity.on_rq)
+            };
+            let to = cgroups[(round / 3 % 5) as usize];
+            let before = entity.group;
+            machine.move_to_cgroup(&[task], to).unwrap().unwrap();
+            assert_eq!(machine.sched.entities[task.0 as usize].group, machine.fair_group(to));
+            moved[state] += u64::from(before != machine.fair_group(to));
+            look(machine);
+            let weight = 1 + round * 7919 % 10_000;
+            machine.set_cgroup_weight(cgroups[1 + (round % 4) as usize], weight).unwrap().unwrap();
+            look(machine);
+        }
+        // Of each kind there were some.
+        assert!(moved.iter().all(|count| *count >= 5), "{moved:?}");
     }
 
     #[test]

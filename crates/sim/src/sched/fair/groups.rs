@@ -7,12 +7,12 @@
 //! around it, and so on.
 //!
 //! ```text
-//! group of weight 300, two tasks of weight 100 on this CPU    each is 150 in the queue
+//! one CPU: group of weight 300, two tasks of weight 100    each is 150 in the queue
 //! ```
 //!
 //! On several CPUs, a group's weight is divided among them by the averages of its load there, and it
-//! counts as many times as it has tasks that want to run, or CPUs if these are fewer. A task learns
-//! what it weighs when it comes, when it begins to run, and at each tick: not when others come or go.
+//! counts as many times as it has tasks that want to run, or CPUs are online if these are fewer. A task
+//! learns what it weighs when it comes, when it begins to run, and at each tick: not when others come or go.
 
 use super::averages::{Averages, Since};
 use super::entity::NICE_0;
@@ -21,7 +21,9 @@ use super::entity::NICE_0;
 const LEAST: i64 = 2;
 /// A group hears of the averages of a CPU so often at most, in ns (kernel: `update_tg_load_avg`).
 const TELL_NS: u64 = 1_000_000;
-/// It does if they have changed by one part in so many.
+/// Averages of all groups are brought up to date so often at most, in ns.
+const AGE_NS: u64 = 1_000_000;
+/// A group hears of averages if they have changed by one part in so many.
 const TELL_PARTS: u64 = 64;
 
 /// A group's number, which is its place in the list of them.
@@ -65,6 +67,7 @@ struct Group {
     weight: i64,
     /// The sums of what it was told by its parts.
     told: [u64; 2],
+    /// One for each CPU, from when a task of this class first comes into it.
     parts: Vec<Part>,
 }
 
@@ -72,7 +75,10 @@ struct Group {
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
     all: Vec<Group>,
-    cpus: u32,
+    /// Which CPUs are online.
+    online: Vec<bool>,
+    /// What a group is on a CPU before anything was in it.
+    untouched: Part,
 }
 
 /// A weight as averages count it: that of nice 0 is 1024.
@@ -84,14 +90,13 @@ impl Groups {
     /// Of a machine with so many CPUs, where no other group is.
     pub(crate) fn new(cpus: u32) -> Self {
         let top = Group { around: TOP, weight: NICE_0, told: [0; 2], parts: Vec::new() };
-        Self { all: vec![top], cpus }
+        let untouched = Part { weight: NICE_0, ..Part::default() };
+        Self { all: vec![top], online: vec![true; cpus as usize], untouched }
     }
 
     /// Makes a group in another one, with the weight of one task.
     pub(crate) fn make(&mut self, around: GroupId) -> GroupId {
-        let part = Part { weight: NICE_0, ..Part::default() };
-        let parts = vec![part; self.cpus as usize];
-        self.all.push(Group { around, weight: NICE_0, told: [0; 2], parts });
+        self.all.push(Group { around, weight: NICE_0, told: [0; 2], parts: Vec::new() });
         GroupId(self.all.len() as u32 - 1)
     }
 
@@ -106,11 +111,15 @@ impl Groups {
     }
 
     fn part(&self, group: GroupId, cpu: u32) -> &Part {
-        &self.all[group.0 as usize].parts[cpu as usize]
+        self.all[group.0 as usize].parts.get(cpu as usize).unwrap_or(&self.untouched)
     }
 
     fn part_mut(&mut self, group: GroupId, cpu: u32) -> &mut Part {
-        &mut self.all[group.0 as usize].parts[cpu as usize]
+        let parts = &mut self.all[group.0 as usize].parts;
+        if parts.is_empty() {
+            parts.resize(self.online.len(), self.untouched.clone());
+        }
+        &mut parts[cpu as usize]
     }
 
     fn around(&self, group: GroupId) -> GroupId {
@@ -132,7 +141,8 @@ impl Groups {
         let whole = &self.all[group.0 as usize];
         let part = self.part(group, cpu);
         let tasks = (whole.told[1] / super::averages::FULL).max(1);
-        let most = i128::from(tasks.min(self.cpus.into())) * i128::from(whole.weight);
+        let cpus = self.online.iter().filter(|online| **online).count().max(1) as u64;
+        let most = i128::from(tasks.min(cpus)) * i128::from(whole.weight);
         let load = scaled_down(part.inside.weight).max(part.inside.averages.load);
         let all = whole.told[0].saturating_sub(part.told[0]) + load;
         let share = most * i128::from(load) / i128::from(all.max(1));
@@ -238,9 +248,27 @@ impl Groups {
         }
     }
 
-    /// Sets what a group weighs as a whole; where it counts: see [`renew_all`](Self::renew_all).
-    pub(super) fn set_weight(&mut self, group: GroupId, weight: i64) {
-        self.all[group.0 as usize].weight = weight;
+    /// Sets what a group weighs as a whole; whether that is new. Where it counts: see
+    /// [`renew_all`](Self::renew_all).
+    pub(super) fn set_weight(&mut self, group: GroupId, weight: i64) -> bool {
+        std::mem::replace(&mut self.all[group.0 as usize].weight, weight) != weight
+    }
+
+    /// A CPU goes, whose averages groups do not count meanwhile, or comes (kernel:
+    /// `clear_tg_offline_cfs_rqs`).
+    pub(crate) fn set_online(&mut self, cpu: u32, online: bool, now_ns: u64) {
+        self.online[cpu as usize] = online;
+        if online {
+            return;
+        }
+        for group in &mut self.all {
+            let Some(part) = group.parts.get_mut(cpu as usize) else { continue };
+            part.told_ns = now_ns;
+            let before = std::mem::take(&mut part.told);
+            for (all, one) in group.told.iter_mut().zip(before) {
+                *all = all.saturating_sub(one);
+            }
+        }
     }
 
     /// What a task in the queue weighs there, which weighs so much in its group (kernel:
@@ -298,8 +326,9 @@ impl Groups {
 
     /// A group hears of the averages of a CPU, if they have changed (kernel: `update_tg_load_avg`).
     fn tell(&mut self, group: GroupId, cpu: u32, now_ns: u64) {
+        let online = self.online[cpu as usize];
         let part = self.part_mut(group, cpu);
-        if now_ns.saturating_sub(part.told_ns) < TELL_NS {
+        if !online || now_ns.saturating_sub(part.told_ns) < TELL_NS {
             return;
         }
         let now = [part.inside.averages.load, part.inside.averages.wanted];
@@ -315,12 +344,15 @@ impl Groups {
     }
 
     /// Brings the averages of all groups on a CPU up to date (kernel:
-    /// `sched_balance_update_blocked_averages`).
+    /// `sched_balance_update_blocked_averages`). One that was so less than about a period of them ago
+    /// is passed over, which the kernel does not do: what nobody is in changes with each period
+    /// only, and where tasks are, each tick does it.
     pub(super) fn age_all(&mut self, cpu: u32, now_ns: u64, top: &mut Contents) {
         // Each is behind the one around it.
         for group in (1..self.all.len() as u32).rev() {
-            let averages = &self.part(GroupId(group), cpu).averages;
-            if averages.until_ns != 0 && averages.until_ns + TELL_NS <= now_ns {
+            let part = self.part(GroupId(group), cpu);
+            let until_ns = part.averages.until_ns;
+            if until_ns != 0 && until_ns + AGE_NS <= now_ns && !part.is_over() {
                 self.age(GroupId(group), cpu, now_ns, top);
             }
         }
@@ -340,10 +372,54 @@ impl Groups {
 }
 
 impl Part {
+    /// Whether nothing is in it, and nothing is left of what was.
+    fn is_over(&self) -> bool {
+        let none = self.inside.averages.are_none() && self.averages.are_none();
+        self.inside.weight == 0 && none && self.news.is_none() && self.told == [0, 0]
+    }
+
     fn age_inside(&mut self, now_ns: u64) {
         let (wanted, ran) = (self.runnable.into(), self.runs);
         let since = Since { load: scaled_down(self.inside.weight), wanted, ran };
         self.inside.averages.advance(now_ns, since, 1);
+    }
+}
+
+#[cfg(test)]
+impl Groups {
+    /// Whether sums on a CPU are those of the tasks that are in its queue, and no group weighs too much
+    /// or nothing. Of each task: group, weight, whether it wants to run.
+    pub(super) fn look(&self, cpu: u32, top: &Contents, tasks: &[(GroupId, i64, bool)]) {
+        for group in (0..self.all.len() as u32).map(GroupId) {
+            let own = tasks.iter().filter(|task| task.0 == group).map(|task| task.1).sum::<i64>();
+            let below = (1..self.all.len() as u32).map(GroupId);
+            let below = below.filter(|below| self.around(*below) == group);
+            let parts = below.map(|below| self.part(below, cpu)).filter(|part| part.queued);
+            let sum = own + parts.map(|part| part.weight).sum::<i64>();
+            if group == TOP {
+                assert_eq!(top.weight, sum);
+                continue;
+            }
+            let part = self.part(group, cpu);
+            assert_eq!((part.inside.weight, part.queued), (sum, sum > 0), "{group:?}");
+            let wanting = tasks.iter().filter(|task| task.2 && self.is_in(task.0, group));
+            assert_eq!(part.runnable as usize, wanting.count(), "{group:?}");
+            if part.queued {
+                let most = self.all[group.0 as usize].weight * self.online.len() as i64;
+                assert!((LEAST..=most).contains(&part.weight), "{group:?} {}", part.weight);
+            }
+        }
+    }
+
+    /// Whether a group is another one or in it.
+    pub(super) fn is_in(&self, group: GroupId, other: GroupId) -> bool {
+        let around = |group: &GroupId| Some(self.around(*group)).filter(|_| *group != TOP);
+        std::iter::successors(Some(group), around).any(|group| group == other)
+    }
+
+    /// Whether one of a group's tasks runs on a CPU.
+    pub(super) fn runs(&self, group: GroupId, cpu: u32) -> bool {
+        self.part(group, cpu).runs
     }
 }
 
@@ -399,25 +475,11 @@ mod tests {
             }
         }
 
-        /// Whether sums are those of what is there, and no group weighs too much or nothing.
         fn look(&self) {
             for (cpu, top) in (0..).zip(&self.tops) {
-                for group in (0..AROUND.len() as u32).map(GroupId) {
-                    let here = |task: &&(GroupId, u32, i64, bool)| (task.0, task.1) == (group, cpu);
-                    let tasks = self.tasks.iter().filter(here);
-                    let below = (1..AROUND.len()).filter(|below| AROUND[*below] == group.0);
-                    let parts = below.map(|below| self.groups.part(GroupId(below as u32), cpu));
-                    let parts: i64 = parts.filter(|part| part.queued).map(|part| part.weight).sum();
-                    let sum = tasks.map(|task| task.2).sum::<i64>() + parts;
-                    if group == TOP {
-                        assert_eq!(top.weight, sum);
-                        continue;
-                    }
-                    let part = self.groups.part(group, cpu);
-                    assert_eq!((part.inside.weight, part.queued), (sum, sum > 0));
-                    let most = self.groups.all[group.0 as usize].weight * self.tops.len() as i64;
-                    assert!((LEAST..=most).contains(&part.weight));
-                }
+                let here = self.tasks.iter().filter(|task| task.1 == cpu);
+                let tasks: Vec<_> = here.map(|task| (task.0, task.2, task.3)).collect();
+                self.groups.look(cpu, top, &tasks);
             }
         }
     }
@@ -466,10 +528,6 @@ mod tests {
                         for (cpu, top) in (0..).zip(&mut machine.tops) {
                             machine.groups.renew_all(GroupId(group), cpu, top);
                         }
-                        // Where nothing is in it, it learns that later.
-                        for part in &mut machine.groups.all[group as usize].parts {
-                            part.weight = part.weight.min(3 * weight * 100);
-                        }
                     }
                     _ => machine.pass(weight as u64 * 1000),
                 }
@@ -485,6 +543,35 @@ mod tests {
             machine.look();
             for group in &machine.groups.all {
                 prop_assert_eq!(group.told, [0, 0]);
+                prop_assert!(group.parts.iter().all(Part::is_over));
+            }
+        }
+
+        /// What is on a CPU that goes counts no more, and what comes to one that is back does.
+        #[test]
+        fn only_cpus_that_are_online_count(weights in prop::collection::vec(1..4_i64, 3..4)) {
+            let mut machine = Machine::new(3);
+            for (cpu, count) in (0..).zip(&weights) {
+                (0..*count).for_each(|_| machine.enter(3, cpu, NICE_0));
+            }
+            for online in [false, true] {
+                machine.groups.set_online(2, online, machine.now_ns);
+                for _ in 0..500 {
+                    machine.pass(MS);
+                }
+                let groups = &machine.groups;
+                let parts = &groups.all[3].parts;
+                for at in [0, 1] {
+                    let sum: u64 = parts.iter().map(|part| part.told[at]).sum();
+                    prop_assert_eq!(groups.all[3].told[at], sum);
+                }
+                prop_assert_eq!(parts[2].told == [0, 0], !online);
+                // What a group weighs on all CPUs together: as often as tasks are on them.
+                let all: i64 = (0..2 + u32::from(online)).map(|cpu| groups.share(GroupId(3), cpu)).sum();
+                let times = if online { 3 } else { 2 };
+                let near = NICE_0 * (times - 1)..=NICE_0 * times * 51 / 50;
+                prop_assert!(near.contains(&all), "{all} of {near:?}");
+                prop_assert!(all > NICE_0 * times * 49 / 50 || weights.iter().sum::<i64>() < 6);
             }
         }
 

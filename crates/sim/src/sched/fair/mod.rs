@@ -35,8 +35,8 @@ mod when;
 
 pub use decisions::{Decisions, DecisionsAgreement, DecisionsError};
 pub(crate) use entity::{Entity, NICE_0};
-pub(crate) use groups::GroupId;
 use groups::Groups;
+pub(crate) use groups::{GroupId, TOP};
 pub(crate) use load::CpuLoad;
 pub(crate) use queue::Queue;
 pub use replay::{Agreement, Disagreement, FairTrace, TraceError};

@@ -371,4 +371,15 @@ mod tests {
         let disagreement = FairTrace::parse(&other).unwrap().replay().unwrap_err();
         assert_eq!((disagreement.event, disagreement.what), (5, "its deadline"));
     }
+
+    #[test]
+    fn groups_get_numbers_as_they_are_made() {
+        let told = ["sched_switch: next_pid=0", "group: tg=5 parent=0", "group: tg=6 parent=5"];
+        let more =
+            ["weigh: tg=5 w=7", "group: tg=5 parent=6", "weigh: tg=5 w=8", "weigh: tg=0 w=9"];
+        let lines = told.iter().chain(&more).map(|line| format!("sh-1 1.5: {line}\n"));
+        let trace = FairTrace::from_ftrace(&lines.collect::<String>());
+        let text = "switch 0\ngroup 1 0\ngroup 2 1\nweigh 1 7\ngroup 3 2\nweigh 3 8\nweigh 0 9\n";
+        assert_eq!(trace.to_string(), text);
+    }
 }

@@ -72,6 +72,27 @@ pub struct FairTrace {
     pub(super) events: Vec<Seen>,
 }
 
+/// Numbers of groups by their addresses, of which one may be another group's later.
+#[derive(Default)]
+struct Numbers {
+    known: BTreeMap<i64, i64>,
+    last: i64,
+}
+
+impl Numbers {
+    /// That of the group at an address; an unknown one is the one around all others.
+    fn of(&self, address: i64) -> i64 {
+        self.known.get(&address).copied().unwrap_or(0)
+    }
+
+    /// That of a group that is made there.
+    fn next(&mut self, address: i64) -> i64 {
+        self.last += 1;
+        self.known.insert(address, self.last);
+        self.last
+    }
+}
+
 impl Seen {
     fn new(name: &str, numbers: &[i64]) -> Option<Self> {
         match (name, numbers) {
@@ -121,18 +142,14 @@ impl Seen {
         }
     }
 
-    /// Groups have numbers, not addresses, of which one may be another group's later.
-    fn number_group(&mut self, known: &mut BTreeMap<i64, i64>) {
-        let count = known.get(&0).copied().unwrap_or(0);
+    /// Groups have numbers, not addresses.
+    fn number_group(&mut self, numbers: &mut Numbers) {
         match self {
             Self::Group { group, around } => {
-                *around = known.get(around).copied().unwrap_or(0);
-                known.insert(0, count + 1);
-                known.insert(std::mem::replace(group, count + 1), count + 1);
+                *around = numbers.of(*around);
+                *group = numbers.next(*group);
             }
-            Self::Weigh { group, .. } | Self::Come { group, .. } => {
-                *group = known.get(group).copied().unwrap_or(0);
-            }
+            Self::Weigh { group, .. } | Self::Come { group, .. } => *group = numbers.of(*group),
             _ => {}
         }
     }
@@ -183,7 +200,7 @@ impl FairTrace {
             Seen::Came { v, .. } => Some(*v),
             _ => None,
         });
-        let mut groups = BTreeMap::new();
+        let mut groups = Numbers::default();
         for seen in &mut events {
             seen.rebase(first.unwrap_or(0));
             seen.number_group(&mut groups);
