@@ -5,9 +5,13 @@
 //! its duties and the sum of its clamped loads. The published solver takes each weight once in a
 //! domain only, so the input has that; ours does not make use of it.
 
+#[path = "../../../crates/balance/tests/balance/numbers.rs"]
+mod numbers;
+
 use std::hint::black_box;
 use std::time::Instant;
 
+use numbers::Random;
 use rota_balance::{Entity, solve};
 use scx_utils::LoadAggregator;
 
@@ -23,31 +27,22 @@ struct Row {
 /// λ, and for each domain the sums of duties and loads.
 type Result = (f64, Vec<(f64, f64)>);
 
-/// Random numbers (SplitMix64).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// So many rows over so many domains, in random order; no weight twice in a domain.
 fn rows(count: usize, domains: usize) -> Vec<Row> {
-    let mut state = 1;
+    let random = &mut Random(1);
     let mut rows = Vec::new();
     let each = count / domains;
     for domain in 0..domains {
         let mut weights: Vec<usize> = (1..=10_000.max(each)).collect();
         for i in 0..each {
-            let other = i + next(&mut state) as usize % (weights.len() - i);
+            let other = i + random.below((weights.len() - i) as u64) as usize;
             weights.swap(i, other);
         }
-        let duty = |state: &mut u64| (next(state) >> 11) as f64 / (1_u64 << 53) as f64;
-        let row = |weight| Row { domain, weight, duty: duty(&mut state) };
+        let row = |weight| Row { domain, weight, duty: random.unit() };
         rows.extend(weights[..each].iter().copied().map(row));
     }
     for i in (1..rows.len()).rev() {
-        rows.swap(i, next(&mut state) as usize % (i + 1));
+        rows.swap(i, random.below(i as u64 + 1) as usize);
     }
     rows
 }

@@ -13,23 +13,15 @@ use rota_balance::{
     solve_confined,
 };
 
-/// Random numbers (SplitMix64).
-struct Random(u64);
+#[path = "../tests/balance/numbers.rs"]
+mod numbers;
+
+use numbers::Random;
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    /// One of so many places.
+    fn place(&mut self, end: usize) -> usize {
+        self.below(end as u64) as usize
     }
 
     /// A weight from 1 to 10,000, each magnitude as likely as another.
@@ -76,13 +68,13 @@ fn pool(random: &mut Random) {
 fn confined(random: &mut Random) {
     for (domains, count) in [(64, 100_000), (256, 100_000)] {
         let machine = Machine::equal(&vec![8; domains]).unwrap();
-        let some = |random: &mut Random| (0..4).map(|_| random.below(domains)).collect();
+        let some = |random: &mut Random| (0..4).map(|_| random.place(domains)).collect();
         let mut sets: Vec<DomainSet> = (0..domains).map(|_| some(random)).collect();
         sets.push(DomainSet::all(domains));
         let one = |random: &mut Random| Confined {
             entity: random.entity(),
             threads: 1,
-            domains: random.below(sets.len()).max(random.below(sets.len())),
+            domains: random.place(sets.len()).max(random.place(sets.len())),
         };
         let all: Vec<_> = (0..count).map(|_| one(random)).collect();
         let what = format!("confined, {domains} domains and sets, {count}");
@@ -98,7 +90,7 @@ fn snapshot(random: &mut Random, domains: usize, tasks: usize, skewed: bool) -> 
         |number: usize| Domain { capacity: 8.0, strongest: 1.0, node: number / 8, other: 0.0 };
     let task = |id: usize| Task {
         id: id as u64,
-        domain: if skewed { 0 } else { random.below(domains) },
+        domain: if skewed { 0 } else { random.place(domains) },
         entity: random.entity(),
         allowed: None,
         footprint_bytes: random.next() % (1 << 21),

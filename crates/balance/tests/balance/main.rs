@@ -9,6 +9,7 @@ mod bad_plans;
 mod confined;
 mod groups;
 mod lp;
+mod numbers;
 mod plan;
 mod random;
 mod reference;

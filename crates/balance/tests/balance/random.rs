@@ -5,24 +5,11 @@ use std::ops::RangeInclusive;
 
 use rota_balance::Entity;
 
-/// Random numbers (SplitMix64).
-pub(crate) struct Random(u64);
+pub(crate) use crate::numbers::Random;
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
     }
 
     pub(crate) fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
@@ -32,11 +19,6 @@ impl Random {
     /// One in so many.
     pub(crate) fn one_in(&mut self, many: u64) -> bool {
         self.below(many) == 0
-    }
-
-    /// From 0 to below 1.
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Between two numbers, each magnitude as likely as another.
