@@ -373,13 +373,37 @@ mod tests {
         }
     }
 
+    /// How much of each CPU all tasks of a group and of those in it used, by the group's averages and
+    /// by the tasks'.
+    fn uses(machine: &mut Machine, group: GroupId) -> Vec<[u64; 2]> {
+        let tasks: Vec<_> = (0..machine.sched.tasks.len() as u32).map(TaskId).collect();
+        let with = |machine: &Machine, task: &TaskId| {
+            let entity = &machine.sched.entities[task.0 as usize];
+            let inside = machine.sched.fair.groups.is_in(entity.group, group);
+            entity.load.with.filter(|_| inside)
+        };
+        (0..machine.shape.cpus)
+            .map(|cpu| {
+                let here: Vec<_> =
+                    tasks.iter().filter(|task| with(machine, task) == Some(cpu)).collect();
+                here.iter().for_each(|task| machine.age(cpu, **task));
+                let used =
+                    |task: &&TaskId| machine.sched.entities[task.0 as usize].load.averages.used;
+                let sum = here.iter().map(used).sum();
+                let top = &mut machine.sched.rqs[cpu as usize].fair_load.top;
+                machine.sched.fair.groups.age(group, cpu, machine.now_ns, top);
+                [machine.sched.fair.groups.inside(group, cpu, top).averages.used, sum]
+            })
+            .collect()
+    }
+
     /// Tasks that run, wait, sleep or are delayed come into other groups, which get other weights.
     #[test]
     fn groups_know_who_is_in_them() {
         let workload =
             "cpu:tasks=3,weight=100+batch:tasks=5,weight=300,run=uniform/1ms/3ms,io=fixed/2ms";
         let mut world = machine_of("2c", workload, 100 * MS);
-        let mut moved = [0; 4];
+        let (mut moved, mut most) = ([0; 4], 0);
         let machine = world.machine.as_mut().unwrap().get_mut();
         let inner = machine.create_cgroup(2).unwrap().unwrap();
         let innermost = machine.create_cgroup(inner).unwrap().unwrap();
@@ -400,15 +424,25 @@ mod tests {
                 2 + usize::from(entity.on_rq)
             };
             let to = cgroups[(round / 3 % 5) as usize];
-            let before = entity.group;
+            let (before, with) = (entity.group, entity.load.with);
             machine.move_to_cgroup(&[task], to).unwrap().unwrap();
-            assert_eq!(machine.sched.entities[task.0 as usize].group, machine.fair_group(to));
+            let entity = &machine.sched.entities[task.0 as usize];
+            assert_eq!((entity.group, entity.load.with), (machine.fair_group(to), with));
             moved[state] += u64::from(before != machine.fair_group(to));
+            look(machine);
+            machine.set_nice(task, (round % 40) as i32 - 20).unwrap();
             look(machine);
             let weight = 1 + round * 7919 % 10_000;
             machine.set_cgroup_weight(cgroups[1 + (round % 4) as usize], weight).unwrap().unwrap();
             look(machine);
+            for group in (1..5).map(GroupId) {
+                for [used, sum] in uses(machine, group) {
+                    assert!(used.abs_diff(sum) <= 20, "{group:?}: {used} of {sum}");
+                    most = most.max(used);
+                }
+            }
         }
+        assert!(most > 500, "{most}");
         // Of each kind there were some.
         assert!(moved.iter().all(|count| *count >= 5), "{moved:?}");
     }
