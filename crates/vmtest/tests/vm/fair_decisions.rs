@@ -50,7 +50,8 @@ fn is_good(agreement: &DecisionsAgreement) -> Result<(), String> {
     if agreement.disagreements.len() * 10_000 > all * UNSEEN {
         return Err(agreement.disagreements.join("\n"));
     }
-    if *wakes < 100 || *turns < 400 || agreement.raced * 100 > all * RACED_PERCENT {
+    let raced: usize = agreement.raced.values().sum();
+    if *wakes < 100 || *turns < 400 || raced * 100 > all * RACED_PERCENT {
         return Err(format!("not enough that counts: {agreement:?}"));
     }
     Ok(())

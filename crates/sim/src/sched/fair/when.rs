@@ -469,3 +469,47 @@ impl Machine {
         balance.idle_ns = idle_ns.min(2 * balance.cost_ns);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Level, Outcome};
+
+    /// What is noted of an attempt: failures and interval of a domain of 8 CPUs, before and after.
+    fn check(outcome: Outcome, newly: bool, before: (u32, u64), after: (u32, u64)) {
+        let mut level = Level::new(8);
+        (level.failed, level.interval_ms) = before;
+        level.settle(newly, outcome);
+        let what = format!("{outcome:?}, newly {newly}, from {before:?}");
+        assert_eq!((level.failed, level.interval_ms), after, "{what}");
+    }
+
+    #[test]
+    fn what_comes_of_balancing_says_when_to_try_again() {
+        let failed = |stays, alone| Outcome::Failed { stays, alone };
+        // Who succeeds, or has only to try harder, tries again soon.
+        check(Outcome::Moved, false, (3, 16), (0, 8));
+        check(failed(false, false), false, (3, 16), (4, 8));
+        check(failed(false, true), false, (3, 16), (4, 8));
+        // Balance is looked at half as often, and no more seldom.
+        check(Outcome::Balanced, false, (3, 8), (0, 16));
+        check(Outcome::Balanced, false, (3, 16), (0, 16));
+        // If affinity is in the way, more seldom still; so too if the running task may not be pushed,
+        // but only if it is alone.
+        check(Outcome::Pinned, false, (3, 16), (0, 32));
+        check(Outcome::Pinned, false, (3, 512), (0, 512));
+        check(failed(true, false), false, (3, 8), (4, 16));
+        check(failed(true, false), false, (3, 16), (4, 16));
+        check(failed(true, true), false, (3, 16), (4, 32));
+        check(failed(true, true), false, (3, 512), (4, 512));
+    }
+
+    #[test]
+    fn who_is_about_to_go_idle_counts_no_failures_and_does_not_wait_longer() {
+        let failed = |stays, alone| Outcome::Failed { stays, alone };
+        check(Outcome::Moved, true, (3, 16), (0, 8));
+        check(failed(false, false), true, (3, 16), (3, 8));
+        check(Outcome::Balanced, true, (3, 8), (0, 8));
+        check(Outcome::Pinned, true, (3, 16), (0, 16));
+        check(failed(true, true), true, (3, 16), (3, 16));
+    }
+}

@@ -44,18 +44,22 @@ impl<'a> Clock<'a> {
         let chain = &domains.of[line.cpu("cpu") as usize];
         let sizes = chain.iter().map(|domain| domains.all[*domain].cpus.len());
         let mut balance = Balance::new(sizes.take(LEVELS));
-        for (level, [last, interval, cost, worth, calls, found]) in
-            balance.levels.iter_mut().zip(NAMES)
-        {
+        let before_idle = line.letter() == "n";
+        let levels = balance.levels.iter_mut().zip(NAMES).filter(|_| line.letter() != "k");
+        for (level, [last, interval, cost, worth, calls, found]) in levels {
             level.last_tick = tick(line.get(last));
-            level.interval_ms = line.small(interval).into();
-            level.cost_ns = line.count(cost);
-            (level.worth, level.calls) = (line.small(worth), line.small(calls));
-            level.found = line.small(found);
+            level.interval_ms = line.small(interval).max(1).into();
+            if before_idle {
+                level.cost_ns = line.count(cost);
+                (level.worth, level.calls) = (line.small(worth), line.small(calls));
+                level.found = line.small(found);
+            }
         }
-        balance.idle_ns = line.count("idle_ns");
-        balance.next_tick = tick(line.get("next"));
-        let next_call = tick(line.get("next"));
+        if before_idle {
+            balance.idle_ns = line.count("idle_ns");
+        }
+        let next_call = tick(if line.letter() == "p" { 0 } else { line.get("next") });
+        balance.next_tick = next_call;
         let domains = Rc::clone(domains);
         Self { domains, line, balance, next_call, balanced: 0, took_ns: 0, level: 0 }
     }
@@ -127,7 +131,7 @@ impl When for Clock<'_> {
         // What the interval is afterwards was decided by balancing.
         let names = ["then_interval0", "then_interval1", "then_interval2"];
         if self.line.letter() == "p" {
-            self.balance.levels[level].interval_ms = self.line.small(names[level]).into();
+            self.balance.levels[level].interval_ms = self.line.small(names[level]).max(1).into();
         }
         let moved = u32::from(self.has("moved", level));
         Ok((moved, !self.has("others_turn", level)))

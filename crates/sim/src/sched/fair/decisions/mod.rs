@@ -20,9 +20,10 @@ use super::{SYNC, WAKE};
 use clock::Clock;
 use rota_topology::Topology;
 use seen::{Seen, TASK};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::rc::Rc;
-use trace::{Balancing, Decision, Line, Pulling, State};
+use trace::{Balancing, CPUS, Decision, Line, Pulling, State};
 
 /// How the model's decisions and a kernel's compare.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,8 +59,9 @@ pub struct DecisionsAgreement {
     pub ticks: usize,
     /// Decisions that rest on what the model leaves out.
     pub left_out: usize,
-    /// Decisions that came out otherwise, while another CPU changed what they are about.
-    pub raced: usize,
+    /// Comparisons that came out otherwise, while another CPU changed what they are about: of each
+    /// kind of decision, by the names of the numbers above.
+    pub raced: BTreeMap<&'static str, usize>,
     /// Decisions that came out otherwise, each in words.
     pub disagreements: Vec<String>,
 }
@@ -78,14 +80,18 @@ const SHARES_CACHE: i64 = 0x200;
 const NODES: i64 = 0x2000;
 
 impl Decisions {
-    /// Lets the model decide all of it.
+    /// Lets the model decide all of it. No recording is of a machine with more than eight CPUs; that
+    /// it is one is then the only disagreement.
     #[must_use]
     pub fn replay(&self, topology: &Topology) -> DecisionsAgreement {
-        let cpus = topology.possible().count() as u32;
-        let mut replay = Replay {
-            domains: Rc::new(Domains::new(topology, cpus)),
-            agreement: DecisionsAgreement::default(),
-        };
+        let mut agreement = DecisionsAgreement::default();
+        let cpus = topology.possible().count();
+        if cpus > CPUS {
+            agreement.disagreements = vec![format!("{cpus} CPUs, and {CPUS} can be recorded")];
+            return agreement;
+        }
+        let domains = Rc::new(Domains::new(topology, cpus as u32));
+        let mut replay = Replay { domains, agreement, kind: "" };
         for line in &self.domains {
             replay.domain(line);
         }
@@ -109,6 +115,8 @@ fn mask(cpus: &[u32]) -> u64 {
 struct Replay {
     domains: Rc<Domains>,
     agreement: DecisionsAgreement,
+    /// What is compared at the moment.
+    kind: &'static str,
 }
 
 impl Replay {
@@ -124,7 +132,7 @@ impl Replay {
             return;
         }
         if raced {
-            self.agreement.raced += 1;
+            *self.agreement.raced.entry(self.kind).or_default() += 1;
             return;
         }
         let text = format!("{what}: {kernel:?} in the kernel, {model:?} in the model: {line}");
@@ -132,6 +140,7 @@ impl Replay {
     }
 
     fn domain(&mut self, line: &Line) {
+        self.kind = "domains";
         self.agreement.domains += 1;
         let (cpu, level) = (line.cpu("cpu") as usize, line.count("level") as usize);
         let domains = Rc::clone(&self.domains);
@@ -186,6 +195,7 @@ impl Replay {
             self.agreement.left_out += 1;
             return;
         }
+        self.kind = "wakes";
         self.agreement.wakes += 1;
         let mut seen = Seen::wake(&self.domains, line);
         let sync = if line.is("sync") { SYNC } else { 0 };
@@ -220,6 +230,7 @@ impl Replay {
             self.agreement.left_out += 1;
             return;
         }
+        self.kind = "forks";
         self.agreement.forks += 1;
         let mut seen = Seen::state(&self.domains, state, line.count("allowed"));
         let chosen = seen.select(TASK, line.cpu("here"), line.cpu("there"), 0);
@@ -246,6 +257,7 @@ impl Replay {
             self.agreement.left_out += 1;
             return;
         };
+        self.kind = "turns";
         self.agreement.turns += 1;
         let turn = Seen::turn(&self.domains, end).is_to_balance(&puller);
         // One CPU at a time balances several nodes.
@@ -274,6 +286,7 @@ impl Replay {
             self.agreement.left_out += 1;
             return None;
         }
+        self.kind = "searches";
         self.agreement.searches += 1;
         let mut seen = Seen::state(&self.domains, state, 0);
         let found = seen.find_imbalance(&puller);
@@ -306,6 +319,7 @@ impl Replay {
         }
         let from = seen.busiest_cpu(&puller, &found?);
         let pull = balancing.pulls.iter().find(|pull| pull.line.get("cpus") == line.get("cpus"));
+        self.kind = "sources";
         self.agreement.sources += 1;
         let counts = balancing.end.count("counts");
         let now = |cpu: u32| counts >> (4 * cpu) & 0xf;
@@ -334,6 +348,7 @@ impl Replay {
         if line.cpu("from") >= self.domains.of.len() as u32 {
             return;
         }
+        self.kind = "pulls";
         self.agreement.pulls += 1;
         self.agreement.looks += pulling.looks.len();
         self.agreement.moves += pulling.moves.len();
@@ -363,6 +378,7 @@ impl Replay {
     fn end(&mut self, puller: &Puller, balancing: &Balancing, source: Option<u32>) {
         let Some(outcome) = self.outcome(puller, balancing, source) else { return };
         let end = &balancing.end;
+        self.kind = "ends";
         self.agreement.ends += 1;
         let mut level = Level::new(self.domain_of(puller).cpus.len() as u64);
         (level.failed, level.interval_ms) = (end.small("failed"), end.count("interval"));
@@ -375,8 +391,9 @@ impl Replay {
 
     /// When domains are balanced.
     fn when(&mut self, line: &Line) {
-        let known = line.cpu("cpu") < self.domains.of.len() as u32;
-        if !known || line.is("pending") {
+        let chain = self.domains.of.get(line.cpu("cpu") as usize);
+        let known = chain.is_some_and(|chain| !chain.is_empty());
+        if !known || line.letter() == "n" && line.is("pending") {
             self.agreement.left_out += 1;
             return;
         }
@@ -389,6 +406,7 @@ impl Replay {
 
     /// Domains of a CPU are balanced for which it is time.
     fn period(&mut self, line: &Line) {
+        self.kind = "periods";
         self.agreement.periods += 1;
         let cpu = line.cpu("cpu");
         let mut clock = Clock::new(&self.domains, line);
@@ -421,6 +439,7 @@ impl Replay {
             self.agreement.left_out += 1;
             return;
         }
+        self.kind = "before_idle";
         self.agreement.before_idle += 1;
         let names = [
             ("then_calls0", "then_found0"),
@@ -434,6 +453,7 @@ impl Replay {
 
     /// At a tick, a CPU that sleeps is called to balance, or not.
     fn tick(&mut self, line: &Line) {
+        self.kind = "ticks";
         self.agreement.ticks += 1;
         let (cpu, idle) = (line.cpu("cpu"), line.is("idle"));
         let mut clock = Clock::new(&self.domains, line);

@@ -179,7 +179,7 @@ impl Seen {
                 delayed: task.is("delayed") || task.is("bound"),
                 queued: task.is("queued"),
                 vruntime: task.get("vruntime").into(),
-                weight: task.get("weight").into(),
+                weight: task.count("weight").into(),
                 ago_ns: task.count("ago"),
                 runs: task.is("runs"),
                 ..Task::default()

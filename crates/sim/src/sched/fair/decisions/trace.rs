@@ -260,10 +260,17 @@ impl Line {
         LINES[self.kind].0
     }
 
-    /// The number of this name; zero if there is none.
-    pub(super) fn get(&self, name: &str) -> i64 {
+    /// The number of this name, if such lines have one.
+    fn find(&self, name: &str) -> Option<i64> {
         let place = LINES[self.kind].1.iter().position(|known| *known == name);
-        place.map_or(0, |place| self.numbers[place])
+        place.map(|place| self.numbers[place])
+    }
+
+    /// The number of this name, which such lines have: with another name, nothing would be compared.
+    pub(super) fn get(&self, name: &str) -> i64 {
+        let number = self.find(name);
+        assert!(number.is_some(), "a line {} has no {name}", self.letter());
+        number.unwrap_or_default()
     }
 
     /// The same, where it can't be negative, or so large that sums of it overflow.
@@ -357,12 +364,12 @@ impl Decisions {
     pub fn parse(text: &str) -> Result<Self, DecisionsError> {
         let mut decisions = Self { domains: Vec::new(), all: Vec::new() };
         let mut state: State = Vec::new();
-        let mut begun: BTreeMap<u32, Begun> = BTreeMap::new();
+        let mut begun: BTreeMap<i64, Begun> = BTreeMap::new();
         let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
         for (number, text) in lines {
             let error = || DecisionsError { number: number + 1, text: text.to_owned() };
             let line = Line::parse(text).ok_or_else(error)?;
-            let by = line.cpu("by_cpu");
+            let by = line.find("by_cpu").unwrap_or_default();
             match line.letter() {
                 "d" => decisions.domains.push(line),
                 "c" => {
@@ -447,10 +454,11 @@ impl Decision {
             }
             Self::Fork(..) => vec![1],
             Self::When(line) => {
-                let changed = i64::from(line.get("called") != line.get("then_called"));
-                let (levels, moved) = (line.get("levels"), i64::from(line.is("moved")));
+                let get = |name| line.find(name).unwrap_or_default();
+                let changed = i64::from(get("called") != get("then_called"));
+                let (levels, moved) = (get("levels"), i64::from(get("moved") != 0));
                 let letter = line.letter().bytes().next().map_or(0, i64::from);
-                vec![letter, line.get("idle"), levels, moved, changed, line.get("overloaded")]
+                vec![letter, get("idle"), levels, moved, changed, get("overloaded")]
             }
             Self::Balance(Balancing { end, found, .. }) => {
                 let measure = found.first().map_or(-1, |(line, _)| line.get("measure"));
