@@ -156,12 +156,10 @@ fn as_much_is_used_as_parameters_say() {
         ("32c", "schbench:messages=2,workers=8", 16.0 * 5.0 / 5.1, 0.01),
         // One of the two runs at any time.
         ("2c", "pipe", 1.0, 0.001),
-        // Now and then all of a group wait for each other's turn; and the fair class does not look
-        // for work elsewhere each time that a CPU is idle for microseconds.
-        ("4c", "messaging", 4.0, 0.10),
-        // 0.3 for requests of each CPU, a twentieth for every second; the rest for the batch, but for
-        // what the fair class leaves idle, since it does not move who ran half a millisecond ago.
-        ("16c", "mixed", 16.0, 0.10),
+        // Now and then all of a group wait for each other's turn.
+        ("4c", "messaging", 4.0, 0.06),
+        // 0.3 for requests of each CPU, a twentieth for every second; the rest for the batch.
+        ("16c", "mixed", 16.0, 0.005),
         // 64 children of 1 ms every 50 ms, and 30 us for making each.
         ("16c", "forkstorm", 64.0 * 1.03 / 50.0, 0.05),
         ("16c", "burst", 128.0 * 0.5 / 20.0, 0.01),

@@ -231,7 +231,7 @@ pub(super) trait When: Sized {
     ///
     /// # Errors
     /// The run stops.
-    fn look_for_work(&mut self, cpu: u32) -> Result<(), Stop> {
+    fn seek_work(&mut self, cpu: u32) -> Result<(), Stop> {
         let (now_ns, tick) = (self.time_ns(), self.tick_number());
         let latest = tick + FORGET_TICKS;
         let balance = self.balance_of(cpu);
@@ -454,7 +454,7 @@ impl Machine {
         if !self.balances() || self.sched.rq(cpu).balance.levels.is_empty() {
             return Ok(false);
         }
-        self.look_for_work(cpu)?;
+        self.seek_work(cpu)?;
         Ok(self.sched.rq(cpu).fair.queued > 0)
     }
 

@@ -425,7 +425,7 @@ impl Replay {
         let decide = |took_ns| {
             let mut clock = Clock::new(&self.domains, line);
             clock.took_ns = took_ns;
-            let result = clock.look_for_work(cpu);
+            let result = clock.seek_work(cpu);
             result.ok().map(|()| (clock.balanced, clock.next(cpu), clock.tries(cpu)))
         };
         // The kernel looked twice, as a task came and went.
