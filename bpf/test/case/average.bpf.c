@@ -22,22 +22,3 @@ LEFT(a_sixteenth, 1, 16, 62757)
 LEFT(three_parts_of_32, 3, 32, 61427)
 LEFT(nearly_sixteen, 7999, 500, 1)
 LEFT(sixteen, 8000, 500, 0)
-
-/* On for two half-lives, off for one: (1 - 1/4) / 2. */
-CASE(on_and_off, 24576)
-{
-	struct average average = {.at_ns = 1000, .parts = 0, .on = 1};
-
-	average_set(&average, unknown(2000ULL), false, 500);
-	average_set(&average, unknown(2500ULL), true, 500);
-	return average.parts;
-}
-
-/* A clock that goes back counts nothing. */
-CASE(back_in_time, 10000)
-{
-	struct average average = {.at_ns = 1000, .parts = 10000, .on = 1};
-
-	average_set(&average, unknown(900ULL), true, 500);
-	return average.parts;
-}

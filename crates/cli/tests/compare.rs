@@ -82,7 +82,7 @@ fn bad_input_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("m.toml"), "about = \"x\"\ntopology = \"2c\"\n[cots]\n").unwrap();
     for (line, words) in [
-        ("simpel eevdf", "no scheduler 'simpel'; there are: simple, eevdf. "),
+        ("simpel eevdf", "no scheduler 'simpel'; there are: domains, simple, eevdf. "),
         ("simple simple", "simple stands twice"),
         ("simple eevdf:fifo", "eevdf has no settings"),
         ("simple:colour=red eevdf", "no setting 'colour'"),
