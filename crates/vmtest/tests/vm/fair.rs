@@ -14,19 +14,9 @@ const TOLERANCE: f64 = 0.10;
 const SPREAD: f64 = 0.35;
 
 pub(crate) fn weights_decide(guest: &mut Guest) -> Result<(), Failed> {
-    weights_decide_under(guest, "simple", 8, TOLERANCE)
-}
-
-/// So many hogs of nice 0 and of nice -5 get what their weights say, under this scheduler.
-pub(crate) fn weights_decide_under(
-    guest: &mut Guest,
-    scheduler: &str,
-    each: usize,
-    tolerance: f64,
-) -> Result<(), Failed> {
-    let (light, heavy) = hogs(guest, scheduler, each, 6, "")?;
+    let (light, heavy) = hogs(guest, "simple", 8, 6, "")?;
     let off = mean(&heavy) / mean(&light) / (NICE_MINUS_5 / NICE_0) - 1.0;
-    within(guest, "nice -5 to nice 0", off, tolerance, &light, &heavy)
+    within(guest, "nice -5 to nice 0", off, TOLERANCE, &light, &heavy)
 }
 
 pub(crate) fn fifo_ignores_weights(guest: &mut Guest) -> Result<(), Failed> {

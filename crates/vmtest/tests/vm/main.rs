@@ -93,7 +93,6 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
         fair_decisions::every_decision(guest, "cores", "4c:2t")
     }),
     ("domains::survives_hotplug", "2s:2l:2c", 2, domains::survives_hotplug),
-    ("domains::weights_decide", "2s:2l:2c", 2, domains::weights_decide),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
