@@ -2,15 +2,9 @@
 /* Loops over numbers and over CPUs, with iterators. */
 #include "case.h"
 
+#include <rota/loop.h>
+
 LICENSE_GPL;
-
-struct bpf_iter_num {
-	u64 __opaque[1];
-} __attribute__((aligned(8)));
-
-s32 bpf_iter_num_new(struct bpf_iter_num *it, s32 start, s32 end) __ksym;
-s32 *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
-void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym;
 
 /* The sum of the numbers from start to end, not included; or what new() said. */
 static s32 sum(s32 start, s32 end)

@@ -5,7 +5,7 @@ mod reports;
 
 use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
-use rota_balance::{Plan, Policy, Snapshot, plan};
+use rota_balance::{Policy, Snapshot, plan};
 use rota_events::{Metric, Sample};
 use rota_object::{Object, Setup, World};
 use rota_programs::domains::{DomainsCpu, DomainsOrder};
@@ -65,9 +65,7 @@ impl Domains {
         others.sort_by_key(|other| distance(*other).unwrap_or(u32::MAX));
         others.into_iter().map(|other| other as u32).collect()
     }
-}
 
-impl Domains {
     /// The machine as it is now, without tasks.
     fn machine(&self, topology: &Topology) -> Snapshot {
         let strength = |cpu| {
@@ -90,17 +88,17 @@ impl Domains {
         }
     }
 
-    /// Plans moves, and tells BPF of them.
-    fn balance(&self, now_ns: u64, world: &mut dyn World) -> Result<Option<Plan>, HalfError> {
+    /// Plans moves, and tells BPF of them. Without a plan, tasks stay where they are.
+    fn balance(&self, now_ns: u64, world: &mut dyn World) -> Result<(), HalfError> {
         let mut snapshot = self.machine(world.topology());
         let told = reports::read(&mut snapshot, now_ns, self.half_life_ns, world)?;
-        let Ok(plan) = plan(&snapshot, &self.policy) else { return Ok(None) };
+        let Ok(plan) = plan(&snapshot, &self.policy) else { return Ok(()) };
         for one in &plan.moves {
             let Ok(at) = told.binary_search_by_key(&one.id, |told| told.id) else { continue };
             let order = DomainsOrder { task: one.id, domain: one.to as u32, reserved: 0 };
             world.map_update("orders", &told[at].slot.to_le_bytes(), order.as_bytes())?;
         }
-        Ok(Some(plan))
+        Ok(())
     }
 }
 

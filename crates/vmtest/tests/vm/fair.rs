@@ -101,11 +101,10 @@ fn hogs(
     span: u32,
     change: &str,
 ) -> Result<(Vec<f64>, Vec<f64>), Failed> {
-    let name = scheduler.split(':').next().unwrap_or(scheduler);
     let text = guest.expect(
         0,
         &script(&format!(
-            "rota run {scheduler} >/tmp/out 2>&1 & pid=$!; up {name}
+            "rota run {scheduler} >/tmp/out 2>&1 & pid=$!; up simple
              hog='while :; do :; done'; pids= heavy=
              for i in $(seq {pairs}); do
                  nice -n 0 sh -c \"$hog\" & pids=\"$pids $!\"
