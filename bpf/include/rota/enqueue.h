@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Flags of enqueue() and of insertions. Their numbers are the running kernel's, so none stand here. */
+/* Flags of enqueue() and of insertions. Their numbers are the running kernel's, so none stand here.
+ */
 #pragma once
 
 enum scx_enq_flags {

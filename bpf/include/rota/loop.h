@@ -21,7 +21,7 @@ static __always_inline void __loop_end(struct bpf_iter_num *it)
 /* For i from start to end, not included: the body may break, continue, and return. */
 #define loop(i, start, end)                                                                        \
 	for (struct bpf_iter_num __it __attribute__((cleanup(__loop_end))) = {},                   \
-	                         *__begun = (bpf_iter_num_new(&__it, (start), (end)), &__it);      \
+	                              *__begun = (bpf_iter_num_new(&__it, (start), (end)), &__it); \
 	     ({                                                                                    \
 		     s32 *__at = bpf_iter_num_next(__begun);                                       \
 		     __at && (i = *__at, 1);                                                       \

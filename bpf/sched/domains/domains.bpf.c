@@ -26,11 +26,14 @@ LICENSE_GPL;
 
 SETTING(u64, slice_ns, 5000000, "how long a task may run before others get their turn");
 SETTING(u64, slice_min_ns, 500000, "the same where many wait");
-SETTING(u32, steal_steps, 8, "into how many domains' queues a CPU with nothing to do looks at a time");
+SETTING(u32, steal_steps, 8,
+        "into how many domains' queues a CPU with nothing to do looks at a time");
 SETTING(u64, half_life_ns, 500000000, "after how long what a task did counts half in its duty");
 SETTING(u32, tasks_max, 65536, "of how many tasks the balancer is told at most");
-SETTING(u32, spill_margin, 2, "how many more must wait in a domain than in another for a task to go there");
-SETTING(u64, margin_ns, 1000000, "by how much a task that wakes up must be before one that runs to take its place; in virtual time");
+SETTING(u32, spill_margin, 2,
+        "how many more must wait in a domain than in another for a task to go there");
+SETTING(u64, margin_ns, 1000000,
+        "by how much a task that wakes up must be before one that runs to take its place; in virtual time");
 
 #define DEFAULT_WEIGHT 100 /* of nice 0 */
 #define DEBT_NS_MAX    50000000
@@ -60,10 +63,11 @@ STATS(struct domains_stats);
 /* A CPU. The user half says where it is. */
 struct SHARED domains_cpu {
 	u32 domain;
-	u32 next;           /* which of the other domains it looks into next */
-	u64 deadline;       /* of who runs; 0 if nobody does */
-	u32 asks;           /* which other domain a task is sent to next */
-	u32 called_by;      /* whose queue it is to look into; the number after the domain's, 0 is none */
+	u32 next;      /* which of the other domains it looks into next */
+	u64 deadline;  /* of who runs; 0 if nobody does */
+	u32 asks;      /* which other domain a task is sent to next */
+	u32 called_by; /* whose queue it is to look into; the number after the domain's, 0 is none
+	                */
 };
 
 struct {
@@ -138,7 +142,8 @@ static u64 slice_of(const struct task_struct *p, const struct domain *domain, u3
 
 /*
  * The deadline that a task has if it waits now. Who slept keeps a slice of credit at most. Who ran
- * is not cut: by the end of a tick, others may be ahead by more than a slice, and it would lose that.
+ * is not cut: by the end of a tick, others may be ahead by more than a slice, and it would lose
+ * that.
  */
 static u64 deadline_of(struct task_struct *p, struct domains_task *task,
                        const struct domain *domain, bool slept)
@@ -288,10 +293,10 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 	deadline = deadline_of(p, task, domain, slept);
 	slice = slice_of(p, domain, task->domain);
 	at = cpu_at(cpu);
-	if (slept && at && at->deadline &&
-	    time_before(deadline + margin_ns, at->deadline)) {
+	if (slept && at && at->deadline && time_before(deadline + margin_ns, at->deadline)) {
 		count(preempted, 1);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice, enq_flags | enq_flag(SCX_ENQ_PREEMPT));
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
+		                   enq_flags | enq_flag(SCX_ENQ_PREEMPT));
 		return;
 	}
 	count(queued, 1);
@@ -515,7 +520,8 @@ void BPF_STRUCT_OPS(domains_exit, struct scx_exit_info *info)
 	exit_record(info);
 }
 
-SCHEDULER("a queue for the CPUs of each cache in order of deadlines, and work that moves between them")
+SCHEDULER(
+	"a queue for the CPUs of each cache in order of deadlines, and work that moves between them")
 struct sched_ext_ops domains_ops = {
 	.select_cpu = (void *)domains_select_cpu,
 	.enqueue = (void *)domains_enqueue,

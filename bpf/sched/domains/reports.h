@@ -2,8 +2,8 @@
 /*
  * What user space is told of tasks, and what it wants of them.
  *
- * A task has a slot for as long as it lives; what is in it says which task that is. So an order that
- * comes when the task is gone is for nobody, and nothing is left that could point to it.
+ * A task has a slot for as long as it lives; what is in it says which task that is. So an order
+ * that comes when the task is gone is for nobody, and nothing is left that could point to it.
  */
 #pragma once
 
