@@ -5,8 +5,9 @@ use rota_events::{CpuNumber, Event, TaskRef, What};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Fewer wake-ups of one task by another are by the way: at the start, or inside the kernel.
-const EDGE_LEAST: u64 = 2;
+/// Wake-ups of one task by another are by the way (at the start, or for a lock inside the kernel)
+/// if they are one, or fewer than this part of what such pairs have on average.
+const BY_THE_WAY: u64 = 20;
 
 /// The shape of who wakes whom. Shares are parts of 1, of wake-ups by tasks among themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,8 +142,10 @@ struct Group {
 /// The shape of wake-ups of tasks.
 pub(crate) fn shape(events: &[Event], tasks: impl Fn(TaskRef) -> bool) -> Shape {
     let found = wake_ups(events, tasks);
+    let mean = found.edges.values().sum::<u64>() / found.edges.len().max(1) as u64;
+    let least = (mean / BY_THE_WAY).max(2);
     let edges: Edges =
-        found.edges.iter().filter(|(_, n)| **n >= EDGE_LEAST).map(|(e, n)| (*e, *n)).collect();
+        found.edges.iter().filter(|(_, n)| **n >= least).map(|(e, n)| (*e, *n)).collect();
     let sides = sides(&edges);
     let (mut across, mut mutual) = (0, 0);
     let mut wakers: BTreeMap<TaskRef, BTreeSet<TaskRef>> = BTreeMap::new();
