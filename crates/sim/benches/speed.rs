@@ -9,45 +9,24 @@
 #![expect(clippy::print_stdout, reason = "it measures and tells")]
 #![expect(clippy::disallowed_methods, reason = "it asks how much memory the process has")]
 
-use rota_object::{Engine, KernelTypes, Object};
+mod turns;
+
+use rota_object::{KernelTypes, Object};
 use rota_sim::{Costs, Shape, Simulation};
 use rota_topology::Spec;
 use rota_workload::{Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
-use std::time::Duration;
+use turns::{Case, Spread, now};
 
 const TURNS: usize = 9;
-/// About how many events a machine has in one turn.
-const EVENTS: u64 = 100_000;
 const US: u64 = 1_000;
 /// The machine that shows what a task takes that sleeps.
 const LARGE: &str = "4096 CPUs, 256 of 100,000 tasks active";
-
-/// A machine at work.
-struct Case {
-    name: &'static str,
-    world: Simulation,
-    /// How far its clock goes on in a turn.
-    turn_ns: u64,
-    ns_an_event: Vec<f64>,
-}
-
-/// CPU time of this thread.
-fn now() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
 
 /// Memory of this process in bytes, as far as it is in use.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap() * 4096
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }
 
 /// A machine with a scheduler, without work.
@@ -59,10 +38,7 @@ fn machine(
 ) -> Simulation {
     let topology = machine.parse::<Spec>().unwrap().topology();
     let shape = Shape { costs: Costs::NONE, interleave, ..Shape::default() };
-    let mut world = Simulation::new(object, types, &topology, &shape).unwrap();
-    world.load().unwrap();
-    world.attach().unwrap();
-    world
+    turns::machine(object, types, &topology, &shape)
 }
 
 /// Some tasks that do something, again and again, and others that sleep for ever.
@@ -93,40 +69,16 @@ fn events(world: &Simulation) -> u64 {
     world.callbacks().iter().find(|(name, _)| *name == "running").map_or(0, |(_, c)| c.calls)
 }
 
-fn started(name: &'static str, mut world: Simulation, work: &Workload) -> Case {
+fn started(name: &str, mut world: Simulation, work: &Workload) -> Case {
     world.add(work).unwrap();
     // Long enough for everybody to have slept and run.
-    let mut at = world.now_ns() + 20_000 * US;
-    world.run_until(at).unwrap();
-    let (before, step) = (events(&world), 2_000 * US);
-    at += step;
-    world.run_until(at).unwrap();
-    let turn_ns = step * EVENTS / (events(&world) - before).max(1);
-    Case { name, world, turn_ns, ns_an_event: Vec::new() }
+    Case::new(name.to_owned(), world, events, (20_000 * US, 2_000 * US))
 }
 
-impl Case {
-    fn turn(&mut self) {
-        let (before, start) = (events(&self.world), now());
-        self.world.run_until(self.world.now_ns() + self.turn_ns).unwrap();
-        let took = now() - start;
-        let events = events(&self.world) - before;
-        self.ns_an_event.push(took.as_nanos() as f64 / events as f64);
-    }
-
-    fn tell(&self, first: f64) {
-        let ns = median(&self.ns_an_event);
-        let (least, most) = self
-            .ns_an_event
-            .iter()
-            .fold((f64::MAX, 0_f64), |(least, most), ns| (least.min(*ns), most.max(*ns)));
-        println!(
-            "{:44} {ns:5.0} ns an event ({least:.0} to {most:.0})  {:.2} million a second  {:.2}",
-            self.name,
-            1e3 / ns,
-            ns / first
-        );
-    }
+fn tell(case: &Case, first: f64) {
+    let spread = case.spread();
+    let ns = spread.median;
+    println!("{:44} {spread}  {:.2} million a second  {:.2}", case.name, 1e3 / ns, ns / first);
 }
 
 /// From the bytes of the object to the first task that runs.
@@ -142,7 +94,7 @@ fn start_up() {
         }
         (now() - start).as_secs_f64() * 1e3
     });
-    let ms = median(&took.collect::<Vec<_>>());
+    let ms = Spread::of(took.collect()).median;
     println!("{ms:.1} ms from the object's bytes to the first event, with 16 CPUs and 256 tasks");
 }
 
@@ -180,9 +132,7 @@ fn main() {
             println!("{each} bytes a task that sleeps, beside the {structure} of its structure");
         }
     }
-    for _ in 0..TURNS {
-        cases.iter_mut().for_each(Case::turn);
-    }
-    let first = cases.first().map_or(1.0, |case| median(&case.ns_an_event));
-    cases.iter().for_each(|case| case.tell(first));
+    turns::take(TURNS, &mut cases);
+    let first = cases.first().map_or(1.0, |case| case.spread().median);
+    cases.iter().for_each(|case| tell(case, first));
 }
