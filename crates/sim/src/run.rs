@@ -56,6 +56,20 @@ pub enum StopKind {
     /// The machine's memory is used up.
     #[error("{0}")]
     Memory(String),
+    /// Tasks use it up.
+    #[error(
+        "no room for {task}: there are {tasks} tasks, and the machine's memory holds no more of \
+         {bytes} bytes each; let tasks of the workload end (in a file, `loop` says when), or make \
+         fewer"
+    )]
+    Tasks {
+        /// What was to be made: a task's name, or whose child it was to be.
+        task: String,
+        /// How many there are.
+        tasks: usize,
+        /// What each takes, in bytes.
+        bytes: u64,
+    },
     /// It called back something that is no function.
     #[error("{0:#x} is no function that could be called back")]
     Callback(u64),

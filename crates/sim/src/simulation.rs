@@ -292,3 +292,55 @@ impl Simulation {
         machine.borrow().sched.called().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Simulation;
+    use crate::machine::Shape;
+    use rota_bytecode::Protection;
+    use rota_object::KernelTypes;
+    use rota_topology::Spec;
+    use rota_workload::Workload;
+    use rota_workload::rtapp::RtApp;
+
+    /// A machine that has memory for some hundred tasks.
+    fn small() -> Simulation {
+        let types = KernelTypes::builtin("7.3").unwrap();
+        let topology = "4c".parse::<Spec>().unwrap().topology();
+        let mut world = Simulation::fair(&types, &topology, &Shape::default()).unwrap();
+        let memory = &world.machine.as_mut().unwrap().get_mut().memory;
+        for log2 in (22..31).rev() {
+            while memory.alloc(1 << log2, 64, Protection::ReadWrite).is_ok() {}
+        }
+        world
+    }
+
+    #[test]
+    fn a_workload_with_more_tasks_than_there_is_memory_for_is_named() {
+        let many = Workload::parse("cpu:tasks=90000,name=many", 4).unwrap();
+        let stop = small().add(&many).unwrap_err().to_string();
+        assert!(stop.starts_with("no room for many/"), "{stop}");
+    }
+
+    #[test]
+    fn who_forks_without_end_is_named() {
+        let file = r#"{ "tasks" : {
+            "parent" : { "fork" : "child", "run" : 10 },
+            "child" : { "instance" : 0, "run" : 1000000 }
+        } }"#;
+        let (workload, _) = RtApp::parse(file).unwrap().workload(4).unwrap();
+        let mut world = small();
+        world.add(&workload).unwrap();
+        let stop = world.run_until(u64::MAX).unwrap_err().to_string();
+        assert!(stop.starts_with("no room for a child of parent/0: there are "), "{stop}");
+        assert!(stop.contains("`loop` says when"), "{stop}");
+    }
+
+    #[test]
+    fn who_forks_without_end_has_room_if_as_many_end() {
+        let mut world = small();
+        world.add(&Workload::parse("forkstorm:children=20,run=10us", 4).unwrap()).unwrap();
+        world.run_until(30_000_000_000).unwrap();
+        assert!(world.machine.as_mut().unwrap().get_mut().sched.tasks.len() > 10_000);
+    }
+}

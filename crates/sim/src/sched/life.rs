@@ -8,9 +8,10 @@ use super::{CpuSet, Entity, Op, Orders, Phase, SLICE_DEFAULT_NS, TaskId, TaskSta
 use crate::cgroups::ROOT;
 use crate::machine::Machine;
 use crate::recorder::affinity;
-use crate::run::Stop;
+use crate::run::{Stop, StopKind};
 use crate::tasks::NewTask;
 use crate::tracing::Tracepoint;
+use rota_bytecode::MemoryError;
 use rota_events::What;
 use rota_topology::CpuMask;
 
@@ -31,7 +32,8 @@ impl Machine {
         // Until it gives itself a name, it has that of who made it.
         let maker = self.name_at(self.caller()).0;
         let set = self.sched.cpu_sets.make(allowed, self.shape.cpus);
-        let id = self.new_task(&maker, set, None)?;
+        let made = self.new_task(&maker, set, None);
+        let id = made.map_err(|error| self.no_task(comm.to_owned(), &error))?;
         let cpu = allowed.first().map_or(0, |cpu| cpu.0);
         self.set_cpu(id, cpu);
         if !self.introduce(id)? {
@@ -52,7 +54,8 @@ impl Machine {
         let state = self.sched.task(parent);
         let (cpu, policy, allowed) = (state.cpu, state.policy, state.allowed.clone());
         let comm = self.comm_and_pid(parent).0;
-        let id = self.new_task(&comm, allowed, Some(parent))?;
+        let made = self.new_task(&comm, allowed, Some(parent));
+        let id = made.map_err(|error| self.no_task(format!("a child of {comm}"), &error))?;
         self.set_cpu(id, cpu);
         let class = self.class_of(policy);
         self.sched.task(id).policy = policy;
@@ -97,7 +100,7 @@ impl Machine {
         comm: &str,
         allowed: CpuSet,
         parent: Option<TaskId>,
-    ) -> Result<TaskId, Stop> {
+    ) -> Result<TaskId, MemoryError> {
         let pid = self.next_pid();
         // It has its parent's nice value, and is in its cgroup.
         let (nice, cgroup) = parent.map_or((0, ROOT), |parent| {
@@ -106,7 +109,7 @@ impl Machine {
         });
         let new = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
         let id = TaskId(self.sched.tasks.len() as u32);
-        let address = self.add_task(&new, Some(id)).map_err(|e| Stop::memory(&e))?;
+        let address = self.add_task(&new, Some(id))?;
         self.sched.tasks.push(TaskState {
             address,
             class: Class::Fair,
@@ -145,6 +148,15 @@ impl Machine {
         self.show_allowed(id);
         self.set_slice(id, SLICE_DEFAULT_NS);
         Ok(id)
+    }
+
+    /// Why a task could not be made.
+    fn no_task(&self, task: String, error: &MemoryError) -> Stop {
+        let (tasks, bytes) = (self.tasks.by_pid.len(), self.layout.task.size);
+        match error {
+            MemoryError::Full(_) => Stop::new(StopKind::Tasks { task, tasks, bytes }, None),
+            _ => Stop::memory(error),
+        }
     }
 
     /// Tells the scheduler of a new task, if it hears of them; whether there is such a task then.
