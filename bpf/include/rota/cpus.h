@@ -22,6 +22,7 @@ void bpf_cpumask_set_cpu(u32 cpu, struct bpf_cpumask *mask) __ksym;
 u32 bpf_cpumask_weight(const struct cpumask *mask) __ksym;
 u32 bpf_cpumask_first(const struct cpumask *mask) __ksym;
 bool bpf_cpumask_intersects(const struct cpumask *one, const struct cpumask *two) __ksym;
+bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *mask) __ksym;
 u32 bpf_cpumask_any_distribute(const struct cpumask *mask) __ksym;
 
 const struct cpumask *scx_bpf_get_idle_cpumask(void) __ksym;

@@ -67,8 +67,11 @@ struct scx_dump_ctx {
 	s64 exit_code;
 };
 
+struct cgroup;
+
 struct scx_init_task_args {
 	bool fork;
+	struct cgroup *cgroup;
 };
 
 struct scx_exit_task_args {
@@ -80,6 +83,7 @@ struct kernfs_node {
 };
 
 struct cgroup {
+	s32 level;
 	struct kernfs_node *kn;
 };
 
@@ -146,8 +150,14 @@ struct sched_ext_ops {
 
 #define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
 
+/* dispatch() may leave a CPU without a task; then the one that ran is enqueued, with a flag. */
+#define SCX_OPS_ENQ_LAST (1 << 1)
+
 #define SCX_KICK_IDLE    (1 << 0)
 #define SCX_KICK_PREEMPT (1 << 1)
+
+/* Who wakes up another task is about to sleep. */
+#define SCX_WAKE_SYNC (1 << 4)
 
 #define SCX_TASK_QUEUED (1 << 0) /* on a run queue: it wants to run */
 

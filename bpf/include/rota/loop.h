@@ -24,5 +24,5 @@ static __always_inline void __loop_end(struct bpf_iter_num *it)
 	                              *__begun = (bpf_iter_num_new(&__it, (start), (end)), &__it); \
 	     ({                                                                                    \
 		     s32 *__at = bpf_iter_num_next(__begun);                                       \
-		     __at && (i = *__at, 1);                                                       \
+		     __at && (i = *__at, (void)i, 1);                                              \
 	     });)

@@ -4,55 +4,56 @@
  *
  * - A domain is the CPUs of one last-level cache, or what the user says. A task belongs to one.
  * - It wakes up: an idle CPU of its domain, if there is one, else the nearest one anywhere. Else
- *   it waits in its domain's queue, in the order of deadlines; or it takes the place of a task
- *   with a later one at once.
+ *   it waits in its domain's queue, in the order of deadlines, or in that of another one where
+ *   fewer wait; or it takes the place of a task with a later deadline at once.
  * - A deadline is virtual time, which grows by the time a task runs over its weight, and then what
  *   the task usually runs until it sleeps, over its weight: of two that were served alike, who
  *   soon makes way comes first.
  * - A CPU that has nothing left in its domain's queue looks into those of others, nearer ones
  *   first, a few at a time.
- * - The user half says which CPUs and domains there are.
+ * - The user half says which CPUs and domains there are, which tasks change their domain, and by
+ *   how much weights count in each cgroup.
  */
 #include <rota/compat.h>
-#include <rota/cpus.h>
 #include <rota/describe.h>
 #include <rota/enqueue.h>
 #include <rota/exit.h>
-#include <rota/loop.h>
 #include <rota/object.h>
 #include <rota/task_ctx.h>
 
 LICENSE_GPL;
 
-SETTING(u64, slice_ns, 5000000, "how long a task may run before others get their turn");
+SETTING(u64, slice_ns, 3000000, "how long a task may run before others get their turn");
 SETTING(u64, slice_min_ns, 500000, "the same where many wait");
-SETTING(u32, steal_steps, 8,
-        "into how many domains' queues a CPU with nothing to do looks at a time");
+SETTING(u32, near_domains, 7,
+        "in how many near domains idle CPUs and waiting tasks are looked for before all others");
+SETTING(u32, fork_steps, 8, "how many other domains are asked whether a new task goes there");
 SETTING(u64, half_life_ns, 500000000, "after how long what a task did counts half in its duty");
 SETTING(u32, tasks_max, 65536, "of how many tasks the balancer is told at most");
+SETTING(u32, groups_max, 16384, "how many cgroups are told apart at most");
 SETTING(u32, spill_margin, 2,
-        "how many more must wait in a domain than in another for a task to go there");
+        "how many more must wait in a domain than in another for a task to wait there");
 SETTING(u64, margin_ns, 1000000,
         "by how much a task that wakes up must be before one that runs to take its place; in virtual time");
+SETTING(u64, warm_ns, 600000, "for how long a core that has gone idle is still quick to wake up");
+SETTING(u64, alone_ns, 200000,
+        "who usually runs longer than this at a time looks for a core of its own anywhere");
+SETTING(u64, tune_ns, 100000000, "how often the weights of cgroups are reckoned with");
+SETTING(u64, balance_ns, 1000000000, "how often tasks are moved between domains");
 
 #define DEFAULT_WEIGHT 100 /* of nice 0 */
 #define DEBT_NS_MAX    50000000
-#define NONE           (~0u)
-
-/* Set by the user half. */
-const volatile u32 domain_count = 1;
-const volatile u32 cpu_count = 1;
-
-#include "reports.h"
 
 struct SHARED domains_stats {
 	COUNTER(near, "tasks", "woken onto an idle CPU of their domain");
+	COUNTER(warm, "tasks", "woken onto a CPU that was busy a moment ago");
 	COUNTER(far, "tasks", "woken onto an idle CPU elsewhere");
 	COUNTER(queued, "tasks", "put into their domain's queue");
 	COUNTER(preempted, "tasks", "put in the place of one that ran");
-	COUNTER(spilt, "tasks", "sent to another domain, where fewer wait");
+	COUNTER(spilt, "tasks", "put into another domain's queue, where fewer wait");
 	COUNTER(ordered, "tasks", "moved to another domain by the balancer");
 	COUNTER(untold, "tasks", "of which the balancer is not told, as there are too many");
+	COUNTER(ungrouped, "cgroups", "that are not told apart, as there are too many");
 	COUNTER(moved, "tasks", "taken from their domain's queue");
 	COUNTER(stolen, "tasks", "taken from another domain's queue");
 	COUNTER(ran_ns, "ns", "CPU time that tasks were charged");
@@ -60,78 +61,37 @@ struct SHARED domains_stats {
 STATS(struct domains_stats);
 #define count(member, n) STAT_ADD(struct domains_stats, member, n)
 
-/* A CPU. The user half says where it is. */
-struct SHARED domains_cpu {
-	u32 domain;
-	u32 next;      /* which of the other domains it looks into next */
-	u64 deadline;  /* of who runs; 0 if nobody does */
-	u32 asks;      /* which other domain a task is sent to next */
-	u32 called_by; /* whose queue it is to look into; the number after the domain's, 0 is none
-	                */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct domains_cpu);
-} cpus SEC(".maps");
-
-/* A domain. */
-struct domain {
-	struct bpf_cpumask __kptr *cpus;
-	/* The largest virtual time of any task that has started to run; see simple. */
-	u64 vtime_now;
-	u64 cpu_count;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct domain);
-} domains SEC(".maps");
-
-/* For each domain all others, the nearest first. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u32);
-} others SEC(".maps");
+#include "machine.h"
+#include "memory.h"
+#include "reports.h"
+#include "groups.h"
 
 struct domains_task {
 	u64 vtime;
 	u64 charged_at_start_ns; /* what it had run in all when it started to run */
 	u64 burst_ns;            /* what it has run since it woke up */
 	u64 usual_ns;            /* what it runs from waking up to sleeping, on average */
+	u64 policy;              /* its memory policy, when that was looked at */
 	u32 domain;
-	u32 slot; /* NONE if there was none left: then nothing is told of the task */
+	u32 slot;  /* NO_PLACE if there was none left: then nothing is told of the task */
+	u32 group; /* the place of its cgroup */
 };
 TASK_CTX(struct domains_task);
 
-static __always_inline struct domains_cpu *cpu_at(s32 cpu)
+/* A time over a task's weight, which is worth what its cgroup leaves of it. */
+static u64 over_weight(u64 ns, const struct task_struct *p, const struct domains_task *task)
 {
-	return bpf_map_lookup_elem(&cpus, &cpu);
-}
+	u64 weight = (u64)p->scx.weight * factor_of(task->group) / 1024;
 
-static __always_inline struct domain *domain_at(u32 domain)
-{
-	return bpf_map_lookup_elem(&domains, &domain);
-}
-
-static u64 over_weight(u64 ns, const struct task_struct *p)
-{
-	u32 weight = p->scx.weight;
-
-	return weight ? ns * DEFAULT_WEIGHT / weight : ns;
+	return ns * (DEFAULT_WEIGHT * (FACTOR_ONE / 1024)) / (weight ?: 1);
 }
 
 /* As long as many wait in a domain, slices are short. */
-static u64 slice_of(const struct task_struct *p, const struct domain *domain, u32 id)
+static u64 slice_of(const struct task_struct *p, const struct domains_task *task,
+                    const struct domain *domain)
 {
-	u64 waiting = scx_bpf_dsq_nr_queued(id);
-	u64 slice, light = over_weight(slice_ns, p), cpus = domain->cpu_count ?: 1;
+	u64 waiting = scx_bpf_dsq_nr_queued(task->domain);
+	u64 slice, light = over_weight(slice_ns, p, task), cpus = domain->cpus_online ?: 1;
 
 	slice = slice_ns * cpus / (cpus + waiting);
 	/* Light tasks get less at a time; see simple. */
@@ -145,7 +105,7 @@ static u64 slice_of(const struct task_struct *p, const struct domain *domain, u3
  * is not cut: by the end of a tick, others may be ahead by more than a slice, and it would lose
  * that.
  */
-static u64 deadline_of(struct task_struct *p, struct domains_task *task,
+static u64 deadline_of(const struct task_struct *p, struct domains_task *task,
                        const struct domain *domain, bool slept)
 {
 	u64 oldest = domain->vtime_now - slice_ns;
@@ -155,206 +115,325 @@ static u64 deadline_of(struct task_struct *p, struct domains_task *task,
 		task->vtime = oldest;
 	if (time_before(newest, task->vtime))
 		task->vtime = newest;
-	return task->vtime + over_weight(task->usual_ns, p);
+	return task->vtime + over_weight(task->usual_ns, p, task);
 }
 
 /* A task belongs to another domain from now on; what it is ahead or behind stays. */
-static void move(struct domains_task *task, u32 to, const struct domain *from,
-                 const struct domain *into)
+static struct domain *move(struct domains_task *task, u32 to)
 {
+	struct domain *from = domain_at(task->domain), *into = domain_at(to);
+
+	if (!from || !into)
+		return NULL;
 	task->vtime += into->vtime_now - from->vtime_now;
 	task->domain = to;
+	__sync_fetch_and_sub(&from->tasks, 1);
+	__sync_fetch_and_add(&into->tasks, 1);
 	tell_domain(task->slot, to);
+	return into;
 }
 
-/* Carries out what user space wants of a task, and says where it belongs then. */
-static struct domain *follow(struct task_struct *p, struct domains_task *task,
-                             struct domain *domain)
+/* The domain nearest to one, itself first, that a task may use and its memory is near to. */
+static u32 nearest_open(u32 own, const struct cpumask *mask, const struct mempolicy *policy)
 {
-	u32 to = take_order(task->slot);
-	struct domain *there = to == NONE ? NULL : domain_at(to);
+	u32 step;
 
-	if (!there || !there->cpus || !bpf_cpumask_intersects(as_mask(there->cpus), p->cpus_ptr))
-		return domain;
-	count(ordered, 1);
-	move(task, to, domain, there);
-	return there;
+	loop(step, 0, domain_count) {
+		u32 id = step ? nearest(own, step - 1) : own;
+		struct domain *domain = domain_at(id);
+		u32 *node = bpf_map_lookup_elem(&nodes, &id);
+
+		if (domain && node && is_open(domain, mask) && policy_likes(policy, *node))
+			return id;
+	}
+	return NONE;
 }
 
-/* Tells which domains a task may use. */
-static void tell_affinity(u32 slot, const struct cpumask *mask)
+/* Tells which domains have CPUs that a task may use and memory that it wants; whether any has. */
+static bool tell_each(u32 slot, const struct cpumask *mask, const struct mempolicy *policy)
 {
-	struct domains_report *report = report_at(slot);
+	bool any = false;
 	u32 id;
 
-	if (!report)
-		return;
-	report->confined = bpf_cpumask_weight(mask) < cpu_count;
-	if (!report->confined)
-		return;
 	loop(id, 0, domain_count) {
 		struct domain *domain = domain_at(id);
+		struct bpf_cpumask *cpus = domain ? domain->cpus : NULL;
+		u32 *node = bpf_map_lookup_elem(&nodes, &id);
+		bool may;
 
-		if (domain && domain->cpus)
-			tell_allowed(slot, id, bpf_cpumask_intersects(as_mask(domain->cpus), mask));
+		if (!cpus || !node)
+			continue;
+		may = bpf_cpumask_intersects(as_mask(cpus), mask) && policy_likes(policy, *node);
+		tell_allowed(slot, id, may);
+		any |= may;
 	}
+	return any;
 }
 
-/* The domain of a task, which is another one if it may not run there any more. */
-static struct domain *home(struct task_struct *p, struct domains_task *task)
+/* Tells which domains a task may use, and moves it if its own is none of them any more. */
+static void settle(const struct task_struct *p, struct domains_task *task,
+                   const struct cpumask *mask)
 {
-	struct domain *domain = domain_at(task->domain);
-	struct domain *there;
-	struct domains_cpu *cpu;
+	const struct mempolicy *policy = policy_of(p);
+	struct domains_report *report = report_at(task->slot);
+	u32 best;
 
-	if (!domain || !domain->cpus)
-		return NULL;
-	domain = follow(p, task, domain);
-	if (domain->cpus && bpf_cpumask_intersects(as_mask(domain->cpus), p->cpus_ptr))
+	task->policy = (u64)policy;
+	if (report) {
+		report->confined = policy || bpf_cpumask_weight(mask) < possible_count;
+		if (report->confined && !tell_each(task->slot, mask, policy))
+			tell_each(task->slot, mask, NULL);
+	}
+	if (!policy)
+		return;
+	best = nearest_open(task->domain, mask, policy);
+	if (best != NONE && best != task->domain)
+		move(task, best);
+}
+
+/* The domain of a task: where it is to go, or one that it may use if its own is none any more. */
+static struct domain *home(const struct task_struct *p, struct domains_task *task)
+{
+	u32 to = take_order(task->slot);
+	struct domain *domain = to == NONE ? NULL : domain_at(to);
+
+	if (domain && is_open(domain, p->cpus_ptr)) {
+		count(ordered, 1);
+		return move(task, to);
+	}
+	domain = domain_at(task->domain);
+	if (domain && is_open(domain, p->cpus_ptr))
 		return domain;
-	cpu = cpu_at(bpf_cpumask_any_distribute(p->cpus_ptr));
-	if (!cpu)
-		return NULL;
-	there = domain_at(cpu->domain);
-	if (there)
-		move(task, cpu->domain, domain, there);
-	return there;
+	to = nearest_open(task->domain, p->cpus_ptr, NULL);
+	return to == NONE ? NULL : move(task, to);
 }
 
 /*
- * Where more wait than in another domain, by more than the margin, a task that comes to wait goes
- * there. One other is asked each time.
+ * Whose queue a task comes to wait in: its own domain's, or that of one where fewer wait, by more
+ * than the margin. One other is asked each time.
  */
-static struct domain *spill(struct task_struct *p, struct domains_task *task, struct domain *domain,
-                            struct domains_cpu *here)
+static u32 queue_for(const struct task_struct *p, const struct domains_task *task,
+                     const struct domain *domain, struct domains_cpu *here)
 {
-	u32 own = task->domain, at, *other;
-	struct domain *there;
+	u32 own = task->domain, other;
 	u64 waiting = scx_bpf_dsq_nr_queued(own), less;
+	struct domain *there;
 
 	if (domain_count < 2 || waiting <= spill_margin)
-		return domain;
-	at = own * (domain_count - 1) + here->asks++ % (domain_count - 1);
-	other = bpf_map_lookup_elem(&others, &at);
-	if (!other)
-		return domain;
-	there = domain_at(*other);
-	if (!there || !there->cpus || !bpf_cpumask_intersects(as_mask(there->cpus), p->cpus_ptr))
-		return domain;
-	less = scx_bpf_dsq_nr_queued(*other) + spill_margin;
-	if (less * domain->cpu_count >= waiting * there->cpu_count)
-		return domain;
+		return own;
+	other = nearest(own, here->asks++ % (domain_count - 1));
+	there = domain_at(other);
+	if (!there || !is_open(there, p->cpus_ptr))
+		return own;
+	less = scx_bpf_dsq_nr_queued(other) + spill_margin;
+	if (less * domain->cpus_online >= waiting * there->cpus_online)
+		return own;
 	count(spilt, 1);
-	move(task, *other, domain, there);
-	return there;
+	return other;
+}
+
+/* An idle CPU in a mask, as the kernel chooses: near the last one; below 0 if there is none. */
+static __always_inline s32 idle_in(struct task_struct *p, s32 prev_cpu, u64 wake_flags,
+                                   struct bpf_cpumask *mask, u64 flags)
+{
+	return mask ? scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, as_mask(mask), flags) : -1;
+}
+
+/*
+ * A CPU that has gone idle lately, in a task's domain or one near; below 0 if there is none. A core
+ * that was busy a moment ago wakes up sooner than one that has been idle for long, and has not
+ * slowed down (Lawall et al.: OS scheduling with Nest, 2022). One thread of two that share a core
+ * is slow, so who runs for long prefers a core of its own.
+ */
+static s32 warm_near(const struct task_struct *p, const struct domains_task *task,
+                     struct domain *domain, s32 prev_cpu)
+{
+	u64 now_ns = bpf_ktime_get_ns();
+	struct domains_cpu *prev = cpu_at(prev_cpu);
+	s32 cpu;
+	u32 step;
+
+	if (prev && prev->domain == task->domain && claim_warm(prev_cpu, p->cpus_ptr, now_ns, true))
+		return prev_cpu;
+	cpu = warm_in(domain, p->cpus_ptr, now_ns, true);
+	if (cpu < 0 && task->usual_ns < alone_ns)
+		cpu = warm_in(domain, p->cpus_ptr, now_ns, false);
+	if (cpu >= 0)
+		return cpu;
+	loop(step, 0, near_domains) {
+		struct domain *other = domain_at(nearest(task->domain, step));
+
+		cpu = other ? warm_in(other, p->cpus_ptr, now_ns, true) : -1;
+		if (cpu >= 0)
+			return cpu;
+	}
+	return -1;
+}
+
+/* An idle CPU for a task that wakes up; below 0 if there is none. */
+static s32 idle_for(struct task_struct *p, const struct domains_task *task, struct domain *domain,
+                    s32 prev_cpu, u64 wake_flags)
+{
+	s32 cpu = -1;
+
+	/* The kernel knows best who is waited for by the one that wakes it. */
+	if (!(wake_flags & SCX_WAKE_SYNC)) {
+		cpu = warm_near(p, task, domain, prev_cpu);
+		if (cpu >= 0) {
+			count(warm, 1);
+			return cpu;
+		}
+	}
+	if (unequal)
+		cpu = idle_in(p, prev_cpu, wake_flags, domain->strong, SCX_PICK_IDLE_CORE);
+	if (cpu < 0 && task->usual_ns >= alone_ns)
+		cpu = idle_in(p, prev_cpu, wake_flags, domain->cpus, SCX_PICK_IDLE_CORE);
+	if (cpu < 0 && task->usual_ns >= alone_ns)
+		cpu = scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, p->cpus_ptr,
+		                             SCX_PICK_IDLE_CORE);
+	if (cpu < 0)
+		cpu = idle_in(p, prev_cpu, wake_flags, domain->cpus, 0);
+	return cpu >= 0 ? cpu : scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, p->cpus_ptr, 0);
 }
 
 s32 BPF_STRUCT_OPS(domains_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	struct domains_task *task = task_ctx(p);
 	struct domain *domain = task ? home(p, task) : NULL;
-	struct bpf_cpumask *mask;
+	struct domains_cpu *at;
 	s32 cpu;
 
 	if (!domain)
 		return prev_cpu;
-	mask = domain->cpus;
-	if (!mask)
+	cpu = idle_for(p, task, domain, prev_cpu, wake_flags);
+	if (cpu < 0)
 		return prev_cpu;
-	cpu = scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, as_mask(mask), 0);
-	if (cpu >= 0) {
-		count(near, 1);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(p, domain, task->domain), 0);
-		return cpu;
-	}
-	cpu = scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, p->cpus_ptr, 0);
-	if (cpu >= 0) {
-		count(far, 1);
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(p, domain, task->domain), 0);
-		return cpu;
-	}
-	return prev_cpu;
+	at = cpu_at(cpu);
+	count(near, at && at->domain == task->domain);
+	count(far, at && at->domain != task->domain);
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(p, task, domain), 0);
+	return cpu;
+}
+
+/* Calls a CPU that is idle, so that who comes to wait in a queue does not wait long. */
+static void call_idle(const struct task_struct *p, u32 queue)
+{
+	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	struct domains_cpu *at;
+
+	if (cpu < 0)
+		return;
+	at = cpu_at(cpu);
+	if (at)
+		at->called_by = queue + 1;
+	scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 }
 
 void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	struct domains_task *task = task_ctx(p);
-	struct domain *domain = task ? home(p, task) : NULL;
+	struct domain *domain, *there;
 	struct domains_cpu *at;
 	u64 deadline, slice;
 	s32 cpu = scx_bpf_task_cpu(p);
-	bool slept;
+	bool slept = enq_flags & enq_flag(SCX_ENQ_WAKEUP);
+	bool last = enq_flags & enq_flag(SCX_ENQ_LAST);
+	u32 queue;
 
-	if (!domain) {
+	at = cpu_at(cpu);
+	/* Nobody else wants this CPU, and it has no order to leave. */
+	if (last && task && order_for(task->slot) == NONE) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		return;
+	}
+	domain = task ? home(p, task) : NULL;
+	if (!domain || !at) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
 		return;
 	}
-	slept = enq_flags & enq_flag(SCX_ENQ_WAKEUP);
 	deadline = deadline_of(p, task, domain, slept);
-	slice = slice_of(p, domain, task->domain);
-	at = cpu_at(cpu);
-	if (slept && at && at->deadline && time_before(deadline + margin_ns, at->deadline)) {
+	slice = slice_of(p, task, domain);
+	if (slept && at->deadline && time_before(deadline + margin_ns, at->deadline)) {
 		count(preempted, 1);
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
 		                   enq_flags | enq_flag(SCX_ENQ_PREEMPT));
 		return;
 	}
 	count(queued, 1);
-	if (at) {
-		domain = spill(p, task, domain, at);
-		deadline = deadline_of(p, task, domain, false);
-	}
-	scx_bpf_dsq_insert_vtime(p, task->domain, slice, deadline, enq_flags);
+	queue = slept ? queue_for(p, task, domain, at) : task->domain;
+	there = domain_at(queue);
+	if (there)
+		deadline += there->vtime_now - domain->vtime_now;
+	note_waiting(queue);
+	scx_bpf_dsq_insert_vtime(p, queue, slice, deadline, enq_flags);
 	/* Who may run where somebody has gone idle meanwhile, or elsewhere, should not wait. */
-	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	if (cpu < 0)
-		return;
-	at = cpu_at(cpu);
-	if (at)
-		at->called_by = task->domain + 1;
-	scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+	call_idle(p, queue);
+}
+
+/* Takes a task from the queue of a domain that has no CPU left. */
+static bool take_deserted(void)
+{
+	u32 id;
+
+	loop(id, 0, domain_count) {
+		struct domain *domain = domain_at(id);
+
+		if (domain && !domain->cpus_online && scx_bpf_dsq_move_to_local(id))
+			return true;
+	}
+	return false;
+}
+
+/* Takes a task from another domain's queue: one that called, a near one, or any. */
+static bool steal(struct domains_cpu *here)
+{
+	u32 step, words = (domain_count + 63) / 64;
+
+	if (here->called_by) {
+		u32 caller = here->called_by - 1;
+
+		here->called_by = 0;
+		if (scx_bpf_dsq_move_to_local(caller))
+			return true;
+	}
+	loop(step, 0, near_domains) {
+		u32 other = nearest(here->domain, step);
+
+		if (other == NONE)
+			return false;
+		if (scx_bpf_dsq_nr_queued(other) > 0 && scx_bpf_dsq_move_to_local(other))
+			return true;
+	}
+	/* Then 64 of all at a time, each time others. */
+	return take_waiting(here->next++ % words);
 }
 
 void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 {
 	struct domains_cpu *here = cpu_at(cpu);
+	struct domains_task *task;
 	struct domain *domain;
-	u32 own, step;
 
 	if (!here)
 		return;
-	own = here->domain;
-	domain = domain_at(own);
-	if (!domain)
+	if (deserted && take_deserted())
 		return;
-	if (scx_bpf_dsq_move_to_local(own)) {
+	if (scx_bpf_dsq_move_to_local(here->domain)) {
 		count(moved, 1);
 		return;
 	}
 	if (prev && prev->scx.flags & SCX_TASK_QUEUED) {
-		scx_bpf_task_set_slice(prev, slice_of(prev, domain, own));
-		return;
-	}
-	if (here->called_by) {
-		u32 caller = here->called_by - 1;
-
-		here->called_by = 0;
-		if (scx_bpf_dsq_move_to_local(caller)) {
-			count(stolen, 1);
+		task = task_ctx(prev);
+		domain = domain_at(here->domain);
+		if (task && domain && order_for(task->slot) == NONE) {
+			scx_bpf_task_set_slice(prev, slice_of(prev, task, domain));
 			return;
 		}
 	}
-	for (step = 0; step < steal_steps && step < domain_count - 1; step++) {
-		/* The nearest half of them each time, the others in turn. */
-		u32 near = step < steal_steps / 2 ? step : here->next++ % (domain_count - 1);
-		u32 at = own * (domain_count - 1) + near;
-		u32 *other = bpf_map_lookup_elem(&others, &at);
-
-		if (other && scx_bpf_dsq_nr_queued(*other) && scx_bpf_dsq_move_to_local(*other)) {
-			count(stolen, 1);
-			return;
-		}
-	}
+	if (steal(here))
+		count(stolen, 1);
+	else if (!prev || !(prev->scx.flags & SCX_TASK_QUEUED))
+		note_idle(cpu, here);
 }
 
 void BPF_STRUCT_OPS(domains_runnable, struct task_struct *p, u64 enq_flags)
@@ -364,7 +443,9 @@ void BPF_STRUCT_OPS(domains_runnable, struct task_struct *p, u64 enq_flags)
 	if (!task)
 		return;
 	task->burst_ns = 0;
-	tell_duty(task->slot, true);
+	tell_duty(task->slot, AVERAGE_LEFT_OUT);
+	if ((u64)policy_of(p) != task->policy)
+		settle(p, task, p->cpus_ptr);
 }
 
 void BPF_STRUCT_OPS(domains_quiescent, struct task_struct *p, u64 deq_flags)
@@ -372,7 +453,7 @@ void BPF_STRUCT_OPS(domains_quiescent, struct task_struct *p, u64 deq_flags)
 	struct domains_task *task = task_ctx(p);
 
 	if (task)
-		tell_duty(task->slot, false);
+		tell_duty(task->slot, AVERAGE_OFF);
 }
 
 void BPF_STRUCT_OPS(domains_running, struct task_struct *p)
@@ -387,8 +468,12 @@ void BPF_STRUCT_OPS(domains_running, struct task_struct *p)
 	domain = domain_at(task->domain);
 	if (domain && time_before(domain->vtime_now, task->vtime))
 		domain->vtime_now = task->vtime;
-	if (at)
-		at->deadline = (task->vtime + over_weight(task->usual_ns, p)) | 1;
+	tell_duty(task->slot, AVERAGE_ON);
+	if (!at)
+		return;
+	at->deadline = (task->vtime + over_weight(task->usual_ns, p, task)) | 1;
+	if (task->slot != NO_PLACE)
+		at->since_ns = bpf_ktime_get_ns();
 }
 
 void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
@@ -397,13 +482,18 @@ void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
 	struct domains_cpu *at = cpu_at(scx_bpf_task_cpu(p));
 	u64 ran_ns;
 
-	if (at)
+	if (at) {
 		at->deadline = 0;
+		if (at->since_ns)
+			at->ran_ns += bpf_ktime_get_ns() - at->since_ns;
+		at->since_ns = 0;
+	}
 	if (!task)
 		return;
+	tell_duty(task->slot, runnable ? AVERAGE_LEFT_OUT : AVERAGE_OFF);
 	ran_ns = p->se.sum_exec_runtime - task->charged_at_start_ns;
 	count(ran_ns, ran_ns);
-	task->vtime += over_weight(ran_ns, p);
+	task->vtime += over_weight(ran_ns, p, task);
 	task->burst_ns += ran_ns;
 	if (runnable) {
 		if (task->burst_ns > task->usual_ns)
@@ -413,27 +503,71 @@ void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
 	}
 }
 
+/*
+ * Where a new task goes: to the domain with the fewest tasks for each CPU among some; but it stays
+ * where it was made, unless that has more tasks than CPUs and a quarter of a task for each CPU
+ * more.
+ */
+static u32 birthplace(const struct task_struct *p, struct domains_cpu *here)
+{
+	u32 best = here->domain, step;
+	struct domain *domain = domain_at(best), *there;
+	u64 tasks, cpus;
+
+	if (!domain || domain->tasks < domain->cpus_online)
+		return best;
+	tasks = 4 * domain->tasks > domain->cpus_online ? 4 * domain->tasks - domain->cpus_online
+	                                                : 0;
+	cpus = 4 * domain->cpus_online;
+	loop(step, 0, fork_steps) {
+		u32 other = nearest(here->domain, here->asks++ % domain_count);
+
+		there = domain_at(other);
+		if (!there || !is_open(there, p->cpus_ptr))
+			continue;
+		if (there->tasks * cpus < tasks * there->cpus_online) {
+			best = other;
+			tasks = there->tasks;
+			cpus = there->cpus_online;
+		}
+	}
+	return best;
+}
+
 s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_task_args *args)
 {
 	struct domains_task *task = task_ctx_create(p);
 	struct domains_cpu *at = cpu_at(scx_bpf_task_cpu(p));
+	struct cgroup *cgrp = NULL;
+	struct domain *domain;
 
 	if (!task)
 		return -ENOMEM;
-	task->domain = at ? at->domain : 0;
-	task->slot = take_slot(p, task->domain);
-	if (task->slot == NONE)
+	if (core_field_exists(args->cgroup))
+		cgrp = args->cgroup;
+	task->domain = 0;
+	if (at && at->domain != NONE)
+		task->domain = args->fork ? birthplace(p, at) : at->domain;
+	domain = domain_at(task->domain);
+	if (domain)
+		__sync_fetch_and_add(&domain->tasks, 1);
+	task->group = cgrp ? group_of(cgrp) : NO_PLACE;
+	task->slot = take_slot(p, task->domain, task->group);
+	if (task->slot == NO_PLACE)
 		count(untold, 1);
-	tell_affinity(task->slot, p->cpus_ptr);
+	settle(p, task, p->cpus_ptr);
 	return 0;
 }
 
 void BPF_STRUCT_OPS(domains_exit_task, struct task_struct *p, struct scx_exit_task_args *args)
 {
 	struct domains_task *task = task_ctx(p);
+	struct domain *domain = task ? domain_at(task->domain) : NULL;
 
-	if (task)
-		give_slot(task->slot);
+	if (!domain)
+		return;
+	__sync_fetch_and_sub(&domain->tasks, 1);
+	give_slot(task->slot);
 }
 
 void BPF_STRUCT_OPS(domains_set_weight, struct task_struct *p, u32 weight)
@@ -449,7 +583,18 @@ void BPF_STRUCT_OPS(domains_set_cpumask, struct task_struct *p, const struct cpu
 	struct domains_task *task = task_ctx(p);
 
 	if (task)
-		tell_affinity(task->slot, mask);
+		settle(p, task, mask);
+}
+
+void BPF_STRUCT_OPS(domains_cgroup_move, struct task_struct *p, struct cgroup *from,
+                    struct cgroup *to)
+{
+	struct domains_task *task = task_ctx(p);
+
+	if (!task)
+		return;
+	task->group = group_of(to);
+	tell_group(task->slot, task->group);
 }
 
 void BPF_STRUCT_OPS(domains_enable, struct task_struct *p)
@@ -466,40 +611,12 @@ void BPF_STRUCT_OPS(domains_enable, struct task_struct *p)
 
 void BPF_STRUCT_OPS(domains_cpu_online, s32 cpu)
 {
+	set_online(cpu, true);
 }
 
 void BPF_STRUCT_OPS(domains_cpu_offline, s32 cpu)
 {
-}
-
-/* Makes a domain's queue and its mask. */
-static s32 make_domain(u32 id)
-{
-	struct domain *domain = domain_at(id);
-	struct bpf_cpumask *mask;
-	s32 error;
-	u32 cpu;
-
-	if (!domain)
-		return -ENOENT;
-	error = scx_bpf_create_dsq(id, -1);
-	if (error)
-		return error;
-	mask = bpf_cpumask_create();
-	if (!mask)
-		return -ENOMEM;
-	loop(cpu, 0, cpu_count) {
-		struct domains_cpu *at = cpu_at(cpu);
-
-		if (at && at->domain == id) {
-			bpf_cpumask_set_cpu(cpu, mask);
-			domain->cpu_count++;
-		}
-	}
-	mask = bpf_kptr_xchg(&domain->cpus, mask);
-	if (mask)
-		bpf_cpumask_release(mask);
-	return 0;
+	set_online(cpu, false);
 }
 
 s32 BPF_STRUCT_OPS_SLEEPABLE(domains_init)
@@ -535,9 +652,14 @@ struct sched_ext_ops domains_ops = {
 	.set_weight = (void *)domains_set_weight,
 	.set_cpumask = (void *)domains_set_cpumask,
 	.enable = (void *)domains_enable,
+	.cgroup_init = (void *)domains_cgroup_init,
+	.cgroup_exit = (void *)domains_cgroup_exit,
+	.cgroup_move = (void *)domains_cgroup_move,
+	.cgroup_set_weight = (void *)domains_cgroup_set_weight,
 	.cpu_online = (void *)domains_cpu_online,
 	.cpu_offline = (void *)domains_cpu_offline,
 	.init = (void *)domains_init,
 	.exit = (void *)domains_exit,
+	.flags = SCX_OPS_ENQ_LAST,
 	.name = "domains",
 };

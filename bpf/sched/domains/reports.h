@@ -13,12 +13,15 @@
 /* What is told of a task. */
 struct SHARED domains_report {
 	u64 task; /* how many tasks came before it, and one; 0 while the slot is free */
+	/* What it could use: how long it runs, of the time for which it does not wait. */
 	struct average duty;
 	u64 moved_at_ns;
 	u32 pid;
 	u32 weight;
 	u32 domain;
-	u32 confined; /* it may not use every CPU; then allowed says which domains */
+	u32 group;    /* the place of its cgroup; NO_PLACE if that has none */
+	u32 confined; /* it may not use every domain; then allowed says which */
+	u32 reserved;
 };
 
 struct {
@@ -50,7 +53,7 @@ struct {
 	__type(value, u64);
 } allowed SEC(".maps");
 
-/* Slots that were used and are free; and the first of those that never were. */
+/* Slots that were used and are free. */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1);
@@ -65,27 +68,20 @@ static struct domains_report *report_at(u32 slot)
 	return bpf_map_lookup_elem(&reports, &slot);
 }
 
-/* Takes a slot for a new task; NONE if none is left. */
-static u32 take_slot(struct task_struct *p, u32 domain)
+/* Takes a slot for a new task; NO_PLACE if none is left. */
+static u32 take_slot(const struct task_struct *p, u32 domain, u32 group)
 {
-	struct domains_report *report;
-	u32 slot;
+	u32 slot = take_place(&free_slots, &slots_used, tasks_max);
+	struct domains_report *report = report_at(slot);
 
-	if (bpf_map_pop_elem(&free_slots, &slot)) {
-		slot = __sync_fetch_and_add(&slots_used, 1);
-		if (slot >= tasks_max) {
-			__sync_fetch_and_sub(&slots_used, 1);
-			return NONE;
-		}
-	}
-	report = report_at(slot);
 	if (!report)
-		return NONE;
+		return NO_PLACE;
+	__builtin_memset(&report->duty, 0, sizeof(report->duty));
 	report->pid = p->pid;
 	report->weight = p->scx.weight;
 	report->domain = domain;
+	report->group = group;
 	report->moved_at_ns = report->duty.at_ns = bpf_ktime_get_ns();
-	report->duty.parts = report->duty.on = 0;
 	report->task = __sync_fetch_and_add(&tasks_seen, 1) + 1;
 	return slot;
 }
@@ -101,13 +97,13 @@ static void give_slot(u32 slot)
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
-/* A task wants to run from now on, or does not. */
-static void tell_duty(u32 slot, bool wants)
+/* What a task does from now on: it runs, waits, or sleeps. */
+static void tell_duty(u32 slot, enum average_state state)
 {
 	struct domains_report *report = report_at(slot);
 
 	if (report)
-		average_set(&report->duty, bpf_ktime_get_ns(), wants, half_life_ns);
+		average_set(&report->duty, bpf_ktime_get_ns(), state, half_life_ns);
 }
 
 /* Where a task is from now on. */
@@ -129,6 +125,14 @@ static void tell_weight(u32 slot, u32 weight)
 		report->weight = weight;
 }
 
+static void tell_group(u32 slot, u32 group)
+{
+	struct domains_report *report = report_at(slot);
+
+	if (report)
+		report->group = group;
+}
+
 /* Notes whether a task may use a domain, of which it may not use all. */
 static void tell_allowed(u32 slot, u32 domain, bool may)
 {
@@ -139,14 +143,24 @@ static void tell_allowed(u32 slot, u32 domain, bool may)
 		*word = may ? *word | bit : *word & ~bit;
 }
 
-/* The domain that user space wants the task of a slot to go to, once; NONE if there is none. */
-static u32 take_order(u32 slot)
+/* The domain that user space wants the task of a slot to go to; NONE if there is none. */
+static u32 order_for(u32 slot)
 {
 	struct domains_order *order = bpf_map_lookup_elem(&orders, &slot);
 	struct domains_report *report = report_at(slot);
 
 	if (!order || !report || !order->task || order->task != report->task)
 		return NONE;
-	order->task = 0;
 	return order->domain;
+}
+
+/* The same, once. */
+static u32 take_order(u32 slot)
+{
+	u32 domain = order_for(slot);
+	struct domains_order *order = bpf_map_lookup_elem(&orders, &slot);
+
+	if (order && domain != NONE)
+		order->task = 0;
+	return domain;
 }

@@ -1,31 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The user half of `domains`: which CPUs are in which domain, and which domains are near.
+//! The user half of `domains`: which CPUs are in which domain, which tasks change theirs, and what
+//! weights are worth in each cgroup.
 
+mod groups;
+mod machine;
 mod reports;
 
 use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
-use rota_balance::{Policy, Snapshot, plan};
-use rota_events::{Metric, Sample};
+use machine::Machine;
+use rota_balance::{Policy, plan};
+use rota_events::{Metric, MetricKind, Sample};
 use rota_object::{Object, Setup, World};
-use rota_programs::domains::{DomainsCpu, DomainsOrder};
-use rota_topology::{CAPACITY_FULL, CpuMask, Level, NodeId, Topology};
+use rota_programs::domains::DomainsOrder;
+use std::collections::BTreeMap;
 use zerocopy::{FromZeros, IntoBytes};
 
-/// A group of CPUs with a queue of its own.
-struct Domain {
-    cpus: CpuMask,
-    node: Option<NodeId>,
-}
+/// The setting that says which CPUs are a domain, if not those of a last-level cache.
+pub(crate) const LISTS: &str = "domains";
 
-/// How often tasks are moved between domains, in ns.
-const PERIOD_NS: u64 = 1_000_000_000;
+/// What it decides by, in ns.
+#[derive(Default)]
+struct Periods {
+    half_life: u64,
+    tune: u64,
+    balance: u64,
+}
 
 struct Domains {
     plain: Plain,
-    domains: Vec<Domain>,
-    half_life_ns: u64,
+    lists: Option<String>,
+    machine: Machine,
+    periods: Periods,
     policy: Policy,
+    metrics: Vec<Metric>,
+    balance_at_ns: u64,
+    /// By how much weights count in each cgroup, by its place.
+    factors: BTreeMap<u32, f64>,
+    /// Slots with orders of the last plan.
+    ordered: Vec<u32>,
+    counts: Counts,
+}
+
+/// What happened so far.
+#[derive(Default)]
+struct Counts {
+    planned: u64,
+    without_plan: u64,
+    imbalance: u64,
 }
 
 /// A number out of read-only data.
@@ -39,65 +61,78 @@ pub(crate) fn new(
     object: &Object,
     settings: &[(String, String)],
 ) -> Result<Box<dyn UserHalf>, HalfError> {
+    let lists = settings.iter().rev().find(|(name, _)| name == LISTS);
+    let lists = lists.map(|(_, text)| text.clone()).filter(|text| text != "llc");
+    let others: Vec<_> = settings.iter().filter(|(name, _)| name != LISTS).cloned().collect();
+    let plain = Plain::new(object, &others)?;
+    let mut metrics = plain.metrics().to_vec();
+    for (name, kind, unit, help) in [
+        ("planned", MetricKind::Counter, "moves", "of tasks to other domains that were planned"),
+        ("unplanned", MetricKind::Counter, "times", "that there could be no plan"),
+        ("imbalance", MetricKind::Gauge, "permille", "of all CPUs, by which domains differ"),
+    ] {
+        metrics.push(Metric::new(name, kind, unit, help));
+    }
     Ok(Box::new(Domains {
-        plain: Plain::new(object, settings)?,
-        domains: Vec::new(),
-        half_life_ns: 0,
+        plain,
+        lists,
+        machine: Machine::default(),
+        periods: Periods::default(),
         policy: Policy::default(),
+        metrics,
+        balance_at_ns: 0,
+        factors: BTreeMap::new(),
+        ordered: Vec::new(),
+        counts: Counts::default(),
     }))
 }
 
-/// One domain for each last-level cache.
-fn by_cache(topology: &Topology) -> Vec<Domain> {
-    let node = |cpus: &CpuMask| cpus.first().and_then(|cpu| topology.place(cpu)).map(|p| p.node);
-    let groups = topology.groups(Level::Llc).into_iter();
-    groups.map(|cpus| Domain { node: node(&cpus), cpus }).collect()
-}
-
 impl Domains {
-    /// All domains but one, the nearest first; equally near ones in the order of numbers, from that
-    /// one's on, so that not all look into the same.
-    fn others(&self, topology: &Topology, of: usize) -> Vec<u32> {
-        let count = self.domains.len();
-        let distance =
-            |other: usize| topology.distance(self.domains[of].node?, self.domains[other].node?);
-        let mut others: Vec<usize> = (1..count).map(|next| (of + next) % count).collect();
-        others.sort_by_key(|other| distance(*other).unwrap_or(u32::MAX));
-        others.into_iter().map(|other| other as u32).collect()
-    }
-
-    /// The machine as it is now, without tasks.
-    fn machine(&self, topology: &Topology) -> Snapshot {
-        let strength = |cpu| {
-            let online = topology.online().contains(cpu);
-            let capacity = topology.cpu(cpu).map_or(CAPACITY_FULL, |cpu| cpu.capacity);
-            if online { f64::from(capacity) / f64::from(CAPACITY_FULL) } else { 0.0 }
-        };
-        let nodes = topology.nodes();
-        let node = |id: Option<NodeId>| nodes.iter().position(|node| Some(node.id) == id);
-        let domains = self.domains.iter().map(|domain| rota_balance::Domain {
-            capacity: domain.cpus.iter().map(strength).sum(),
-            strongest: domain.cpus.iter().map(strength).fold(0.0, f64::max),
-            node: node(domain.node).unwrap_or(0),
-            other: 0.0,
-        });
-        Snapshot {
-            domains: domains.collect(),
-            distances: nodes.iter().map(|node| node.distances.clone()).collect(),
-            ..Snapshot::default()
-        }
+    /// Makes weights count in each cgroup as they should.
+    fn tune(
+        &mut self,
+        told: &[reports::Told],
+        groups: &[groups::Cgroup],
+        world: &mut dyn World,
+    ) -> Result<(), HalfError> {
+        let capacity = world.topology().online().count() as f64;
+        let factors = groups::factors(groups, told, capacity);
+        groups::tell(&factors, world)?;
+        self.factors = factors;
+        Ok(())
     }
 
     /// Plans moves, and tells BPF of them. Without a plan, tasks stay where they are.
-    fn balance(&self, now_ns: u64, world: &mut dyn World) -> Result<(), HalfError> {
-        let mut snapshot = self.machine(world.topology());
-        let told = reports::read(&mut snapshot, now_ns, self.half_life_ns, world)?;
-        let Ok(plan) = plan(&snapshot, &self.policy) else { return Ok(()) };
-        for one in &plan.moves {
-            let Ok(at) = told.binary_search_by_key(&one.id, |told| told.id) else { continue };
-            let order = DomainsOrder { task: one.id, domain: one.to as u32, reserved: 0 };
-            world.map_update("orders", &told[at].slot.to_le_bytes(), order.as_bytes())?;
+    fn balance(
+        &mut self,
+        now_ns: u64,
+        told: &[reports::Told],
+        world: &mut dyn World,
+    ) -> Result<(), HalfError> {
+        let mut snapshot = self.machine.snapshot(now_ns, world)?;
+        reports::add(&mut snapshot, told, &self.factors, now_ns, world)?;
+        // Who was not there to hear of the last plan is no longer to follow it.
+        for slot in std::mem::take(&mut self.ordered) {
+            world.map_update(
+                "orders",
+                &slot.to_le_bytes(),
+                DomainsOrder::new_zeroed().as_bytes(),
+            )?;
         }
+        let Ok(plan) = plan(&snapshot, &self.policy) else {
+            self.counts.without_plan += 1;
+            return Ok(());
+        };
+        let slots: BTreeMap<u64, u32> = told.iter().map(|told| (told.id, told.slot)).collect();
+        for one in &plan.moves {
+            let Some(slot) = slots.get(&one.id) else { continue };
+            let order = DomainsOrder { task: one.id, domain: one.to as u32, reserved: 0 };
+            world.map_update("orders", &slot.to_le_bytes(), order.as_bytes())?;
+            self.ordered.push(*slot);
+        }
+        self.counts.planned += plan.moves.len() as u64;
+        let capacity: f64 = snapshot.domains.iter().map(|domain| domain.capacity).sum();
+        self.counts.imbalance = (1000.0 * plan.imbalance_before / capacity.max(1.0)) as u64;
         Ok(())
     }
 }
@@ -105,55 +140,61 @@ impl Domains {
 impl UserHalf for Domains {
     fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError> {
         self.plain.configure(setup)?;
-        self.domains = by_cache(setup.topology());
-        let count = self.domains.len() as u32;
-        let cpus = setup.topology().possible().last().map_or(1, |cpu| cpu.0 + 1);
-        setup.write_global("domain_count", &count.to_le_bytes())?;
-        setup.write_global("cpu_count", &cpus.to_le_bytes())?;
-        setup.resize_map("cpus", cpus)?;
-        setup.resize_map("domains", count)?;
-        setup.resize_map("others", (count * (count - 1)).max(1))?;
-        self.half_life_ns = number(setup, "half_life_ns")?;
+        self.machine = Machine::new(setup.topology(), self.lists.as_deref())?;
+        self.machine.configure(setup)?;
+        self.periods = Periods {
+            half_life: number(setup, "half_life_ns")?.max(1),
+            tune: number(setup, "tune_ns")?.max(1),
+            balance: number(setup, "balance_ns")?.max(1),
+        };
         let tasks = (number(setup, "tasks_max")? as u32).max(1);
         for map in ["reports", "orders", "free_slots"] {
             setup.resize_map(map, tasks)?;
         }
-        setup.resize_map("allowed", tasks.saturating_mul(count.div_ceil(64)))?;
+        setup.resize_map("allowed", tasks.saturating_mul(self.machine.count().div_ceil(64)))?;
+        let groups = (number(setup, "groups_max")? as u32).max(1);
+        for map in ["groups", "factors", "free_groups"] {
+            setup.resize_map(map, groups)?;
+        }
         Ok(())
     }
 
     fn prepare(&mut self, world: &mut dyn World) -> Result<(), HalfError> {
-        for (number, domain) in (0..).zip(&self.domains) {
-            for cpu in domain.cpus.iter() {
-                let place = DomainsCpu { domain: number, ..DomainsCpu::new_zeroed() };
-                world.map_update("cpus", &cpu.0.to_le_bytes(), place.as_bytes())?;
-            }
-        }
-        let mut key = 0_u32;
-        for number in 0..self.domains.len() {
-            for other in self.others(world.topology(), number) {
-                world.map_update("others", &key.to_le_bytes(), &other.to_le_bytes())?;
-                key += 1;
-            }
-        }
+        self.machine.prepare(world)?;
         self.plain.prepare(world)
     }
 
     fn start(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Wake, HalfError> {
-        let _ = world;
-        Ok(Wake::At(now_ns + PERIOD_NS))
+        // What CPUs did so far counts from here on.
+        self.machine.snapshot(now_ns, world)?;
+        self.balance_at_ns = now_ns + self.periods.balance;
+        Ok(Wake::At(now_ns + self.periods.tune.min(self.periods.balance)))
     }
 
     fn step(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Wake, HalfError> {
-        self.balance(now_ns, world)?;
-        Ok(Wake::At(now_ns + PERIOD_NS))
+        let groups = groups::read(world)?;
+        let balances = now_ns >= self.balance_at_ns;
+        if balances || groups.len() > 1 {
+            let told = reports::read(now_ns, self.periods.half_life, world)?;
+            if groups.len() > 1 {
+                self.tune(&told, &groups, world)?;
+            }
+            if balances {
+                self.balance(now_ns, &told, world)?;
+                self.balance_at_ns = now_ns + self.periods.balance;
+            }
+        }
+        Ok(Wake::At(self.balance_at_ns.min(now_ns + self.periods.tune)))
     }
 
     fn metrics(&self) -> &[Metric] {
-        self.plain.metrics()
+        &self.metrics
     }
 
     fn sample(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Sample, HalfError> {
-        self.plain.sample(now_ns, world)
+        let mut sample = self.plain.sample(now_ns, world)?;
+        let Counts { planned, without_plan, imbalance } = self.counts;
+        sample.values.extend([planned, without_plan, imbalance]);
+        Ok(sample)
     }
 }
