@@ -12,10 +12,10 @@ use std::path::Path;
 
 /// So many decisions that came out alike are kept, and as many of the later ones.
 const KEPT: usize = 2;
-/// So many decisions out of a hundred may come out otherwise, as others changed what they were about
-/// in the midst; and so many out of ten thousand without that this was seen.
-const RACED_PERCENT: usize = 5;
-const UNSEEN: usize = 5;
+/// So many decisions of a script may come out otherwise without that it was seen that another CPU had
+/// changed what they were about; and so many out of a thousand may be left out.
+const UNSEEN: usize = 4;
+const LEFT_OUT_PER_1000: usize = 10;
 
 pub(crate) fn every_decision(guest: &mut Guest, name: &str, machine: &str) -> Result<(), Failed> {
     build(&["--workspace", "--example", "decisions"])?;
@@ -44,15 +44,42 @@ pub(crate) fn every_decision(guest: &mut Guest, name: &str, machine: &str) -> Re
     Ok(())
 }
 
+/// Of each kind of decision: how many there were, how many have to come out alike at least, and how many
+/// of a hundred may come out otherwise as something changed in the midst. Most of these are choices of
+/// the busiest CPU, whose tasks come and go meanwhile: more so if the host has much else to do.
+fn kinds(all: &DecisionsAgreement) -> [(&'static str, usize, usize, usize); 14] {
+    [
+        ("domains", all.domains, 16, 0),
+        ("wakes", all.wakes, 70, 5),
+        ("forks", all.forks, 6, 25),
+        ("turns", all.turns, 300, 5),
+        ("searches", all.searches, 300, 5),
+        ("found", all.found, 25, 0),
+        ("sources", all.sources, 10, 75),
+        ("pulls", all.pulls, 7, 10),
+        ("looks", all.looks, 14, 0),
+        ("moves", all.moves, 1, 0),
+        ("ends", all.ends, 300, 5),
+        ("periods", all.periods, 250, 15),
+        ("before_idle", all.before_idle, 200, 5),
+        ("ticks", all.ticks, 400, 5),
+    ]
+}
+
 fn is_good(agreement: &DecisionsAgreement) -> Result<(), String> {
-    let DecisionsAgreement { wakes, turns, periods, before_idle, ticks, .. } = agreement;
-    let all = wakes + turns + periods + before_idle + ticks;
-    if agreement.disagreements.len() * 10_000 > all * UNSEEN {
+    if agreement.disagreements.len() > UNSEEN {
         return Err(agreement.disagreements.join("\n"));
     }
-    let raced: usize = agreement.raced.values().sum();
-    if *wakes < 100 || *turns < 400 || raced * 100 > all * RACED_PERCENT {
-        return Err(format!("not enough that counts: {agreement:?}"));
+    let mut all = 0;
+    for (kind, count, least, raced_percent) in kinds(agreement) {
+        let raced = agreement.raced.get(kind).copied().unwrap_or_default();
+        if count < least + raced || raced * 100 > count * raced_percent {
+            return Err(format!("{count} {kind}, {raced} of them in a race: {agreement:?}"));
+        }
+        all += count;
+    }
+    if agreement.left_out * 1000 > all * LEFT_OUT_PER_1000 {
+        return Err(format!("too much is left out: {agreement:?}"));
     }
     Ok(())
 }
