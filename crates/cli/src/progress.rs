@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// How often it is shown.
-const EVERY: Duration = Duration::from_millis(200);
+pub(crate) const EVERY: Duration = Duration::from_millis(200);
 
 /// Shows how far something is, in one line that it writes over again and again. Nothing is shown
 /// of what is short, nor where nobody looks.
@@ -22,23 +22,15 @@ impl Progress {
         Self { started: Instant::now(), shown: None, terminal }
     }
 
-    /// Shows the text, unless it has been shown not long ago.
-    pub(crate) fn show(&mut self, text: impl FnOnce() -> String) {
+    /// Shows how much of the machine's time, or that of several, has gone by, in ns, behind a text;
+    /// unless it has been shown not long ago.
+    pub(crate) fn show(&mut self, before: &str, done_ns: u64, all_ns: u64) {
         let since = self.shown.unwrap_or(self.started);
         if self.terminal && since.elapsed() >= EVERY {
             self.shown = Some(Instant::now());
-            output::over(&text());
+            let text = text(done_ns, all_ns, self.started.elapsed());
+            output::over(&format!("{before}{text}"));
         }
-    }
-
-    /// How much of the time is left if it goes on like this, for the text; empty at first.
-    pub(crate) fn left(&self, done: u64, all: u64) -> String {
-        let spent = self.started.elapsed();
-        if done == 0 || done >= all || spent < Duration::from_secs(3) {
-            return String::new();
-        }
-        let left = spent.as_secs_f64() * (all - done) as f64 / done as f64;
-        format!(", about {left:.0} s left")
     }
 
     /// Clears the line.
@@ -46,5 +38,40 @@ impl Progress {
         if self.shown.is_some() {
             output::over("");
         }
+    }
+}
+
+/// How far it is after such a time, and how long it still takes if it goes on like this.
+fn text(done_ns: u64, all_ns: u64, spent: Duration) -> String {
+    let percent = u128::from(done_ns) * 100 / u128::from(all_ns.max(1));
+    let (done, all) = (done_ns as f64 / 1e9, all_ns as f64 / 1e9);
+    let text = format!("{done:.1} of {all:.1} s simulated ({percent} %)");
+    // At first nobody can tell.
+    if done_ns == 0 || done_ns >= all_ns || spent < Duration::from_secs(3) {
+        return text;
+    }
+    let left = spent.as_secs_f64() * (all - done) / done;
+    format!("{text}, about {left:.0} s left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_left_is_told_once_it_can_be_told() {
+        let second = Duration::from_secs(1);
+        for (done_ns, all_ns, spent, expected) in [
+            (0, 2_000_000_000, 9, "0.0 of 2.0 s simulated (0 %)"),
+            (500_000_000, 2_000_000_000, 2, "0.5 of 2.0 s simulated (25 %)"),
+            (500_000_000, 2_000_000_000, 6, "0.5 of 2.0 s simulated (25 %), about 18 s left"),
+            (2_000_000_000, 2_000_000_000, 6, "2.0 of 2.0 s simulated (100 %)"),
+            (0, 0, 6, "0.0 of 0.0 s simulated (0 %)"),
+        ] {
+            assert_eq!(text(done_ns, all_ns, second * spent), expected);
+        }
+        let longest = text(u64::MAX / 2, u64::MAX, second * 4);
+        assert_eq!(longest, "9223372036.9 of 18446744073.7 s simulated (49 %), about 4 s left");
     }
 }

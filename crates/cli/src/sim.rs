@@ -197,13 +197,7 @@ impl Onlooker for Watch {
     }
 
     fn progress(&mut self, done_ns: u64) {
-        let all_ns = self.all_ns.max(1);
-        let left = self.progress.left(done_ns, all_ns);
-        self.progress.show(|| {
-            let percent = u128::from(done_ns) * 100 / u128::from(all_ns);
-            let (done, all) = (done_ns as f64 / 1e9, all_ns as f64 / 1e9);
-            format!("{done:.1} of {all:.1} s simulated ({percent} %){left}")
-        });
+        self.progress.show("", done_ns, self.all_ns);
     }
 }
 

@@ -4,17 +4,18 @@
 
 use super::measure;
 use super::timeline::Recorder;
-use crate::progress::Progress;
+use crate::progress::{EVERY, Progress};
 use crate::sim::contestant::Contestant;
 use crate::sim::drive::{Job, Onlooker};
 use anyhow::{Context, Result, anyhow};
 use rota_bytecode::Mode;
 use rota_compare::{Experiment, RunId, RunResult};
+use rota_events::{Event, Tables};
 use rota_object::KernelTypes;
 use rota_sim::Model;
 use rota_workload::Workload;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 /// What the runs of an experiment are made of.
@@ -27,30 +28,46 @@ pub(super) struct Parts<'a> {
     pub(super) workload: &'a Workload,
 }
 
+/// How far runs are.
+#[derive(Default)]
+struct Counts {
+    /// The run that is begun next, by its place.
+    next: AtomicUsize,
+    /// How much of their machines' time has gone by, in ns.
+    done_ns: AtomicU64,
+}
+
 impl Parts<'_> {
     /// Makes these runs, so many at a time; their results in the same order.
     pub(super) fn run(&self, runs: &[RunId], jobs: usize) -> Result<Vec<RunResult>> {
-        let next = AtomicUsize::new(0);
+        let counts = Counts::default();
         let (sender, receiver) = mpsc::channel();
         let mut results: Vec<Option<RunResult>> = vec![None; runs.len()];
         thread::scope(|scope| {
             for _ in 0..jobs.min(runs.len()) {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || self.work(runs, next, &sender));
+                let (sender, counts) = (sender.clone(), &counts);
+                scope.spawn(move || self.work(runs, counts, &sender));
             }
             drop(sender);
             let mut progress = Progress::new();
+            let all_ns = self.experiment.run_ns.saturating_mul(runs.len() as u64);
             let mut done = 0;
-            for (at, result) in receiver {
-                if result.is_err() {
-                    // Nobody begins another one.
-                    next.store(runs.len(), Ordering::Relaxed);
-                    progress.clear();
+            loop {
+                match receiver.recv_timeout(EVERY) {
+                    Ok((at, result)) => {
+                        if result.is_err() {
+                            // Nobody begins another one.
+                            counts.next.store(runs.len(), Ordering::Relaxed);
+                            progress.clear();
+                        }
+                        results[at] = Some(result?);
+                        done += 1;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
-                results[at] = Some(result?);
-                done += 1;
-                let left = progress.left(done, runs.len() as u64);
-                progress.show(|| format!("{done} of {} runs{left}", runs.len()));
+                let done_ns = counts.done_ns.load(Ordering::Relaxed);
+                progress.show(&format!("{done} of {} runs, ", runs.len()), done_ns, all_ns);
             }
             progress.clear();
             anyhow::Ok(())
@@ -63,14 +80,15 @@ impl Parts<'_> {
     fn work(
         &self,
         runs: &[RunId],
-        next: &AtomicUsize,
+        counts: &Counts,
         results: &mpsc::Sender<(usize, Result<RunResult>)>,
     ) {
         loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
+            let at = counts.next.fetch_add(1, Ordering::Relaxed);
             let Some(run) = runs.get(at) else { return };
-            let result =
-                self.one(*run).with_context(|| format!("{}, seed {}", self.name(*run), run.seed));
+            let result = self
+                .one(*run, &counts.done_ns)
+                .with_context(|| format!("{}, seed {}", self.name(*run), run.seed));
             if results.send((at, result)).is_err() {
                 return;
             }
@@ -82,7 +100,7 @@ impl Parts<'_> {
         &self.experiment.contestants[run.contestant as usize]
     }
 
-    fn one(&self, id: RunId) -> Result<RunResult> {
+    fn one(&self, id: RunId, done_ns: &AtomicU64) -> Result<RunResult> {
         let scale = self.experiment.scales[id.scale as usize];
         let model = self.model.scaled(scale.times.into(), scale.over.into());
         let job = Job {
@@ -98,13 +116,39 @@ impl Parts<'_> {
         };
         let first = self.experiment.seeds.first() == Some(&id.seed) && id.scale == 0;
         let cpus = self.model.topology.online().iter().map(|cpu| cpu.0);
-        let mut recorder = first.then(|| Recorder::new(job.run_ns, cpus));
-        let outcome = match &mut recorder {
-            Some(recorder) => job.drive(job.open()?, recorder as &mut dyn Onlooker)?,
-            None => job.drive(job.open()?, &mut ())?,
-        };
+        let recorder = first.then(|| Recorder::new(job.run_ns, cpus));
+        let mut watch = Watch { recorder, counted_ns: 0, done_ns };
+        let outcome = job.drive(job.open()?, &mut watch)?;
+        // A scheduler that was ejected ran for less.
+        watch.progress(job.run_ns);
         let mut result = measure::result(id, &outcome);
-        result.timeline = recorder.map(Recorder::timeline);
+        result.timeline = watch.recorder.map(Recorder::timeline);
         Ok(result)
+    }
+}
+
+/// Counts the time of one run among that of all, and keeps its timeline if it is to have one.
+struct Watch<'a> {
+    recorder: Option<Recorder>,
+    /// What of the time of this run is counted.
+    counted_ns: u64,
+    done_ns: &'a AtomicU64,
+}
+
+impl Onlooker for Watch<'_> {
+    fn events(&mut self, tables: &Tables, events: &[Event]) -> Result<()> {
+        self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.events(tables, events))
+    }
+
+    fn end(&mut self, tables: &Tables) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(tables);
+        }
+    }
+
+    fn progress(&mut self, done_ns: u64) {
+        let more_ns = done_ns.saturating_sub(self.counted_ns);
+        self.counted_ns += more_ns;
+        self.done_ns.fetch_add(more_ns, Ordering::Relaxed);
     }
 }

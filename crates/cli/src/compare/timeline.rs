@@ -71,8 +71,6 @@ impl Onlooker for Recorder {
             self.switch(tables, cpu, TaskRef::NONE, self.to_ns);
         }
     }
-
-    fn progress(&mut self, _: u64) {}
 }
 
 #[cfg(test)]

@@ -45,16 +45,7 @@ pub(crate) trait Onlooker {
     /// The run is over.
     fn end(&mut self, _tables: &Tables) {}
     /// So much of the machine's time has gone by, in ns.
-    fn progress(&mut self, done_ns: u64);
-}
-
-/// Nobody.
-impl Onlooker for () {
-    fn events(&mut self, _: &Tables, _: &[Event]) -> Result<()> {
-        Ok(())
-    }
-
-    fn progress(&mut self, _: u64) {}
+    fn progress(&mut self, _done_ns: u64) {}
 }
 
 /// What came of a run.
