@@ -6,17 +6,22 @@ use rota_object::{KernelTypes, World};
 use rota_sim::{Pause, Shape, Simulation};
 use rota_topology::Spec;
 use rota_workload::Workload;
+use rota_workload::rtapp::RtApp;
 
 const SECOND: u64 = 1_000_000_000;
 
 /// A machine that has run a workload for so many ns.
 fn run(machine: &str, workload: &str, time_ns: u64) -> Simulation {
+    let cpus = machine.parse::<Spec>().unwrap().topology().possible().count() as u32;
+    run_this(machine, &Workload::parse(workload, cpus).unwrap(), time_ns)
+}
+
+fn run_this(machine: &str, workload: &Workload, time_ns: u64) -> Simulation {
     let types = KernelTypes::builtin("7.3").unwrap();
     let topology = machine.parse::<Spec>().unwrap().topology();
     let mut world = Simulation::fair(&types, &topology, &Shape::default()).unwrap();
     world.start_recording();
-    let cpus = topology.possible().count() as u32;
-    world.add(&Workload::parse(workload, cpus).unwrap()).unwrap();
+    world.add(workload).unwrap();
     assert_eq!(world.run_until(time_ns).unwrap(), Pause::Time);
     world
 }
@@ -94,13 +99,22 @@ fn tasks_fill_all_cpus_of_any_machine() {
     }
 }
 
-/// CPUs that are idle find what others have too much of.
+/// CPUs that are idle find what others have too much of: all tasks begin on one CPU.
 #[test]
 fn what_comes_to_one_cpu_is_spread() {
     for machine in ["8c", "2l:4c", "2s:2l:2c:2t", "4s:8c"] {
-        let text = "forkstorm:parents=1,children=8*cpus,every=1s,run=20ms";
-        let world = run(machine, text, 2 * SECOND);
-        let busy = busy_ns(&world);
+        let cpus = machine.parse::<Spec>().unwrap().topology().possible().count();
+        let everywhere: Vec<String> = (0..cpus).map(|cpu| cpu.to_string()).collect();
+        let text = format!(
+            r#"{{ "tasks" : {{ "many" : {{ "instance" : {}, "phases" : {{
+                "here" : {{ "loop" : 1, "run" : 1000, "cpus" : [0] }},
+                "anywhere" : {{ "loop" : -1, "run" : 1000, "cpus" : [{}] }}
+            }} }} }} }}"#,
+            2 * cpus,
+            everywhere.join(",")
+        );
+        let (workload, _) = RtApp::parse(&text).unwrap().workload(cpus as u32).unwrap();
+        let busy = busy_ns(&run_this(machine, &workload, 2 * SECOND));
         let (least, most) = (busy.iter().min().unwrap(), busy.iter().max().unwrap());
         assert!(*least > most / 3, "{machine} {busy:?}");
     }
