@@ -35,6 +35,8 @@ SETTING(u32, spill_margin, 2,
         "how many more must wait in a domain than in another for a task to wait there");
 SETTING(u64, margin_ns, 1000000,
         "by how much a task that wakes up must be before one that runs to take its place; in virtual time");
+SETTING(u64, turn_ns, 100000000,
+        "for how long a task whose weight promises more than a CPU keeps it while others wait");
 SETTING(u64, warm_ns, 600000, "for how long a core that has gone idle is still quick to wake up");
 SETTING(u64, alone_ns, 200000,
         "who usually runs longer than this at a time looks for a core of its own anywhere");
@@ -408,27 +410,59 @@ static bool steal(struct domains_cpu *here)
 	return take_waiting(here->next++ % words);
 }
 
+/* Lets a task run on for a slice. */
+static void run_on(struct task_struct *p, const struct domains_task *task,
+                   const struct domain *domain)
+{
+	scx_bpf_task_set_slice(p, slice_of(p, task, domain));
+}
+
+/*
+ * Lets a task that ran run on if its turn is not over: if it is still behind all that have started
+ * since. One whose weight promises more than a CPU never gets ahead of others; it does not come to
+ * be further behind than is kept of anybody's debt, and now and then it makes way, since there may
+ * be one that can run nowhere else.
+ */
+static bool keeps_turn(struct task_struct *p, struct domains_task *task,
+                       const struct domains_cpu *here)
+{
+	struct domain *domain = domain_at(task->domain);
+	u64 ran = over_weight(p->se.sum_exec_runtime - task->charged_at_start_ns, p, task);
+
+	if (!domain || !time_before(task->vtime + ran, domain->vtime_now) ||
+	    bpf_ktime_get_ns() - here->turn_ns > turn_ns)
+		return false;
+	if (time_before(task->vtime + ran, domain->vtime_now - DEBT_NS_MAX))
+		task->vtime = domain->vtime_now - DEBT_NS_MAX - ran;
+	run_on(p, task, domain);
+	return true;
+}
+
 void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 {
 	struct domains_cpu *here = cpu_at(cpu);
-	struct domains_task *task;
+	struct domains_task *task = NULL;
 	struct domain *domain;
 
 	if (!here)
 		return;
 	if (deserted && take_deserted())
 		return;
+	/* It goes if it has an order to. */
+	if (prev && prev->scx.flags & SCX_TASK_QUEUED)
+		task = task_ctx(prev);
+	if (task && order_for(task->slot) != NONE)
+		task = NULL;
+	if (task && keeps_turn(prev, task, here))
+		return;
 	if (scx_bpf_dsq_move_to_local(here->domain)) {
 		count(moved, 1);
 		return;
 	}
-	if (prev && prev->scx.flags & SCX_TASK_QUEUED) {
-		task = task_ctx(prev);
-		domain = domain_at(here->domain);
-		if (task && domain && order_for(task->slot) == NONE) {
-			scx_bpf_task_set_slice(prev, slice_of(prev, task, domain));
-			return;
-		}
+	domain = domain_at(here->domain);
+	if (task && domain) {
+		run_on(prev, task, domain);
+		return;
 	}
 	if (steal(here))
 		count(stolen, 1);
@@ -472,8 +506,9 @@ void BPF_STRUCT_OPS(domains_running, struct task_struct *p)
 	if (!at)
 		return;
 	at->deadline = (task->vtime + over_weight(task->usual_ns, p, task)) | 1;
+	at->turn_ns = bpf_ktime_get_ns();
 	if (task->slot != NO_PLACE)
-		at->since_ns = bpf_ktime_get_ns();
+		at->since_ns = at->turn_ns;
 }
 
 void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)

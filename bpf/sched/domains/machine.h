@@ -19,6 +19,7 @@ struct SHARED domains_cpu {
 	u64 ran_ns;   /* for how long tasks that are told of ran, up to when the last one stopped */
 	u64 since_ns; /* since when one does; 0 if none does */
 	u64 deadline; /* of who runs; 0 if nobody does */
+	u64 turn_ns;  /* since when it runs who does */
 	u64 idle_ns;  /* when it last found nothing to do */
 	u32 domain;   /* NONE if there can't be such a CPU */
 	u32 online;

@@ -2,11 +2,11 @@
 //! The scheduler `domains` with its user half, as they are, on simulated machines.
 
 use rota_object::{Engine, KernelTypes, Object, Setup};
-use rota_programs::domains::{DomainsReport, OBJECT};
-use rota_sched::{Session, Wake, find};
+use rota_programs::domains::{DomainsCpu, DomainsReport, OBJECT};
+use rota_sched::{HalfError, Session, Wake, find};
 use rota_sim::{Shape, Simulation};
 use rota_topology::{CpuMask, Spec};
-use rota_workload::{Group, Program, Span, Step, Template, TemplateId, Workload};
+use rota_workload::{Cgroup, Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
 use zerocopy::FromBytes;
 
@@ -20,6 +20,10 @@ struct Run {
 
 impl Run {
     fn new(machine: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start(machine, settings).unwrap()
+    }
+
+    fn start(machine: &str, settings: &[(&str, &str)]) -> Result<Self, HalfError> {
         let object = Object::parse(OBJECT).unwrap();
         let types = KernelTypes::builtin("7.3").unwrap();
         let topology = machine.parse::<Spec>().unwrap().topology();
@@ -28,9 +32,9 @@ impl Run {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let half = (find("domains").unwrap().new)(&object, &settings).unwrap();
-        let session = Session::start(half, world.now_ns(), &mut world).unwrap();
-        Self { world, session }
+        let half = (find("domains").unwrap().new)(&object, &settings)?;
+        let session = Session::start(half, world.now_ns(), &mut world)?;
+        Ok(Self { world, session })
     }
 
     /// Lets so much time go by.
@@ -42,6 +46,14 @@ impl Run {
             self.session.step(self.world.now_ns(), &mut self.world).unwrap();
         }
         assert_eq!(self.world.exit_info().unwrap(), None);
+    }
+
+    /// How many pieces of work each group does in so much time.
+    fn done_in(&mut self, ns: u64) -> Vec<u64> {
+        let before = self.world.work_done();
+        self.go(ns);
+        let after = self.world.work_done();
+        after.iter().zip(&before).map(|(after, before)| after.1 - before.1).collect()
     }
 
     /// A variable of BPF's.
@@ -69,6 +81,19 @@ struct Hogs {
     nice: i32,
     first: CpuMask,
     then: CpuMask,
+    cgroup: Option<u32>,
+}
+
+impl Hogs {
+    /// Of nice 0, on these CPUs, in no cgroup.
+    fn new(count: usize, list: &str) -> Self {
+        Self { count, nice: 0, first: cpus(list), then: cpus(list), cgroup: None }
+    }
+
+    /// That may use others after a while.
+    fn then(self, list: &str) -> Self {
+        Self { then: cpus(list), ..self }
+    }
 }
 
 fn cpus(list: &str) -> CpuMask {
@@ -90,7 +115,7 @@ fn hogs(groups: &[Hogs]) -> Workload {
             nice: hogs.nice,
             cpus: Some(hogs.first.clone()),
             program: Arc::new(program),
-            cgroup: None,
+            cgroup: hogs.cgroup,
             realtime: false,
         });
         workload.starts.extend(std::iter::repeat_n(TemplateId(number), hogs.count));
@@ -108,8 +133,7 @@ fn places(reports: &[DomainsReport], domains: usize) -> Vec<usize> {
 #[test]
 fn a_skewed_start_evens_out() {
     let mut run = Run::new("2s:2l:4c", &[]);
-    let (first, then) = (cpus("0-3"), cpus("0-15"));
-    run.world.add(&hogs(&[Hogs { count: 34, nice: 0, first, then }])).unwrap();
+    run.world.add(&hogs(&[Hogs::new(34, "0-3").then("0-15")])).unwrap();
     run.go(4_000 * MS);
     let places = places(&run.reports(), 4);
     assert!(places.iter().all(|count| (8..=9).contains(count)), "{places:?}");
@@ -119,8 +143,7 @@ fn a_skewed_start_evens_out() {
 fn the_balancer_alone_evens_out_a_skewed_start() {
     // Nobody is sent elsewhere where many wait.
     let mut run = Run::new("2s:2l:4c", &[("spill_margin", "1000000")]);
-    let (first, then) = (cpus("0-3"), cpus("0-15"));
-    run.world.add(&hogs(&[Hogs { count: 34, nice: 0, first, then }])).unwrap();
+    run.world.add(&hogs(&[Hogs::new(34, "0-3").then("0-15")])).unwrap();
     run.go(100 * MS);
     let before = places(&run.reports(), 4);
     run.go(4_000 * MS);
@@ -132,26 +155,108 @@ fn the_balancer_alone_evens_out_a_skewed_start() {
 #[test]
 fn weights_count_across_domains() {
     let mut run = Run::new("2l:2c", &[]);
-    let all = || cpus("0-3");
-    let group = |nice| Hogs { count: 9, nice, first: all(), then: all() };
+    let group = |nice| Hogs { nice, ..Hogs::new(9, "0-3") };
     run.world.add(&hogs(&[group(0), group(-5)])).unwrap();
     run.go(2_000 * MS);
-    let before = run.world.work_done();
-    run.go(20_000 * MS);
-    let after = run.world.work_done();
-    let done: Vec<u64> =
-        after.iter().zip(&before).map(|(after, before)| after.1 - before.1).collect();
+    let done = run.done_in(20_000 * MS);
     // 3121 to 1024 (kernel: sched_prio_to_weight).
     let ratio = done[1] as f64 / done[0] as f64 / (3121.0 / 1024.0);
     assert!((0.9..1.1).contains(&ratio), "{done:?}: {ratio}");
 }
 
+/// Parts of all, in percent.
+fn percent(numbers: &[u64]) -> Vec<f64> {
+    let sum: u64 = numbers.iter().sum();
+    numbers.iter().map(|number| 100.0 * *number as f64 / sum as f64).collect()
+}
+
+#[test]
+fn an_infeasible_weight_gets_its_cpu_and_all_others_share_by_weight() {
+    let mut run = Run::new("2l:2c", &[]);
+    // One of 88761, of which it can use a CPU; 8 of 1024 and 4 of 335 share the others.
+    let group = |nice, count| Hogs { nice, ..Hogs::new(count, "0-3") };
+    run.world.add(&hogs(&[group(-20, 1), group(0, 8), group(5, 4)])).unwrap();
+    run.go(3_000 * MS);
+    let parts = percent(&run.done_in(20_000 * MS));
+    let others = 75.0 / (8.0 * 1024.0 + 4.0 * 335.0);
+    let right = [25.0, 8.0 * 1024.0 * others, 4.0 * 335.0 * others];
+    for (part, right) in parts.iter().zip(right) {
+        assert!((part / right - 1.0).abs() < 0.1, "{parts:?} of {right:?}");
+    }
+}
+
+#[test]
+fn weights_of_cgroups_within_cgroups_count() {
+    let mut run = Run::new("2l:2c", &[]);
+    let group = |count, cgroup| Hogs { cgroup: Some(cgroup), ..Hogs::new(count, "0-3") };
+    let mut workload = hogs(&[group(8, 1), group(4, 2), group(12, 3)]);
+    // The first has 3 parts of 4, of which the second and the third have 1 and 2 of 3.
+    workload.cgroups = vec![
+        Cgroup { around: None, weight: 300 },
+        Cgroup { around: Some(0), weight: 50 },
+        Cgroup { around: Some(0), weight: 100 },
+        Cgroup { around: None, weight: 100 },
+    ];
+    run.world.add(&workload).unwrap();
+    run.go(3_000 * MS);
+    let parts = percent(&run.done_in(20_000 * MS));
+    for (part, right) in parts.iter().zip([25.0, 50.0, 25.0]) {
+        assert!((part / right - 1.0).abs() < 0.1, "{parts:?}");
+    }
+}
+
+#[test]
+fn what_a_cgroup_leaves_goes_to_others() {
+    let mut run = Run::new("1l:4c", &[]);
+    let group = |count, cgroup| Hogs { cgroup: Some(cgroup), ..Hogs::new(count, "0-3") };
+    // By its weight, the first would have 3.96 CPUs; it can use one.
+    let mut workload = hogs(&[group(1, 0), group(6, 1)]);
+    workload.cgroups =
+        vec![Cgroup { around: None, weight: 9900 }, Cgroup { around: None, weight: 100 }];
+    run.world.add(&workload).unwrap();
+    run.go(2_000 * MS);
+    let parts = percent(&run.done_in(10_000 * MS));
+    assert!((parts[0] - 25.0).abs() < 1.0, "{parts:?}");
+}
+
+#[test]
+fn who_is_alone_on_a_cpu_goes_where_there_is_more_room() {
+    let mut run = Run::new("2l:4c", &[]);
+    run.world.add(&hogs(&[Hogs::new(4, "0-3").then("0-7")])).unwrap();
+    run.go(4_000 * MS);
+    assert_eq!(places(&run.reports(), 2), [2, 2]);
+}
+
+#[test]
+fn lists_of_cpus_are_domains() {
+    let run = Run::new("1l:8c", &[("domains", "0,2,4-7/1,3")]);
+    assert_eq!(run.number("domain_count"), 2);
+    let domain = |cpu: u32| {
+        let bytes = run.world.map_lookup("cpus", &cpu.to_le_bytes()).unwrap().unwrap();
+        DomainsCpu::read_from_bytes(&bytes).unwrap().domain
+    };
+    let domains: Vec<u32> = (0..8).map(domain).collect();
+    assert_eq!(domains, [0, 1, 0, 1, 0, 0, 0, 0]);
+}
+
+#[test]
+fn wrong_lists_of_cpus_are_refused() {
+    for (text, words) in [
+        ("0-3/5-7", "CPU 4 is in no domain"),
+        ("0-4/4-7", "CPU 4 is in two domains"),
+        ("0-8", "this machine has no CPU 8"),
+        ("0-7/", "a domain has no CPU"),
+        ("0-x", "'0-x':"),
+    ] {
+        let error = Run::start("1l:8c", &[("domains", text)]).err().unwrap().to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
 #[test]
 fn who_may_go_makes_room_for_who_may_not() {
     let mut run = Run::new("2l:4c", &[]);
-    let confined = Hogs { count: 6, nice: 0, first: cpus("0-3"), then: cpus("0-3") };
-    let free = Hogs { count: 6, nice: 0, first: cpus("0-3"), then: cpus("0-7") };
-    run.world.add(&hogs(&[confined, free])).unwrap();
+    run.world.add(&hogs(&[Hogs::new(6, "0-3"), Hogs::new(6, "0-3").then("0-7")])).unwrap();
     run.go(5_000 * MS);
     let reports = run.reports();
     assert_eq!(places(&reports, 2), [6, 6]);
