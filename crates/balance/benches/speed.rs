@@ -95,6 +95,7 @@ fn snapshot(random: &mut Random, domains: usize, tasks: usize, skewed: bool) -> 
         allowed: None,
         footprint_bytes: random.next() % (1 << 21),
         stayed_ns: u64::MAX,
+        pid: None,
     };
     Snapshot {
         domains: (0..domains).map(domain).collect(),

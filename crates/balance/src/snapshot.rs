@@ -46,6 +46,8 @@ pub struct Task {
     pub footprint_bytes: u64,
     /// How long ago it came to its domain, in ns.
     pub stayed_ns: u64,
+    /// By which people know it; no plan looks at it.
+    pub pid: Option<u32>,
 }
 
 /// What is wrong with a snapshot.

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota balance`.
 
+mod live;
+
 use crate::exit::Exit;
 use crate::file;
 use crate::output::{self, Format};
+use crate::run::server::socket_of;
 use anyhow::{Context, Result, anyhow};
-use rota_balance::{Plan, Policy, Snapshot, Task, Verdict, explain, plan};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use rota_balance::{Plan, Snapshot, Task, Verdict, explain, plan, report};
 use std::fmt::Write;
 use std::path::PathBuf;
-
-/// The version of the form in JSON.
-const SCHEMA: &str = "rota-balance/1";
 
 /// Arguments of `rota balance`.
 #[derive(clap::Args)]
@@ -29,10 +27,12 @@ enum Verb {
 }
 
 const EXPLAIN: &str = "\
-A snapshot is TOML. An example, six busy tasks in one domain and two in another:
+A snapshot is TOML, or JSON with the same names. What --format json prints has the snapshot in it, so
+it can be read again. An example in TOML, six busy tasks in one domain and two in another:
 
   [[domain]]
-  cpus = 4               # of strength 1; or strengths = [1, 1, 0.5, 0.5]
+  cpus = 4               # of strength 1; or strengths = [1, 1, 0.5, 0.5],
+                         # or capacity = 3.0, the sum, and strongest = 1.0
   node = 0               # default 0
   other = 0.5            # CPUs busy with what can't move; default 0
 
@@ -47,7 +47,8 @@ A snapshot is TOML. An example, six busy tasks in one domain and two in another:
   duty = 1.0             # CPU time it could use, in CPUs
   domains = [0, 1]       # where it may run; default everywhere
   footprint_bytes = 2097152   # cache to fill again elsewhere; default 0
-  stayed_ms = 5000       # since it came here; default long
+  stayed_ns = 5_000_000_000   # since it came here; default long
+  pid = 4711             # for people only
 
   [[task]]
   count = 2
@@ -61,8 +62,8 @@ A snapshot is TOML. An example, six busy tasks in one domain and two in another:
   start = 0.05           # even out if a domain is busier than another by this,
   stop = 0.025           # until they differ by less than this: parts of capacity
   gain_min = 0.0001      # what a move has to bring beyond its cost, in CPUs
-  rest_ms = 1000         # how long a task stays at least
-  horizon_ms = 2000      # in which time a move has to pay
+  rest_ns = 1_000_000_000    # how long a task stays at least
+  horizon_ns = 2e9       # in which time a move has to pay
   move_ns = 20000        # cost of a move, and of each byte of its footprint
   refill_ns_per_byte = 0.1
 
@@ -85,8 +86,14 @@ What happens to a task:
 #[derive(clap::Args)]
 struct Explain {
     /// The snapshot; see below
-    #[arg(value_hint = clap::ValueHint::FilePath)]
-    file: PathBuf,
+    #[arg(value_hint = clap::ValueHint::FilePath, required_unless_present = "live")]
+    file: Option<PathBuf>,
+    /// What a scheduler would do now that is in charge of this machine
+    #[arg(long, value_name = "SCHED", num_args = 0..=1, require_equals = true, default_missing_value = "domains", conflicts_with = "file")]
+    live: Option<String>,
+    /// Where it serves its statistics [default: /run/rota/SCHED.sock]
+    #[arg(long, value_name = "PATH", requires = "live", value_hint = clap::ValueHint::FilePath)]
+    socket: Option<PathBuf>,
     /// A table for people, or JSON
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -95,15 +102,21 @@ struct Explain {
 /// Explains a plan.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let Verb::Explain(args) = &args.verb;
-    let name = args.file.display();
-    let text = file::read_text(&args.file)?;
+    let (name, text) = match (&args.file, &args.live) {
+        (Some(file), _) => (file.display().to_string(), file::read_text(file)?),
+        (None, scheduler) => {
+            let scheduler = scheduler.as_deref().unwrap_or_default();
+            let path = args.socket.clone().unwrap_or_else(|| socket_of(scheduler));
+            (path.display().to_string(), live::snapshot(scheduler, &path)?)
+        }
+    };
     let (snapshot, policy) = rota_balance::read(&text).map_err(|e| anyhow!("{name}:{e}"))?;
-    let plan = plan(&snapshot, &policy).with_context(|| name.to_string())?;
-    let verdicts = explain(&snapshot, &policy, &plan).with_context(|| name.to_string())?;
+    let plan = plan(&snapshot, &policy).with_context(|| name.clone())?;
+    let verdicts = explain(&snapshot, &policy, &plan).with_context(|| name.clone())?;
     match args.format {
         Format::Table => output::text(&table(&snapshot, &plan, &verdicts))?,
         Format::Json => {
-            let json = json(&snapshot, &policy, &plan, &verdicts);
+            let json = report(&snapshot, &policy, &plan, &verdicts);
             output::line(&serde_json::to_string_pretty(&json)?)?;
         }
     }
@@ -130,7 +143,15 @@ fn table(snapshot: &Snapshot, plan: &Plan, verdicts: &[Verdict]) -> String {
             percent(after, domain.capacity),
         );
     }
-    let _ = writeln!(text, "\n{:>11}  domain    weight    duty    load  what happens", "task");
+    // Only what was taken from a machine has numbers there.
+    let pids = snapshot.tasks.iter().any(|task| task.pid.is_some());
+    let pid = |what: &str| if pids { format!("  {what:>8}") } else { String::new() };
+    let _ = writeln!(
+        text,
+        "\n{:>11}{}  domain    weight    duty    load  what happens",
+        "task",
+        pid("pid"),
+    );
     let mut places: Vec<_> = (0..snapshot.tasks.len()).collect();
     places.sort_by_key(|place| snapshot.tasks[*place].id);
     for alike in places.chunk_by(|a, b| follows(snapshot, verdicts, *a, *b)) {
@@ -142,7 +163,8 @@ fn table(snapshot: &Snapshot, plan: &Plan, verdicts: &[Verdict]) -> String {
         };
         let _ = writeln!(
             text,
-            "{ids:>11}  {:6}  {:8}  {:6.3}  {:6.3}  {}",
+            "{ids:>11}{}  {:6}  {:8}  {:6.3}  {:6.3}  {}",
+            pid(&first.pid.map_or("-".to_owned(), |pid| pid.to_string())),
             first.domain,
             first.entity.weight,
             first.entity.duty,
@@ -157,7 +179,7 @@ fn table(snapshot: &Snapshot, plan: &Plan, verdicts: &[Verdict]) -> String {
 fn follows(snapshot: &Snapshot, verdicts: &[Verdict], before: usize, place: usize) -> bool {
     let (a, b): (&Task, &Task) = (&snapshot.tasks[before], &snapshot.tasks[place]);
     let next = a.id.checked_add(1) == Some(b.id) && a.domain == b.domain && a.entity == b.entity;
-    next && verdicts[before] == verdicts[place]
+    next && a.pid.is_none() && b.pid.is_none() && verdicts[before] == verdicts[place]
 }
 
 fn head(snapshot: &Snapshot, plan: &Plan) -> String {
@@ -184,62 +206,4 @@ fn head(snapshot: &Snapshot, plan: &Plan) -> String {
 
 fn many(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn json(snapshot: &Snapshot, policy: &Policy, plan: &Plan, verdicts: &[Verdict]) -> Value {
-    let domains = snapshot.domains.iter().enumerate().map(|(number, domain)| {
-        json!({
-            "domain": number,
-            "node": domain.node,
-            "capacity_cpus": domain.capacity,
-            "target_cpus": plan.targets[number],
-            "load_before_cpus": plan.before[number],
-            "load_after_cpus": plan.after[number],
-        })
-    });
-    let order: BTreeMap<u64, usize> =
-        plan.moves.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
-    let mut places: Vec<_> = (0..snapshot.tasks.len()).collect();
-    places.sort_by_key(|place| snapshot.tasks[*place].id);
-    let tasks = places.into_iter().map(|place| {
-        let task = &snapshot.tasks[place];
-        let mut value = json!({
-            "task": task.id,
-            "domain": task.domain,
-            "weight": task.entity.weight,
-            "duty_cpus": task.entity.duty,
-            "load_cpus": plan.task_loads[place],
-            "verdict": verdicts[place].word(),
-            "move": order.get(&task.id),
-        });
-        if let Some((to, worth)) = place_and_worth(&verdicts[place]) {
-            value["to"] = json!(to);
-            value["gain_cpus"] = json!(worth.map(|(gain, _)| gain));
-            value["cost_cpus"] = json!(worth.map(|(_, cost)| cost));
-        }
-        value
-    });
-    json!({
-        "schema": SCHEMA,
-        "lambda": plan.lambda,
-        "imbalance_before_cpus": plan.imbalance_before,
-        "imbalance_after_cpus": plan.imbalance_after,
-        "moves": plan.moves.len(),
-        "moves_max": policy.moves_max,
-        "domains": domains.collect::<Vec<_>>(),
-        "tasks": tasks.collect::<Vec<_>>(),
-    })
-}
-
-/// Where a task goes or would go, with what that brings and costs if that is what decides.
-fn place_and_worth(verdict: &Verdict) -> Option<(usize, Option<(f64, f64)>)> {
-    match *verdict {
-        Verdict::Moves { to, gain, cost }
-        | Verdict::TooLittle { to, gain, cost }
-        | Verdict::Later { to, gain, cost } => Some((to, Some((gain, cost)))),
-        Verdict::TooWeak { to } | Verdict::TooLarge { to } => Some((to, None)),
-        Verdict::NoLoad | Verdict::Pinned | Verdict::Rests { .. } | Verdict::Balanced { .. } => {
-            None
-        }
-    }
 }

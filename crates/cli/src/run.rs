@@ -4,7 +4,7 @@
 mod life;
 mod reload;
 pub(crate) mod report;
-mod server;
+pub(crate) mod server;
 mod signals;
 
 use crate::args::{duration, name_value};

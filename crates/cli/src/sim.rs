@@ -61,6 +61,10 @@ pub(crate) struct Args {
     /// Keep the kernel's debug dump here if the scheduler is ejected for an error
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     dump: Option<PathBuf>,
+    /// Keep in this file what the scheduler would plan moves between domains from at the end, for
+    /// rota balance explain
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    snapshot: Option<PathBuf>,
     /// Set a setting of the scheduler, or any global variable of the object
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_value)]
     set: Vec<(String, String)>,
@@ -166,7 +170,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     for warning in input::warnings(&contestant, &kernel, &setup) {
         output::note(&format!("rota: {warning}"));
     }
-    for written in args.trace.iter().chain(&args.dump) {
+    for written in args.trace.iter().chain(&args.dump).chain(&args.snapshot) {
         file::not_over(Path::new(&args.sched), written)?;
     }
     let facts = setup.machine_facts();
@@ -176,6 +180,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     watch.finish()?;
     let about = report::About { args, job: &job };
     output::if_anyone_reads(report::print(&about, &outcome))?;
+    if let Some(path) = &args.snapshot {
+        let Some((snapshot, policy)) = &outcome.snapshot else {
+            bail!("--snapshot: {} plans no moves between domains", contestant.name());
+        };
+        file::save(path, rota_balance::write(snapshot, policy) + "\n")?;
+    }
     if let (Some(path), Some(info)) = (&args.dump, &outcome.exit)
         && let Some(kept) = crate::run::report::keep_dump(contestant.name(), info, Some(path))
     {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a world calls.
 
+use rota_balance::{Policy, Snapshot};
 use rota_events::{Metric, Sample};
 use rota_object::{EngineError, SettingError, Setup, World};
 use thiserror::Error;
@@ -59,6 +60,20 @@ pub trait UserHalf {
     fn step(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Wake, HalfError> {
         let _ = (now_ns, world);
         Ok(Wake::Never)
+    }
+
+    /// What it would plan moves between domains from now, and what it would go by; `None` if it
+    /// plans none.
+    ///
+    /// # Errors
+    /// [`HalfError`].
+    fn snapshot(
+        &self,
+        now_ns: u64,
+        world: &dyn World,
+    ) -> Result<Option<(Snapshot, Policy)>, HalfError> {
+        let _ = (now_ns, world);
+        Ok(None)
     }
 
     /// What its statistics mean.

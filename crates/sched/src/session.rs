@@ -4,6 +4,7 @@
 use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
 use crate::registry;
+use rota_balance::{Policy, Snapshot};
 use rota_events::{Metric, Sample};
 use rota_object::{Object, ObjectError, World};
 use thiserror::Error;
@@ -139,6 +140,19 @@ impl Session {
             self.wake = self.half.step(now_ns, world)?;
         }
         Ok(())
+    }
+
+    /// What the half would plan moves between domains from now, and what it would go by; `None` if
+    /// it plans none.
+    ///
+    /// # Errors
+    /// [`HalfError`].
+    pub fn snapshot(
+        &self,
+        now_ns: u64,
+        world: &dyn World,
+    ) -> Result<Option<(Snapshot, Policy)>, HalfError> {
+        self.half.snapshot(now_ns, world)
     }
 
     /// What the statistics mean.

@@ -15,6 +15,7 @@ fn good() -> Snapshot {
         allowed: None,
         footprint_bytes: 0,
         stayed_ns: 0,
+        pid: None,
     };
     Snapshot {
         domains: vec![domain; 2],

@@ -135,7 +135,13 @@ impl Life {
                 failure = Some(error);
                 before.clone()
             });
-            Status { scheduler: name, metrics: session.metrics(), before, now: &now }
+            let (session, world) = (&*session, &*world);
+            let snapshot = || {
+                let found = session.snapshot(now_ns(), world)?;
+                Ok(found.map(|(snapshot, policy)| rota_balance::write(&snapshot, &policy)))
+            };
+            let metrics = session.metrics();
+            Status { scheduler: name, metrics, before, now: &now, snapshot: &snapshot }
                 .answer(request)
         });
         failure.map_or(Ok(()), |error| Err(error.into()))
@@ -144,8 +150,8 @@ impl Life {
 
 /// Waits for a signal, a client or the time.
 fn wait(for_ns: u64, signals: &Signals, server: Option<&Server>) -> Result<()> {
-    let sources = signals.fds().chain(server.into_iter().flat_map(Server::fds));
-    let mut fds: Vec<_> = sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let signals = signals.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    let mut fds: Vec<_> = signals.chain(server.into_iter().flat_map(Server::fds)).collect();
     let timeout = Timespec {
         tv_sec: (for_ns / 1_000_000_000).cast_signed(),
         tv_nsec: (for_ns % 1_000_000_000).cast_signed(),

@@ -2,9 +2,10 @@
 //! Statistics on a UNIX socket.
 //!
 //! A client sends a line and gets an answer: `stats` (a JSON line), `watch` (a JSON line now and
-//! with every printed sample), `describe` (what the numbers mean), `openmetrics`. An HTTP `GET`
-//! gets OpenMetrics text, so that a scraper can use the socket as it is. A client that sends
-//! nonsense gets a JSON line with `error`; one that doesn't read is dropped.
+//! with every printed sample), `describe` (what the numbers mean), `openmetrics`, `snapshot` (a JSON
+//! line: what the scheduler plans moves from). An HTTP `GET` gets OpenMetrics text, so that a scraper
+//! can use the socket as it is. A client that sends nonsense gets a JSON line with `error`; one that
+//! watches and doesn't read is dropped.
 
 use crate::output;
 use anyhow::{Context, Result};
@@ -12,7 +13,6 @@ use rota_events::{Metric, Sample, describe, json_line, open_metrics};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ pub(crate) struct Status<'a> {
     pub(crate) metrics: &'a [Metric],
     pub(crate) before: &'a Sample,
     pub(crate) now: &'a Sample,
+    /// Gives what the scheduler plans moves from, if it plans any.
+    pub(crate) snapshot: &'a dyn Fn() -> Result<Option<String>>,
 }
 
 /// What a client wants.
@@ -37,6 +39,7 @@ pub(crate) enum Request {
     Watch,
     Describe,
     OpenMetrics,
+    Snapshot,
     Http { found: bool },
     Unknown(String),
 }
@@ -51,18 +54,24 @@ impl Status<'_> {
             }
             Request::Describe => describe(self.scheduler, self.metrics) + "\n",
             Request::OpenMetrics => metrics(),
+            Request::Snapshot => match (self.snapshot)() {
+                Ok(Some(snapshot)) => snapshot + "\n",
+                Err(error) => failure(&error.to_string()),
+                Ok(None) => failure(&format!("{} plans no moves between domains", self.scheduler)),
+            },
             Request::Http { found: true } => http("200 OK", OPEN_METRICS_TYPE, &metrics()),
             Request::Http { found: false } => {
                 http("404 Not Found", "text/plain", "there is only GET /metrics\n")
             }
-            Request::Unknown(text) => {
-                let error = format!(
-                    "unknown request '{text}'; there are: stats, watch, describe, openmetrics"
-                );
-                serde_json::json!({ "error": error }).to_string() + "\n"
-            }
+            Request::Unknown(text) => failure(&format!(
+                "unknown request '{text}'; there are: stats, watch, describe, openmetrics, snapshot"
+            )),
         }
     }
+}
+
+fn failure(error: &str) -> String {
+    serde_json::json!({ "error": error }).to_string() + "\n"
 }
 
 fn http(status: &str, content_type: &str, body: &str) -> String {
@@ -83,6 +92,8 @@ pub(crate) struct Server {
 struct Client {
     stream: UnixStream,
     received: Vec<u8>,
+    /// What it has not taken yet.
+    to_send: Vec<u8>,
     watches: bool,
     /// It closed its sending side, and may still listen.
     silent: bool,
@@ -92,7 +103,7 @@ impl Server {
     /// Opens the socket. Where it was not asked for by name and cannot be had, says so and does
     /// without.
     pub(crate) fn open(path: Option<&Path>, scheduler: &str) -> Result<Option<Self>> {
-        let default = Path::new(FOLDER).join(format!("{}.sock", file_name(scheduler)));
+        let default = socket_of(scheduler);
         match (Self::bind(path.unwrap_or(&default)), path) {
             (Ok(server), _) => Ok(Some(server)),
             (Err(error), Some(path)) => Err(error).with_context(|| path.display().to_string()),
@@ -129,11 +140,15 @@ impl Server {
     }
 
     /// What to wait for.
-    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         // What is not read is not waited for, or waiting would end at once, again and again.
-        let speaking = self.clients.iter().filter(|c| !c.silent).map(|c| c.stream.as_fd());
-        let listener = (self.clients.len() < CLIENTS_MAX).then(|| self.listener.as_fd());
-        listener.into_iter().chain(speaking)
+        let waits = |client: &Client| !client.silent || !client.to_send.is_empty();
+        let clients = self.clients.iter().filter(move |client| waits(client)).map(|client| {
+            let sends = !client.to_send.is_empty();
+            PollFd::new(&client.stream, if sends { PollFlags::OUT } else { PollFlags::IN })
+        });
+        let listener = (self.clients.len() < CLIENTS_MAX).then_some(&self.listener);
+        listener.map(|listener| PollFd::new(listener, PollFlags::IN)).into_iter().chain(clients)
     }
 
     /// Takes new clients and answers what they sent.
@@ -144,6 +159,7 @@ impl Server {
                 self.clients.push(Client {
                     stream,
                     received: Vec::new(),
+                    to_send: Vec::new(),
                     watches: false,
                     silent: false,
                 });
@@ -168,8 +184,10 @@ impl Drop for Server {
 impl Client {
     /// Reads what came and answers every whole request. An error drops the client.
     fn attend(&mut self, answer: &mut dyn FnMut(&Request) -> String) -> io::Result<()> {
+        self.flush()?;
         let mut buffer = [0; 1024];
-        while !self.silent {
+        // Who does not take what it asked for is not asked what else it wants.
+        while !self.silent && self.to_send.is_empty() {
             match self.stream.read(&mut buffer) {
                 // It has said all it wants to say, but may still want to hear.
                 Ok(0) => self.silent = true,
@@ -181,20 +199,41 @@ impl Client {
                 return Err(ErrorKind::InvalidData.into());
             }
         }
-        while let Some(request) = take_request(&mut self.received) {
+        while self.to_send.is_empty()
+            && let Some(request) = take_request(&mut self.received)
+        {
             self.watches |= request == Request::Watch;
             self.send(&answer(&request))?;
             if matches!(request, Request::Http { .. }) {
-                return Err(ErrorKind::ConnectionAborted.into());
+                // The connection ends with the answer.
+                self.silent = true;
+                self.received.clear();
             }
         }
         // Who has closed both ways is noticed here, not only when there is something to send.
-        let listens = self.watches && !hung_up(&self.stream);
+        let listens = (self.watches || !self.to_send.is_empty()) && !hung_up(&self.stream);
         if !self.silent || listens { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
     }
 
+    /// Sends a text, or as much of it as is taken now, the rest later. An error if it has not taken
+    /// what it was sent before.
     fn send(&mut self, text: &str) -> io::Result<()> {
-        self.stream.write_all(text.as_bytes())
+        if !self.to_send.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.to_send.extend_from_slice(text.as_bytes());
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.to_send.is_empty() {
+            match self.stream.write(&self.to_send) {
+                Ok(sent) => drop(self.to_send.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -222,8 +261,14 @@ fn take_request(received: &mut Vec<u8>) -> Option<Request> {
         "watch" => Request::Watch,
         "describe" => Request::Describe,
         "openmetrics" => Request::OpenMetrics,
+        "snapshot" => Request::Snapshot,
         other => Request::Unknown(other.chars().take(80).collect()),
     })
+}
+
+/// Where a scheduler's statistics are, if nobody says otherwise.
+pub(crate) fn socket_of(scheduler: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{}.sock", file_name(scheduler)))
 }
 
 /// A scheduler's name as a file name.
@@ -264,8 +309,14 @@ mod tests {
         client.write_all(b"watch\nnonsense\n").unwrap();
         let metrics = [Metric::new("queued", MetricKind::Counter, "tasks", "help")];
         let sample = Sample { at_ns: 5, values: vec![7] };
-        let status =
-            Status { scheduler: "x", metrics: &metrics, before: &Sample::default(), now: &sample };
+        let snapshot = "s".repeat(1 << 20);
+        let status = Status {
+            scheduler: "x",
+            metrics: &metrics,
+            before: &Sample::default(),
+            now: &sample,
+            snapshot: &|| Ok(Some(snapshot.clone())),
+        };
         server.answer(&mut |request| status.answer(request));
         server.publish("{\"again\":1}");
         let lines: Vec<_> = BufReader::new(client).lines().take(3).map(Result::unwrap).collect();
@@ -283,6 +334,28 @@ mod tests {
         let mut all = String::new();
         brief.read_to_string(&mut all).unwrap();
         assert!(all.contains("\"queued\":7"), "who says no more is answered still: {all}");
+        let mut large = UnixStream::connect(&path).unwrap();
+        large.write_all(b"snapshot\nstats\n").unwrap();
+        large.shutdown(std::net::Shutdown::Write).unwrap();
+        let reads = std::thread::spawn(move || {
+            let mut all = String::new();
+            large.read_to_string(&mut all).map(|_| all)
+        });
+        while !reads.is_finished() {
+            server.answer(&mut |request| status.answer(request));
+        }
+        let all = reads.join().unwrap().unwrap();
+        let (first, second) = all.split_once('\n').unwrap();
+        assert!(
+            first == snapshot && second.contains("\"queued\":7"),
+            "what is long comes in parts"
+        );
+        let mut deaf = UnixStream::connect(&path).unwrap();
+        deaf.write_all(b"watch\nsnapshot\n").unwrap();
+        server.answer(&mut |request| status.answer(request));
+        assert_eq!(server.clients.len(), 1);
+        server.publish("{}");
+        assert!(server.clients.is_empty(), "who watches and does not read is let go");
         drop(server);
         assert!(!path.exists());
     }

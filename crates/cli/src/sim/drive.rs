@@ -3,6 +3,7 @@
 
 use super::contestant::Contestant;
 use anyhow::{Context, Result};
+use rota_balance::{Policy, Snapshot};
 use rota_bytecode::Mode;
 use rota_events::{Activity, Event, Metric, Sample, StreamHash, Summary, Tables};
 use rota_object::{Engine, EngineError, ExitInfo, KernelTypes, Refusal};
@@ -64,6 +65,8 @@ pub(crate) struct Outcome {
     pub(crate) kfuncs: Vec<(String, Option<u64>)>,
     /// The scheduler's own statistics, at the start and at the end.
     pub(crate) statistics: (Vec<Metric>, Sample, Sample),
+    /// What the user half would plan moves between domains from at the end, if it plans any.
+    pub(crate) snapshot: Option<(Snapshot, Policy)>,
     /// A number that two runs share only if all their events are equal.
     pub(crate) hash: u64,
     /// Why the scheduler ended before it was asked to.
@@ -98,7 +101,7 @@ impl Job<'_> {
             Ok(session) => session,
             Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
                 run.take_events(&mut world)?;
-                return Ok(run.outcome(&mut world, <_>::default(), Some(*info), 0));
+                return Ok(run.outcome(&mut world, <_>::default(), None, Some(*info), 0));
             }
             Err(error) => return Err(error).with_context(|| self.contestant.name().to_owned()),
         };
@@ -112,8 +115,12 @@ impl Job<'_> {
         world.add_noise().with_context(stopped)?;
         let exit = self.turns(&mut world, &mut session, &mut run).with_context(stopped)?;
         let last = sample(&mut session, &mut world)?;
+        let snapshot = match &session {
+            Some(session) => session.snapshot(world.now_ns(), &world)?,
+            None => None,
+        };
         let metrics = session.map_or(Vec::new(), |session| session.metrics().to_vec());
-        Ok(run.outcome(&mut world, (metrics, first, last), exit, drawn_pj))
+        Ok(run.outcome(&mut world, (metrics, first, last), snapshot, exit, drawn_pj))
     }
 
     /// Puts the scheduler in charge, if it is one of sched_ext.
@@ -192,6 +199,7 @@ impl Run<'_> {
         self,
         world: &mut Simulation,
         statistics: (Vec<Metric>, Sample, Sample),
+        snapshot: Option<(Snapshot, Policy)>,
         exit: Option<ExitInfo>,
         drawn_pj: u64,
     ) -> Outcome {
@@ -206,6 +214,7 @@ impl Run<'_> {
             callbacks: world.callbacks(),
             kfuncs: world.kfuncs(),
             statistics,
+            snapshot,
             hash: self.hash.value(),
             exit,
         }

@@ -21,12 +21,12 @@ struct Domain {
 #[derive(Default)]
 pub(super) struct Machine {
     domains: Vec<Domain>,
-    /// What each CPU had done when somebody asked last, in the order of their numbers.
+    /// What each CPU had done at the last plan, in the order of their numbers.
     before: Option<Asked>,
 }
 
 /// What CPUs have done up to a time.
-struct Asked {
+pub(super) struct Asked {
     at_ns: u64,
     /// For each CPU: for how long it was busy, and with tasks that BPF tells of.
     done: Vec<(u64, u64)>,
@@ -152,12 +152,17 @@ impl Machine {
         others.into_iter().map(|other| other as u32).collect()
     }
 
-    /// The machine as it is now, without tasks.
-    pub(super) fn snapshot(
-        &mut self,
+    /// From now on, what CPUs do counts from there.
+    pub(super) fn keep(&mut self, asked: Asked) {
+        self.before = Some(asked);
+    }
+
+    /// The machine as it is now, without tasks, and what its CPUs have done.
+    pub(super) fn look(
+        &self,
         now_ns: u64,
         world: &dyn World,
-    ) -> Result<Snapshot, HalfError> {
+    ) -> Result<(Snapshot, Asked), HalfError> {
         let topology = world.topology();
         let cpus: Vec<Option<DomainsCpu>> = (0..topology.possible().last().map_or(1, |c| c.0 + 1))
             .map(|number| cpu(world, number))
@@ -165,7 +170,7 @@ impl Machine {
         let online = |id: &CpuId| {
             cpus.get(id.0 as usize).and_then(Option::as_ref).is_some_and(|cpu| cpu.online != 0)
         };
-        let other = self.other(now_ns, &cpus, world)?;
+        let (other, asked) = self.other(now_ns, &cpus, world)?;
         let nodes = topology.nodes();
         let node = |id: Option<NodeId>| nodes.iter().position(|node| Some(node.id) == id);
         let domains = self.domains.iter().map(|domain| {
@@ -178,21 +183,22 @@ impl Machine {
                 other: there.iter().filter_map(|cpu| other.get(cpu.0 as usize)).sum(),
             }
         });
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             domains: domains.collect(),
             distances: nodes.iter().map(|node| node.distances.clone()).collect(),
             ..Snapshot::default()
-        })
+        };
+        Ok((snapshot, asked))
     }
 
-    /// For each CPU the part of the time since somebody asked last for which it was busy with what
-    /// BPF does not tell of: interrupts, tasks of other classes.
+    /// For each CPU the part of the time since what was kept for which it was busy with what BPF does
+    /// not tell of: interrupts, tasks of other classes. And what all have done.
     fn other(
-        &mut self,
+        &self,
         now_ns: u64,
         cpus: &[Option<DomainsCpu>],
         world: &dyn World,
-    ) -> Result<Vec<f64>, HalfError> {
+    ) -> Result<(Vec<f64>, Asked), HalfError> {
         let mut done = vec![(0, 0); cpus.len()];
         for time in world.cpu_times()? {
             if let Some(done) = done.get_mut(time.cpu as usize) {
@@ -204,9 +210,8 @@ impl Machine {
             let runs_ns = if cpu.since_ns == 0 { 0 } else { now_ns.saturating_sub(cpu.since_ns) };
             done.1 = cpu.ran_ns + runs_ns;
         }
-        let before = self.before.replace(Asked { at_ns: now_ns, done: done.clone() });
-        let Some(before) = before.filter(|before| before.at_ns < now_ns) else {
-            return Ok(vec![0.0; cpus.len()]);
+        let Some(before) = self.before.as_ref().filter(|before| before.at_ns < now_ns) else {
+            return Ok((vec![0.0; cpus.len()], Asked { at_ns: now_ns, done }));
         };
         let time_ns = (now_ns - before.at_ns) as f64;
         let part = |(now, before): (&(u64, u64), &(u64, u64))| {
@@ -214,6 +219,7 @@ impl Machine {
             // A CPU that was away has counted less.
             (busy.saturating_sub(told) as f64 / time_ns).min(1.0)
         };
-        Ok(done.iter().zip(&before.done).map(part).collect())
+        let other = done.iter().zip(&before.done).map(part).collect();
+        Ok((other, Asked { at_ns: now_ns, done }))
     }
 }

@@ -9,7 +9,7 @@ mod reports;
 use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
 use machine::Machine;
-use rota_balance::{Policy, plan};
+use rota_balance::{Policy, Snapshot, plan};
 use rota_events::{Metric, MetricKind, Sample};
 use rota_object::{Object, Setup, World};
 use rota_programs::domains::DomainsOrder;
@@ -102,6 +102,18 @@ impl Domains {
         Ok(())
     }
 
+    /// The machine and its tasks as they are now, and what CPUs have done so far.
+    fn look(
+        &self,
+        now_ns: u64,
+        told: &[reports::Told],
+        world: &dyn World,
+    ) -> Result<(Snapshot, machine::Asked), HalfError> {
+        let (mut snapshot, asked) = self.machine.look(now_ns, world)?;
+        reports::add(&mut snapshot, told, &self.factors, now_ns, world)?;
+        Ok((snapshot, asked))
+    }
+
     /// Plans moves, and tells BPF of them. Without a plan, tasks stay where they are.
     fn balance(
         &mut self,
@@ -109,8 +121,8 @@ impl Domains {
         told: &[reports::Told],
         world: &mut dyn World,
     ) -> Result<(), HalfError> {
-        let mut snapshot = self.machine.snapshot(now_ns, world)?;
-        reports::add(&mut snapshot, told, &self.factors, now_ns, world)?;
+        let (snapshot, asked) = self.look(now_ns, told, world)?;
+        self.machine.keep(asked);
         // Who was not there to hear of the last plan is no longer to follow it.
         for slot in std::mem::take(&mut self.ordered) {
             world.map_update(
@@ -166,7 +178,8 @@ impl UserHalf for Domains {
 
     fn start(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Wake, HalfError> {
         // What CPUs did so far counts from here on.
-        self.machine.snapshot(now_ns, world)?;
+        let (_, asked) = self.machine.look(now_ns, world)?;
+        self.machine.keep(asked);
         self.balance_at_ns = now_ns + self.periods.balance;
         Ok(Wake::At(now_ns + self.periods.tune.min(self.periods.balance)))
     }
@@ -185,6 +198,16 @@ impl UserHalf for Domains {
             }
         }
         Ok(Wake::At(self.balance_at_ns.min(now_ns + self.periods.tune)))
+    }
+
+    fn snapshot(
+        &self,
+        now_ns: u64,
+        world: &dyn World,
+    ) -> Result<Option<(Snapshot, Policy)>, HalfError> {
+        let told = reports::read(now_ns, self.periods.half_life, world)?;
+        let (snapshot, _) = self.look(now_ns, &told, world)?;
+        Ok(Some((snapshot, self.policy)))
     }
 
     fn metrics(&self) -> &[Metric] {

@@ -29,6 +29,7 @@ pub(super) struct Told {
     pub(super) group: u32,
     confined: bool,
     moved_at_ns: u64,
+    pid: u32,
 }
 
 /// All tasks, in the order of their slots.
@@ -57,6 +58,7 @@ pub(super) fn read(
             group: report.group,
             confined: report.confined != 0,
             moved_at_ns: report.moved_at_ns,
+            pid: report.pid,
         });
     }
     Ok(told)
@@ -91,6 +93,7 @@ pub(super) fn add(
             allowed,
             footprint_bytes: 0,
             stayed_ns: now_ns.saturating_sub(task.moved_at_ns),
+            pid: Some(task.pid),
         });
     }
     let mut by_number: Vec<(usize, DomainSet)> = sets.into_iter().map(|(s, n)| (n, s)).collect();
@@ -114,7 +117,7 @@ fn allowed(slot: u32, words: u32, world: &dyn World) -> Result<DomainSet, HalfEr
 }
 
 /// A running average until now, of the time that it has seen: a young one has not seen the time
-/// before it began, which would count as nothing.
+/// before it began, which would count as nothing. No finer than BPF counts.
 fn duty(average: &Average, now_ns: u64, half_life_ns: u64) -> f64 {
     let (mut gathered, mut on) = (average.gathered_ns, average.gathered_on);
     let since = now_ns.saturating_sub(average.at_ns);
@@ -127,7 +130,8 @@ fn duty(average: &Average, now_ns: u64, half_life_ns: u64) -> f64 {
     let so = if gathered == 0 { 0.0 } else { on as f64 / gathered as f64 };
     let sum = so + (f64::from(average.parts) / ONE - so) * left(gathered);
     let seen = 1.0 - left(average.counted_ns + gathered);
-    if seen > 0.0 { (sum / seen).clamp(0.0, 1.0) } else { 0.0 }
+    let duty = if seen > 0.0 { (sum / seen).clamp(0.0, 1.0) } else { 0.0 };
+    libm::round(duty * ONE) / ONE
 }
 
 #[cfg(test)]
