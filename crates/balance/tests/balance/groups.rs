@@ -3,7 +3,7 @@
 
 use rota_balance::{Entity, Group, GroupError, Node, SolveError, solve, solve_groups};
 
-use crate::random::{Random, cases};
+use crate::random::{Random, bisect, cases};
 
 fn group(parent: Option<usize>, weight: f64) -> Group {
     Group { parent, weight, node: Node::Group }
@@ -45,20 +45,18 @@ fn members(tree: &[Group], of: Option<usize>) -> Vec<usize> {
 /// What groups and tasks get, by the definition: at each level, a claim of the weight for a group
 /// that is always busy, and the level of claims by bisection.
 fn reference(tree: &[Group], of: Option<usize>, amount: f64, shares: &mut [f64]) {
-    let claim = |place: usize| match tree[place].node {
-        Node::Task(duty) => tree[place].weight * duty,
-        Node::Group => tree[place].weight * duty(tree, place).min(1.0),
-    };
     let members = members(tree, of);
-    let gets = |place: usize, level: f64| duty(tree, place).min(claim(place) * level);
-    let (mut low, mut high) = (0.0_f64, 1e6_f64);
-    for _ in 0..200 {
-        let middle = low + (high - low) / 2.0;
-        let sum: f64 = members.iter().map(|place| gets(*place, middle)).sum();
-        if sum <= amount { low = middle } else { high = middle }
-    }
-    for place in members {
-        shares[place] = gets(place, low);
+    // What each could use, and what it claims of each unit of the level.
+    let limit = |place: &usize| {
+        let duty = duty(tree, *place);
+        let claim = if tree[*place].node == Node::Group { duty.min(1.0) } else { duty };
+        (duty, tree[*place].weight * claim)
+    };
+    let limits: Vec<(f64, f64)> = members.iter().map(limit).collect();
+    let gets = |(duty, claim): (f64, f64), level: f64| duty.min(claim * level);
+    let level = bisect(1e6, |level| limits.iter().map(|l| gets(*l, level)).sum::<f64>() <= amount);
+    for (place, limit) in members.into_iter().zip(limits) {
+        shares[place] = gets(limit, level);
         reference(tree, Some(place), shares[place], shares);
     }
 }

@@ -33,6 +33,18 @@ impl Random {
     }
 }
 
+/// The largest number below `high` of which this holds, if it holds of all that are smaller.
+pub(crate) fn bisect(mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    let mut low = 0.0;
+    loop {
+        let middle = low + (high - low) / 2.0;
+        if middle <= low || middle >= high {
+            return low;
+        }
+        if holds(middle) { low = middle } else { high = middle }
+    }
+}
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }

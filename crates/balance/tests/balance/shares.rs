@@ -143,7 +143,7 @@ fn change(random: &mut Random, from: &[Entity]) -> (u64, Option<Entity>) {
 /// Kept up to date or started anew, bit by bit.
 #[test]
 fn a_pool_is_what_a_fresh_start_gives() {
-    cases(1000, |random| {
+    cases(10_000, |random| {
         let from = entities(random);
         let mut pool = Pool::new(capacity(random, total(&from))).unwrap();
         for _ in 0..random.within(1..=12) {
