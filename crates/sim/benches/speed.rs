@@ -12,7 +12,7 @@
 mod turns;
 
 use rota_object::{KernelTypes, Object};
-use rota_sim::{Costs, Shape, Simulation};
+use rota_sim::{Costs, Model, Shape, Simulation};
 use rota_topology::Spec;
 use rota_workload::{Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
@@ -35,10 +35,12 @@ fn machine(
     types: &KernelTypes,
     machine: &str,
     interleave: Option<u64>,
+    costs: bool,
 ) -> Simulation {
-    let topology = machine.parse::<Spec>().unwrap().topology();
-    let shape = Shape { costs: Costs::NONE, interleave, ..Shape::default() };
-    turns::machine(object, types, &topology, &shape)
+    let model = Model::of(machine.parse::<Spec>().unwrap().topology()).unwrap();
+    let costs = if costs { model.costs } else { Costs::NONE };
+    let shape = Shape { costs, interleave, ..Shape::default() };
+    turns::machine(object, types, &model.topology, &shape)
 }
 
 /// Some tasks that do something, again and again, and others that sleep for ever.
@@ -87,7 +89,7 @@ fn start_up() {
         let start = now();
         let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
         let types = KernelTypes::builtin("7.3").unwrap();
-        let mut world = machine(&object, &types, "16c", None);
+        let mut world = machine(&object, &types, "16c", None, false);
         world.add(&tasks(256, &[Step::Run(Span::Fixed(US))], 0)).unwrap();
         while events(&world) == 0 {
             world.run_until(world.now_ns() + US).unwrap();
@@ -114,17 +116,24 @@ fn main() {
     ];
     let hog = [Step::Run(Span::Fixed(1_000_000 * US))];
     let mut cases = Vec::new();
-    for (name, shape, interleave, work) in [
-        ("16 CPUs, 256 tasks that run and sleep", "16c", None, tasks(256, &mix, 0)),
-        ("16 CPUs, 256 tasks that always run", "16c", None, tasks(256, &hog, 0)),
-        (LARGE, "16s:256c", None, tasks(256, &mix, 99_744)),
-        ("4096 CPUs, all of 100,000 tasks active", "16s:256c", None, tasks(100_000, &mix, 0)),
-        ("the first machine, its CPUs interleaved", "16c", Some(1), tasks(256, &mix, 0)),
+    for (name, shape, interleave, costs, work) in [
+        ("16 CPUs, 256 tasks that run and sleep", "16c", None, false, tasks(256, &mix, 0)),
+        ("16 CPUs, 256 tasks that always run", "16c", None, false, tasks(256, &hog, 0)),
+        ("the first machine, with costs", "16c", None, true, tasks(256, &mix, 0)),
+        (LARGE, "16s:256c", None, false, tasks(256, &mix, 99_744)),
+        (
+            "4096 CPUs, all of 100,000 tasks active",
+            "16s:256c",
+            None,
+            false,
+            tasks(100_000, &mix, 0),
+        ),
+        ("the first machine, its CPUs interleaved", "16c", Some(1), false, tasks(256, &mix, 0)),
     ] {
         if !wanted(name) {
             continue;
         }
-        let world = machine(&object, &types, shape, interleave);
+        let world = machine(&object, &types, shape, interleave, costs);
         let before = resident();
         cases.push(started(name, world, &work));
         if name == LARGE {

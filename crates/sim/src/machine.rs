@@ -138,6 +138,8 @@ pub struct Machine {
     pub(crate) insns: u64,
     /// Calls of helpers and kernel functions since the outermost execution began.
     pub(crate) calls: u64,
+    /// How long it has stood still since, for queues that CPUs share, in ns.
+    pub(crate) stood_ns: u64,
     /// The latest time that a program was told.
     pub(crate) shown_ns: u64,
     /// What is recorded, if anything is.
@@ -243,6 +245,7 @@ impl Machine {
             hardware: Hardware::default(),
             insns: 0,
             calls: 0,
+            stood_ns: 0,
             shown_ns: 0,
             recorder: None,
             pool: Pool::default(),
@@ -302,6 +305,7 @@ impl Machine {
             hardware: Hardware::default(),
             insns: 0,
             calls: 0,
+            stood_ns: 0,
             shown_ns: 0,
             recorder: None,
             shown: self.shown,

@@ -139,6 +139,7 @@ impl Machine {
         let outermost = self.depth;
         if outermost == 0 {
             self.calls = 0;
+            self.stood_ns = 0;
         }
         let result = self.run_frames(function, args);
         self.depth = outermost;

@@ -22,6 +22,13 @@ pub struct Costs {
     pub call_ns: u64,
     /// An instruction of a program, in ps.
     pub insn_ps: u64,
+    /// Fetching a cache line that another CPU wrote last: another thread of the core, another core
+    /// under its last-level cache, another such cache, another node.
+    pub line_ns: [u64; 4],
+    /// How long the lock of a queue is held for a task that comes or goes…
+    pub dsq_ns: u64,
+    /// …and how many lines have to be fetched for that: those of the queue, the task, its neighbour.
+    pub dsq_lines: u64,
     /// What a task has to fetch anew when it runs on another CPU than before: another thread of
     /// its core, another core under its last-level cache, another such cache, another node.
     pub migration_ns: [u64; 4],
@@ -43,14 +50,22 @@ impl Costs {
         callback_ns: 0,
         call_ns: 0,
         insn_ps: 0,
+        line_ns: [0; 4],
+        dsq_ns: 0,
+        dsq_lines: 0,
         migration_ns: [0; 4],
         refill_ns: 0,
         refill_after_ns: 1,
         smt_percent: 100,
     };
 
+    /// Whether queues cost nothing that CPUs share.
+    pub(crate) fn shares_for_nothing(&self) -> bool {
+        self.dsq_ns == 0 && self.line_ns == [0; 4]
+    }
+
     /// The same machine with all times `times / of` as long. How fast hardware threads of a core
-    /// are is no time, and stays.
+    /// are, and how many lines a queue takes, is no time, and stays.
     #[must_use]
     pub fn scaled(&self, times: u64, of: u64) -> Self {
         let scale = |ns: u64| ns.saturating_mul(times) / of.max(1);
@@ -61,6 +76,9 @@ impl Costs {
             callback_ns: scale(self.callback_ns),
             call_ns: scale(self.call_ns),
             insn_ps: scale(self.insn_ps),
+            line_ns: self.line_ns.map(scale),
+            dsq_ns: scale(self.dsq_ns),
+            dsq_lines: self.dsq_lines,
             migration_ns: self.migration_ns.map(scale),
             refill_ns: scale(self.refill_ns),
             refill_after_ns: self.refill_after_ns,

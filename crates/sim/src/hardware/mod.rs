@@ -112,8 +112,8 @@ impl Hardware {
         self.core_of(cpu).map_or(&[], |core| &core.threads)
     }
 
-    /// Which of the costs of a migration it is from one CPU to another.
-    fn distance(&self, from: u32, to: u32) -> Distance {
+    /// How far it is from one CPU to another: which of the costs that depend on that.
+    pub(crate) fn distance(&self, from: u32, to: u32) -> Distance {
         let place = |cpu: u32| self.cpus.get(cpu as usize).map(|cpu| cpu.place);
         Distance::of(place(from), place(to))
     }

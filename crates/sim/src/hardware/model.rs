@@ -10,6 +10,8 @@ use rota_workload::{Capacity, hint};
 
 /// The longest time that a file may state, in ns: ten seconds.
 const NS_MAX: u64 = 10_000_000_000;
+/// The most cache lines that a task in a queue has.
+const LINES_MAX: u64 = 1000;
 /// The most power, in mW: a megawatt.
 const MW_MAX: u64 = 1_000_000_000;
 
@@ -171,6 +173,7 @@ impl Model {
     fn read_costs(&mut self, mut costs: Section<'_>) -> Result<(), ModelError> {
         let c = &mut self.costs;
         let [core, llc, node, remote] = &mut c.migration_ns;
+        let [line_core, line_llc, line_node, line_remote] = &mut c.line_ns;
         let plain = [
             ("switch", "ns", &mut c.switch_ns),
             ("interrupt", "ns", &mut c.interrupt_ns),
@@ -178,6 +181,10 @@ impl Model {
             ("callback", "ns", &mut c.callback_ns),
             ("call", "ns", &mut c.call_ns),
             ("insn", "ps", &mut c.insn_ps),
+            ("line_core", "ns", line_core),
+            ("line_llc", "ns", line_llc),
+            ("line_node", "ns", line_node),
+            ("line_remote", "ns", line_remote),
             ("migrate_core", "ns", core),
             ("migrate_llc", "ns", llc),
             ("migrate_node", "ns", node),
@@ -189,6 +196,11 @@ impl Model {
                 *place = section.needed(unit, NS_MAX)?;
                 read.push((name, section));
             }
+        }
+        if let Some(mut section) = costs.section("dsq")? {
+            c.dsq_ns = section.needed("ns", NS_MAX)?;
+            c.dsq_lines = section.needed("lines", LINES_MAX)?;
+            read.push(("dsq", section));
         }
         if let Some(mut section) = costs.section("refill")? {
             c.refill_ns = section.needed("ns", NS_MAX)?;

@@ -99,6 +99,7 @@ impl Machine {
             return Ok(());
         }
         self.unlock(Lock::Rq(from));
+        self.take_rq(to);
         self.lock(Lock::Rq(to))
     }
 

@@ -132,6 +132,7 @@ struct Own {
     depth: usize,
     insns: u64,
     calls: u64,
+    stood_ns: u64,
     references: References,
     timer: Option<u64>,
     /// The callback that is being called.
@@ -147,6 +148,7 @@ impl Own {
             depth: 0,
             insns: 0,
             calls: 0,
+            stood_ns: 0,
             references: References::default(),
             timer: None,
             calling: None,
@@ -160,6 +162,7 @@ impl Own {
             depth: mem::take(&mut machine.depth),
             insns: mem::take(&mut machine.insns),
             calls: mem::take(&mut machine.calls),
+            stood_ns: mem::take(&mut machine.stood_ns),
             references: mem::take(&mut machine.references),
             timer: machine.timers.running.take(),
             calling: machine.sched.calling.take(),
@@ -172,6 +175,7 @@ impl Own {
         machine.depth = self.depth;
         machine.insns = self.insns;
         machine.calls = self.calls;
+        machine.stood_ns = self.stood_ns;
         machine.references = self.references;
         machine.timers.running = self.timer;
         machine.sched.calling = self.calling;

@@ -182,7 +182,10 @@ impl Machine {
         if self.sched.rq(cpu).current.is_none() {
             self.spend_idly(cpu);
         }
-        self.sched.rq(cpu).spent_ns += ns;
+        let now = self.now_ns;
+        let rq = self.sched.rq(cpu);
+        rq.spent_ns += ns;
+        rq.done_ns = rq.done_ns.max(now) + ns;
     }
 
     /// What an idle CPU had to spend is spent, as far as there was time for it.
@@ -609,7 +612,9 @@ impl Machine {
         self.set_busy(cpu, true);
         self.sched.switches += 1;
         let refill_ns = self.refill_ns(cpu, task);
-        self.spend(cpu, self.shape.costs.switch_ns + refill_ns);
+        self.spend(cpu, self.shape.costs.switch_ns);
+        // The task fetches it, when the CPU is done with all else.
+        self.sched.rq(cpu).spent_ns += refill_ns;
         self.tick_later(cpu);
         let now = self.now_ns;
         self.sched.rq(cpu).started_ns = now;

@@ -299,6 +299,7 @@ impl Machine {
         if apply && !self.sched.version.applies_at_call {
             self.apply(task, &Insert { vtime, ..insert });
         }
+        self.take_queue(queue);
         let version = self.sched.version;
         let at_head = insert.flags & (version.head | version.preempt) != 0 && vtime.is_none();
         let Some(found) = self.sched.queues.get(queue) else { return Ok(()) };
@@ -406,6 +407,7 @@ impl Machine {
         {
             queue.remove(place);
             let depth = queue.len() as u32;
+            self.take_queue(id);
             self.note_left(id, task);
             self.record(Some(task), What::Remove { dsq: dsq(id), depth });
         }
@@ -445,6 +447,7 @@ impl Machine {
             let fits = |task| is_here(task) || self.may_move(task, cpu);
             let found = self.sched.queues.first(queue, fits);
             let Some((task, is_here)) = found.map(|task| (task, is_here(task))) else {
+                self.note_nothing_for_us(queue);
                 return Ok(false);
             };
             self.unlink(task);
@@ -465,6 +468,15 @@ impl Machine {
                 return Ok(true);
             }
             self.switch_rq(from, cpu)?;
+        }
+    }
+
+    /// A CPU finds no task in a queue that may run there, which takes the lock only if there are any.
+    fn note_nothing_for_us(&mut self, queue: QueueId) {
+        if self.sched.queues.len(queue) == 0 {
+            self.look_at_queue(queue);
+        } else {
+            self.take_queue(queue);
         }
     }
 

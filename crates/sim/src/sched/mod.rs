@@ -35,6 +35,7 @@ mod fair;
 mod hotplug;
 mod idle;
 mod life;
+mod line;
 mod moves;
 mod ops;
 mod queue;
@@ -175,6 +176,8 @@ pub(crate) struct Rq {
     /// last told.
     pub(crate) spent_ns: u64,
     pub(crate) spent_at_ns: u64,
+    /// When the CPU will be done with what it has had to do so far.
+    pub(crate) done_ns: u64,
     /// Which functions the callback may call that runs here, with all that led to it.
     pub(crate) groups: u32,
 }

@@ -22,7 +22,10 @@ impl Machine {
         let (locked, from) = (self.locked_rq(), self.sched.task(task).cpu);
         match locked {
             Some(locked) => self.switch_rq(locked, from)?,
-            None => self.lock(Lock::Rq(from))?,
+            None => {
+                self.take_rq(from);
+                self.lock(Lock::Rq(from))?;
+            }
         }
         let (mut now_locked, mut moved) = (from, false);
         // Somebody else may have got it meanwhile.

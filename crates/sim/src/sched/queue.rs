@@ -5,6 +5,7 @@
 //! decides. Those of one virtual time are in the order of arrival.
 
 use super::TaskId;
+use super::line::Line;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -71,6 +72,8 @@ pub(crate) struct Queue {
     by_vtime: BTreeMap<Place, TaskId>,
     /// How many tasks have arrived (kernel: `seq`).
     arrivals: u64,
+    /// Its lock.
+    pub(super) line: Line,
 }
 
 impl Queue {

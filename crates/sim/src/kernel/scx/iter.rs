@@ -39,6 +39,8 @@ pub(in crate::kernel) fn new(
 
 /// `bpf_iter_scx_dsq_next(it)`: the next task, or NULL.
 pub(in crate::kernel) fn next(machine: &mut Machine, [it, ..]: [u64; 5]) -> Result<Answer, Fault> {
+    let queue = machine.sched.cursors.get(&it).map(|cursor| cursor.queue);
+    queue.into_iter().for_each(|queue| machine.take_queue(queue));
     let sched = &mut machine.sched;
     let next = sched.cursors.get_mut(&it).and_then(|cursor| sched.queues.next(cursor));
     value(next.map_or(0, |task| sched.task(task).address))

@@ -46,10 +46,11 @@ pub(in crate::kernel) fn nr_queued(
         // The global one can't be counted.
         _ => Ok(QueueId::User(id)),
     };
-    value(match queue.ok().and_then(|queue| machine.sched.queues.get(queue)) {
-        Some(queue) => queue.len() as u64,
-        None => Errno::NoEntry.value(),
-    })
+    let Some(queue) = queue.ok().filter(|queue| machine.sched.queues.contains(*queue)) else {
+        return value(Errno::NoEntry.value());
+    };
+    machine.look_at_queue(queue);
+    value(machine.sched.queues.len(queue) as u64)
 }
 
 /// `scx_bpf_dsq_peek(queue)`: its first task, or NULL.
@@ -65,6 +66,7 @@ pub(in crate::kernel) fn peek(machine: &mut Machine, [id, ..]: [u64; 5]) -> Resu
         machine.error(format!("peek on non-existent DSQ {id:#x}"));
         return value(0);
     }
+    machine.look_at_queue(QueueId::User(id));
     let first = machine.sched.queues.first(QueueId::User(id), |_| true);
     value(first.map_or(0, |task| machine.sched.task(task).address))
 }
