@@ -166,6 +166,7 @@ pub const WORKLOADS: &[Named] = &[
     plain::PINGPONG,
     plain::FORKSTORM,
     plain::BURST,
+    plain::SKEWED,
     benchmarks::MESSAGING,
     benchmarks::PIPE,
     benchmarks::SCHBENCH,

@@ -5,6 +5,7 @@ use crate::Span;
 use crate::named::{Named, Parameter, ParameterKind, Values};
 use crate::program::{Event, EventId, Group, Program, Step, Template, TemplateId, Workload};
 use ParameterKind::{Count, Percent, Time, TimeOrNone};
+use rota_topology::{CpuId, CpuMask};
 use std::sync::Arc;
 
 pub(crate) const PERIODIC: Named = Named {
@@ -72,6 +73,31 @@ pub(crate) const BURST: Named = Named {
     ],
     tasks: |values| 1 + values.product(&["tasks"]),
     make: burst,
+};
+
+pub(crate) const SKEWED: Named = Named {
+    name: "skewed",
+    alias: None,
+    about: "tasks that always want to run, and that are all woken up at once where they were so far: \
+            on a few CPUs next to each other",
+    parameters: &[
+        Parameter::new("tasks", Count, "2*cpus", "how many"),
+        Parameter::new(
+            "on",
+            Count,
+            "cpus/16",
+            "on how many CPUs, from the first, they are at first",
+        ),
+        Parameter::new("after", Time, "10ms", "until they are woken up, and may run anywhere"),
+        Parameter::new(
+            "run",
+            ParameterKind::Span,
+            "exponential/10ms",
+            "CPU time of one piece of work",
+        ),
+    ],
+    tasks: |values| 1 + values.product(&["tasks"]),
+    make: skewed,
 };
 
 /// A workload of one group, so far without tasks.
@@ -174,6 +200,31 @@ fn burst(values: &Values<'_>) -> Workload {
     workload
 }
 
+fn skewed(values: &Values<'_>) -> Workload {
+    let tasks = values.count("tasks");
+    let all = values
+        .cpus()
+        .unwrap_or_else(|| CpuMask::range(CpuId(0), CpuId(values.machine().saturating_sub(1))));
+    let few: CpuMask = all.iter().take(values.count("on") as usize).collect();
+    let mut workload = empty(values);
+    let go = event(&mut workload, Event::COUNTER);
+    // Just long enough to have been there.
+    let program = Program::default()
+        .then(Step::Run(Span::Fixed(1_000)))
+        .then_cpus(&all)
+        .then(Step::Wait(go))
+        .repeated(None, [Step::Run(values.span("run")), Step::Done]);
+    add(&mut workload, values, values.name(), tasks, program);
+    if let Some(template) = workload.templates.last_mut() {
+        template.cpus = Some(few);
+    }
+    let waker = Program::default()
+        .then(Step::Sleep(Span::Fixed(values.time("after"))))
+        .then(Step::Signal(go, tasks));
+    add(&mut workload, values, "waker", 1, waker);
+    workload
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +237,17 @@ mod tests {
         assert_eq!(steps[1], Step::Fork(TemplateId(0)));
         assert_eq!(steps[2], Step::Repeat { to: 0, times: Some(3), counter: 0 });
         assert_eq!(steps[4], Step::Repeat { to: 0, times: None, counter: 0 });
+    }
+
+    #[test]
+    fn a_skewed_start_is_on_few_cpus() {
+        let list = |text: &str| Some(CpuMask::from_list(text).unwrap());
+        let skewed = Workload::parse("skewed:tasks=3", 64).unwrap();
+        let template = &skewed.templates[0];
+        assert_eq!((skewed.starts.len(), &template.cpus), (4, &list("0-3")));
+        assert_eq!(template.program.steps()[1], Step::Cpus(0));
+        let some = Workload::parse("skewed:on=2,cpus=5/7-9", 64).unwrap();
+        assert_eq!(some.templates[0].cpus, list("5,7"));
     }
 
     #[test]
