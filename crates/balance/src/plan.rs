@@ -151,6 +151,8 @@ struct Planner<'a> {
     begun: bool,
     /// The places of the tasks of each domain.
     tasks: Vec<Vec<usize>>,
+    /// For each set the first one that has the same domains of those that there are.
+    same: Vec<usize>,
     /// For each domain that was looked at, its tasks that may move, by their set.
     classes: BTreeMap<usize, BTreeMap<Option<usize>, Class>>,
 }
@@ -172,6 +174,18 @@ impl Candidate {
             order.then(other.id.cmp(&self.id)).then(other.to.cmp(&self.to)).is_gt()
         })
     }
+}
+
+/// For each set of a snapshot the first one that has the same domains of those that there are: a
+/// plan goes by what sets mean, not by how they are told.
+fn same(snapshot: &Snapshot) -> Vec<usize> {
+    let mut first = BTreeMap::new();
+    let there_is = |domain: &usize| *domain < snapshot.domains.len();
+    let of = |(number, set): (usize, &DomainSet)| {
+        let set: DomainSet = set.iter().filter(there_is).collect();
+        *first.entry(set).or_insert(number)
+    };
+    snapshot.sets.iter().enumerate().map(of).collect()
 }
 
 impl<'a> Planner<'a> {
@@ -199,8 +213,9 @@ impl<'a> Planner<'a> {
         for (place, task) in balance.snapshot.tasks.iter().enumerate() {
             tasks[task.domain].push(place);
         }
+        let same = same(balance.snapshot);
         let classes = BTreeMap::new();
-        Self { balance, policy, kinds, kind, givers, begun: false, tasks, classes }
+        Self { balance, policy, kinds, kind, givers, begun: false, tasks, same, classes }
     }
 
     fn run(&mut self) -> Vec<Move> {
@@ -233,7 +248,7 @@ impl<'a> Planner<'a> {
             self.givers = (0..self.kind.len()).map(busy).collect();
         }
         if let Some(classes) = self.classes.get_mut(&from) {
-            let set = self.balance.snapshot.tasks[found.place].allowed;
+            let set = self.balance.snapshot.tasks[found.place].allowed.map(|set| self.same[set]);
             let key = (self.balance.share[found.place].to_bits(), found.id);
             classes.get_mut(&set).and_then(|class| class.remove(&key));
         }
@@ -269,14 +284,15 @@ impl<'a> Planner<'a> {
 
     /// Sorts a domain's tasks that may move, once.
     fn sort_tasks(&mut self, from: usize) {
-        let Self { classes, balance, policy, tasks, .. } = self;
+        let Self { classes, balance, policy, tasks, same, .. } = self;
         classes.entry(from).or_insert_with(|| {
             let mut lists: BTreeMap<_, Vec<_>> = BTreeMap::new();
             for place in &tasks[from] {
                 let task = &balance.snapshot.tasks[*place];
                 let share = balance.share[*place];
                 if (share > 0.0 || balance.is_closed(from)) && task.stayed_ns >= policy.rest_ns {
-                    let list: &mut Vec<_> = lists.entry(task.allowed).or_default();
+                    let set = task.allowed.map(|set| same[set]);
+                    let list: &mut Vec<_> = lists.entry(set).or_default();
                     list.push(((share.to_bits(), task.id), *place));
                 }
             }

@@ -295,6 +295,26 @@ fn the_order_of_tasks_does_not_matter() {
     });
 }
 
+/// A plan goes by what sets mean: a set may be told twice, and with domains that there are not.
+#[test]
+fn how_sets_are_told_does_not_matter() {
+    cases(10_000, |random| {
+        let policy = random_policy(random);
+        let mut snapshot = random_snapshot(random, &policy);
+        let before = plan(&snapshot, &policy).unwrap();
+        let (sets, domains) = (snapshot.sets.len(), snapshot.domains.len());
+        for set in 0..sets {
+            let mut again = snapshot.sets[set].clone();
+            again.insert(domains + random.below(70) as usize);
+            snapshot.sets.push(again);
+        }
+        for task in &mut snapshot.tasks {
+            task.allowed = task.allowed.map(|set| set + random.below(2) as usize * sets);
+        }
+        assert_eq!(plan(&snapshot, &policy).unwrap(), before);
+    });
+}
+
 /// Applied again and again, with nobody ever resting, plans end soon: after as many as the limit of
 /// moves asks for, and a few more.
 #[test]
