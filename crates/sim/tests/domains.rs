@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The scheduler `domains` with its user half, as they are, on simulated machines.
 
+#[path = "../../vmtest/tests/vm/restored.rs"]
+mod restored;
+
+use restored::{explained, planned, tasks_alone};
 use rota_object::{Engine, KernelTypes, Object, Setup};
 use rota_programs::domains::{DomainsCpu, DomainsReport, OBJECT};
 use rota_sched::{HalfError, Session, Wake, find};
@@ -279,4 +283,30 @@ fn a_slot_is_used_again_and_duty_is_told() {
     run.go(3_000 * MS);
     let (used, seen) = (run.number("slots_used"), run.number("tasks_seen"));
     assert!(seen > 2 * used, "{seen} tasks in {used} slots");
+}
+
+/// What the user half plans from is all that it plans from: told anew to another one, the same comes
+/// of it, and its orders are the moves of the plan.
+#[test]
+fn a_snapshot_is_all_that_is_planned_from() {
+    let mut run = Run::new("2s:2l:4c", &[("spill_margin", "1000000")]);
+    let (first, all) = (cpus("0-3"), cpus("0-15"));
+    let free = Hogs { count: 20, nice: 0, first: first.clone(), then: all, cgroup: None };
+    let heavy = Hogs { count: 5, nice: -7, first: first.clone(), then: cpus("0-11"), cgroup: None };
+    run.world.add(&hogs(&[free, heavy])).unwrap();
+    run.world.add(&Workload::parse("periodic:tasks=9,period=7ms,run=3ms", 1).unwrap()).unwrap();
+    let mut moves = 0;
+    for _ in 0..30 {
+        run.go(130 * MS);
+        let (snapshot, policy) =
+            run.session.snapshot(run.world.now_ns(), &run.world).unwrap().unwrap();
+        let snapshot = tasks_alone(snapshot);
+        let plan = rota_balance::plan(&snapshot, &policy).unwrap();
+        let told = planned(&snapshot, run.world.topology());
+        assert_eq!(told.report, explained(&snapshot, &policy));
+        let wanted = plan.moves.iter().map(|one| (one.id, one.to)).collect();
+        assert_eq!(told.orders, wanted);
+        moves += plan.moves.len();
+    }
+    assert!(moves > 10, "{moves}");
 }

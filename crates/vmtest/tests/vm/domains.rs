@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The scheduler `domains` on a real kernel, on 8 CPUs of four caches and two nodes.
+//! The scheduler `domains` on a real kernel, on 8 CPUs of two nodes.
 
-use crate::guest::{Guest, contains};
+use crate::guest::{Guest, contains, ensure, say, target_dir};
+use crate::restored::{planned, tasks_alone};
 use crate::run::script;
 use libtest_mimic::Failed;
+use rota_balance::{Snapshot, read, write};
+use rota_topology::Topology;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
 
 /// Under load, while CPUs go and come: it stays in charge, and the kernel has nothing to say.
 pub(crate) fn survives_hotplug(guest: &mut Guest) -> Result<(), Failed> {
@@ -24,5 +31,94 @@ pub(crate) fn survives_hotplug(guest: &mut Guest) -> Result<(), Failed> {
         ),
     )?;
     contains(&text, &["status 0", "domains schedules 8 CPUs of Linux", "was taken off", "Ctrl-C"])?;
+    guest.kernel_is_well()
+}
+
+/// How many tasks there are that always run.
+const HOGS: usize = 14;
+
+/// All of them are held in the first domain until they count as busy and may move. Then they may go,
+/// and at that moment the scheduler is asked what it would do; 7 s later, where they are. Only the
+/// balancer moves tasks.
+const LET_GO: &str = r#"
+rota run domains --spill-margin 1000000 --balance 3s --stats 0s >/tmp/out 2>&1 & pid=$!; up domains
+rota topology --save $dir/topology.json >/dev/null || exit 2
+hogs=; for i in $(seq $hogs_wanted); do
+    taskset -c 0-3 sh -c 'while :; do :; done' & hogs="$hogs $!"
+done
+echo $hogs >$dir/hogs
+let_go='my $all = pack("Q", 0xff);
+        for (@ARGV) { syscall(203, $_ + 0, 8, $all) == 0 or die "$_: $!" }'
+for try in 1 2 3 4 5; do
+    for hog in $hogs; do taskset -pc 0-3 $hog >/dev/null || exit 3; done
+    sleep 4
+    perl -e "$let_go" $hogs || exit 4
+    rota balance explain --live --format json >$dir/now.json || exit 5
+    grep -q '"moves": 0' $dir/now.json || break
+done
+sleep 7
+rota balance explain --live --format json >$dir/later.json || exit 6
+kill $hogs; kill -INT $pid; wait $pid; echo status $?; cat /tmp/out; down
+"#;
+
+/// The moves of a plan as `rota balance explain` prints them: where each task is to go.
+fn moves_of(report: &str) -> Result<BTreeMap<u64, usize>, Failed> {
+    let report: Value = serde_json::from_str(report)?;
+    let tasks = report["tasks"].as_array().ok_or("no tasks")?;
+    let moves = tasks.iter().filter(|task| task["verdict"] == "moves");
+    let to = |task: &Value| Some((task["task"].as_u64()?, task["to"].as_u64()? as usize));
+    Ok(moves.filter_map(to).collect())
+}
+
+/// How many tasks of some processes are in each of two domains, after these moves.
+fn places(snapshot: &Snapshot, pids: &[u32], moves: &BTreeMap<u64, usize>) -> [usize; 2] {
+    let mut places = [0; 2];
+    for task in &snapshot.tasks {
+        if task.pid.is_some_and(|pid| pids.contains(&pid)) {
+            places[*moves.get(&task.id).unwrap_or(&task.domain)] += 1;
+        }
+    }
+    places
+}
+
+/// What was seen on the machine gives the same plan there, in `rota` on the host, and in the user half
+/// on a simulated machine; and then tasks are where it wanted them.
+pub(crate) fn plans_as_simulated(guest: &mut Guest) -> Result<(), Failed> {
+    let (here, there) = guest.dir("plans")?;
+    let text = guest.expect(0, &script(&format!("dir={there}; hogs_wanted={HOGS}\n{LET_GO}")))?;
+    contains(&text, &["status 0", "Ctrl-C"])?;
+    let file = |name: &str| fs::read_to_string(here.join(name));
+    let rota = target_dir()?.join("rota");
+    let explain = |name: &str| -> Result<String, Failed> {
+        let words = ["balance", "explain", name, "--format", "json"];
+        let output = Command::new(&rota).args(words).current_dir(&here).output()?;
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let (now, later) = (file("now.json")?, file("later.json")?);
+    let again = explain("now.json")?;
+    ensure(again == now, || format!("on the host:\n{again}\nin the machine:\n{now}"))?;
+    let (before, policy) = read(&now)?;
+    let alone = tasks_alone(before.clone());
+    fs::write(here.join("alone.json"), write(&alone, &policy))?;
+    let told = explain("alone.json")?;
+    let simulated = planned(&alone, &Topology::from_json(&file("topology.json")?)?);
+    ensure(simulated.report == told.trim_end(), || {
+        format!("simulated:\n{}\non the host:\n{told}", simulated.report)
+    })?;
+    let ordered = moves_of(&told)?;
+    ensure(simulated.orders == ordered, || {
+        format!("{:?} ordered, {ordered:?} planned", simulated.orders)
+    })?;
+    let moves = moves_of(&now)?;
+    ensure(!moves.is_empty(), || format!("nobody was to move:\n{now}"))?;
+    let pids = file("hogs")?.split_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>()?;
+    let (wanted, found) =
+        (places(&before, &pids, &moves), places(&read(&later)?.0, &pids, &BTreeMap::new()));
+    say(&format!(
+        "domains::plans_as_simulated: {} moves, {wanted:?} planned, {found:?} found",
+        moves.len()
+    ));
+    let is_near = wanted[0].abs_diff(found[0]) <= 1 && found[0] + found[1] == HOGS;
+    ensure(is_near, || format!("planned {wanted:?}, found {found:?}\n{now}\n{later}"))?;
     guest.kernel_is_well()
 }

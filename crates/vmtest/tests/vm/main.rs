@@ -20,6 +20,7 @@ mod fair_shares;
 mod fair_traces;
 mod foreign;
 mod guest;
+mod restored;
 mod run;
 mod scenarios;
 mod sched_ext;
@@ -93,6 +94,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
         fair_decisions::every_decision(guest, "cores", "4c:2t")
     }),
     ("domains::survives_hotplug", "2s:2l:2c", 2, domains::survives_hotplug),
+    ("domains::plans_as_simulated", "2s:4c", 2, domains::plans_as_simulated),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
