@@ -5,18 +5,13 @@
  */
 #pragma once
 
+#include <rota/queue.h>
+
 #define SECOND_DSQ 8
 
 #define SCX_DSQ_LOCAL_ON (1ULL << 63 | 1ULL << 62)
 #define SCX_DSQ_ITER_REV (1 << 16)
 
-struct bpf_iter_scx_dsq {
-	u64 __opaque[6];
-} __attribute__((aligned(8)));
-
-s32 bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, u64 dsq_id, u64 flags) __ksym;
-struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) __ksym;
-void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) __ksym;
 bool scx_bpf_dsq_move(struct bpf_iter_scx_dsq *it, struct task_struct *p, u64 dsq_id,
                       u64 enq_flags) __ksym;
 bool scx_bpf_dsq_move_vtime(struct bpf_iter_scx_dsq *it, struct task_struct *p, u64 dsq_id,

@@ -19,6 +19,7 @@
 #include <rota/enqueue.h>
 #include <rota/exit.h>
 #include <rota/object.h>
+#include <rota/queue.h>
 #include <rota/task_ctx.h>
 
 LICENSE_GPL;
@@ -35,6 +36,8 @@ SETTING(u32, spill_margin, 2,
         "how many more must wait in a domain than in another for a task to wait there");
 SETTING(u64, margin_ns, 1000000,
         "by how much a task that wakes up must be before one that runs to take its place; in virtual time");
+SETTING(u64, debt_ns, 2000000000,
+        "for how long at most a task waits for what it had too much, or is paid what it had too little");
 SETTING(u64, turn_ns, 100000000,
         "for how long a task whose weight promises more than a CPU keeps it while others wait");
 SETTING(u64, warm_ns, 600000, "for how long a core that has gone idle is still quick to wake up");
@@ -44,20 +47,24 @@ SETTING(u64, tune_ns, 100000000, "how often the weights of cgroups are reckoned 
 SETTING(u64, balance_ns, 1000000000, "how often tasks are moved between domains");
 
 #define DEFAULT_WEIGHT 100 /* of nice 0 */
-#define DEBT_NS_MAX    50000000
+#define VTIME_PARTS    8
+#define PACE_NS        250000000 /* how often a domain's pace is reckoned */
 
 struct SHARED domains_stats {
 	COUNTER(near, "tasks", "woken onto an idle CPU of their domain");
 	COUNTER(warm, "tasks", "woken onto a CPU that was busy a moment ago");
 	COUNTER(far, "tasks", "woken onto an idle CPU elsewhere");
 	COUNTER(queued, "tasks", "put into their domain's queue");
+	COUNTER(bound, "tasks", "given the next turn on the only CPU that they may use");
 	COUNTER(preempted, "tasks", "put in the place of one that ran");
 	COUNTER(spilt, "tasks", "put into another domain's queue, where fewer wait");
+	COUNTER(adopted, "tasks", "kept by the domain that took them from another one");
 	COUNTER(ordered, "tasks", "moved to another domain by the balancer");
 	COUNTER(untold, "tasks", "of which the balancer is not told, as there are too many");
 	COUNTER(ungrouped, "cgroups", "that are not told apart, as there are too many");
 	COUNTER(moved, "tasks", "taken from their domain's queue");
 	COUNTER(stolen, "tasks", "taken from another domain's queue");
+	COUNTER(pulled, "tasks", "taken from where more wait, in the place of one that ran");
 	COUNTER(ran_ns, "ns", "CPU time that tasks were charged");
 };
 STATS(struct domains_stats);
@@ -111,7 +118,7 @@ static u64 deadline_of(const struct task_struct *p, struct domains_task *task,
                        const struct domain *domain, bool slept)
 {
 	u64 oldest = domain->vtime_now - slice_ns;
-	u64 newest = domain->vtime_now + DEBT_NS_MAX;
+	u64 newest = domain->vtime_now + domain->debt_max;
 
 	if (slept && time_before(task->vtime, oldest))
 		task->vtime = oldest;
@@ -210,28 +217,45 @@ static struct domain *home(const struct task_struct *p, struct domains_task *tas
 	return to == NONE ? NULL : move(task, to);
 }
 
+/* Whether more wait in a domain than in another, for each CPU, by more than the margin. */
+static bool is_fuller(u32 id, const struct domain *domain, u32 other, const struct domain *there)
+{
+	u64 waiting = scx_bpf_dsq_nr_queued(id);
+	u64 less = scx_bpf_dsq_nr_queued(other) + spill_margin;
+
+	return less * domain->cpus_online < waiting * there->cpus_online;
+}
+
 /*
- * Whose queue a task comes to wait in: its own domain's, or that of one where fewer wait, by more
- * than the margin. One other is asked each time.
+ * Whose queue a task comes to wait in: its own domain's, or that of one where fewer wait. One other
+ * is asked each time.
  */
 static u32 queue_for(const struct task_struct *p, const struct domains_task *task,
                      const struct domain *domain, struct domains_cpu *here)
 {
 	u32 own = task->domain, other;
-	u64 waiting = scx_bpf_dsq_nr_queued(own), less;
 	struct domain *there;
 
-	if (domain_count < 2 || waiting <= spill_margin)
+	if (domain_count < 2)
 		return own;
 	other = nearest(own, here->asks++ % (domain_count - 1));
 	there = domain_at(other);
-	if (!there || !is_open(there, p->cpus_ptr))
-		return own;
-	less = scx_bpf_dsq_nr_queued(other) + spill_margin;
-	if (less * domain->cpus_online >= waiting * there->cpus_online)
+	if (!there || !is_open(there, p->cpus_ptr) || !is_fuller(own, domain, other, there))
 		return own;
 	count(spilt, 1);
 	return other;
+}
+
+/* Who was taken by a CPU of another domain, and goes on there, belongs there if its own is full. */
+static struct domain *adopt(struct domains_task *task, struct domain *domain,
+                            const struct domains_cpu *here)
+{
+	struct domain *there = here->domain == task->domain ? NULL : domain_at(here->domain);
+
+	if (!there || !is_fuller(task->domain, domain, here->domain, there))
+		return domain;
+	count(adopted, 1);
+	return move(task, here->domain);
 }
 
 /* An idle CPU in a mask, as the kernel chooses: near the last one; below 0 if there is none. */
@@ -353,8 +377,19 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
 		return;
 	}
+	if (!slept)
+		domain = adopt(task, domain, at);
+	if (!domain)
+		return;
 	deadline = deadline_of(p, task, domain, slept);
 	slice = slice_of(p, task, domain);
+	/* Who can run nowhere else has the next turn, unless it had too much. */
+	if (slept && bpf_cpumask_weight(p->cpus_ptr) == 1 &&
+	    !time_before(domain->vtime_now, task->vtime)) {
+		count(bound, 1);
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags);
+		return;
+	}
 	if (slept && at->deadline && time_before(deadline + margin_ns, at->deadline)) {
 		count(preempted, 1);
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
@@ -410,6 +445,17 @@ static bool steal(struct domains_cpu *here)
 	return take_waiting(here->next++ % words);
 }
 
+/* Takes a task from a domain where more wait than here. One other is asked each time. */
+static bool pull(struct domains_cpu *here, const struct domain *domain)
+{
+	u32 other =
+		domain_count < 2 ? NONE : nearest(here->domain, here->asks++ % (domain_count - 1));
+	struct domain *there = domain_at(other);
+
+	return there && is_fuller(other, there, here->domain, domain) &&
+	       scx_bpf_dsq_move_to_local(other);
+}
+
 /* Lets a task run on for a slice. */
 static void run_on(struct task_struct *p, const struct domains_task *task,
                    const struct domain *domain)
@@ -417,23 +463,42 @@ static void run_on(struct task_struct *p, const struct domains_task *task,
 	scx_bpf_task_set_slice(p, slice_of(p, task, domain));
 }
 
+/* The deadline of who is first in a domain's queue; the latest there can be if nobody waits. */
+static u64 first_deadline(u32 id, u64 latest)
+{
+	struct bpf_iter_scx_dsq it;
+	struct task_struct *first;
+
+	if (!scx_bpf_dsq_nr_queued(id))
+		return latest;
+	if (!bpf_iter_scx_dsq_new(&it, id, 0)) {
+		first = bpf_iter_scx_dsq_next(&it);
+		if (first)
+			latest = first->scx.dsq_vtime;
+	}
+	bpf_iter_scx_dsq_destroy(&it);
+	return latest;
+}
+
 /*
- * Lets a task that ran run on if its turn is not over: if it is still behind all that have started
- * since. One whose weight promises more than a CPU never gets ahead of others; it does not come to
- * be further behind than is kept of anybody's debt, and now and then it makes way, since there may
- * be one that can run nowhere else.
+ * Lets a task that ran run on if nobody who waits has an earlier deadline: such as one whose weight
+ * promises more than a CPU, which never gets ahead of others. Now and then it makes way all the
+ * same, since there may be one that can run nowhere else.
  */
 static bool keeps_turn(struct task_struct *p, struct domains_task *task,
                        const struct domains_cpu *here)
 {
 	struct domain *domain = domain_at(task->domain);
 	u64 ran = over_weight(p->se.sum_exec_runtime - task->charged_at_start_ns, p, task);
+	u64 deadline = task->vtime + ran + over_weight(task->usual_ns, p, task);
 
-	if (!domain || !time_before(task->vtime + ran, domain->vtime_now) ||
-	    bpf_ktime_get_ns() - here->turn_ns > turn_ns)
+	if (!domain || here->domain != task->domain ||
+	    bpf_ktime_get_ns() - here->turn_ns > turn_ns ||
+	    !time_before(deadline, first_deadline(task->domain, deadline)))
 		return false;
-	if (time_before(task->vtime + ran, domain->vtime_now - DEBT_NS_MAX))
-		task->vtime = domain->vtime_now - DEBT_NS_MAX - ran;
+	/* It does not come to be ahead by more than is kept of anybody's debt. */
+	if (time_before(task->vtime + ran, domain->vtime_now - domain->debt_max))
+		task->vtime = domain->vtime_now - domain->debt_max - ran;
 	run_on(p, task, domain);
 	return true;
 }
@@ -461,7 +526,10 @@ void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 	}
 	domain = domain_at(here->domain);
 	if (task && domain) {
-		run_on(prev, task, domain);
+		if (pull(here, domain))
+			count(pulled, 1);
+		else
+			run_on(prev, task, domain);
 		return;
 	}
 	if (steal(here))
@@ -490,23 +558,46 @@ void BPF_STRUCT_OPS(domains_quiescent, struct task_struct *p, u64 deq_flags)
 		tell_duty(task->slot, AVERAGE_OFF);
 }
 
+/*
+ * A task of a domain starts to run: virtual time goes on towards its own, in parts, since there are
+ * some that are far ahead and run only because a CPU has nothing else. Debts are worth what the
+ * domain gets done in the time for which they are kept.
+ */
+static void go_by(struct domain *domain, u64 vtime, u64 now_ns)
+{
+	u64 ns = now_ns - domain->pace_at_ns;
+
+	if (time_before(domain->vtime_now, vtime))
+		domain->vtime_now += (vtime - domain->vtime_now + VTIME_PARTS - 1) / VTIME_PARTS;
+	if (ns < PACE_NS)
+		return;
+	domain->debt_max =
+		(domain->vtime_now - domain->pace_vtime) * (debt_ns / 1024) / (ns / 1024);
+	if (domain->debt_max < slice_ns)
+		domain->debt_max = slice_ns;
+	domain->pace_vtime = domain->vtime_now;
+	domain->pace_at_ns = now_ns;
+}
+
 void BPF_STRUCT_OPS(domains_running, struct task_struct *p)
 {
 	struct domains_task *task = task_ctx(p);
 	struct domains_cpu *at = cpu_at(scx_bpf_task_cpu(p));
 	struct domain *domain;
+	u64 now_ns;
 
 	if (!task)
 		return;
 	task->charged_at_start_ns = p->se.sum_exec_runtime;
+	now_ns = bpf_ktime_get_ns();
 	domain = domain_at(task->domain);
-	if (domain && time_before(domain->vtime_now, task->vtime))
-		domain->vtime_now = task->vtime;
+	if (domain)
+		go_by(domain, task->vtime, now_ns);
 	tell_duty(task->slot, AVERAGE_ON);
 	if (!at)
 		return;
 	at->deadline = (task->vtime + over_weight(task->usual_ns, p, task)) | 1;
-	at->turn_ns = bpf_ktime_get_ns();
+	at->turn_ns = now_ns;
 	if (task->slot != NO_PLACE)
 		at->since_ns = at->turn_ns;
 }

@@ -41,8 +41,10 @@ struct {
 struct domain {
 	struct bpf_cpumask __kptr *cpus;
 	struct bpf_cpumask __kptr *strong; /* those of its CPUs that no CPU is stronger than */
-	/* The largest virtual time of any task that has started to run; see simple. */
-	u64 vtime_now;
+	u64 vtime_now;  /* about that of those who start to run; it never goes back */
+	u64 debt_max;   /* by how much a task's virtual time is ahead or behind at most */
+	u64 pace_vtime; /* what vtime_now was */
+	u64 pace_at_ns; /* at this time */
 	u64 cpus_online;
 	u64 tasks; /* that belong to it */
 	/* Its CPUs that last found nothing to do, in a ring: the last stands before the place. */
@@ -247,6 +249,8 @@ static s32 make_domain(u32 id)
 		}
 	}
 	domain->cpus_online = online;
+	domain->debt_max = debt_ns;
+	domain->pace_at_ns = bpf_ktime_get_ns();
 	if (!online)
 		__sync_fetch_and_add(&deserted, 1);
 	set_mask(&domain->cpus, mask);

@@ -176,14 +176,15 @@ fn percent(numbers: &[u64]) -> Vec<f64> {
 
 #[test]
 fn an_infeasible_weight_gets_its_cpu_and_all_others_share_by_weight() {
-    let mut run = Run::new("2l:2c", &[]);
-    // One of 88761, of which it can use a CPU; 8 of 1024 and 4 of 335 share the others.
-    let group = |nice, count| Hogs { nice, ..Hogs::new(count, "0-3") };
-    run.world.add(&hogs(&[group(-20, 1), group(0, 8), group(5, 4)])).unwrap();
-    run.go(3_000 * MS);
-    let parts = percent(&run.done_in(20_000 * MS));
-    let others = 75.0 / (8.0 * 1024.0 + 4.0 * 335.0);
-    let right = [25.0, 8.0 * 1024.0 * others, 4.0 * 335.0 * others];
+    let mut run = Run::new("2s:4c", &[]);
+    // One of 88761, of which it can use a CPU; 12 of 1024 and 6 of 335 share the others.
+    let group = |nice, count| Hogs { nice, ..Hogs::new(count, "0-7") };
+    run.world.add(&hogs(&[group(-20, 1), group(0, 12), group(5, 6)])).unwrap();
+    run.go(6_000 * MS);
+    let parts = percent(&run.done_in(10_000 * MS));
+    let others = 87.5 / (12.0 * 1024.0 + 6.0 * 335.0);
+    let right = [12.5, 12.0 * 1024.0 * others, 6.0 * 335.0 * others];
+    println!("{parts:?} of {right:?} {:?}", places(&run.reports(), 2));
     for (part, right) in parts.iter().zip(right) {
         assert!((part / right - 1.0).abs() < 0.1, "{parts:?} of {right:?}");
     }

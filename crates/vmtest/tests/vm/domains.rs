@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The scheduler `domains` on a real kernel, on 8 CPUs of two nodes.
+//! The scheduler `domains` on a real kernel, on 8 CPUs of two caches and two nodes.
 
 use crate::guest::{Guest, contains, ensure, say, target_dir};
 use crate::restored::{planned, tasks_alone};
@@ -12,18 +12,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// Under load, while CPUs go and come: it stays in charge, and the kernel has nothing to say.
+/// Under load for a minute, while CPUs go and come, one by one and all of a cache: it stays in
+/// charge, and the kernel has nothing to say.
 pub(crate) fn survives_hotplug(guest: &mut Guest) -> Result<(), Failed> {
     let text = guest.expect(
         0,
         &script(
             "rota run domains --stats 5s >/tmp/out 2>&1 & pid=$!; up domains
-             stress-ng --cpu 6 --switch 2 --fork 2 --pipe 2 --timeout 20 --temp-path /tmp \
+             stress-ng --cpu 6 --switch 2 --fork 2 --pipe 2 --timeout 60 --temp-path /tmp \
                  >/tmp/stress 2>&1 & load=$!
-             n=0; while kill -0 $load 2>/dev/null; do
-                 cpu=/sys/devices/system/cpu/cpu$((n % 7 + 1))/online
+             n=0; cpus=/sys/devices/system/cpu
+             while kill -0 $load 2>/dev/null; do
+                 cpu=$cpus/cpu$((n % 7 + 1))/online
                  echo 0 >$cpu || exit 3; sleep 0.2; echo 1 >$cpu || exit 4; sleep 0.1
                  n=$((n + 1))
+                 [ $((n % 10)) = 0 ] || continue
+                 for i in 4 5 6 7; do echo 0 >$cpus/cpu$i/online || exit 7; done; sleep 1
+                 for i in 5 7 4 6; do echo 1 >$cpus/cpu$i/online || exit 8; done; sleep 0.5
              done
              wait $load || { cat /tmp/stress; exit 5; }
              [ \"$(state) $(ops)\" = 'enabled domains' ] || { cat /tmp/out; exit 6; }

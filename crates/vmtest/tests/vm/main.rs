@@ -11,6 +11,7 @@
 mod answers;
 mod doctor;
 mod domains;
+mod domains_load;
 mod eject;
 mod examples;
 mod fair;
@@ -93,8 +94,11 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("fair_decisions::cores", "counted 4c:2t", 1, |guest| {
         fair_decisions::every_decision(guest, "cores", "4c:2t")
     }),
-    ("domains::survives_hotplug", "2s:2l:2c", 2, domains::survives_hotplug),
-    ("domains::plans_as_simulated", "2s:4c", 2, domains::plans_as_simulated),
+    ("domains::survives_hotplug", "2s:4c", 2, domains::survives_hotplug),
+    ("domains::infeasible_weights", "counted 2s:4c", 2, domains_load::infeasible_weights),
+    ("domains::nested_cgroups", "counted 2s:4c", 2, domains_load::nested_cgroups),
+    ("domains::memory_policy", "2s:4c", 2, domains_load::memory_policy),
+    ("domains::plans_as_simulated", "counted 2s:4c", 2, domains::plans_as_simulated),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The scheduler `domains` under load that never sleeps, on a real kernel, on 8 CPUs of two caches
+//! and two nodes: who gets how much, and where.
+
+use crate::guest::{Guest, ensure, say};
+use crate::run::script;
+use libtest_mimic::Failed;
+
+/// By how much what somebody gets may be off: a part of it.
+const TOLERANCE: f64 = 0.10;
+/// Weights of nice -20, 0 and 5 (kernel: `sched_prio_to_weight`).
+const NICE_0: f64 = 1024.0;
+const NICE_5: f64 = 335.0;
+
+/// Starts tasks that always run: `hogs COUNT NICE`, in the cgroup `$group` if that is set. Their
+/// numbers go to `$pids`. `shares SECONDS` prints for each what it ran in that time, in ns.
+const HOGS: &str = r#"
+pids= group=
+hogs() {
+    for i in $(seq $1); do
+        nice -n $2 sh -c '[ -z "$0" ] || echo $$ >/sys/fs/cgroup/$0/cgroup.procs
+                          while :; do :; done' "$group" & pids="$pids $!"
+    done
+}
+clocks() { for p in $pids; do read -r ran rest </proc/$p/schedstat; echo $ran; done; }
+shares() { clocks; sleep $1; clocks; }
+"#;
+
+/// What groups of tasks of these sizes ran in a time, in parts of all, after `setup` has started
+/// them under `domains`.
+fn parts(guest: &mut Guest, sizes: &[usize], setup: &str) -> Result<Vec<f64>, Failed> {
+    let text = guest.expect(
+        0,
+        &script(&format!(
+            "{HOGS}
+             rota run domains >/tmp/out 2>&1 & pid=$!; up domains
+             {setup}
+             sleep 6; shares 10
+             kill $pids; kill -INT $pid; wait $pid || {{ cat /tmp/out; exit 3; }}; down"
+        )),
+    )?;
+    let ran: Vec<f64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let count: usize = sizes.iter().sum();
+    ensure(ran.len() == 2 * count, || text.clone())?;
+    let spent: Vec<f64> = ran[count..].iter().zip(&ran).map(|(after, b)| after - b).collect();
+    let all: f64 = spent.iter().sum();
+    let mut rest = spent.as_slice();
+    let mut parts = Vec::new();
+    for size in sizes {
+        let (group, others) = rest.split_at(*size);
+        parts.push(group.iter().sum::<f64>() / all);
+        rest = others;
+    }
+    Ok(parts)
+}
+
+fn near(guest: &Guest, what: &str, parts: &[f64], right: &[f64]) -> Result<(), Failed> {
+    say(&format!("{}: {what}: {parts:.3?} of {right:.3?}", guest.series));
+    let near = parts.iter().zip(right).all(|(part, right)| (part / right - 1.0).abs() <= TOLERANCE);
+    ensure(near, || format!("{what}: {parts:.4?}, expected {right:.4?}"))
+}
+
+/// One task of nice -20 can use one CPU, however large its weight; all others share the rest by
+/// theirs, in whatever domain they are.
+pub(crate) fn infeasible_weights(guest: &mut Guest) -> Result<(), Failed> {
+    let parts = parts(guest, &[1, 12, 6], "hogs 1 -20; hogs 12 0; hogs 6 5")?;
+    let others = 7.0 / 8.0 / (12.0 * NICE_0 + 6.0 * NICE_5);
+    let right = [1.0 / 8.0, 12.0 * NICE_0 * others, 6.0 * NICE_5 * others];
+    near(guest, "nice -20, 0 and 5", &parts, &right)
+}
+
+/// Groups within groups: one of 3 parts of 4, in which two share by 1 to 2; and one of the fourth.
+pub(crate) fn nested_cgroups(guest: &mut Guest) -> Result<(), Failed> {
+    let parts = parts(
+        guest,
+        &[12, 6, 10],
+        "cd /sys/fs/cgroup; echo +cpu >cgroup.subtree_control; mkdir -p a b
+         echo +cpu >a/cgroup.subtree_control; mkdir -p a/x a/y
+         echo 300 >a/cpu.weight; echo 50 >a/x/cpu.weight; echo 100 >a/y/cpu.weight
+         group=a/x; hogs 12 0; group=a/y; hogs 6 0; group=b; hogs 10 0",
+    )?;
+    near(guest, "cgroups", &parts, &[0.25, 0.5, 0.25])
+}
+
+/// Tasks whose memory is bound to the second node come to its CPUs and stay there, though they
+/// started on the first one and nobody forbids them to go back.
+pub(crate) fn memory_policy(guest: &mut Guest) -> Result<(), Failed> {
+    // 238 is set_mempolicy, of which 2 binds to the nodes of a mask.
+    let bound = "my $nodes = pack(\"Q\", 2); syscall(238, 2, $nodes, 64) == 0 or die $!; \
+                 select(undef, undef, undef, 0.2) for 1 .. 5; 1 while 1;";
+    let bound = guest.put("bound.pl", bound.as_bytes())?;
+    let text = guest.expect(
+        0,
+        &script(&format!(
+            "{HOGS}
+             rota run domains >/tmp/out 2>&1 & pid=$!; up domains
+             hogs 6 0
+             for i in 1 2 3; do taskset -c 0 perl {bound} & own=\"$own $!\"; done
+             sleep 0.3; for p in $own; do taskset -p ff $p >/dev/null || exit 4; done
+             sleep 3
+             for i in $(seq 20); do
+                 for p in $own; do set -- $(cat /proc/$p/stat); shift 38; echo cpu $1; done
+                 sleep 0.1
+             done
+             kill $pids $own; kill -INT $pid; wait $pid || {{ cat /tmp/out; exit 3; }}; down"
+        )),
+    )?;
+    let cpus: Vec<u32> =
+        text.lines().filter_map(|line| line.strip_prefix("cpu ")?.parse().ok()).collect();
+    ensure(cpus.len() == 60, || text.clone())?;
+    let there = cpus.iter().filter(|cpu| **cpu >= 4).count();
+    say(&format!("{}: memory of the second node: {there} of 60 times there", guest.series));
+    ensure(there >= 54, || format!("{there} of 60 times on CPUs 4 to 7: {cpus:?}"))
+}
