@@ -75,6 +75,12 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
                         flags.push(setting.flag);
                     }
                 }
+                for text in rota_sched::find(name).map_or(&[][..], |entry| entry.texts) {
+                    if may_be_flag(&run, text.flag) {
+                        run = run.arg(bare_flag(name, text.flag, text.help, text.default));
+                        flags.push(text.flag.to_owned());
+                    }
+                }
             }
             run
         });
@@ -111,7 +117,9 @@ fn plainer(line: &[OsString], error: &clap::Error) -> Option<String> {
     if error.get(ContextKind::SuggestedArg).is_some() {
         return None;
     }
-    let settings: Vec<_> = choice.object.settings().into_iter().map(|s| s.flag).collect();
+    let own = choice.texts().iter().map(|text| text.flag.to_owned());
+    let settings: Vec<_> =
+        choice.object.settings().into_iter().map(|s| s.flag).chain(own).collect();
     let settings = if settings.is_empty() { "none".to_owned() } else { settings.join(", ") };
     Some(format!("{} has no setting '{flag}'; its settings: {settings}", choice.name))
 }
@@ -169,13 +177,18 @@ fn flag_id(flag: &str) -> String {
     format!("setting {flag}")
 }
 
+/// A flag for a setting, without what its values are.
+fn bare_flag(scheduler: &str, flag: &str, help: &str, default: &str) -> Arg {
+    Arg::new(flag_id(flag))
+        .long(flag.to_owned())
+        .help(format!("{help} [default: {default}]"))
+        .overrides_with(flag_id(flag))
+        .help_heading(format!("Settings of {scheduler}"))
+}
+
 fn flag(scheduler: &str, setting: &Setting) -> Arg {
-    let help = format!("{} [default: {}]", setting.help, setting.default);
-    let arg = Arg::new(flag_id(&setting.flag))
-        .long(setting.flag.clone())
-        .help(help)
-        .overrides_with(flag_id(&setting.flag))
-        .help_heading(format!("Settings of {scheduler}"));
+    let default = setting.default.to_string();
+    let arg = bare_flag(scheduler, &setting.flag, &setting.help, &default);
     match setting.default.kind {
         SettingKind::Bool => arg
             .num_args(0..=1)

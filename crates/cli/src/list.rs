@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use anyhow::Result;
 use rota_object::{Object, SettingKind};
-use rota_sched::SCHEDULERS;
+use rota_sched::{SCHEDULERS, TextSetting};
 
 /// Arguments of `rota list`.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             Format::Json => list.push(serde_json::json!({
                 "name": entry.name,
                 "summary": summary,
-                "settings": settings(&object),
+                "settings": settings(&object, entry.texts),
             })),
         }
     }
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn settings(object: &Object) -> Vec<serde_json::Value> {
+fn settings(object: &Object, texts: &[TextSetting]) -> Vec<serde_json::Value> {
     let kind = |kind| match kind {
         SettingKind::Bool => "bool",
         SettingKind::Duration => "duration",
@@ -53,5 +53,13 @@ fn settings(object: &Object) -> Vec<serde_json::Value> {
             "help": s.help,
         })
     });
-    settings.collect()
+    let texts = texts.iter().map(|text| {
+        serde_json::json!({
+            "flag": text.flag,
+            "kind": "text",
+            "default": text.default,
+            "help": text.help,
+        })
+    });
+    settings.chain(texts).collect()
 }

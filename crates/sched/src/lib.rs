@@ -15,5 +15,5 @@ mod simple;
 
 pub use half::{HalfError, UserHalf, Wake};
 pub use plain::Plain;
-pub use registry::{Entry, NewHalf, SCHEDULERS, find};
+pub use registry::{Entry, NewHalf, SCHEDULERS, TextSetting, find};
 pub use session::{Choice, Session, SessionError};

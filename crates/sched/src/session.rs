@@ -3,7 +3,7 @@
 
 use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
-use crate::registry;
+use crate::registry::{self, TextSetting};
 use rota_balance::{Policy, Snapshot};
 use rota_events::{Metric, Sample};
 use rota_object::{Object, ObjectError, World};
@@ -83,6 +83,11 @@ impl Choice {
     /// Whether it is a scheduler of the registry, with a user half of its own.
     pub fn is_built_in(&self) -> bool {
         self.built_in
+    }
+
+    /// Settings of its user half alone.
+    pub fn texts(&self) -> &'static [TextSetting] {
+        registry::find(&self.name).filter(|_| self.built_in).map_or(&[], |entry| entry.texts)
     }
 
     /// The user half: its own, if it is of the registry, else [`Plain`].

@@ -31,6 +31,9 @@ pub(crate) fn sort_settings(
             _ if choice.object.global(name).is_some() => {
                 globals.push((name.clone(), text.clone()));
             }
+            Err(_) if choice.texts().iter().any(|text| text.flag == name) => {
+                choice.settings.push((name.clone(), text.clone()));
+            }
             Ok(_) => choice.settings.push((name.clone(), text.clone())),
             Err(error) => bail!(
                 "--set {name}: {error}; nor a global variable of that name (rota object shows them)"

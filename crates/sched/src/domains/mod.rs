@@ -8,6 +8,7 @@ mod reports;
 
 use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
+use crate::registry::TextSetting;
 use machine::Machine;
 use rota_balance::{Policy, Snapshot, plan};
 use rota_events::{Metric, MetricKind, Sample};
@@ -17,7 +18,11 @@ use std::collections::BTreeMap;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// The setting that says which CPUs are a domain, if not those of a last-level cache.
-pub(crate) const LISTS: &str = "domains";
+pub(crate) const LISTS: TextSetting = TextSetting {
+    flag: "domains",
+    default: "llc",
+    help: "the CPUs of each domain, as 0-3/4-7; llc is those of each last-level cache",
+};
 
 /// What it decides by, in ns.
 #[derive(Default)]
@@ -61,9 +66,9 @@ pub(crate) fn new(
     object: &Object,
     settings: &[(String, String)],
 ) -> Result<Box<dyn UserHalf>, HalfError> {
-    let lists = settings.iter().rev().find(|(name, _)| name == LISTS);
-    let lists = lists.map(|(_, text)| text.clone()).filter(|text| text != "llc");
-    let others: Vec<_> = settings.iter().filter(|(name, _)| name != LISTS).cloned().collect();
+    let lists = settings.iter().rev().find(|(name, _)| name == LISTS.flag);
+    let lists = lists.map(|(_, text)| text.clone()).filter(|text| text != LISTS.default);
+    let others: Vec<_> = settings.iter().filter(|(name, _)| name != LISTS.flag).cloned().collect();
     let plain = Plain::new(object, &others)?;
     let mut metrics = plain.metrics().to_vec();
     for (name, kind, unit, help) in [
