@@ -184,7 +184,6 @@ fn an_infeasible_weight_gets_its_cpu_and_all_others_share_by_weight() {
     let parts = percent(&run.done_in(10_000 * MS));
     let others = 87.5 / (12.0 * 1024.0 + 6.0 * 335.0);
     let right = [12.5, 12.0 * 1024.0 * others, 6.0 * 335.0 * others];
-    println!("{parts:?} of {right:?} {:?}", places(&run.reports(), 2));
     for (part, right) in parts.iter().zip(right) {
         assert!((part / right - 1.0).abs() < 0.1, "{parts:?} of {right:?}");
     }
