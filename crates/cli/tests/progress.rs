@@ -38,7 +38,7 @@ fn seen_within(line: &str) -> String {
 #[test]
 fn the_time_within_a_run_is_shown() {
     let seen = seen_within("sim simple --machine 4c --workload cpu --for 9999s");
-    assert!(seen.contains(" of 9999.0 s simulated (0 %)"), "{seen}");
+    assert!(seen.contains(" of 9999.0 s simulated ("), "{seen}");
     let seen = seen_within(
         "compare simple --machine 4c --workload cpu --for 9999s --seeds 1 --costs 1 --jobs 1",
     );
