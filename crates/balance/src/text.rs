@@ -38,7 +38,7 @@ impl TextError {
 }
 
 /// Reads a snapshot and, where the file has some, settings of the policy. It is TOML, or JSON if it
-/// begins with `{`: what [`write`] gives, or anything that has that as its `snapshot`, such as what
+/// begins with `{`: what [`write()`] gives, or anything that has that as its `snapshot`, such as what
 /// [`report`](crate::report()) gives. `rota balance explain --help` says what a file has.
 ///
 /// # Errors
