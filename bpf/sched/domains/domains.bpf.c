@@ -247,12 +247,13 @@ static u32 queue_for(const struct task_struct *p, const struct domains_task *tas
 }
 
 /* Who was taken by a CPU of another domain, and goes on there, belongs there if its own is full. */
-static struct domain *adopt(struct domains_task *task, struct domain *domain,
-                            const struct domains_cpu *here)
+static struct domain *adopt(const struct task_struct *p, struct domains_task *task,
+                            struct domain *domain, const struct domains_cpu *here)
 {
 	struct domain *there = here->domain == task->domain ? NULL : domain_at(here->domain);
 
-	if (!there || !is_fuller(task->domain, domain, here->domain, there))
+	if (!there || !is_open(there, p->cpus_ptr) ||
+	    !is_fuller(task->domain, domain, here->domain, there))
 		return domain;
 	count(adopted, 1);
 	return move(task, here->domain);
@@ -373,14 +374,12 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 	domain = task ? home(p, task) : NULL;
+	if (domain && at && !slept)
+		domain = adopt(p, task, domain, at);
 	if (!domain || !at) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, slice_ns, enq_flags);
 		return;
 	}
-	if (!slept)
-		domain = adopt(task, domain, at);
-	if (!domain)
-		return;
 	deadline = deadline_of(p, task, domain, slept);
 	slice = slice_of(p, task, domain);
 	/* Who can run nowhere else has the next turn, unless it had too much. */
