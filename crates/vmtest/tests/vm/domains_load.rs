@@ -85,36 +85,3 @@ pub(crate) fn nested_cgroups(guest: &mut Guest) -> Result<(), Failed> {
     let all: f64 = cpus.iter().sum();
     near(guest, "cgroups", &cpus, &[0.25 * all, 0.5 * all, 0.25 * all])
 }
-
-/// Tasks whose memory is bound to the second node come to its CPUs and stay there, though they
-/// started on the first one and nobody forbids them to go back.
-pub(crate) fn memory_policy(guest: &mut Guest) -> Result<(), Failed> {
-    // 238 is set_mempolicy, of which 2 binds to the nodes of a mask.
-    let bound = "my $nodes = pack(\"Q\", 2); syscall(238, 2, $nodes, 64) == 0 or die $!; \
-                 select(undef, undef, undef, 0.2) for 1 .. 5; 1 while 1;";
-    let bound = guest.put("bound.pl", bound.as_bytes())?;
-    let text = guest.expect(
-        0,
-        &script(&format!(
-            "{HOGS}
-             rota run domains >/tmp/out 2>&1 & pid=$!; up domains
-             hogs 6 0
-             for i in 1 2 3; do taskset -c 0 perl {bound} & own=\"$own $!\"; done
-             sleep 0.3; for p in $own; do taskset -p ff $p >/dev/null || exit 4; done
-             sleep 3
-             for i in 1 2 3 4 5 6 7 8; do
-                 for p in $own; do
-                     read -r line </proc/$p/stat; set -- $line; shift 38; echo cpu $1
-                 done
-                 sleep 0.2
-             done
-             kill $pids $own; kill -INT $pid; wait $pid || {{ cat /tmp/out; exit 3; }}; down"
-        )),
-    )?;
-    let cpus: Vec<u32> =
-        text.lines().filter_map(|line| line.strip_prefix("cpu ")?.parse().ok()).collect();
-    ensure(cpus.len() == 24, || text.clone())?;
-    let there = cpus.iter().filter(|cpu| **cpu >= 4).count();
-    say(&format!("{}: memory of the second node: {there} of 24 times there", guest.series));
-    ensure(there >= 22, || format!("{there} of 24 times on CPUs 4 to 7: {cpus:?}"))
-}
