@@ -76,7 +76,9 @@ mod tests {
     #[test]
     fn files_that_are_no_schedulers() {
         let message = |text: &str| format!("{:#}", resolve(text).unwrap_err());
-        assert!(message("simpel").contains("there are: domains, simple"));
+        assert!(
+            message("simpel").contains("no scheduler 'simpel'; did you mean simple? A compiled")
+        );
         assert!(message("/dev/null").contains("not a file"));
         assert!(message("missing.bpf.o").contains("missing.bpf.o: No such file"));
         let dir = tempfile::tempdir().unwrap();

@@ -92,7 +92,7 @@ mod tests {
         fs::write(&file, b"\x7fELF").unwrap();
         let name = file.to_str().unwrap();
         for (found, words) in [
-            (message("simpel", &[], &[]), "there are: domains, simple"),
+            (message("simpel", &[], &[]), "did you mean simple?"),
             (message("missing.bpf.o", &[], &[]), "missing.bpf.o: No such file"),
             (message(name, &[], &[]), "not a usable ELF object"),
             (message("simple", &["6.1"], &[]), "there are those of 6.16, 6.18, 7.0, 7.3"),

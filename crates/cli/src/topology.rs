@@ -5,10 +5,10 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::{file, machine};
 use anyhow::{Context, Result, anyhow};
+use rota_events::hint_and;
 use rota_kernel::Host;
 use rota_sim::Model;
 use rota_topology::{MemoryTree, Spec, SpecError, Topology};
-use rota_workload::hint;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `rota topology`.
@@ -88,7 +88,8 @@ fn no_machine(text: &str, error: &SpecError) -> anyhow::Error {
         return anyhow!("{error}");
     }
     let names: Vec<_> = Model::names().collect();
-    anyhow!("no machine '{text}'{}, or a short form such as 2l:8c", hint(text, &names))
+    let more = "A short form such as 2l:8c gives the CPUs alone.";
+    anyhow!("no machine '{text}'{}", hint_and(text, &names, more))
 }
 
 fn from_sysfs(tree: &dyn rota_topology::Tree, name: &str) -> Result<Topology> {

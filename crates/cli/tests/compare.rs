@@ -82,13 +82,17 @@ fn bad_input_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("m.toml"), "about = \"x\"\ntopology = \"2c\"\n[cots]\n").unwrap();
     for (line, words) in [
-        ("simpel eevdf", "no scheduler 'simpel'; there are: domains, simple, eevdf. "),
+        ("simpel eevdf", "no scheduler 'simpel'; did you mean simple? A compiled"),
+        ("simple eevfd", "no scheduler 'eevfd'; did you mean eevdf? A compiled"),
+        ("fastest eevdf", "no scheduler 'fastest'; there are: domains, simple, eevdf. A compiled"),
+        ("simple:slcie=5ms eevdf", "no setting 'slcie'; did you mean slice?"),
         ("simple simple", "simple stands twice"),
         ("simple eevdf:fifo", "eevdf has no settings"),
         ("simple:colour=red eevdf", "no setting 'colour'"),
-        ("simple eevdf --machine dektop16", "did you mean desktop16?"),
+        ("simple eevdf --machine dektop16", "did you mean desktop16? A short form"),
         ("simple eevdf --machine m.toml", "m.toml:3:2: no key 'cots'; did you mean costs?"),
         ("simple eevdf --workload wep", "no workload 'wep'; did you mean web?"),
+        ("simple eevdf --workload web+", "--workload web+: a workload is missing"),
         ("simple eevdf --workload cpu:name=all+periodic", "a group called 'all'"),
         ("simple eevdf --workload cpu:name=noise", "a group called 'noise'"),
         ("simple eevdf --costs 1,2/2", "the cost scale 1 stands twice"),

@@ -155,7 +155,7 @@ fn bad_input_is_one_line() {
     let odd = file(&dir, "odd", b"12345");
     let nowhere = dir.path().join("missing/run.rota");
     for (line, words) in [
-        ("simpel", "no scheduler 'simpel'; there are: domains, simple, eevdf. "),
+        ("simpel", "no scheduler 'simpel'; did you mean simple? A compiled"),
         (
             "simple --workload cpu:tasks=60000+cpu:tasks=60000",
             "120000 tasks in all; a machine can have 100000",

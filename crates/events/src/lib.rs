@@ -9,11 +9,15 @@
 //! * Statistics of schedulers: a [`Metric`] is defined once, beside the code that counts it; a
 //!   [`Sample`] holds the values of one moment. Tables, JSON lines and OpenMetrics text are made
 //!   here from the two, for live systems and simulations alike.
+//!
+//! And what texts of people and for people need everywhere: durations and sizes, and [`hint`], which
+//! finds the word that was meant.
 
 mod activity;
 mod event;
 mod file;
 mod hash;
+mod hint;
 mod histogram;
 mod ids;
 mod metric;
@@ -26,6 +30,7 @@ pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
 pub use event::{EVENT_BYTES, Event, KINDS, Kind, StreamHash, What};
 pub use file::{CpuPlace, MachineFacts, OpenError, Problem, Reader, Writer};
 pub use hash::fnv1a;
+pub use hint::{hint, hint_and, nearest};
 pub use histogram::Histogram;
 pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use metric::{Metric, MetricKind, Sample};

@@ -6,7 +6,7 @@
 
 use crate::btf_decl::Type;
 use crate::elf::{Global, Object};
-use rota_events::{Duration, parse_bytes, parse_ns};
+use rota_events::{Duration, hint, parse_bytes, parse_ns};
 use std::fmt;
 use thiserror::Error;
 
@@ -128,7 +128,7 @@ impl Object {
         let hint = if names.is_empty() {
             "; this object has no settings".to_owned()
         } else {
-            format!("; there are: {}", names.join(", "))
+            hint(name, &names)
         };
         Err(SettingError::Unknown { name: name.to_owned(), hint })
     }

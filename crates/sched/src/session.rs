@@ -5,7 +5,7 @@ use crate::half::{HalfError, UserHalf, Wake};
 use crate::plain::Plain;
 use crate::registry::{self, TextSetting};
 use rota_balance::{Policy, Snapshot};
-use rota_events::{Metric, Sample};
+use rota_events::{Metric, Sample, hint_and};
 use rota_object::{Object, ObjectError, World};
 use thiserror::Error;
 
@@ -28,9 +28,15 @@ pub struct Choice {
 pub enum SessionError {
     /// No scheduler has this name.
     #[error(
-        "no scheduler '{0}'; there are: {1}. A compiled object is given by its path, FILE.bpf.o"
+        "no scheduler '{name}'{}",
+        hint_and(name, known, "A compiled object is given by its path, FILE.bpf.o")
     )]
-    Unknown(String, String),
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
     /// The file is no usable object.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -54,8 +60,8 @@ impl Choice {
     /// [`SessionError::Unknown`].
     pub fn built_in(name: &str) -> Result<Self, SessionError> {
         let entry = registry::find(name).ok_or_else(|| {
-            let names: Vec<_> = registry::SCHEDULERS.iter().map(|e| e.name).collect();
-            SessionError::Unknown(name.to_owned(), names.join(", "))
+            let known = registry::SCHEDULERS.iter().map(|e| e.name).collect();
+            SessionError::Unknown { name: name.to_owned(), known }
         })?;
         let object = Object::parse(entry.object)?;
         Ok(Self {

@@ -12,7 +12,6 @@ mod benchmarks;
 mod capacity;
 mod cgroup;
 mod desktop;
-mod hint;
 mod named;
 mod plain;
 mod program;
@@ -25,7 +24,6 @@ mod witnessed;
 
 pub use capacity::Capacity;
 pub use cgroup::CgroupChange;
-pub use hint::hint;
 pub use named::{COMMON, Named, Parameter, ParameterKind, TASKS_MAX, WORKLOADS, WorkloadError};
 pub use program::{
     Cgroup, Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId,

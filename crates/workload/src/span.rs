@@ -6,7 +6,7 @@
 //! a workload puts on a machine does not depend on the distribution.
 
 use crate::Random;
-use rota_events::parse_ns;
+use rota_events::{hint, parse_ns};
 
 /// One, in the fixed-point numbers of a [`Span`].
 pub const THOUSAND: u32 = 1000;
@@ -123,7 +123,7 @@ impl Span {
         };
         let Some((_, usage)) = DISTRIBUTIONS.iter().find(|(known, _)| *known == name) else {
             let names = DISTRIBUTIONS.map(|(name, _)| name);
-            return Err(format!("no distribution '{name}'{}", crate::hint::hint(name, &names)));
+            return Err(format!("no distribution '{name}'{}", hint(name, &names)));
         };
         let span = match (name, &numbers[..]) {
             ("fixed", [ns]) => Self::Fixed(time(ns)?),

@@ -39,9 +39,9 @@ impl Contestant {
             bail!("{text}: {EEVDF} has no settings");
         }
         let mut choice = choice::resolve(text).map_err(|error| match error.downcast_ref() {
-            Some(SessionError::Unknown(name, there_are)) => {
-                let all = format!("{there_are}, {EEVDF}");
-                SessionError::Unknown(name.clone(), all).into()
+            Some(SessionError::Unknown { name, known }) => {
+                let known = known.iter().copied().chain([EEVDF]).collect();
+                SessionError::Unknown { name: name.clone(), known }.into()
             }
             _ => error,
         })?;

@@ -9,7 +9,7 @@ use rota_object::{EngineError, KernelTypes, Setup};
 use rota_sched::Choice;
 use rota_sim::{Model, Simulation};
 use rota_workload::rtapp::{Remark, RtApp};
-use rota_workload::{TASKS_MAX, Workload};
+use rota_workload::{TASKS_MAX, Workload, WorkloadError};
 use std::path::Path;
 
 /// A name and the text of its value.
@@ -66,18 +66,22 @@ pub(crate) fn workload(texts: &[String], model: &Model) -> Result<Workload> {
     let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
     let capacity = model.capacity();
     let mut all = Workload::default();
-    for text in texts.iter().flat_map(|text| text.split('+')).map(str::trim) {
-        let more = if text.ends_with(".json") {
-            let (workload, warnings) = workload_file(Path::new(text), cpus)?;
-            warnings.iter().for_each(|warning| output::note(&format!("rota: {text}:{warning}")));
+    let parts = texts.iter().flat_map(|text| text.split('+').map(move |part| (text, part.trim())));
+    for (text, part) in parts {
+        let more = if part.ends_with(".json") {
+            let (workload, warnings) = workload_file(Path::new(part), cpus)?;
+            warnings.iter().for_each(|warning| output::note(&format!("rota: {part}:{warning}")));
             workload
         } else {
-            Workload::parse_for(text, &capacity)?
+            Workload::parse_for(part, &capacity).map_err(|error| match error {
+                WorkloadError::Missing => anyhow!("--workload {text}: {error}"),
+                other => other.into(),
+            })?
         };
         if let Some(group) = more.groups.iter().find(|group| RESERVED.contains(&&*group.name)) {
             let name = &group.name;
             bail!(
-                "workload {text}: a group called '{name}' would be taken for another; give it a name"
+                "workload {part}: a group called '{name}' would be taken for another; give it a name"
             );
         }
         all = all.joined(more);

@@ -5,8 +5,9 @@
 
 use super::text::{ModelError, Section, parse};
 use super::{CorePower, Costs, IdleState, Platform};
+use rota_events::hint;
 use rota_topology::{CAPACITY_FULL, CoreType, CpuId, Spec, Topology};
-use rota_workload::{Capacity, hint};
+use rota_workload::Capacity;
 
 /// The longest time that a file may state, in ns: ten seconds.
 const NS_MAX: u64 = 10_000_000_000;

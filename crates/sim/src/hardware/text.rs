@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! TOML whose mistakes are told with their line and column, and with the key that was meant.
 
-use rota_workload::hint;
+use rota_events::hint;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -171,7 +171,7 @@ pub(crate) fn bad_input(guest: &mut Guest) -> Result<(), Failed> {
     let simple = rota_programs::simple::OBJECT;
     let cut = guest.put("cut.bpf.o", &simple[..simple.len() / 3])?;
     let cases = [
-        ("rota run simpel", "no scheduler 'simpel'; there are: domains, simple"),
+        ("rota run simpel", "no scheduler 'simpel'; did you mean simple?"),
         ("rota run simple --for 5", "has no unit"),
         ("rota run simple --watchdog 1min", "not from 1ms to 30s"),
         ("rota run simple --slice soon", "no number with a unit"),

@@ -3,8 +3,8 @@
 
 use super::json::{Reader, parse};
 use super::{Action, Global, Loops, Phase, Policy, Position, RtApp, RtAppError, Settings, Task};
-use crate::hint::{hint, nearest};
 use jsonc_parser::ast::{Object, ObjectProp, Value};
+use rota_events::{hint, nearest};
 use rota_topology::{CpuId, CpuMask};
 use std::collections::BTreeSet;
 

@@ -10,8 +10,15 @@ pub fn hint(given: &str, known: &[&str]) -> String {
     }
 }
 
+/// The same with a sentence more behind it.
+pub fn hint_and(given: &str, known: &[&str], more: &str) -> String {
+    let hint = hint(given, known);
+    let stop = if hint.ends_with('?') { "" } else { "." };
+    format!("{hint}{stop} {more}")
+}
+
 /// The word that somebody may have meant.
-pub(crate) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let nearest = known.iter().map(|name| (distance(given, name), *name)).min();
     // Some letter of it has to be the same.
     let near = |far: usize| far <= 1 + given.len() / 4 && far < given.chars().count();
@@ -42,6 +49,13 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_begins_a_sentence() {
+        let known = ["laptop", "server"];
+        assert_eq!(hint_and("labtop", &known, "Or a file."), "; did you mean laptop? Or a file.");
+        assert_eq!(hint_and("x", &known, "Or a file."), "; there are: laptop, server. Or a file.");
+    }
 
     #[test]
     fn distances() {
