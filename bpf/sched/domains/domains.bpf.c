@@ -60,8 +60,8 @@ struct SHARED domains_stats {
 	COUNTER(spilt, "tasks", "put into another domain's queue, where fewer wait");
 	COUNTER(adopted, "tasks", "kept by the domain that took them from another one");
 	COUNTER(ordered, "tasks", "moved to another domain by the balancer");
-	COUNTER(untold, "tasks", "of which the balancer is not told, as there are too many");
-	COUNTER(ungrouped, "cgroups", "that are not told apart, as there are too many");
+	COUNTER(left_out, "tasks", "that the balancer does not see, being more than tasks_max");
+	COUNTER(unweighted, "cgroups", "whose weight does not count, being more than groups_max");
 	COUNTER(moved, "tasks", "taken from their domain's queue");
 	COUNTER(stolen, "tasks", "taken from another domain's queue");
 	COUNTER(pulled, "tasks", "taken from where more wait, in the place of one that ran");
@@ -679,7 +679,7 @@ s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_tas
 	task->group = cgrp ? group_of(cgrp) : NO_PLACE;
 	task->slot = take_slot(p, task->domain, task->group);
 	if (task->slot == NO_PLACE)
-		count(untold, 1);
+		count(left_out, 1);
 	settle(p, task, p->cpus_ptr);
 	return 0;
 }

@@ -96,7 +96,7 @@ s32 BPF_STRUCT_OPS(domains_cgroup_init, struct cgroup *cgrp, struct scx_cgroup_i
 	*place = take_place(&free_groups, &groups_used, groups_max);
 	group = group_at(*place);
 	if (!group) {
-		count(ungrouped, 1);
+		count(unweighted, 1);
 		return 0;
 	}
 	factor = bpf_map_lookup_elem(&factors, place);

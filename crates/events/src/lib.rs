@@ -35,5 +35,7 @@ pub use histogram::Histogram;
 pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use metric::{Metric, MetricKind, Sample};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
-pub use report::{STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row};
+pub use report::{
+    STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row, table_with_meanings,
+};
 pub use tables::{Tables, TaskInfo};

@@ -14,13 +14,8 @@ pub fn table_header(metrics: &[Metric]) -> String {
     let mut names = format!("{:>9}", "time");
     let mut units = format!("{:>9}", "s");
     for metric in metrics {
-        let unit = match metric.kind {
-            _ if metric.is_cpu_time() => "CPUs".to_owned(),
-            MetricKind::Counter => format!("{}/s", metric.unit),
-            MetricKind::Gauge => metric.unit.clone(),
-        };
         let _ = write!(names, " {:>WIDTH$}", metric.stem());
-        let _ = write!(units, " {unit:>WIDTH$}");
+        let _ = write!(units, " {:>WIDTH$}", unit(metric));
     }
     format!("{names}\n{units}")
 }
@@ -29,18 +24,44 @@ pub fn table_header(metrics: &[Metric]) -> String {
 /// `start_ns`. CPU time per time is a number of CPUs.
 pub fn table_row(metrics: &[Metric], start_ns: u64, before: &Sample, now: &Sample) -> String {
     let elapsed = now.at_ns.saturating_sub(start_ns) as f64 / 1e9;
-    let interval = now.interval_ns(before).max(1) as f64 / 1e9;
     let mut line = format!("{elapsed:>9.1}");
     for (i, metric) in metrics.iter().enumerate() {
-        let increase = now.increase(before, i) as f64;
-        let cell = match metric.kind {
-            _ if metric.is_cpu_time() => format!("{:.2}", increase / 1e9 / interval),
-            MetricKind::Counter => format!("{:.0}", increase / interval),
-            MetricKind::Gauge => now.values[i].to_string(),
-        };
-        let _ = write!(line, " {cell:>WIDTH$}");
+        let _ = write!(line, " {:>WIDTH$}", cell(metric, i, before, now));
     }
     line
+}
+
+/// The same with a line for each metric, and what it means: for one sample, and for people who
+/// have not seen it before.
+pub fn table_with_meanings(metrics: &[Metric], before: &Sample, now: &Sample) -> String {
+    let names = metrics.iter().map(|metric| metric.stem().len()).max().unwrap_or(0);
+    let units = metrics.iter().map(|metric| unit(metric).len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (i, metric) in metrics.iter().enumerate() {
+        let (name, cell, unit) = (metric.stem(), cell(metric, i, before, now), unit(metric));
+        let _ = writeln!(text, "  {name:<names$} {cell:>10} {unit:<units$}  {}", metric.help);
+    }
+    text
+}
+
+/// What the numbers of the tables are of.
+fn unit(metric: &Metric) -> String {
+    match metric.kind {
+        _ if metric.is_cpu_time() => "CPUs".to_owned(),
+        MetricKind::Counter => format!("{}/s", metric.unit),
+        MetricKind::Gauge => metric.unit.clone(),
+    }
+}
+
+/// The rate of a counter since the sample before, or a level.
+fn cell(metric: &Metric, i: usize, before: &Sample, now: &Sample) -> String {
+    let interval = now.interval_ns(before).max(1) as f64 / 1e9;
+    let increase = now.increase(before, i) as f64;
+    match metric.kind {
+        _ if metric.is_cpu_time() => format!("{:.2}", increase / 1e9 / interval),
+        MetricKind::Counter => format!("{:.0}", increase / interval),
+        MetricKind::Gauge => now.values[i].to_string(),
+    }
 }
 
 /// One JSON object on one line: totals since the start (of gauges, the level), and the increase of

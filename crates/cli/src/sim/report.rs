@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::run::report as ejection;
 use anyhow::Result;
-use rota_events::{Distance, TaskUse, format_ns, table_header, table_row};
+use rota_events::{Distance, TaskUse, format_ns, table_with_meanings};
 use rota_sched::Choice;
 use rota_sim::Pieces;
 use rota_trace::{QUANTILES, histogram_json, short_ns, task_use_json};
@@ -100,8 +100,9 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
     }
     let (metrics, first, last) = &outcome.statistics;
     if !metrics.is_empty() {
-        let row = table_row(metrics, first.at_ns, first, last);
-        let _ = writeln!(text, "\n{}\n{row}", table_header(metrics));
+        let name = about.job.contestant.name();
+        let _ = writeln!(text, "\nwhat {name} counted itself, means of all {seconds:.1} s");
+        text += &table_with_meanings(metrics, first, last);
     }
     if matches!(about.job.contestant, Contestant::Eevdf) {
         let _ = writeln!(text, "\nnote: {}", contestant::eevdf_note());

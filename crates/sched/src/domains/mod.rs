@@ -72,8 +72,8 @@ pub(crate) fn new(
     let plain = Plain::new(object, &others)?;
     let mut metrics = plain.metrics().to_vec();
     for (name, kind, unit, help) in [
-        ("planned", MetricKind::Counter, "moves", "of tasks to other domains that were planned"),
-        ("unplanned", MetricKind::Counter, "times", "that there could be no plan"),
+        ("planned", MetricKind::Counter, "moves", "between domains that the balancer asked for"),
+        ("plan_failed", MetricKind::Counter, "times", "that the balancer could make no plan"),
         ("imbalance", MetricKind::Gauge, "permille", "of all CPUs, by which domains differ"),
     ] {
         metrics.push(Metric::new(name, kind, unit, help));
