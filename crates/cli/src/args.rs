@@ -56,6 +56,7 @@ pub(crate) fn command() -> Command {
         let examples = run.get_after_help().map(ToString::to_string).unwrap_or_default();
         run.after_long_help(format!("{examples}\n\n{}", exit::table()))
     });
+    let command = command.mut_subcommand("compare", |it| it.after_long_help(compare::after_help()));
     command.mut_subcommand("sim", |sim| {
         sim.after_long_help(format!("{}\n\n{}", sim::after_help(), exit::table()))
     })

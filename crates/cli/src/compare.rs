@@ -12,9 +12,10 @@ use crate::sim::contestant::{self, Contestant, EEVDF};
 use crate::sim::input;
 use crate::{file, machine};
 use anyhow::{Result, bail};
-use rota_compare::{CostScale, Experiment, Part, Report, Results, Shard};
+use rota_compare::{CostScale, Experiment, Note, Part, Report, Results, Shard, WIDTH};
 use rota_events::fnv1a;
-use rota_sim::Noise;
+use rota_sim::{EEVDF_LEAVES_OUT, Model, Noise};
+use rota_workload::WORKLOADS;
 use runs::Parts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,12 +27,23 @@ const EXAMPLES: &str = "Examples:\n  \
     rota compare simple ./mine.bpf.o eevdf --machine laptop --workload game --html page.html\n  \
     rota compare simple eevdf --machine machine.json --workload work.json --seeds 20 --for 5s\n  \
     rota compare simple eevdf --seeds 100 --shard 1/4 --out part-1.parquet\n  \
-    rota compare --merge part-*.parquet\n\n\
-    `rota sim --help` lists the workloads; docs/compare.md explains every number.";
+    rota compare --merge part-*.parquet";
+
+/// Examples, and what machines and workloads there are.
+pub(crate) fn after_help() -> String {
+    let machines = Model::names()
+        .filter_map(|name| Some(format!("\n  {name:<10}  {}", Model::named(name)?.ok()?.about)));
+    let workloads = WORKLOADS.iter().map(|it| format!("\n  {:<10}  {}", it.name, it.about));
+    format!(
+        "{EXAMPLES}\n\nMachines, by name:{}\n\nWorkloads, by name; rota sim --help has their \
+         parameters:{}\n\ndocs/compare.md explains every number.",
+        machines.collect::<String>(),
+        workloads.collect::<String>()
+    )
+}
 
 /// Arguments of `rota compare`.
 #[derive(clap::Args)]
-#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Schedulers: of `rota list`, with settings if you like (simple:fifo), compiled objects, or
     /// eevdf, a model of the kernel's own. Differences are told to the first
@@ -41,8 +53,8 @@ pub(crate) struct Args {
     /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
     #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
     machine: String,
-    /// What runs on it; several at once with + between them, or by saying it again. `rota sim
-    /// --help` lists them
+    /// What runs on it; several at once with + between them, or by saying it again. `rota
+    /// compare --help` lists them
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "mixed")]
     workload: Vec<String>,
     /// How many seeds, or which: 10, or 11-20, or 1,5,9. Each scheduler meets the same work and the
@@ -127,15 +139,36 @@ fn fingerprint(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// What readers have to know of the contestants.
-fn notes(experiment: &Experiment) -> Vec<String> {
+fn notes(experiment: &Experiment) -> Vec<Note> {
     let note = |name: &String| match name.as_str() {
-        EEVDF => Some(contestant::eevdf_note()),
-        _ if name.contains(['/', '.']) => Some(format!(
-            "{name} is unverified: no kernel has been asked whether it would load it (rota verify)"
-        )),
+        EEVDF => Some(Note {
+            contestant: name.clone(),
+            is: contestant::EEVDF_IS.to_owned(),
+            short: format!(
+                "eevdf leaves out {} things that the kernel has; --full and docs/eevdf.md list them",
+                EEVDF_LEAVES_OUT.len()
+            ),
+            text: contestant::eevdf_note(),
+        }),
+        _ if name.contains(['/', '.']) => {
+            let text = format!(
+                "{name} is unverified: no kernel has been asked whether it would load it (rota \
+                 verify)"
+            );
+            let (contestant, is) = (name.clone(), "unverified".to_owned());
+            Some(Note { contestant, is, short: text.clone(), text })
+        }
         _ => None,
     };
     experiment.contestants.iter().filter_map(note).collect()
+}
+
+/// How many runs at a time.
+fn jobs(args: &Args) -> usize {
+    args.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |jobs| jobs as usize,
+    )
 }
 
 /// Makes all runs, or a part of them, or joins parts; and shows what they say.
@@ -179,17 +212,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             true => format!("{} without noise", args.machine),
             false => args.machine.clone(),
         },
+        machine_in_words: model.topology.in_words(),
         cpus: model.topology.online().count() as u32,
         kernel: kernel.shown_name(),
         workload: args.workload.clone(),
+        workload_in_words: workload.in_words(),
         run_ns: args.run_for,
         inputs,
     };
     experiment.check()?;
-    let jobs = args.jobs.map_or_else(
-        || std::thread::available_parallelism().map_or(1, usize::from),
-        |jobs| jobs as usize,
-    );
+    let jobs = jobs(args);
     let parts = Parts {
         experiment: &experiment,
         contestants: &contestants,
@@ -215,8 +247,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn show(args: &Args, results: &Results) -> Result<Exit> {
     let report = Report::new(results, notes(results.experiment()));
     let text = match args.format {
-        Format::Table if args.full => rota_compare::text(&report),
-        Format::Table => rota_compare::short_text(&report),
+        Format::Table if args.full => rota_compare::text(&report, output::width(WIDTH)),
+        Format::Table => rota_compare::short_text(&report, output::width(WIDTH)),
         Format::Json => format!("{}\n", rota_compare::json(&report)),
     };
     if let Some(path) = &args.html {
@@ -224,7 +256,7 @@ fn show(args: &Args, results: &Results) -> Result<Exit> {
     }
     output::if_anyone_reads(output::text(&text).map_err(Into::into))?;
     if let (Some(path), Format::Table) = (&args.html, args.format) {
-        output::note(&format!("page: {}", path.display()));
+        output::note(&format!("the same as a page, for a browser: {}", path.display()));
     }
     Ok(if report.ended.is_empty() { Exit::Done } else { Exit::Negative })
 }

@@ -24,6 +24,16 @@ pub(crate) fn line(line: &str) -> io::Result<()> {
     text(&format!("{line}\n"))
 }
 
+/// How long lines may be: what the terminal shows, but no more than `most`, which is also for what
+/// goes elsewhere.
+pub(crate) fn width(most: usize) -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.map_or(most, |size| match usize::from(size.ws_col) {
+        0 => most,
+        columns => columns.min(most),
+    })
+}
+
 /// Says something beside the results, on standard error.
 pub(crate) fn note(line: &str) {
     // There is nowhere left to say that standard error is closed.

@@ -108,7 +108,7 @@ fn written(book: &str) -> String {
 fn the_readme_shows_what_is_printed() {
     let readme = book("../README.md");
     let text = fs::read_to_string(&readme).unwrap();
-    let line = "$ rota compare simple simple:fifo eevdf";
+    let line = "$ rota compare simple domains eevdf";
     let (before, after) = text.split_once(&format!("```text\n{line}\n")).unwrap();
     let (shown, after) = after.split_once("```").unwrap();
     let printed = output(line);

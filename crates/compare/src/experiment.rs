@@ -106,12 +106,16 @@ pub struct Experiment {
     pub scales: Vec<CostScale>,
     /// As it was given.
     pub machine: String,
+    /// Its CPUs and what they share: `16 CPUs, 2 last-level caches`.
+    pub machine_in_words: String,
     /// Its online CPUs.
     pub cpus: u32,
     /// Whose kernel's types and behaviour.
     pub kernel: String,
     /// As they were given; all of them run at once.
     pub workload: Vec<String>,
+    /// The groups of tasks that all of them are: `web (64 tasks) + batch (16 tasks)`.
+    pub workload_in_words: String,
     /// How long each run takes, in ns of the machine's time.
     pub run_ns: u64,
     /// What else decides results: hashes of files by their role, such as
@@ -258,9 +262,11 @@ mod tests {
             seeds: (1..=seeds).collect(),
             scales: vec![CostScale::ONE, CostScale::HALF, CostScale::TWICE],
             machine: "4c".to_owned(),
+            machine_in_words: "4 CPUs".to_owned(),
             cpus: 4,
             kernel: "7.3".to_owned(),
             workload: vec!["cpu".to_owned()],
+            workload_in_words: "cpu (4 tasks)".to_owned(),
             run_ns: 1_000_000_000,
             inputs: BTreeMap::from([("object c0".to_owned(), "00ff".to_owned())]),
         }

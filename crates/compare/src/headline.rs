@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What was compared and who won, in two sentences.
+//! What was compared and who won, in a few lines.
 
 use crate::experiment::CostScale;
-use crate::measure::Better;
+use crate::measure::{Better, Measure};
 use crate::report::{Report, Row};
 use crate::result::ALL;
 use rota_events::format_ns;
 
-/// The sentences.
-pub(crate) fn of(report: &Report) -> [String; 2] {
-    [what(report), who(report)]
+/// What a reader has to know first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headline {
+    /// What was compared: the machine, the work, and the schedulers.
+    pub compared: Vec<String>,
+    /// Who won: in the main measures, and in the others.
+    pub outcome: Vec<String>,
+}
+
+impl Headline {
+    pub(crate) fn of(report: &Report) -> Self {
+        Self { compared: compared(report), outcome: outcome(report) }
+    }
 }
 
 /// A list as people write it: `a, b and c`.
@@ -26,20 +36,35 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn what(report: &Report) -> String {
+fn compared(report: &Report) -> Vec<String> {
     let experiment = &report.experiment;
     let scale = experiment.scales.first().filter(|scale| **scale != CostScale::ONE);
     let costs = scale.map_or(String::new(), |scale| format!(", all costs times {scale}"));
-    format!(
-        "{} on {} ({}, {}), {} for {} with {}{costs}",
-        list(&experiment.contestants),
+    let long = format_ns(experiment.run_ns);
+    let runs = match experiment.seeds.len() {
+        1 => format!("1 run (seed) of {long}"),
+        runs => format!("{runs} runs (seeds) of {long} each"),
+    };
+    let machine = format!(
+        "simulated machine: {} ({}, {}){costs}, {runs}",
         experiment.machine,
-        count(experiment.cpus as usize, "CPU"),
+        experiment.machine_in_words,
         kernel(&experiment.kernel),
-        experiment.workload.join(" + "),
-        format_ns(experiment.run_ns),
-        count(experiment.seeds.len(), "seed"),
-    )
+    );
+    let parts = experiment.workload.iter().flat_map(|text| text.split('+')).map(str::trim);
+    let work = parts.collect::<Vec<_>>().join(" + ");
+    let groups = &experiment.workload_in_words;
+    let names = groups.split(" + ").map(|group| group.split(" (").next().unwrap_or_default());
+    let work = match names.collect::<Vec<_>>().join(" + ") == work {
+        true => format!("work: {groups}"),
+        false => format!("work: {work} = {groups}"),
+    };
+    let schedulers = experiment.contestants.iter().map(|name| {
+        let note = report.notes.iter().find(|note| note.contestant == *name);
+        note.map_or_else(|| name.clone(), |note| format!("{name} ({})", note.is))
+    });
+    let schedulers = format!("schedulers: {}", list(&schedulers.collect::<Vec<_>>()));
+    vec![machine, work, schedulers]
 }
 
 /// A kernel's version with its name.
@@ -49,59 +74,85 @@ fn kernel(kernel: &str) -> String {
 }
 
 /// Who is best in what.
-fn who(report: &Report) -> String {
+fn outcome(report: &Report) -> Vec<String> {
     let experiment = &report.experiment;
     let names = &experiment.contestants;
     let seeds = experiment.seeds.len();
     let ended = ended(report);
     if names.len() == 1 {
-        return format!("{ended}nobody to compare {} with", names[0]);
+        return vec![format!("{ended}nobody to compare {} with", names[0])];
     }
     if seeds < 6 {
-        return format!(
-            "{ended}no winner: of {} nobody can tell a difference from noise; it takes 6",
+        return vec![format!(
+            "{ended}no winner: with {} nobody can tell a difference from noise; it takes 6",
             count(seeds, "seed")
-        );
+        )];
     }
-    let rows = counted(report);
-    if rows.is_empty() {
-        return format!("{ended}no winner: there is nothing that two of them have a result in");
+    let (main, others) = counted(report);
+    if main.is_empty() && others.is_empty() {
+        return vec![format!(
+            "{ended}no winner: there is nothing that two of them have a result in"
+        )];
     }
-    let all = count(rows.len(), "measure");
-    let those = |of: &dyn Fn(&Row) -> bool| -> Vec<Counted<'_>> {
-        rows.iter().copied().filter(|counted| of(counted.row)).collect()
+    let winners = winners(&main, names.len());
+    let mut lines = vec![ended + &of_main(names, &main, &winners)];
+    if !others.is_empty() {
+        lines.push(of_others(names, &others, winners.first().map(|(first, _)| *first)));
+    }
+    lines
+}
+
+/// Who is best in the main measures.
+fn of_main(
+    names: &[String],
+    main: &[Counted<'_>],
+    winners: &[(usize, Vec<Counted<'_>>)],
+) -> String {
+    let all = count(main.len(), "main measure");
+    let Some(((first, best), rest)) = winners.split_first() else {
+        return format!("no winner: in none of {all} is one of them best beyond noise");
     };
-    let open = match those(&|row| row.best.is_none()).len() {
-        0 => String::new(),
-        open => format!("; in {open} nobody is best beyond noise"),
-    };
-    let mut won: Vec<(usize, Vec<Counted<'_>>)> =
-        (0..names.len()).map(|i| (i, those(&|row| row.best == Some(i)))).collect();
-    won.retain(|(_, won)| !won.is_empty());
-    // The one with most first; of equals, in the order in which they were given.
-    won.sort_by_key(|(_, won)| std::cmp::Reverse(won.len()));
-    let Some((first, best)) = won.first() else {
-        return format!(
-            "{ended}no winner: in none of {all} is one of them best beyond noise{open}"
-        );
-    };
-    let tie = won.get(1).is_some_and(|second| second.1.len() == best.len());
-    let mut text = ended;
-    text += if tie { "no single winner: " } else { "" };
-    text += &format!(
-        "{} is best in {} of {all} ({})",
+    let tie = rest.first().is_some_and(|second| second.1.len() == best.len());
+    let mut text = format!(
+        "{}{} is best in {} of {all} ({})",
+        if tie { "no single winner: " } else { "" },
         names[*first],
         best.len(),
-        in_words(best, &rows)
+        in_words(best, main)
     );
-    let behind = those(&|row| row.behind.contains(first));
+    let behind = those(main, &|row| row.behind.contains(first));
     if !behind.is_empty() {
-        text += &format!(" and beaten in {} ({})", behind.len(), in_words(&behind, &rows));
+        text += &format!(" and beaten in {} ({})", behind.len(), in_words(&behind, main));
     }
-    for (who, best) in &won[1..] {
-        text += &format!("; {} is best in {} ({})", names[*who], best.len(), in_words(best, &rows));
+    for (who, best) in rest {
+        text += &format!("; {} is best in {} ({})", names[*who], best.len(), in_words(best, main));
     }
-    text + &open
+    let none = (0..names.len()).filter(|i| winners.iter().all(|(who, _)| who != i));
+    let none: Vec<String> = none.map(|i| names[i].clone()).collect();
+    if !none.is_empty() {
+        text += &format!("; {} in none", list(&none));
+    }
+    match those(main, &|row| row.best.is_none()).len() {
+        0 => text,
+        open => text + &format!("; in {open} nobody is best beyond noise"),
+    }
+}
+
+/// Who is best in the other measures: named are those that somebody else wins.
+fn of_others(names: &[String], others: &[Counted<'_>], first: Option<usize>) -> String {
+    let winners = winners(others, names.len());
+    let of = format!("of {}, which --full shows", count(others.len(), "other measure"));
+    let each = winners.iter().map(|(who, best)| match Some(*who) == first {
+        true => format!("{} is best in {}", names[*who], best.len()),
+        false => format!("{} is best in {} ({})", names[*who], best.len(), in_words(best, others)),
+    });
+    match winners.is_empty() {
+        true => format!("{of}, nobody is best in any"),
+        false => {
+            let open = those(others, &|row| row.best.is_none()).len();
+            format!("{of}, {}; nobody in {open}", each.collect::<Vec<_>>().join("; "))
+        }
+    }
 }
 
 /// A row that somebody can win, and whose it is.
@@ -111,54 +162,52 @@ pub(crate) struct Counted<'a> {
     pub(crate) row: &'a Row,
 }
 
-impl<'a> Counted<'a> {
-    /// What it is called without its quantile, and the quantile.
-    fn family(self) -> (&'a str, &'static str, &'static str) {
-        let title = self.row.measure.title;
-        let (family, quantile) = match title.split_once(' ') {
-            Some((family @ ("latency" | "request"), quantile)) => (family, quantile),
-            _ => (title, ""),
-        };
-        (self.group, family, quantile)
-    }
-}
-
-/// Rows that somebody can win: those of the whole machine, and those of groups that the whole
-/// machine does not have, since pieces of different work can't be added up.
-pub(crate) fn counted(report: &Report) -> Vec<Counted<'_>> {
+/// Rows that somebody can win, and that tables show: of the main measures, and of the others.
+pub(crate) fn counted(report: &Report) -> (Vec<Counted<'_>>, Vec<Counted<'_>>) {
     let rows = report
         .groups
         .iter()
         .flat_map(|group| group.rows.iter().map(|row| Counted { group: group.name.as_str(), row }));
     let has = |row: &Row| row.cells.iter().filter(|cell| cell.estimate.is_some()).count() > 1;
-    let rows: Vec<Counted<'_>> = rows
-        .filter(|counted| counted.row.measure.better != Better::Neither && has(counted.row))
-        .collect();
-    let of_all = |measure| rows.iter().any(|it| it.group == ALL && it.row.measure == measure);
-    let counts = |it: &Counted<'_>| it.group == ALL || !of_all(it.row.measure);
-    rows.iter().copied().filter(counts).collect()
+    let rows = rows.filter(|counted| {
+        let row = counted.row;
+        row.measure.better != Better::Neither && !row.is_nothing() && has(row)
+    });
+    rows.partition(|counted| counted.row.measure.is_brief())
 }
 
-/// Names of rows, of quantiles together: `latency p99/max`, or `latency` if it is all of them.
+fn those<'a>(rows: &[Counted<'a>], of: &dyn Fn(&Row) -> bool) -> Vec<Counted<'a>> {
+    rows.iter().copied().filter(|counted| of(counted.row)).collect()
+}
+
+/// Who is best in something, and in what: the one with most first; of equals, in the order in which
+/// they were given.
+fn winners<'a>(rows: &[Counted<'a>], contestants: usize) -> Vec<(usize, Vec<Counted<'a>>)> {
+    let mut won: Vec<(usize, Vec<Counted<'_>>)> =
+        (0..contestants).map(|i| (i, those(rows, &|row| row.best == Some(i)))).collect();
+    won.retain(|(_, won)| !won.is_empty());
+    won.sort_by_key(|(_, won)| std::cmp::Reverse(won.len()));
+    won
+}
+
+/// Names of rows, those of a measure together: `latency p99 of all/web, unfairness`.
 fn in_words(some: &[Counted<'_>], all: &[Counted<'_>]) -> String {
+    let groups = |rows: &[Counted<'_>], measure: Measure| -> Vec<String> {
+        let rows = rows.iter().filter(|it| it.row.measure == measure);
+        rows.map(|it| it.group.to_owned()).collect()
+    };
     let mut names: Vec<String> = Vec::new();
     let mut told = Vec::new();
-    for (group, family, _) in some.iter().map(|it| it.family()) {
-        if told.contains(&(group, family)) {
+    for measure in some.iter().map(|it| it.row.measure) {
+        if told.contains(&measure.name) {
             continue;
         }
-        told.push((group, family));
-        let quantiles = |rows: &[Counted<'_>]| -> Vec<&str> {
-            let rows = rows.iter().map(|it| it.family());
-            rows.filter(|it| (it.0, it.1) == (group, family)).map(|it| it.2).collect()
-        };
-        let (has, there_are) = (quantiles(some), quantiles(all));
-        let quantiles = match has.len() == there_are.len() {
-            true => String::new(),
-            false => format!(" {}", has.join("/")),
-        };
-        let of = if group == ALL { String::new() } else { format!(" of {group}") };
-        names.push(format!("{family}{quantiles}{of}"));
+        told.push(measure.name);
+        // Of what only the whole machine has, nobody asks whose it is.
+        names.push(match groups(all, measure) == [ALL] {
+            true => measure.title.to_owned(),
+            false => format!("{} of {}", measure.title, groups(some, measure).join("/")),
+        });
     }
     names.join(", ")
 }

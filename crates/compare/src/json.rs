@@ -12,7 +12,7 @@ pub const COMPARE_SCHEMA: &str = "rota-compare/1";
 
 /// All that the report says. Numbers of a measure are in the unit at the end of its name.
 pub fn json(report: &Report) -> Value {
-    let Report { experiment, headline: [compared, outcome], ended, groups, flips, notes } = report;
+    let Report { experiment, headline, ended, groups, flips, notes } = report;
     let name = |contestant: usize| &experiment.contestants[contestant];
     let ended = ended.iter().map(|ended| {
         json!({
@@ -38,14 +38,14 @@ pub fn json(report: &Report) -> Value {
     });
     json!({
         "schema": COMPARE_SCHEMA,
-        "compared": compared,
-        "outcome": outcome,
+        "compared": headline.compared.join("; "),
+        "outcome": headline.outcome.join("; "),
         "experiment": experiment,
         "experiment_hash": experiment.hash(),
         "ended": ended.collect::<Vec<_>>(),
         "groups": groups.collect::<Vec<_>>(),
         "flips": flips.collect::<Vec<_>>(),
-        "notes": notes,
+        "notes": notes.iter().map(|note| &note.text).collect::<Vec<_>>(),
     })
 }
 

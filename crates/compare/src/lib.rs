@@ -27,12 +27,13 @@ mod timeline;
 
 pub use difference::{Difference, Verdict};
 pub use experiment::{CostScale, Experiment, ExperimentError, RunId, Shard};
+pub use headline::Headline;
 pub use interval::{COVERAGE, Estimate, Interval, rank};
 pub use json::{COMPARE_SCHEMA, json};
 pub use measure::{Better, Latency, MEASURES, Measure, Unit};
 pub use page::{LANES_MAX, page};
 pub use part::{PART_SCHEMA, Part, PartError, merge, read_part, write_part};
-pub use report::{Cell, Ended, Flip, Group, Report, Row};
+pub use report::{Cell, Ended, Flip, Group, Note, Report, Row};
 pub use result::{ALL, Distribution, Results, ResultsError, RunResult, Value};
 pub use text::{WIDTH, short_text, text};
 pub use timeline::{Lane, Span, Timeline};

@@ -3,6 +3,7 @@
 
 use crate::difference::{Difference, Verdict};
 use crate::experiment::{CostScale, Experiment};
+use crate::headline::Headline;
 use crate::interval::Estimate;
 use crate::measure::{Better, MEASURES, Measure};
 use crate::result::{Results, RunResult};
@@ -13,16 +14,29 @@ use std::collections::BTreeMap;
 pub struct Report {
     /// What was compared.
     pub experiment: Experiment,
-    /// Two sentences: what was compared, and who won.
-    pub headline: [String; 2],
+    /// What was compared, and who won.
+    pub headline: Headline,
     /// Runs that did not get to their end, at any cost scale. They are in no statistics.
     pub ended: Vec<Ended>,
     /// The whole machine, then each group of tasks.
     pub groups: Vec<Group>,
     /// Rankings that do not hold at other cost scales.
     pub flips: Vec<Flip>,
-    /// What readers have to know of models: what they leave out.
-    pub notes: Vec<String>,
+    /// What readers have to know of contestants.
+    pub notes: Vec<Note>,
+}
+
+/// What readers have to know of a contestant: that it is a model, or that no kernel has seen it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Its name.
+    pub contestant: String,
+    /// What it is, in a few words to stand behind its name.
+    pub is: String,
+    /// A sentence of one line.
+    pub short: String,
+    /// All that there is to know.
+    pub text: String,
 }
 
 /// A run that did not get to its end.
@@ -99,9 +113,9 @@ pub struct Flip {
 }
 
 impl Report {
-    /// Takes the statistics. `notes` are sentences that are shown below: what a model of the kernel
-    /// leaves out, that energy is modelled, that an object was never verified.
-    pub fn new(results: &Results, notes: Vec<String>) -> Self {
+    /// Takes the statistics. `notes` tell of contestants what a model of the kernel leaves out, or
+    /// that an object was never verified.
+    pub fn new(results: &Results, notes: Vec<Note>) -> Self {
         let experiment = results.experiment().clone();
         let ended = ended(results);
         let mut groups = Vec::new();
@@ -120,7 +134,7 @@ impl Report {
         groups.retain(|group| !group.rows.is_empty());
         let mut report =
             Self { experiment, headline: Default::default(), ended, groups, flips, notes };
-        report.headline = crate::headline::of(&report);
+        report.headline = Headline::of(&report);
         report
     }
 

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The report as text for a terminal.
 
-use crate::experiment::Experiment;
-use crate::headline::{count, list};
-use crate::measure::Measure;
+use crate::experiment::{CostScale, Experiment};
+use crate::headline::{count, counted, list};
+use crate::measure::{MEASURES, Measure};
 use crate::number;
 use crate::report::{Cell, Ended, Flip, Group, Report, Row};
 use std::fmt::Write;
 
-/// The width that a table keeps to, unless one contestant alone needs more.
+/// The width where nobody says another. A table keeps to its width unless one contestant alone needs
+/// more.
 pub const WIDTH: usize = 100;
+/// No text is made for less.
+const WIDTH_MIN: usize = 60;
 
 /// So many of the runs that ended are told one by one.
 const ENDED_MAX: usize = 5;
+
+/// How the report is written.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    /// The measures that matter most, else all.
+    short: bool,
+    /// The longest line.
+    width: usize,
+    /// Whether cells have the intervals of their medians.
+    intervals: bool,
+}
 
 /// What a column shows of a row: its mark, the estimate, the difference to the first contestant.
 struct Shown {
@@ -37,19 +51,37 @@ impl Column {
     }
 }
 
-/// Writes the headline, the tables, what they mean, and what to beware of.
-pub fn text(report: &Report) -> String {
-    written(report, false)
+/// Writes the headline, the tables, what they mean, what to beware of, and again who won. If not all
+/// contestants fit beside each other in less than [`WIDTH`], cells go without intervals.
+pub fn text(report: &Report, width: usize) -> String {
+    written(report, Form { short: false, width: width.max(WIDTH_MIN), intervals: true })
 }
 
 /// The same with the measures that matter most.
-pub fn short_text(report: &Report) -> String {
-    written(&shortened(report), true)
+pub fn short_text(report: &Report, width: usize) -> String {
+    let form = Form { short: true, width: width.max(WIDTH_MIN), intervals: true };
+    written(&shortened(report), form)
 }
 
-fn written(report: &Report, short: bool) -> String {
-    let [what, who] = &report.headline;
-    let mut text = wrapped("", what) + &wrapped("", who);
+fn written(report: &Report, mut form: Form) -> String {
+    let contestants = 0..report.experiment.contestants.len();
+    let columns = |form: &Form| -> Vec<Column> {
+        contestants.clone().map(|i| column(report, form, i)).collect()
+    };
+    let titles = report.groups.iter().flat_map(rows).map(|row| row.measure.title.len());
+    let names = report.groups.iter().map(|group| group.name.chars().count());
+    let first = titles.chain(names).max().unwrap_or(0);
+    let all_fit = |columns: &[Column], width| fitting(first, columns, width) == columns.len();
+    form.intervals = form.width >= WIDTH || all_fit(&columns(&form), form.width);
+    let columns = columns(&form);
+    let lines = |lines: &[String]| -> String {
+        lines.iter().map(|line| wrapped("", line, form.width)).collect()
+    };
+    let mut outcome = report.headline.outcome.clone();
+    if let Some(first) = outcome.first_mut() {
+        first.insert_str(0, "verdict: ");
+    }
+    let mut text = lines(&report.headline.compared) + "\n" + &lines(&outcome);
     for ended in report.ended.iter().take(ENDED_MAX) {
         // Writing to a string can't fail.
         let _ = writeln!(text, "  {}", ended_line(report, ended));
@@ -57,21 +89,19 @@ fn written(report: &Report, short: bool) -> String {
     if report.ended.len() > ENDED_MAX {
         let _ = writeln!(text, "  … and {} more", report.ended.len() - ENDED_MAX);
     }
-    let contestants = 0..report.experiment.contestants.len();
-    let columns: Vec<Column> = contestants.map(|i| column(report, i)).collect();
-    let titles = report.groups.iter().flat_map(rows).map(|row| row.measure.title.len());
-    let names = report.groups.iter().map(|group| group.name.chars().count());
-    let first = titles.chain(names).max().unwrap_or(0);
     let mut from = 0;
     while from < columns.len() {
-        let to = fitting(first, &columns[from..]) + from;
+        let to = fitting(first, &columns[from..], form.width) + from;
         table(&mut text, report, first, &columns[from..to]);
         from = to;
     }
-    text += &legend(report);
-    text += &warnings(report, short);
-    report.notes.iter().for_each(|note| text += &wrapped("note: ", note));
-    text
+    text.push('\n');
+    text += &lines(&legend(report, form.intervals));
+    text += &warnings(report, form);
+    for note in &report.notes {
+        text += &wrapped("note: ", if form.short { &note.short } else { &note.text }, form.width);
+    }
+    text + "\n" + &lines(&outcome)
 }
 
 /// The report with the measures that matter most, and without groups of which nothing is left.
@@ -89,10 +119,10 @@ fn rows(group: &Group) -> impl Iterator<Item = &Row> {
     group.rows.iter().filter(|row| !row.is_nothing())
 }
 
-fn column(report: &Report, contestant: usize) -> Column {
+fn column(report: &Report, form: &Form, contestant: usize) -> Column {
     let shown = |row: &Row| Shown {
         mark: if row.best == Some(contestant) { '*' } else { ' ' },
-        estimate: estimate(report, row.measure, contestant, &row.cells[contestant]),
+        estimate: estimate(report, form, row.measure, contestant, &row.cells[contestant]),
         difference: row.cells[contestant].difference.map_or_else(String::new, |difference| {
             number::difference(row.measure.unit, &difference)
         }),
@@ -111,9 +141,18 @@ fn column(report: &Report, contestant: usize) -> Column {
 }
 
 /// The estimate, and of how many runs if it is not of all that got to their end.
-fn estimate(report: &Report, measure: Measure, contestant: usize, cell: &Cell) -> String {
+fn estimate(
+    report: &Report,
+    form: &Form,
+    measure: Measure,
+    contestant: usize,
+    cell: &Cell,
+) -> String {
     let Some(estimate) = &cell.estimate else { return "-".to_owned() };
-    let text = number::estimate(measure.unit, estimate);
+    let text = match form.intervals {
+        true => number::estimate(measure.unit, estimate),
+        false => number::parts(measure.unit, estimate).0,
+    };
     let runs = report.experiment.seeds.len() - report.ended_of(contestant);
     match estimate.n == runs {
         true => text,
@@ -122,11 +161,11 @@ fn estimate(report: &Report, measure: Measure, contestant: usize, cell: &Cell) -
 }
 
 /// How many of these columns fit beside each other; at least one.
-fn fitting(first: usize, columns: &[Column]) -> usize {
-    let mut width = first;
+fn fitting(first: usize, columns: &[Column], width: usize) -> usize {
+    let mut used = first;
     let fits = columns.iter().take_while(|column| {
-        width += 2 + column.width();
-        width <= WIDTH
+        used += 2 + column.width();
+        used <= width
     });
     fits.count().max(1)
 }
@@ -159,39 +198,67 @@ fn trim_end(text: &mut String) {
     text.truncate(text.trim_end_matches(' ').len());
 }
 
-/// What the marks mean.
-pub(crate) fn legend(report: &Report) -> String {
+/// What cells and marks mean, a sentence each.
+pub(crate) fn legend(report: &Report, intervals: bool) -> Vec<String> {
     let experiment = &report.experiment;
     let seeds = experiment.seeds.len();
-    let mut text = format!("\nmedians of {}", count(seeds, "seed"));
+    let mut median = format!("cells: median of {}", count(seeds, "run"));
     match crate::interval::rank(seeds) {
-        Some((_, coverage)) => {
-            let _ = write!(
-                text,
-                ", and where the true median is, with {:.1} % certainty",
-                (1000.0 * coverage).floor() / 10.0
-            );
+        Some((_, coverage)) if intervals => {
+            let percent = (1000.0 * coverage).floor() / 10.0;
+            median +=
+                &format!(", then low..high: the true median is in there, {percent:.1} % sure");
         }
-        None => text += "; for intervals it takes 6",
+        Some(_) => median += "; a wider terminal shows where the true median may be",
+        None => median += "; from 6 runs on, where the true median may be",
     }
-    text.push('\n');
+    let mut lines = vec![median];
     if experiment.contestants.len() > 1 && seeds >= 6 {
-        let _ = writeln!(
-            text,
-            "better, worse, more, less: than {}, seed by seed, beyond noise; ~: within noise; =: equal",
+        lines.push(format!(
+            "better, worse: than {}; differences are between runs with the same seed; ~: noise; =: none",
             experiment.contestants[0],
-        );
-        text += "*: better than all others, beyond noise\n";
+        ));
+        lines.push("*: better than all others, beyond noise".to_owned());
+        let (main, _) = counted(report);
+        let titles = MEASURES.iter().filter(|m| main.iter().any(|it| it.row.measure == **m));
+        let titles: Vec<String> = titles.map(|measure| measure.title.to_owned()).collect();
+        if !titles.is_empty() {
+            lines.push(format!("main measures: {}, of all and each group", list(&titles)));
+        }
     }
+    if experiment.contestants.len() > 1 && seeds < 6 {
+        lines.push("?: too few runs to tell a difference from noise; =: none".to_owned());
+    }
+    let shown = report.groups.iter().flat_map(rows).flat_map(|row| &row.cells);
+    if shown.into_iter().any(|cell| cell.estimate.is_none()) {
+        lines.push("-: there is none, or too few to tell such a quantile".to_owned());
+    }
+    lines.extend(words(report));
     let nothing = report.groups.iter().flat_map(|group| {
         let rows = group.rows.iter().filter(|row| row.is_nothing());
         rows.map(|row| format!("{} of {}", row.measure.title, group.name))
     });
     let nothing: Vec<String> = nothing.collect();
     if !nothing.is_empty() {
-        text += &wrapped("", &format!("0 in every run: {}", list(&nothing)));
+        lines.push(format!("0 in every run: {}", list(&nothing)));
     }
-    text
+    lines
+}
+
+/// What the words mean that people from elsewhere may not know.
+fn words(report: &Report) -> Option<String> {
+    let has = |start: &str| {
+        let titles = report.groups.iter().flat_map(rows).map(|row| row.measure.title);
+        titles.into_iter().any(|title| title.starts_with(start))
+    };
+    let words = [
+        ("latency", "latency: from ready to running"),
+        ("request", "request: from arrival to answer"),
+        ("latency p99", "p99: 99 % take at most this"),
+    ];
+    let words = words.iter().filter(|(start, _)| has(start)).map(|(_, words)| *words);
+    let words = words.collect::<Vec<_>>().join("; ");
+    (!words.is_empty()).then_some(words)
 }
 
 /// A run that ended, in a line.
@@ -201,30 +268,42 @@ pub(crate) fn ended_line(report: &Report, ended: &Ended) -> String {
     format!("{name}, seed {seed}, cost scale {scale}: {why}")
 }
 
-fn warnings(report: &Report, short: bool) -> String {
+fn warnings(report: &Report, form: Form) -> String {
     let (reversed, lost): (Vec<&Flip>, Vec<&Flip>) =
         report.flips.iter().partition(|flip| flip.reversed);
     let mut text = String::new();
     for flip in &reversed {
-        text += &wrapped("warning: ", &flip_line(report, flip));
+        text += &wrapped("warning: ", &flip_line(report, flip), form.width);
     }
-    if !lost.is_empty() && short {
-        let _ = writeln!(
-            text,
-            "{} within noise when costs are other ones",
-            count(lost.len(), "ranking")
-        );
-    } else if !lost.is_empty() {
+    if !lost.is_empty() && !form.short {
         let names: Vec<String> = lost.iter().map(|flip| lost_name(report, flip)).collect();
         let line = format!("within noise when costs are other ones: {}", list(&names));
-        text += &wrapped("warning: ", &line);
+        text += &wrapped("warning: ", &line, form.width);
     }
     let Experiment { scales, seeds, contestants, .. } = &report.experiment;
     if reversed.is_empty() && scales.len() > 1 && contestants.len() > 1 && seeds.len() >= 6 {
-        let scales: Vec<String> = scales[1..].iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "no ranking is reversed with all costs times {}", list(&scales));
+        let scales: Vec<String> = scales[1..].iter().map(|scale| times(*scale)).collect();
+        let lost = match lost.len() {
+            0 => String::new(),
+            1 => "; 1 gets lost in noise".to_owned(),
+            lost => format!("; {lost} get lost in noise"),
+        };
+        let line = format!(
+            "if switches, wake-ups, … took {} as long, no ranking is reversed{lost}",
+            scales.join(" or ")
+        );
+        text += &wrapped("", &line, form.width);
     }
     text
+}
+
+/// How long what costs something takes at a scale.
+fn times(scale: CostScale) -> String {
+    match scale {
+        CostScale::HALF => "half".to_owned(),
+        CostScale::TWICE => "twice".to_owned(),
+        other => format!("{other} times"),
+    }
 }
 
 /// A reversed ranking, in words.
@@ -245,21 +324,21 @@ pub(crate) fn lost_name(report: &Report, flip: &Flip) -> String {
     format!("{} of {group}, {better} before {worse} (times {scale})", measure.title)
 }
 
-/// Lines of at most [`WIDTH`], the later ones indented.
-fn wrapped(start: &str, text: &str) -> String {
+/// Lines of at most `width`, the later ones indented.
+fn wrapped(start: &str, text: &str, width: usize) -> String {
     let mut lines = String::from(start);
-    let mut width = start.chars().count();
+    let mut used = start.chars().count();
     for (i, word) in text.split(' ').enumerate() {
         let long = word.chars().count();
-        if i > 0 && width + 1 + long > WIDTH {
+        if i > 0 && used + 1 + long > width {
             lines += "\n  ";
-            width = 2;
+            used = 2;
         } else if i > 0 {
             lines.push(' ');
-            width += 1;
+            used += 1;
         }
         lines += word;
-        width += long;
+        used += long;
     }
     lines + "\n"
 }

@@ -59,6 +59,27 @@ impl Topology {
         out.text
     }
 
+    /// CPUs and what they share in a few words: `16 CPUs, 2 last-level caches`. What there is one of
+    /// is not said.
+    pub fn in_words(&self) -> String {
+        let mut parts = vec![counted(self.online().count(), "CPU")];
+        if self.threads_max() > 1 {
+            parts.push(self.threads_a_core());
+        }
+        let shared = [(self.llcs().len(), "last-level cache"), (self.nodes().len(), "node")];
+        parts.extend(shared.iter().filter(|(n, _)| *n > 1).map(|(n, name)| counted(*n, name)));
+        parts.join(", ")
+    }
+
+    fn threads_a_core(&self) -> String {
+        let threads = || self.cores().iter().map(|core| core.cpus.count());
+        let least = threads().min().unwrap_or(1);
+        match self.threads_max() {
+            most if most == least => format!("{} a core", counted(most, "thread")),
+            most => format!("{least} to {most} threads a core"),
+        }
+    }
+
     fn summary(&self) -> String {
         let mut parts = vec![
             counted(self.packages().len(), "package"),
@@ -69,12 +90,7 @@ impl Topology {
             parts.push(counted(self.clusters().len(), "cluster"));
         }
         parts.push(counted(self.cores().len(), "core"));
-        let threads: Vec<usize> = self.cores().iter().map(|core| core.cpus.count()).collect();
-        let least = threads.iter().copied().min().unwrap_or(1);
-        parts.push(match self.threads_max() {
-            most if most == least => format!("{} a core", counted(most, "thread")),
-            most => format!("{least} to {most} threads a core"),
-        });
+        parts.push(self.threads_a_core());
         let online = self.online();
         let cpus = counted(online.count(), "CPU");
         format!("{cpus} online ({online}): {}", parts.join(", "))

@@ -50,6 +50,17 @@ package 0: CPUs 0-7
 }
 
 #[test]
+fn a_few_words_have_what_there_is_more_than_one_of() {
+    for (machine, words) in [
+        ("1c", "1 CPU"),
+        ("2l:8c", "16 CPUs, 2 last-level caches"),
+        ("2s:2l:4c:2t", "32 CPUs, 2 threads a core, 4 last-level caches, 2 nodes"),
+    ] {
+        assert_eq!(spec(machine).in_words(), words);
+    }
+}
+
+#[test]
 fn thousand_cpus() {
     check(
         &spec("2s:4n:8l:8c:2t"),

@@ -431,6 +431,18 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_told_with_their_tasks() {
+        for (text, expected) in [
+            ("cpu:tasks=1,name=hog", "hog (1 task)"),
+            ("mixed", "web (64 tasks) + batch (16 tasks) + periodic (8 tasks)"),
+            ("forkstorm", "forkstorm (1 task at the start)"),
+        ] {
+            assert_eq!(Workload::parse(text, 16).unwrap().in_words(), expected);
+        }
+        assert_eq!(Workload::default().in_words(), "");
+    }
+
+    #[test]
     fn mistakes_are_named_with_what_was_meant() {
         assert_eq!(message("peroidic"), "no workload 'peroidic'; did you mean periodic?");
         assert!(message("x").starts_with("no workload 'x'; there are: periodic, cpu, "));

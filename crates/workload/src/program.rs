@@ -7,6 +7,7 @@
 
 use crate::Span;
 use rota_topology::CpuMask;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Steps that may follow one another without taking time. After so many, a task uses a moment of
@@ -275,6 +276,26 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Its groups with the number of their tasks: `web (64 tasks) + batch (16 tasks)`. Of those to
+    /// which others come later it is the number at the start.
+    pub fn in_words(&self) -> String {
+        let group_of = |id: &TemplateId| self.templates.get(id.0 as usize).map(|t| t.group);
+        let steps = self.templates.iter().flat_map(|template| template.program.steps());
+        let later: BTreeSet<u32> = steps
+            .filter_map(|step| match step {
+                Step::Fork(id) => group_of(id),
+                _ => None,
+            })
+            .collect();
+        let groups = self.groups.iter().zip(0..).map(|(group, place)| {
+            let tasks = self.starts.iter().filter(|id| group_of(id) == Some(place)).count();
+            let s = if tasks == 1 { "" } else { "s" };
+            let at = if later.contains(&place) { " at the start" } else { "" };
+            format!("{} ({tasks} task{s}{at})", group.name)
+        });
+        groups.collect::<Vec<_>>().join(" + ")
+    }
+
     /// Both of two workloads at once.
     #[must_use]
     pub fn joined(mut self, other: Self) -> Self {

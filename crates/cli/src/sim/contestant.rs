@@ -12,10 +12,13 @@ use rota_topology::Topology;
 /// The name of the kernel's own scheduler, as a model.
 pub(crate) const EEVDF: &str = "eevdf";
 
+/// What it is.
+pub(crate) const EEVDF_IS: &str = "a model of the kernel's default scheduler";
+
 /// What readers have to know of the kernel's own scheduler.
 pub(crate) fn eevdf_note() -> String {
     let leaves_out = EEVDF_LEAVES_OUT.join("; ");
-    format!("{EEVDF} is a model of the kernel's own scheduler, which leaves out: {leaves_out}")
+    format!("{EEVDF} is {EEVDF_IS}, which leaves out: {leaves_out}")
 }
 
 /// Who schedules.

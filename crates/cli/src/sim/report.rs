@@ -117,8 +117,8 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
 fn heading(about: &About<'_>, seconds: f64) -> String {
     let About { args, job } = about;
     let name = match job.contestant {
-        Contestant::Eevdf => "eevdf (a model of the kernel's own scheduler)",
-        Contestant::Scheduler(choice, _) => &choice.name,
+        Contestant::Eevdf => format!("eevdf ({})", contestant::EEVDF_IS),
+        Contestant::Scheduler(choice, _) => choice.name.clone(),
     };
     let cpus = job.model.topology.online().count();
     // What is over at once is not called nothing.

@@ -40,18 +40,22 @@ fn group_name(name: &str) -> String {
 
 /// Writes the page. `report` has to be that of these results.
 pub fn page(results: &Results, report: &Report) -> String {
-    let [what, who] = &report.headline;
-    let (first, rest) =
-        who.split_once("; ").map_or((who.as_str(), None), |(first, rest)| (first, Some(rest)));
+    let experiment = &report.experiment;
+    let title =
+        format!("{} on {}", crate::headline::list(&experiment.contestants), experiment.machine);
+    let who = report.headline.outcome.join("; ");
+    let (first, rest) = who.split_once("; ").map_or((who.as_str(), None), |(a, b)| (a, Some(b)));
+    let what: Vec<String> = report.headline.compared.iter().map(|line| escape(line)).collect();
     let mut page = format!(
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>\
          <meta name=viewport content='width=device-width,initial-scale=1'>\
          <meta name=generator content='rota compare'><meta name=color-scheme content='light dark'>\
          <link rel=icon href='data:,'><title>{0}</title><style>{STYLE}</style></head><body>\
-         <header><p class=brand>rota compare</p><h1>{1}</h1>{2}<p class=what>{0}</p></header><main>",
-        escape(what),
+         <header><p class=brand>rota compare</p><h1>{1}</h1>{2}<p class=what>{3}</p></header><main>",
+        escape(&title),
         escape(first),
         rest.map_or_else(String::new, |rest| format!("<p class=rest>{}</p>", escape(rest))),
+        what.join("<br>"),
     );
     page += &scores(report);
     page += &warnings(report);
@@ -71,9 +75,9 @@ fn section(title: &str, id: &str, content: &str) -> String {
     }
 }
 
-/// Each contestant in a box: in how much it is best, or beaten.
+/// Each contestant in a box: in how many main measures it is best, or beaten.
 fn scores(report: &Report) -> String {
-    let rows = counted(report);
+    let (rows, _) = counted(report);
     let names = report.experiment.contestants.iter().enumerate();
     let boxes = names.map(|(i, name)| {
         let best = rows.iter().filter(|it| it.row.best == Some(i)).count();
@@ -86,10 +90,11 @@ fn scores(report: &Report) -> String {
             ),
         };
         format!(
-            "<div class='card score'><h3>{}{}</h3><p><b>{best}</b> best</p><p><b>{behind}</b> beaten</p>\
+            "<div class='card score'><h3>{}{}</h3><p><b>{best}</b> best of {}</p><p><b>{behind}</b> beaten</p>\
              <p><b>{}</b> level</p>{ended}</div>",
             swatch(i),
             escape(name),
+            rows.len(),
             rows.len() - best - behind,
         )
     });
@@ -228,9 +233,10 @@ fn meanings(report: &Report) -> String {
         }
     }
     text += "</dl><p>";
-    text += &escape(&crate::text::legend(report).trim().replace('\n', ". "));
+    text += &escape(&crate::text::legend(report, true).join(". "));
     text += ".</p>";
-    text += &list("notes", "notes", &report.notes);
+    let notes: Vec<String> = report.notes.iter().map(|note| note.text.clone()).collect();
+    text += &list("notes", "notes", &notes);
     let experiment = serde_json::to_string_pretty(&report.experiment).unwrap_or_default();
     let _ = write!(
         text,

@@ -86,7 +86,7 @@ fn everything_is_there_and_nothing_overlaps() {
         assert_eq!(seen["dark"], dark);
         assert_eq!((&seen["wrong"], &seen["width"]), (&Value::Array(Vec::new()), &width.into()));
         let headings = [
-            report.headline[1].split("; ").next().unwrap(),
+            report.headline.outcome[0].split("; ").next().unwrap(),
             "Measures",
             "Latencies",
             "Every seed",

@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(&merged, &results);
         // Equal numbers can have other bits, equal bytes can't.
         prop_assert!(parts(&merged, 1) == parts(&results, 1));
-        let shown = |results| text(&Report::new(results, Vec::new()));
+        let shown = |results| text(&Report::new(results, Vec::new()), WIDTH);
         prop_assert_eq!(shown(&merged), shown(&results));
     }
 

@@ -28,10 +28,50 @@ fn expect(name: &str, text: &str) {
 #[test]
 fn the_text_is_as_expected_and_narrow() {
     for (name, seeds) in [("ten.txt", 10), ("five.txt", 5)] {
-        let text = text(&Report::new(&results(seeds), notes()));
+        let text = text(&Report::new(&results(seeds), notes()), WIDTH);
         expect(name, &text);
         let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
         assert!(widest.chars().count() <= WIDTH, "{widest}");
+    }
+}
+
+/// The numbers of the verdict are those of the rows and of the marks in the table under it.
+#[test]
+fn the_verdict_counts_what_the_table_shows() {
+    for seeds in [6, 10, 20] {
+        let text = short_text(&Report::new(&results(seeds), notes()), WIDTH);
+        let (_, verdict) = text.split_once("\nverdict: eevdf is best in ").unwrap();
+        let number = |text: &str| text.split(' ').next().unwrap().parse::<usize>().unwrap();
+        let all = number(verdict.split_once(" of ").unwrap().1);
+        let (open, _) = verdict.split_once("; in ").map(|(_, rest)| (number(rest), ())).unwrap();
+        let table = text.lines().skip_while(|line| !line.starts_with("all ")).collect::<Vec<_>>();
+        let of = |line: &&str| {
+            let measure = MEASURES.iter().find(|m| line.starts_with(&format!("{} ", m.title)));
+            measure.is_some_and(|measure| measure.better != Better::Neither)
+        };
+        let rows: Vec<&str> = table.into_iter().filter(of).collect();
+        let marked = rows.iter().filter(|row| row.contains('*')).count();
+        assert_eq!((rows.len(), marked), (all, number(verdict)), "{text}");
+        assert_eq!(open, all - marked);
+        // It stands at the end again, with what it does not count.
+        let again = text.rsplit_once("\nverdict: ").unwrap().1;
+        assert_eq!(
+            verdict.split_once("\n\n").unwrap().0,
+            again.trim_end().trim_start_matches("eevdf is best in ")
+        );
+    }
+}
+
+#[test]
+fn a_narrow_terminal_has_all_side_by_side_without_intervals() {
+    let report = Report::new(&results(10), notes());
+    for (width, intervals) in [(10, false), (80, false), (99, true), (WIDTH, true), (200, true)] {
+        let text = short_text(&report, width);
+        let rows = text.lines().filter(|line| line.starts_with("unfairness "));
+        assert_eq!(rows.count(), 1, "{text}");
+        assert_eq!(text.contains("ms 10.7..16.5"), intervals, "{width}: {text}");
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(width.max(60)), "{width}: {text}");
     }
 }
 
@@ -41,7 +81,7 @@ fn more_contestants_than_fit_have_tables_below_each_other() {
         ["simple", "simple:fifo,slice=5ms", "layered:interactive=web", "eevdf", "simple:slice=2ms"];
     let experiment = Experiment { contestants: names.map(str::to_owned).to_vec(), ..experiment(6) };
     let runs = experiment.runs().into_iter().map(|id| run(&experiment, id)).collect();
-    let text = text(&Report::new(&Results::new(experiment, runs).unwrap(), notes()));
+    let text = text(&Report::new(&Results::new(experiment, runs).unwrap(), notes()), WIDTH);
     assert_eq!(text.lines().filter(|line| line.starts_with("work/s ")).count(), 3 * 2, "{text}");
     let widest = text.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(WIDTH), "{widest:?}");
@@ -113,13 +153,16 @@ fn a_ranking_that_costs_reverse_is_told() {
         assert_eq!((flip.scale, flip.group.as_str()), (CostScale::TWICE, ALL));
     }
     assert!(
-        text(&report).contains("\nwarning: unfairness of all: eevdf is better than simple, but")
+        text(&report, WIDTH)
+            .contains("\nwarning: unfairness of all: eevdf is better than simple, but")
     );
     // Where all cost the same at every scale there is nothing to tell.
     let calm = changed(10, |run| run.values.retain(|value| value.measure != measure::UNFAIRNESS));
     let report = Report::new(&calm, Vec::new());
     assert!(!report.flips.iter().any(|flip| flip.reversed), "{:?}", report.flips);
-    assert!(text(&report).contains("\nno ranking is reversed with all costs times 1/2 and 2\n"));
+    assert!(text(&report, WIDTH).contains(
+        "\nif switches, wake-ups, … took half or twice as long, no ranking is reversed\n"
+    ));
 }
 
 #[test]
@@ -135,8 +178,8 @@ fn who_is_ejected_wins_nothing_and_is_told() {
         assert_ne!(row.best, Some(2));
         assert_eq!(row.cells[2].values.len(), 7);
     }
-    let text = text(&report);
-    assert!(text.contains("\neevdf was ejected in 3 of 10 runs; no winner"), "{text}");
+    let text = text(&report, WIDTH);
+    assert!(text.contains("\nverdict: eevdf was ejected in 3 of 10 runs; no winner"), "{text}");
     assert!(text.contains("\n  eevdf, seed 8, cost scale 1: runnable task stall\n"), "{text}");
 }
 
@@ -149,7 +192,7 @@ fn who_never_got_to_the_end_has_no_numbers() {
     for row in report.groups.iter().flat_map(|group| &group.rows) {
         assert_eq!((row.cells[1].estimate, row.cells[1].difference), (None, None));
     }
-    let text = text(&report);
+    let text = text(&report, WIDTH);
     assert!(
         text.contains("  … and 13 more\n") && text.contains("ejected in 6 of 6 runs"),
         "{text}"
@@ -163,7 +206,7 @@ fn a_value_that_only_some_runs_have_says_so() {
             run.values.retain(|value| value.measure != measure::WORK);
         }
     });
-    let text = text(&Report::new(&results, Vec::new()));
+    let text = text(&Report::new(&results, Vec::new()), WIDTH);
     let row = text.lines().find(|line| line.starts_with("work/s")).unwrap();
     assert_eq!(row.matches("(of 9)").count(), 1, "{row}");
 }
@@ -224,7 +267,7 @@ fn json_has_what_the_report_has() {
         (&experiment, json["experiment_hash"].as_str()),
         (&report.experiment, Some(experiment.hash().as_str()))
     );
-    assert_eq!(json["outcome"], report.headline[1]);
+    assert_eq!(json["outcome"], report.headline.outcome.join("; "));
     let rows: Vec<_> = report.groups.iter().flat_map(|group| &group.rows).collect();
     let groups = json["groups"].as_array().unwrap().iter();
     let told: Vec<_> = groups.flat_map(|group| group["measures"].as_array().unwrap()).collect();

@@ -29,9 +29,11 @@ pub(crate) fn experiment(seeds: u64) -> Experiment {
         seeds: (1..=seeds).collect(),
         scales: vec![CostScale::ONE, CostScale::HALF, CostScale::TWICE],
         machine: "desktop16".to_owned(),
+        machine_in_words: "16 CPUs, 2 last-level caches".to_owned(),
         cpus: 16,
         kernel: "Linux 7.3".to_owned(),
         workload: vec!["web:rps=2000".to_owned(), "batch:tasks=16".to_owned()],
+        workload_in_words: "web (64 tasks) + batch (16 tasks)".to_owned(),
         run_ns: 2_000_000_000,
         inputs: BTreeMap::from([("object simple".to_owned(), "9f86d081884c7d65".to_owned())]),
     }
@@ -116,6 +118,11 @@ pub(crate) fn results(seeds: u64) -> Results {
 }
 
 /// What a model leaves out.
-pub(crate) fn notes() -> Vec<String> {
-    vec!["eevdf is a model; it leaves out: bandwidth limits, core scheduling".to_owned()]
+pub(crate) fn notes() -> Vec<Note> {
+    vec![Note {
+        contestant: "eevdf".to_owned(),
+        is: "a model".to_owned(),
+        short: "eevdf is a model; it leaves out 2 things".to_owned(),
+        text: "eevdf is a model; it leaves out: bandwidth limits, core scheduling".to_owned(),
+    }]
 }
