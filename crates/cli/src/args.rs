@@ -64,6 +64,7 @@ pub(crate) fn command() -> Command {
 
 /// Reads the command line; on a mistake, or for help, prints and returns the exit code.
 pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
+    let line = &plain_help(line);
     let objects = settings_source(line);
     let mut flags = Vec::new();
     let mut command = command();
@@ -100,6 +101,16 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
             Err(if error.use_stderr() { Exit::Unusable } else { Exit::Done })
         }
     }
+}
+
+/// `rota help VERB` is `rota VERB --help`.
+fn plain_help(line: &[OsString]) -> Vec<OsString> {
+    let mut line = line.to_vec();
+    if line.get(1).is_some_and(|word| word == "help") {
+        line.remove(1);
+        line.push("--help".into());
+    }
+    line
 }
 
 /// Better words for a flag that is none, where the scheduler is to blame: its file can't be used,
@@ -278,6 +289,9 @@ mod tests {
         for line in ["rota run simple --slcie 5ms", "rota run", "rota", "rota run simple --for 5"] {
             assert_eq!(parse(&words(line)).err(), Some(Exit::Unusable), "{line}");
         }
-        assert_eq!(parse(&words("rota run --help")).err(), Some(Exit::Done));
+        for line in ["rota run --help", "rota help", "rota help list", "rota help run"] {
+            assert_eq!(parse(&words(line)).err(), Some(Exit::Done), "{line}");
+        }
+        assert_eq!(parse(&words("rota help lsit")).err(), Some(Exit::Unusable));
     }
 }

@@ -24,6 +24,24 @@ pub(crate) fn line(line: &str) -> io::Result<()> {
     text(&format!("{line}\n"))
 }
 
+/// A command of this program that people can paste: the program is named as they named it, which is
+/// by its path if their shell does not find it.
+pub(crate) fn command(words: &[&str]) -> String {
+    let program = std::env::args_os().next().unwrap_or_else(|| "rota".into());
+    let program = program.to_string_lossy();
+    let words = [&*program].into_iter().chain(words.iter().copied());
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_~".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// How long lines may be: what the terminal shows, but no more than `most`, which is also for what
 /// goes elsewhere.
 pub(crate) fn width(most: usize) -> usize {
@@ -61,4 +79,22 @@ pub(crate) fn if_anyone_reads(printed: anyhow::Result<()>) -> anyhow::Result<()>
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_can_be_pasted() {
+        for (word, expected) in [
+            ("~/.cache/rota/target/debug/rota", "~/.cache/rota/target/debug/rota"),
+            ("simple:fifo,slice=5ms", "simple:fifo,slice=5ms"),
+            ("my work/rota", "'my work/rota'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 }

@@ -164,12 +164,12 @@ fn one_life(
         Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
             Ok(Ending::Exit(*info))
         }
-        Err(error) => Err(explained(&host, error)),
+        Err(error) => Err(explained(args, &host, error)),
     }
 }
 
 /// An error in the words that `rota doctor` uses.
-fn explained(host: &Host, error: HalfError) -> anyhow::Error {
+fn explained(args: &Args, host: &Host, error: HalfError) -> anyhow::Error {
     match &error {
         HalfError::Engine(EngineError::Refused(Refusal::Verifier { program, log })) => {
             report::refused(program, log);
@@ -178,7 +178,8 @@ fn explained(host: &Host, error: HalfError) -> anyhow::Error {
             return anyhow::anyhow!("{error}; only one can be in charge: end that one first");
         }
         HalfError::Engine(EngineError::Refused(refusal)) => {
-            if let Some(words) = doctor::explained(host, refusal) {
+            let simulated = output::command(&["sim", &args.sched]);
+            if let Some(words) = doctor::explained(host, refusal, Some(&simulated)) {
                 return anyhow::anyhow!(words);
             }
         }

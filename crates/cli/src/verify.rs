@@ -148,7 +148,9 @@ fn here(subjects: &[Subject]) -> Result<Vec<Row>> {
 /// An error in the words that `rota doctor` uses.
 fn explained(host: &Host, subject: &Subject, error: EngineError) -> anyhow::Error {
     let words = match &error {
-        EngineError::Refused(refusal) if subject.is_scheduler() => doctor::explained(host, refusal),
+        EngineError::Refused(refusal) if subject.is_scheduler() => {
+            doctor::explained(host, refusal, None)
+        }
         _ => None,
     };
     match words {

@@ -3,8 +3,8 @@
 
 use crate::exit::Exit;
 use crate::{file, output};
-use anyhow::{Context, Result, bail};
-use rota_events::{Activity, Event, Kind, Reader, Tables, TaskRef, What};
+use anyhow::{Context, Result, anyhow, bail};
+use rota_events::{Activity, Event, Kind, OpenError, Reader, Tables, TaskRef, What, hint};
 use rota_topology::{CpuId, CpuMask};
 use rota_trace::{Form, Output, summary_json, summary_text};
 use std::fs::File;
@@ -69,7 +69,7 @@ enum View {
 fn kind(text: &str) -> Result<Kind, String> {
     let found = rota_events::KINDS.iter().find(|(_, name, _)| *name == text);
     let names = rota_events::KINDS.map(|(_, name, _)| name);
-    let none = || format!("there is no such kind of event; there are: {}", names.join(", "));
+    let none = || format!("there is no such kind of event{}", hint(text, &names));
     found.map(|(kind, ..)| *kind).ok_or_else(none)
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Some("-") => Box::new(io::stdin().lock()),
         _ => Box::new(File::open(&args.file).with_context(|| name.clone())?),
     };
-    let mut reader = Reader::open(input).with_context(|| name.clone())?;
+    let mut reader = Reader::open(input).map_err(|error| unreadable(&name, error))?;
     check(args, reader.machine().cpus.len())?;
     match args.form {
         View::Text => stream(args, &mut reader, Form::Text)?,
@@ -105,6 +105,22 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         output::error(&format!("{name}: and {more} more problems"));
     }
     Ok(if reader.problem_count() > 0 { Exit::Negative } else { Exit::Done })
+}
+
+/// Why it is not read: what Rota writes for others has the same name as they give it.
+fn unreadable(name: &str, error: OpenError) -> anyhow::Error {
+    let again = output::command(&["sim", "SCHED", "--trace", "FILE.rota"]);
+    match (&error, Form::of_name(name)) {
+        (OpenError::Magic, Form::Perfetto) => anyhow!(
+            "{name}: a trace for Perfetto, which rota writes but does not read: open it in \
+             https://ui.perfetto.dev. For rota view keep an event file: {again}"
+        ),
+        (OpenError::Magic, Form::Text | Form::Json) => anyhow!(
+            "{name}: text or JSON, which rota writes but does not read. For rota view keep an event \
+             file: {again}"
+        ),
+        _ => anyhow::Error::new(error).context(name.to_owned()),
+    }
 }
 
 /// Whether the filters can let anything through, as far as that is known before.

@@ -137,7 +137,29 @@ fn what_can_not_be_shown_is_said_in_one_line() {
     assert!(cpus.contains("--cpus: the recording has no CPU 2, but 0-1"), "{cpus}");
     let over = refusal(&view(&good, &format!("--output {}", good.display())));
     assert!(over.contains("would be lost") && fs::read(&good).unwrap() == recording(), "{over}");
-    let kind = view(&good, "--event swich");
-    let text = String::from_utf8(kind.stderr).unwrap();
-    assert!(kind.status.code() == Some(2) && text.contains("there are: switch, waking"), "{text}");
+    for (kind, words) in [("swich", "did you mean switch?"), ("x", "there are: switch, waking")] {
+        let kind = view(&good, &format!("--event {kind}"));
+        let text = String::from_utf8(kind.stderr).unwrap();
+        assert!(kind.status.code() == Some(2) && text.contains(words), "{text}");
+    }
+    // What Rota writes for others.
+    for (name, words) in
+        [("a.pftrace", "open it in https://ui.perfetto.dev"), ("a.json", "text or JSON")]
+    {
+        let other = dir.path().join(name);
+        let into = view(
+            &good,
+            &format!(
+                "--as {} --output {}",
+                if name == "a.json" { "json" } else { "perfetto" },
+                other.display()
+            ),
+        );
+        assert!(into.status.success());
+        let refused = refusal(&view(&other, ""));
+        assert!(
+            refused.contains(words) && refused.contains("sim SCHED --trace FILE.rota"),
+            "{refused}"
+        );
+    }
 }

@@ -126,12 +126,16 @@ pub fn why_not(host: &Host) -> Option<(String, String)> {
     findings.find_map(|f| Some((f.blocks?, f.advice.unwrap_or(f.means))))
 }
 
+/// What is left to those who can't run schedulers.
+const STILL: &str = "rota sim and rota compare work here all the same, on simulated machines";
+
 fn verdict(findings: &[Finding], scheduler: Option<&str>) -> (bool, String) {
     let reasons: Vec<_> = findings.iter().filter_map(|f| f.blocks.as_deref()).collect();
     if !reasons.is_empty() {
         let only_user = findings.iter().all(|f| f.blocks.is_none() || f.id == "capabilities");
         let who = if only_user { "this user" } else { "this machine" };
-        return (false, format!("{who} can't run schedulers: {}", reasons.join("; besides, ")));
+        let reasons = reasons.join("; besides, ");
+        return (false, format!("{who} can't run schedulers: {reasons}. {STILL}"));
     }
     let mut text = String::from("this machine can run schedulers");
     if let Some(name) = scheduler {

@@ -16,7 +16,7 @@ impl Diagnosis {
     pub fn to_table(&self, width: usize) -> String {
         let width = width.max(WIDTH_MIN);
         let mut text = String::new();
-        text::push(&mut text, ("", 0), &self.verdict, width);
+        text::push(&mut text, ("verdict: ", 0), &self.verdict, width);
         text.push('\n');
         let names = self.findings.iter().map(|f| f.id.len()).max().unwrap_or(0);
         for finding in &self.findings {
@@ -79,7 +79,7 @@ mod tests {
             ],
         };
         let expected = "\
-no
+verdict: no
 
 ok       a long name  one two three four five six seven
                       eight nine ten
