@@ -2,6 +2,7 @@
 //! `demo` and `vm`: a comparison on a simulated machine, and real kernels in virtual ones.
 
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::Outcome;
 use crate::install::{self, Purpose};
 use crate::output::say;
-use crate::process::{build, cargo, rota_vm as rota_vm_program};
+use crate::process::{build, cargo, find_program, rota_vm as rota_vm_program};
 use crate::workspace::Workspace;
 
 /// What the demo runs inside the machine: load, a scheduler for ten seconds, no load. The loop is
@@ -51,31 +52,60 @@ fn compare(workspace: &Workspace) -> Result<Outcome> {
     if !build(cargo.args(["build", "--package", "rota"]))?.ok {
         return Ok(Outcome::Failed);
     }
-    let [rota, page, trace] =
+    let [program, page, trace] =
         ["rota", "demo.html", "demo.pftrace"].map(|name| workspace.programs().join(name));
+    let rota = as_typed(&program);
     say("== demo: which scheduler serves this work better on a desktop of 16 cores?\n");
     let command = |words: &str, file: &Path| {
-        say(&format!("$ rota {words} {}", file.display()));
-        let mut command = Command::new(&rota);
-        command.args(words.split(' ')).arg(file);
+        say(&format!("$ {rota} {words} {}", shown(file)));
+        let mut command = Command::new(&program);
+        // It names itself in what it says, as we do.
+        command.arg0(&rota).args(words.split(' ')).arg(file);
         command
     };
-    let compared = command("compare simple simple:fifo eevdf --html", &page).status();
-    let mut traced = command("sim simple --workload mixed --for 200ms --trace", &trace);
+    let compared = command("compare simple domains eevdf --html", &page).status();
+    say("");
+    let mut traced = command("sim domains --workload mixed --for 200ms --trace", &trace);
     let traced = traced.stdout(Stdio::null()).status();
     if !compared.context("cannot start rota")?.success() || !traced?.success() {
         return Ok(Outcome::Failed);
     }
     say(&format!(
-        "\nthe same with distributions and timelines, in a browser: {}\n\
-         what simple did, event by event, in ui.perfetto.dev:     {}\n\n\
-         rota is {}; try other work: rota compare simple eevdf --workload game\n\
-         next: cargo xtask demo --vm (a real kernel), docs/first-scheduler.md (your own scheduler)",
-        page.display(),
-        trace.display(),
-        rota.display()
+        "trace, event by event, for https://ui.perfetto.dev: {}\n\n\
+         other work: {rota} compare simple eevdf --workload game\n\
+         a real kernel, in a virtual machine: cargo xtask demo --vm\n\
+         a scheduler of your own: docs/first-scheduler.md",
+        shown(&trace)
     ));
     Ok(Outcome::Done)
+}
+
+/// The program as people can type it where they are: its name if their shell finds it by that.
+fn as_typed(program: &Path) -> String {
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
+    let found = name.as_deref().and_then(find_program).and_then(|path| path.canonicalize().ok());
+    match name {
+        Some(name) if found.is_some() && found == program.canonicalize().ok() => name,
+        _ => shown(program),
+    }
+}
+
+/// A path as people can type it where they are.
+fn shown(path: &Path) -> String {
+    in_short(path, std::env::current_dir().ok().as_deref(), std::env::home_dir().as_deref())
+}
+
+/// A path in short: from the folder where people are, or from their home.
+fn in_short(path: &Path, here: Option<&Path>, home: Option<&Path>) -> String {
+    let below = |folder: Option<&Path>| {
+        let folder = folder.filter(|folder| folder.parent().is_some())?;
+        path.strip_prefix(folder).ok().map(|below| below.display().to_string())
+    };
+    match (below(here), below(home)) {
+        (Some(below), _) => below,
+        (_, Some(below)) => format!("~/{below}"),
+        _ => path.display().to_string(),
+    }
 }
 
 /// A scheduler in charge of a real kernel.
@@ -83,8 +113,8 @@ fn on_a_real_kernel(workspace: &Workspace) -> Result<Outcome> {
     say("== demo: a scheduler on a real kernel");
     let machine = ["--smp", "4", "--timeout", "180", "--", "sh", "-c", DEMO];
     let outcome = run_in_machine(workspace, &machine)?;
-    let rota = workspace.programs().join("rota");
-    say(&format!("\nrota is {}; next: docs/first-scheduler.md", rota.display()));
+    let rota = as_typed(&workspace.programs().join("rota"));
+    say(&format!("\nwithout a virtual machine: {rota} sim simple; next: docs/first-scheduler.md"));
     Ok(outcome)
 }
 
@@ -131,5 +161,25 @@ pub(crate) fn rota_vm(workspace: &Workspace, args: &[&str]) -> Result<Outcome> {
         Some(0) => Ok(Outcome::Done),
         Some(code) => Ok(Outcome::Code(u8::try_from(code).unwrap_or(1))),
         None => bail!("rota-vm was killed: {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_short;
+    use std::path::Path;
+
+    #[test]
+    fn paths_lead_there_from_where_people_are() {
+        let path = Path::new("/people/ann/rota/target/debug/rota");
+        for (here, home, expected) in [
+            ("/people/ann/rota", "/people/ann", "target/debug/rota"),
+            ("/tmp", "/people/ann", "~/rota/target/debug/rota"),
+            ("/", "/", "/people/ann/rota/target/debug/rota"),
+            ("/people/ann/ro", "/root", "/people/ann/rota/target/debug/rota"),
+        ] {
+            assert_eq!(in_short(path, Some(Path::new(here)), Some(Path::new(home))), expected);
+        }
+        assert_eq!(in_short(path, None, None), path.to_str().unwrap());
     }
 }

@@ -86,6 +86,12 @@ fn run(args: &[String]) -> Result<Outcome> {
         None => ("help", args),
         Some((command, rest)) => (command.as_str(), rest),
     };
+    // What follows `vm` is for the program that it starts.
+    if command != "vm" && matches!(rest, [word] if word == "--help" || word == "-h") {
+        let Some(help) = help_of(command) else { bail!("{}", unknown(command)) };
+        say(&help);
+        return Ok(Outcome::Done);
+    }
     match command {
         "help" | "-h" | "--help" => {
             say(&format!("{HELP}\nPhases of test, in order:\n{}", phases::list()));
@@ -105,13 +111,40 @@ fn run(args: &[String]) -> Result<Outcome> {
             install::ensure(Purpose::Test)?;
             Ok(Outcome::Done)
         }),
-        other => bail!("there is no command `{other}`; `cargo xtask --help` lists them"),
+        other => bail!("{}", unknown(other)),
     }
+}
+
+fn unknown(command: &str) -> String {
+    format!("there is no command `{command}`; `cargo xtask --help` lists them")
+}
+
+/// What the help says of a command.
+fn help_of(command: &str) -> Option<String> {
+    let names = |line: &str| line.strip_prefix("  ").is_some_and(|line| !line.starts_with(' '));
+    let is = |line: &str| names(line) && line[2..].split(' ').next() == Some(command);
+    let mut lines = HELP.lines().skip_while(|line| !is(line));
+    let mut text = vec![format!("cargo xtask{}", &lines.next()?[1..])];
+    text.extend(lines.take_while(|line| line.starts_with("  ") && !names(line)).map(str::to_owned));
+    Some(text.join("\n"))
 }
 
 fn no_more(rest: &[String], command: &str) -> Result<()> {
     match rest.first() {
         None => Ok(()),
         Some(extra) => bail!("`cargo xtask {command}` takes no argument, but got `{extra}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::help_of;
+
+    #[test]
+    fn each_command_has_its_part_of_the_help() {
+        let demo = help_of("demo").unwrap();
+        assert!(demo.starts_with("cargo xtask demo [--vm]") && demo.ends_with("under load"));
+        assert!(help_of("tidy").is_some_and(|help| help.lines().count() == 1));
+        assert_eq!((help_of("dem"), help_of("")), (None, None));
     }
 }
