@@ -72,6 +72,7 @@ fn compare(workspace: &Workspace) -> Result<Outcome> {
     }
     say(&format!(
         "trace, event by event, for https://ui.perfetto.dev: {}\n\n\
+         what every number means: docs/compare.md; who the schedulers are: {rota} list\n\
          other work: {rota} compare simple eevdf --workload game\n\
          a real kernel, in a virtual machine: cargo xtask demo --vm\n\
          a scheduler of your own: docs/first-scheduler.md",

@@ -141,7 +141,7 @@ fn of_main(
 /// Who is best in the other measures: named are those that somebody else wins.
 fn of_others(names: &[String], others: &[Counted<'_>], first: Option<usize>) -> String {
     let winners = winners(others, names.len());
-    let of = format!("of {}, which --full shows", count(others.len(), "other measure"));
+    let of = format!("of {}", count(others.len(), "other measure"));
     let each = winners.iter().map(|(who, best)| match Some(*who) == first {
         true => format!("{} is best in {}", names[*who], best.len()),
         false => format!("{} is best in {} ({})", names[*who], best.len(), in_words(best, others)),

@@ -81,6 +81,10 @@ fn written(report: &Report, mut form: Form) -> String {
     if let Some(first) = outcome.first_mut() {
         first.insert_str(0, "verdict: ");
     }
+    // The others are in the second line, and in the table only if it is the long one.
+    if let (true, Some(others)) = (form.short, outcome.get_mut(1)) {
+        *others += " (--full shows them)";
+    }
     let mut text = lines(&report.headline.compared) + "\n" + &lines(&outcome);
     for ended in report.ended.iter().take(ENDED_MAX) {
         // Writing to a string can't fail.
