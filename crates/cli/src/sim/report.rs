@@ -138,6 +138,9 @@ fn heading(about: &About<'_>, seconds: f64) -> String {
     )
 }
 
+/// The columns of [`tasks_table`] behind the name, with the blanks before them.
+const ALL_COLUMNS: usize = 8 + 10 + 8 + 5 * 9 + 11 + 9 + 10;
+
 fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
     let groups = groups(outcome);
     let width = groups.iter().map(|g| g.name.len()).max().unwrap_or(0).max(5);
@@ -146,7 +149,14 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
     for column in columns.iter().chain(&["max"]) {
         let _ = write!(text, " {column:>8}");
     }
-    let _ = writeln!(text, " {:>10} {:>8} {:>8}", "switches/s", "migr/s", "preempt/s");
+    // Who looks at a terminal of 80 columns sees as many of them, rather than broken lines.
+    let whole = width + ALL_COLUMNS;
+    let all = output::width(whole) == whole;
+    let rates = |a: &str, b: &str, c: &str| match all {
+        true => format!(" {a:>10} {b:>8} {c:>9}\n"),
+        false => "\n".to_owned(),
+    };
+    *text += &rates("switches/s", "migr/s", "preempt/s");
     for group in &groups {
         let (name, used) = (group.name, &group.used);
         let work =
@@ -161,16 +171,14 @@ fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
         let longest = used.longest_ns();
         let shown = short_ns(longest);
         let _ = write!(text, " {:>8}", if none && longest == 0 { "-" } else { &shown });
-        let rate = |count: u64| count as f64 / seconds;
-        let _ = writeln!(
-            text,
-            " {:>10.1} {:>8.1} {:>9.1}",
-            rate(used.switches),
-            rate(used.migrations_all()),
-            rate(used.preemptions),
-        );
+        let rate = |count: u64| format!("{:.1}", count as f64 / seconds);
+        *text +=
+            &rates(&rate(used.switches), &rate(used.migrations_all()), &rate(used.preemptions));
     }
     *text += "  p50 to max: scheduling latency, from becoming runnable to running\n";
+    if !all {
+        *text += "  switches, migrations and preemptions of groups: in a wider terminal\n";
+    }
 }
 
 /// How long requests took, and how many were late, of the groups that have any.
