@@ -86,6 +86,7 @@ fn bad_input_is_one_line() {
         ("simple eevfd", "no scheduler 'eevfd'; did you mean eevdf? A compiled"),
         ("fastest eevdf", "no scheduler 'fastest'; there are: domains, simple, eevdf. A compiled"),
         ("simple:slcie=5ms eevdf", "no setting 'slcie'; did you mean slice?"),
+        ("domains:domians=0-3 eevdf", "no setting 'domians'; did you mean domains?"),
         ("simple simple", "simple stands twice"),
         ("simple eevdf:fifo", "eevdf has no settings"),
         ("simple:colour=red eevdf", "no setting 'colour'"),

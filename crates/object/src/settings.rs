@@ -51,12 +51,12 @@ pub struct Setting {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingError {
     /// No setting has this name.
-    #[error("no setting '{name}'{hint}")]
+    #[error("no setting '{name}'{}", instead(name, known))]
     Unknown {
         /// The name asked for.
         name: String,
-        /// What there is instead.
-        hint: String,
+        /// Those that there are.
+        known: Vec<String>,
     },
     /// The value is of another kind.
     #[error("setting {flag}: {problem}")]
@@ -66,6 +66,14 @@ pub enum SettingError {
         /// What is wrong, and what is expected.
         problem: String,
     },
+}
+
+/// What there is instead of a setting that is not there.
+fn instead(name: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return "; this object has no settings".to_owned();
+    }
+    hint(name, &known.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 impl Setting {
@@ -124,13 +132,8 @@ impl Object {
         if let Some(found) = all.iter().find(|s| s.flag == name || s.variable == name) {
             return Ok(found.clone());
         }
-        let names: Vec<_> = all.iter().map(|s| s.flag.as_str()).collect();
-        let hint = if names.is_empty() {
-            "; this object has no settings".to_owned()
-        } else {
-            hint(name, &names)
-        };
-        Err(SettingError::Unknown { name: name.to_owned(), hint })
+        let known = all.into_iter().map(|setting| setting.flag).collect();
+        Err(SettingError::Unknown { name: name.to_owned(), known })
     }
 
     fn setting(&self, global: &Global) -> Option<Setting> {

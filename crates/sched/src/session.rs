@@ -6,7 +6,7 @@ use crate::plain::Plain;
 use crate::registry::{self, TextSetting};
 use rota_balance::{Policy, Snapshot};
 use rota_events::{Metric, Sample, hint_and};
-use rota_object::{Object, ObjectError, World};
+use rota_object::{Object, ObjectError, Setting, SettingError, World};
 use thiserror::Error;
 
 /// What was chosen on the command line: an object, its half and its settings.
@@ -102,9 +102,28 @@ impl Choice {
     /// [`HalfError::Setting`].
     pub fn half(&self) -> Result<Box<dyn UserHalf>, HalfError> {
         match registry::find(&self.name).filter(|_| self.built_in) {
-            Some(entry) => (entry.new)(&self.object, &self.settings),
+            Some(entry) => (entry.new)(&self.object, &self.settings).map_err(|error| match error {
+                HalfError::Setting(error) => self.with_texts(error).into(),
+                other => other,
+            }),
             None => Ok(Box::new(Plain::new(&self.object, &self.settings)?)),
         }
+    }
+
+    /// The setting of the object with this name.
+    ///
+    /// # Errors
+    /// [`SettingError::Unknown`], which knows of the settings of its user half, too.
+    pub fn find_setting(&self, name: &str) -> Result<Setting, SettingError> {
+        self.object.find_setting(name).map_err(|error| self.with_texts(error))
+    }
+
+    /// An object does not know of the settings of its user half alone.
+    fn with_texts(&self, mut error: SettingError) -> SettingError {
+        if let SettingError::Unknown { known, .. } = &mut error {
+            known.extend(self.texts().iter().map(|text| text.flag.to_owned()));
+        }
+        error
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn sort_settings(
 ) -> Result<Vec<Pair>> {
     let mut globals = Vec::new();
     for (name, text) in set {
-        match choice.object.find_setting(name) {
+        match choice.find_setting(name) {
             Ok(setting) if setting.flag == *name => {
                 choice.settings.push((name.clone(), text.clone()));
             }
@@ -36,7 +36,7 @@ pub(crate) fn sort_settings(
             }
             Ok(_) => choice.settings.push((name.clone(), text.clone())),
             Err(error) => bail!(
-                "--set {name}: {error}; nor a global variable of that name (rota object shows them)"
+                "--set {name}: no global variable of that name (rota object shows them), and {error}"
             ),
         }
     }
