@@ -10,7 +10,7 @@
 //!   [`Sample`] holds the values of one moment. Tables, JSON lines and OpenMetrics text are made
 //!   here from the two, for live systems and simulations alike.
 //!
-//! And what texts of people and for people need everywhere: durations and sizes, and [`hint`], which
+//! And what texts of people and for people need everywhere: durations and sizes, and [`hint()`], which
 //! finds the word that was meant.
 
 mod activity;
