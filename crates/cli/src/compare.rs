@@ -33,10 +33,12 @@ const EXAMPLES: &str = "Examples:\n  \
 pub(crate) fn after_help() -> String {
     let machines = Model::names()
         .filter_map(|name| Some(format!("\n  {name:<10}  {}", Model::named(name)?.ok()?.about)));
-    let workloads = WORKLOADS.iter().map(|it| format!("\n  {:<10}  {}", it.name, it.about));
+    // As much as fits in a line.
+    let short = |about: &'static str| about.split([',', ':', '(']).next().unwrap_or(about);
+    let workloads = WORKLOADS.iter().map(|it| format!("\n  {:<10}  {}", it.name, short(it.about)));
     format!(
-        "{EXAMPLES}\n\nMachines, by name:{}\n\nWorkloads, by name; rota sim --help has their \
-         parameters:{}\n\ndocs/compare.md explains every number.",
+        "{EXAMPLES}\n\nMachines, by name:{}\n\nWorkloads, by name; rota sim --help says more, \
+         and has their parameters:{}\n\ndocs/compare.md explains every number.",
         machines.collect::<String>(),
         workloads.collect::<String>()
     )
