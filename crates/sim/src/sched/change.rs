@@ -75,8 +75,10 @@ impl Machine {
             Class::Realtime => {
                 self.sched.task(task).queued = true;
                 self.show_count(cpu, false, true);
-                if self.sched.rq(cpu).current != Some(task) {
-                    self.sched.rq(cpu).realtime.push_back(task);
+                let runs = self.sched.rq(cpu).current == Some(task);
+                let waiting = self.sched.realtime(cpu);
+                if !runs {
+                    waiting.push_back(task);
                 }
             }
         }
@@ -103,7 +105,7 @@ impl Machine {
             }
             Class::Realtime => {
                 self.sched.task(task).queued = false;
-                self.sched.rq(cpu).realtime.retain(|t| *t != task);
+                self.sched.realtime(cpu).retain(|t| *t != task);
                 self.show_count(cpu, false, false);
             }
         }
@@ -178,7 +180,7 @@ impl Machine {
         let from = self.recorded(Some(task));
         self.record(None, What::Switch { from, runnable: true });
         self.spend_idly(cpu);
-        self.sched.rq(cpu).current = None;
+        self.sched.set_current(cpu, None);
         self.set_busy(cpu, false);
         let busy_ns = self.sched.rq(cpu).busy_ns;
         self.sched.task(task).left = Some((cpu, busy_ns));
@@ -189,7 +191,7 @@ impl Machine {
                 return Ok(());
             }
             Class::Realtime => {
-                self.sched.rq(cpu).realtime.push_front(task);
+                self.sched.realtime(cpu).push_front(task);
                 return Ok(());
             }
             Class::Ext => {}

@@ -468,7 +468,7 @@ impl Machine {
         self.record(next, What::Switch { from, runnable });
         self.trace_switch(cpu, previous, next)?;
         self.spend_idly(cpu);
-        self.sched.rq(cpu).current = next;
+        self.sched.set_current(cpu, next);
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);
         self.show_switch(previous, next);
@@ -491,7 +491,7 @@ impl Machine {
         if on && self.sched.version.looks_first && current.is_none_or(|task| self.is_ext(task)) {
             verdict = Some(self.look_for_work(cpu)?);
         }
-        if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
+        if let Some(task) = self.sched.realtime(cpu).pop_front() {
             return Ok(Some(task));
         }
         if let Some(task) = self.pick_fair(cpu)? {
@@ -502,7 +502,7 @@ impl Machine {
         }
         let verdict = verdict.map_or_else(|| self.look_for_work(cpu), Ok)?;
         // One may have come while the lock was not held.
-        if let Some(task) = self.sched.rq(cpu).realtime.pop_front() {
+        if let Some(task) = self.sched.realtime(cpu).pop_front() {
             return Ok(Some(task));
         }
         let chosen = match verdict {
@@ -539,7 +539,7 @@ impl Machine {
                 self.put_ext_aside(cpu, task, next)?;
                 return self.release_cpu(cpu, next);
             }
-            Class::Realtime if queued => self.sched.rq(cpu).realtime.push_front(task),
+            Class::Realtime if queued => self.sched.realtime(cpu).push_front(task),
             Class::Fair => self.put_fair(cpu),
             Class::Realtime => {}
         }

@@ -90,6 +90,7 @@ impl Machine {
         let state = self.sched.task(task);
         let moves = std::mem::take(&mut state.moving);
         state.queued = true;
+        self.sched.fair.touch(cpu);
         self.begin_to_wait(task);
         self.show_queued(task, true);
         self.show_count(cpu, true, true);
@@ -378,6 +379,7 @@ impl Machine {
             self.task_op(Op::Quiescent, task, flags)?;
         }
         self.sched.task(task).queued = false;
+        self.sched.fair.touch(cpu);
         self.show_queued(task, false);
         self.show_count(cpu, true, false);
         self.unlink(task);

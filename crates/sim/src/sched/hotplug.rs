@@ -18,6 +18,7 @@ impl Machine {
         if online {
             self.sched.online.insert(CpuId(cpu));
             self.sched.rq(cpu).online = true;
+            self.sched.fair.touch(cpu);
             self.sched.fair.groups.set_online(cpu, true, self.now_ns);
             self.show_online(cpu, true);
             self.sched.idle.set_online(&self.sched.online);
@@ -28,6 +29,7 @@ impl Machine {
         self.tell_hotplug(cpu, online)?;
         self.sched.online.remove(CpuId(cpu));
         self.sched.rq(cpu).online = false;
+        self.sched.fair.touch(cpu);
         self.sched.fair.groups.set_online(cpu, false, self.now_ns);
         self.show_online(cpu, false);
         self.refresh_idle(cpu, false);

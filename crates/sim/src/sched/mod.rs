@@ -266,4 +266,16 @@ impl Sched {
     pub(crate) fn rq(&mut self, cpu: u32) -> &mut Rq {
         &mut self.rqs[cpu as usize]
     }
+
+    /// A CPU runs something else from now on.
+    pub(crate) fn set_current(&mut self, cpu: u32, task: Option<TaskId>) {
+        self.fair.touch(cpu);
+        self.rq(cpu).current = task;
+    }
+
+    /// The real-time tasks that wait for a CPU, to be changed.
+    pub(crate) fn realtime(&mut self, cpu: u32) -> &mut VecDeque<TaskId> {
+        self.fair.touch(cpu);
+        &mut self.rq(cpu).realtime
+    }
 }

@@ -47,7 +47,7 @@ const PERIOD: u64 = 1024;
 pub(super) const FULL: u64 = 1024;
 
 /// Averages of a task, or of a CPU's queue.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Averages {
     /// Until when they are summed up, in ns.
     pub(super) until_ns: u64,
@@ -102,6 +102,11 @@ impl Averages {
         let Self { until_ns: _, passed: _, load_sum, waits_sum, used_sum, load, wanted, used } =
             self;
         [load_sum, waits_sum, used_sum, load, wanted, used].iter().all(|one| **one == 0)
+    }
+
+    /// When a period is over and what is read of them changes, if nothing else does, in ns.
+    pub(super) fn due_ns(&self) -> u64 {
+        self.until_ns + ((PERIOD - self.passed) << 10)
     }
 
     /// Brings them up to date; `weight` is what one unit of load weighs.

@@ -2,11 +2,12 @@
 //! What is to be moved within a domain, and from where (kernel: `sched_balance_find_src_group`,
 //! `calculate_imbalance`, `sched_balance_find_src_rq`).
 
+use super::super::cpus;
 use super::averages::FULL;
 use super::domains::{Group, Kind};
 use super::fork::spare;
 use super::select::is_cache;
-use super::stats::{State, Stats};
+use super::stats::{State, Stats, Sums};
 use super::view::View;
 
 /// In which measure an imbalance is made good.
@@ -28,7 +29,7 @@ pub(super) struct Puller {
     /// It is about to go idle.
     pub(super) newly: bool,
     /// CPUs from which nothing can be had, and CPUs for which nothing can be.
-    pub(super) without: Vec<u32>,
+    pub(super) without: Without,
     /// Where tasks are to go: another CPU of the group, if affinity keeps them from this one.
     pub(super) to: u32,
 }
@@ -36,7 +37,43 @@ pub(super) struct Puller {
 impl Puller {
     /// A CPU that balances one of its domains.
     pub(super) fn new(cpu: u32, (domain, level): (usize, usize), idle: bool, newly: bool) -> Self {
-        Self { cpu, domain, level, idle, newly, without: Vec::new(), to: cpu }
+        Self { cpu, domain, level, idle, newly, without: Without::default(), to: cpu }
+    }
+}
+
+/// CPUs that are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Without {
+    set: Vec<u64>,
+    /// What they have, by groups of the domain, but for some that are not summed up yet.
+    sums: Vec<Sums>,
+    not_yet: Vec<u32>,
+}
+
+impl Without {
+    pub(super) fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    pub(super) fn has(&self, cpu: u32) -> bool {
+        cpus::has(&self.set, cpu)
+    }
+
+    pub(super) fn insert(&mut self, cpu: u32) {
+        let (word, bit) = cpus::place(cpu);
+        self.set.resize(self.set.len().max(word + 1), 0);
+        if self.set[word] & bit == 0 {
+            self.set[word] |= bit;
+            self.not_yet.push(cpu);
+        }
+    }
+}
+
+impl FromIterator<u32> for Without {
+    fn from_iter<I: IntoIterator<Item = u32>>(list: I) -> Self {
+        let mut without = Self::default();
+        list.into_iter().for_each(|cpu| without.insert(cpu));
+        without
     }
 }
 
@@ -62,24 +99,30 @@ pub(super) struct Survey {
 
 /// What is to be moved, and from where.
 pub(super) trait FindBusy: View {
-    /// The sums of a group.
-    fn stats(
-        &mut self,
-        puller: &Puller,
-        group: usize,
-        local: bool,
-        overloaded: &mut bool,
-    ) -> Stats {
+    /// Sums up what the CPUs have that are left out. While one CPU balances, that does not change.
+    fn sum_left_out(&mut self, puller: &mut Puller) {
+        let domains = self.domains();
+        let domain = &domains.all[puller.domain];
+        let without = &mut puller.without;
+        for cpu in without.not_yet.drain(..) {
+            let Some(group) = domain.group_with(cpu) else { continue };
+            without.sums.resize(domain.groups.len(), Sums::default());
+            without.sums[group].replace(&Sums::default(), &self.sums_on(cpu));
+        }
+    }
+
+    /// What is known of a group.
+    fn stats(&mut self, puller: &Puller, group: usize, local: bool) -> Stats {
         let domains = self.domains();
         let known = &domains.all[puller.domain];
         let (percent, threads) = (known.imbalance_percent(), known.groups[group].is_core());
         let imbalanced = self.is_imbalanced(puller.domain, group);
-        let cpus = &known.groups[group].cpus;
-        let mut stats = Stats { cpus: cpus.len() as u32, ..Stats::default() };
-        for cpu in cpus.iter().filter(|cpu| !puller.without.contains(cpu)) {
-            *overloaded |= stats.add(self, *cpu) > 1;
+        let mut sums = self.sums(puller.domain, group);
+        if let Some(without) = puller.without.sums.get(group) {
+            sums.replace(without, &Sums::default());
         }
-        let threads = !local && puller.idle && threads && stats.fair > 1;
+        let mut stats = Stats::new(known.groups[group].cpus.len(), sums);
+        let threads = !local && puller.idle && threads && stats.sums.fair > 1;
         stats.classify(percent, imbalanced, threads);
         if stats.state == State::Overloaded {
             stats.weigh();
@@ -88,20 +131,22 @@ pub(super) trait FindBusy: View {
     }
 
     /// Looks at all groups of a domain; `None` if no other has anything.
-    fn survey(&mut self, puller: &Puller) -> Option<Survey> {
+    fn survey(&mut self, puller: &mut Puller) -> Option<Survey> {
         let domains = self.domains();
         let all = &domains.all[puller.domain].groups;
         let (groups, own) = (all.len(), domains.all[puller.domain].group_of(puller.cpu));
+        self.sum_left_out(puller);
         let mut overloaded = false;
         let (mut local, mut busiest): (Stats, Option<(usize, Stats)>) = Default::default();
         let (mut load, mut capacity, mut used) = (0, 0, 0);
         for group in (own..groups).chain(0..own) {
-            let stats = self.stats(puller, group, group == own, &mut overloaded);
+            let stats = self.stats(puller, group, group == own);
+            overloaded |= stats.sums.crowded_cpus > 0;
             (load, capacity, used) =
-                (load + stats.load, capacity + stats.capacity(), used + stats.used);
+                (load + stats.sums.load, capacity + stats.capacity(), used + stats.sums.used);
             if group == own {
                 local = stats;
-            } else if stats.fair > 0 {
+            } else if stats.sums.fair > 0 {
                 let busier = busiest
                     .is_none_or(|(best, s)| is_busier((&stats, &all[group]), (&s, &all[best])));
                 if busier {
@@ -147,7 +192,7 @@ pub(super) trait FindBusy: View {
     }
 
     /// What is to be moved in a domain, if anything.
-    fn find_imbalance(&mut self, puller: &Puller) -> Option<Imbalance> {
+    fn find_imbalance(&mut self, puller: &mut Puller) -> Option<Imbalance> {
         let survey = self.survey(puller)?;
         let domains = self.domains();
         let known = &domains.all[puller.domain];
@@ -164,7 +209,7 @@ pub(super) trait FindBusy: View {
         let domains = self.domains();
         let cpus = &domains.all[puller.domain].groups[imbalance.group].cpus;
         let mut busiest = (0, None);
-        for &cpu in cpus.iter().filter(|cpu| !puller.without.contains(cpu)) {
+        for &cpu in cpus.iter().filter(|cpu| !puller.without.has(**cpu)) {
             let tasks = self.runnable_on(cpu);
             if tasks == 0 {
                 continue;
@@ -195,11 +240,12 @@ impl Survey {
     /// How many tasks more the busiest group has than the local one, for its cores (kernel:
     /// `sibling_imbalance`).
     fn more_tasks(&self, puller: &Puller) -> i64 {
-        if !puller.idle || self.busiest.tasks == 0 {
+        if !puller.idle || self.busiest.sums.tasks == 0 {
             return 0;
         }
         let (theirs, ours) = (i64::from(self.busiest_group.cores), i64::from(self.local_cores));
-        let (busiest, local) = (i64::from(self.busiest.tasks), i64::from(self.local.tasks));
+        let (busiest, local) =
+            (i64::from(self.busiest.sums.tasks), i64::from(self.local.sums.tasks));
         if theirs == ours {
             return (busiest - local).max(0);
         }
@@ -241,8 +287,8 @@ impl Survey {
         if busiest.state == State::Threads && self.local_is_core != self.busiest_group.is_core() {
             return true;
         }
-        let even = busiest.cpus > 1 && local.idle_cpus <= busiest.idle_cpus + 1;
-        !even && busiest.fair != 1
+        let even = busiest.cpus > 1 && local.sums.idle_cpus <= busiest.sums.idle_cpus + 1;
+        !even && busiest.sums.fair != 1
     }
 
     /// How much is to be moved, in which measure.
@@ -253,16 +299,16 @@ impl Survey {
         }
         if local.state == State::HasSpare {
             if busiest.state > State::FullyBusy && !is_cache(kind) {
-                let left = local.capacity().saturating_sub(local.used) as i64;
+                let left = local.capacity().saturating_sub(local.sums.used) as i64;
                 return if puller.idle && left == 0 { (By::Tasks, 1) } else { (By::Use, left) };
             }
             let mut more = if busiest.cpus == 1 || self.busiest_group.spreads() {
                 self.more_tasks(puller)
             } else {
-                (i64::from(local.idle_cpus) - i64::from(busiest.idle_cpus)).max(0)
+                (i64::from(local.sums.idle_cpus) - i64::from(busiest.sums.idle_cpus)).max(0)
             };
             if matches!(kind, Kind::Nodes(_)) {
-                more = spare(more, i64::from(local.tasks) + 1, spared);
+                more = spare(more, i64::from(local.sums.tasks) + 1, spared);
             }
             return (By::Tasks, more / 2);
         }
@@ -288,18 +334,18 @@ fn is_busier((stats, group): (&Stats, &Group), (best, busiest): (&Stats, &Group)
         return stats.state > best.state;
     }
     let spare = || {
-        stats.idle_cpus < best.idle_cpus
-            || stats.idle_cpus == best.idle_cpus && stats.tasks > best.tasks
+        stats.sums.idle_cpus < best.sums.idle_cpus
+            || stats.sums.idle_cpus == best.sums.idle_cpus && stats.sums.tasks > best.sums.tasks
     };
     match stats.state {
         State::Overloaded => stats.density > best.density,
         State::Imbalanced => false,
-        State::Threads if stats.idle_cpus != 0 || best.idle_cpus != 0 => spare(),
+        State::Threads if stats.sums.idle_cpus != 0 || best.sums.idle_cpus != 0 => spare(),
         State::Threads | State::FullyBusy => {
             stats.density > best.density || stats.density == best.density && !busiest.is_core()
         }
         State::HasSpare if busiest.is_core() != group.is_core() => {
-            !(group.is_core() && stats.fair <= 1)
+            !(group.is_core() && stats.sums.fair <= 1)
         }
         State::HasSpare => spare(),
     }

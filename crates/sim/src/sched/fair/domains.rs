@@ -11,6 +11,7 @@
 
 use rota_topology::{CpuId, Place, Topology};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// The farthest distance of nodes that tasks wake up and are made across (kernel:
 /// `RECLAIM_DISTANCE`).
@@ -30,7 +31,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     /// In ascending order.
-    pub(super) cpus: Vec<u32>,
+    pub(super) cpus: Rc<[u32]>,
     pub(super) cores: u32,
     /// The kind of domain that it is; `None` for a CPU by itself.
     pub(super) kind: Option<Kind>,
@@ -40,6 +41,8 @@ pub(super) struct Group {
 #[derive(Debug, Clone)]
 pub(super) struct Domain {
     pub(super) cpus: Vec<u32>,
+    /// The group of each of them.
+    group_at: Vec<usize>,
     pub(super) groups: Vec<Group>,
     pub(super) kind: Kind,
     /// How many more tasks than idle CPUs a node may have before they are spread (kernel:
@@ -73,8 +76,12 @@ impl Domain {
 
     /// The number of a CPU's group.
     pub(super) fn group_of(&self, cpu: u32) -> usize {
-        let found = self.groups.iter().position(|g| g.cpus.binary_search(&cpu).is_ok());
-        found.unwrap_or(0)
+        self.group_with(cpu).unwrap_or(0)
+    }
+
+    /// The same, if the CPU is in the domain.
+    pub(super) fn group_with(&self, cpu: u32) -> Option<usize> {
+        self.cpus.binary_search(&cpu).ok().map(|at| self.group_at[at])
     }
 }
 
@@ -181,8 +188,8 @@ impl Domains {
                 let number = *numbers.entry(key).or_insert_with(|| {
                     let known = all.iter().position(|d| d.kind == *kind && d.cpus == *span);
                     known.filter(|_| level > NODE).unwrap_or_else(|| {
-                        let (cpus, groups) = (span.clone(), Vec::new());
-                        all.push(Domain { cpus, groups, kind: *kind, spared: 0 });
+                        let (cpus, group_at, groups) = (span.clone(), Vec::new(), Vec::new());
+                        all.push(Domain { cpus, group_at, groups, kind: *kind, spared: 0 });
                         all.len() - 1
                     })
                 });
@@ -200,9 +207,9 @@ impl Domains {
         for number in 0..self.all.len() {
             let mut groups: Vec<Group> = Vec::new();
             let cpus = self.all[number].cpus.clone();
-            let mut grouped = vec![false; cpus.len()];
+            let mut group_at = vec![usize::MAX; cpus.len()];
             for (at, cpu) in cpus.iter().enumerate() {
-                if grouped[at] {
+                if group_at[at] != usize::MAX {
                     continue;
                 }
                 let chain = &self.of[*cpu as usize];
@@ -212,17 +219,18 @@ impl Domains {
                 let mut members = Vec::new();
                 for member in own {
                     if let Ok(at) = cpus.binary_search(&member)
-                        && !std::mem::replace(&mut grouped[at], true)
+                        && group_at[at] == usize::MAX
                     {
+                        group_at[at] = groups.len();
                         members.push(member);
                     }
                 }
                 let first = |cpu: &&u32| self.siblings[**cpu as usize].first() == Some(*cpu);
                 let cores = members.iter().filter(first).count().max(1) as u32;
                 let kind = below.map(|domain| self.all[domain].kind);
-                groups.push(Group { cpus: members, cores, kind });
+                groups.push(Group { cpus: members.into(), cores, kind });
             }
-            self.all[number].groups = groups;
+            (self.all[number].group_at, self.all[number].groups) = (group_at, groups);
         }
     }
 

@@ -5,7 +5,7 @@
 use super::super::TaskId;
 use super::averages::FULL;
 use super::domains::Kind;
-use super::stats::{State, Stats};
+use super::stats::{State, Stats, Sums};
 use super::view::View;
 
 /// Where a new task begins.
@@ -41,12 +41,13 @@ pub(super) trait Fork: View {
         let percent = domains.all[domain].imbalance_percent();
         let imbalanced = self.is_imbalanced(domain, group);
         let cpus = &domains.all[domain].groups[group].cpus;
-        let mut stats = Stats { cpus: cpus.len() as u32, ..Stats::default() };
-        for &cpu in cpus {
-            if self.may_use(task, cpu) {
-                stats.add(self, cpu);
-            }
-        }
+        let sums = if self.may_use_all(task, cpus) {
+            self.sums(domain, group)
+        } else {
+            let allowed: Vec<&u32> = cpus.iter().filter(|cpu| self.may_use(task, **cpu)).collect();
+            Sums::of(self, allowed)
+        };
+        let mut stats = Stats::new(cpus.len(), sums);
         stats.classify(percent, imbalanced, false);
         if matches!(stats.state, State::FullyBusy | State::Overloaded) {
             stats.weigh();
@@ -102,13 +103,12 @@ pub(super) trait Fork: View {
             }
             State::Threads | State::Imbalanced => true,
             State::HasSpare => {
-                let own = domain.groups.iter().map(|g| &g.cpus).find(|g| g.contains(&here));
-                let usable =
-                    own.map_or(0, |g| g.iter().filter(|c| self.may_use(task, **c)).count());
+                let own = &domain.groups[domain.group_of(here)].cpus;
+                let usable = own.iter().filter(|cpu| self.may_use(task, **cpu)).count();
                 let spared = domain.spared.min(usable as i64);
-                let more = i64::from(local.idle_cpus.abs_diff(idlest.idle_cpus));
-                across && spare(more, i64::from(local.tasks) + 1, spared) == 0
-                    || local.idle_cpus >= idlest.idle_cpus
+                let more = i64::from(local.sums.idle_cpus.abs_diff(idlest.sums.idle_cpus));
+                across && spare(more, i64::from(local.sums.tasks) + 1, spared) == 0
+                    || local.sums.idle_cpus >= idlest.sums.idle_cpus
             }
         }
     }
@@ -122,7 +122,7 @@ pub(super) trait Fork: View {
             return only;
         }
         let (mut idle, mut least): (Option<(u64, u32)>, _) = (None, (u64::MAX, here));
-        for &cpu in cpus {
+        for &cpu in cpus.iter() {
             if !self.may_use(task, cpu) {
                 continue;
             }
@@ -161,8 +161,8 @@ fn is_idler(stats: &Stats, best: &Stats) -> bool {
         State::Overloaded | State::FullyBusy => stats.density < best.density,
         State::Threads | State::Imbalanced => false,
         State::HasSpare => {
-            stats.idle_cpus > best.idle_cpus
-                || stats.idle_cpus == best.idle_cpus && stats.used < best.used
+            stats.sums.idle_cpus > best.sums.idle_cpus
+                || stats.sums.idle_cpus == best.sums.idle_cpus && stats.sums.used < best.sums.used
         }
     }
 }

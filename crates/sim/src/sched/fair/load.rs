@@ -51,11 +51,24 @@ impl Machine {
     /// Brings a CPU's averages up to date, as long as nothing has changed.
     pub(super) fn age_cpu(&mut self, cpu: u32) {
         let now = self.now_ns;
-        let rq = self.sched.rq(cpu);
+        self.sched.fair.touch(cpu);
+        let rq = &mut self.sched.rqs[cpu as usize];
         let (wanted, ran) = (u64::from(rq.fair.runnable()), rq.fair.current.is_some());
         let top = &mut rq.fair_load.top;
         let since = Since { load: scaled_down(top.weight), wanted, ran };
+        if top.averages.due_ns() <= now {
+            // First up to when they were last read, as each step is rounded.
+            top.averages.advance(self.sched.fair.kept.read_ns(cpu), since, 1);
+        }
         top.averages.advance(now, since, 1);
+    }
+
+    /// Brings a CPU's averages up to date, as far as who reads them would notice.
+    pub(super) fn read_cpu(&mut self, cpu: u32) {
+        let due_ns = self.sched.rqs[cpu as usize].fair_load.top.averages.due_ns();
+        if !self.sched.fair.kept.read(cpu, due_ns, self.now_ns) {
+            self.age_cpu(cpu);
+        }
     }
 
     /// Brings the averages of a task that is with a CPU up to date, as far as that one's are.
@@ -235,20 +248,25 @@ impl Machine {
 
     /// How loaded a CPU is: the weight that wanted to run.
     pub(super) fn load_of(&mut self, cpu: u32) -> u64 {
-        self.age_cpu(cpu);
-        self.cpu_load(cpu).top.averages.load
+        self.read_cpu(cpu);
+        self.sched.rqs[cpu as usize].fair_load.top.averages.load
     }
 
     /// How many wanted to run on a CPU, of [`FULL`] each.
     pub(super) fn wanted_of(&mut self, cpu: u32) -> u64 {
-        self.age_cpu(cpu);
-        self.cpu_load(cpu).top.averages.wanted
+        self.read_cpu(cpu);
+        self.sched.rqs[cpu as usize].fair_load.top.averages.wanted
     }
 
     /// How much of a CPU is used, or is expected to be.
     pub(super) fn used_of(&mut self, cpu: u32) -> u64 {
-        self.age_cpu(cpu);
-        let load = self.cpu_load(cpu);
+        self.read_cpu(cpu);
+        self.used_so_far(cpu)
+    }
+
+    /// The same, as of when its averages were brought up to date.
+    pub(super) fn used_so_far(&self, cpu: u32) -> u64 {
+        let load = &self.sched.rqs[cpu as usize].fair_load;
         load.top.averages.used.max(load.estimate).min(FULL)
     }
 

@@ -7,7 +7,7 @@
 //! * [`class`]: how the machine uses it: tasks come and go, run, wake up, give way.
 //!
 //! * [`averages`]: load and use, averaged; [`load`]: those of tasks and CPUs.
-//! * [`domains`]: CPUs that tasks are spread over; [`select`]: where a task wakes up; [`fork`]: where
+//! * [`domains`]: CPUs that tasks are spread over; [`kept`]: sums over them; [`select`]: where a task wakes up; [`fork`]: where
 //!   a new one comes to; [`stats`], [`balance`]: what is to be moved; [`pull`]: moving it;
 //!   [`when`]: when that is looked at; [`view`]: what all these read.
 //!
@@ -21,6 +21,7 @@ mod domains;
 mod entity;
 mod fork;
 mod groups;
+mod kept;
 mod load;
 mod pull;
 mod queue;
@@ -46,6 +47,7 @@ pub(crate) use when::Balance;
 use super::cpu::{SYNC, WAKE};
 use crate::machine::Machine;
 use domains::{Domains, Kind};
+use kept::Kept;
 
 use rota_object::KernelTypes;
 use rota_topology::Topology;
@@ -74,6 +76,7 @@ pub(crate) struct Fair {
     /// Whether a timer ends each slice to the nanosecond, not the tick. Since Linux 7.0 it does.
     pub(crate) hrtick: bool,
     domains: Rc<Domains>,
+    kept: Kept,
     /// What is known of each domain that shares a cache.
     caches: Vec<Cache>,
     /// Groups of domains that affinity keeps from being balanced.
@@ -118,6 +121,7 @@ impl Fair {
             slice_ns: SLICE_NS,
             hrtick: false,
             domains: Rc::default(),
+            kept: Kept::default(),
             caches: Vec::new(),
             imbalanced: BTreeSet::new(),
             overloaded: false,
@@ -126,6 +130,11 @@ impl Fair {
             random: Random::new(0),
             groups: Groups::new(0),
         }
+    }
+
+    /// What the sums over many CPUs have of one is about to change.
+    pub(crate) fn touch(&mut self, cpu: u32) {
+        self.kept.touch(cpu);
     }
 
     fn is_imbalanced(&self, domain: usize, group: usize) -> bool {
@@ -152,8 +161,10 @@ impl Machine {
         let fair = &mut self.sched.fair;
         fair.caches = domains.all.iter().map(|domain| cache(domain.cpus.len())).collect();
         fair.random = Random::stream(self.shape.seed, DICE);
-        for (rq, chain) in self.sched.rqs.iter_mut().zip(&domains.of) {
-            rq.balance = Balance::new(chain.iter().map(|domain| domains.all[*domain].cpus.len()));
+        fair.kept = Kept::new(&domains);
+        for (cpu, chain) in (0..).zip(&domains.of) {
+            let sizes = chain.iter().map(|domain| domains.all[*domain].cpus.len());
+            self.sched.rq(cpu).balance = Balance::new(sizes);
         }
         self.sched.fair.domains = Rc::new(domains);
     }

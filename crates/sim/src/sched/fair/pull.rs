@@ -8,6 +8,7 @@ use super::when::Outcome;
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
+use std::rc::Rc;
 
 /// A task that has run so short a time ago is hot, in ns (kernel: `sysctl_sched_migration_cost`).
 pub(super) const HOT_NS: u64 = 500_000;
@@ -29,10 +30,10 @@ pub(super) struct Pulled {
 /// What is taken from a CPU.
 pub(super) trait Pull: View {
     /// The CPUs of the group that a CPU pulls for.
-    fn own_group(&self, puller: &Puller) -> Vec<u32> {
+    fn own_group(&self, puller: &Puller) -> Rc<[u32]> {
         let domains = self.domains();
         let domain = &domains.all[puller.domain];
-        domain.groups[domain.group_of(puller.cpu)].cpus.clone()
+        Rc::clone(&domain.groups[domain.group_of(puller.cpu)].cpus)
     }
 
     /// Whether this CPU is the one of its group that balances: the first idle one, else the first.
@@ -40,14 +41,14 @@ pub(super) trait Pull: View {
         if puller.newly {
             return self.count_on(puller.cpu) == 0;
         }
-        if puller.without.contains(&puller.to) {
+        if puller.without.has(puller.to) {
             return false;
         }
         let domains = self.domains();
         let threads = domains.all[puller.domain].kind == super::Kind::Core;
         let (mut sibling, mut core_seen) = (None, Vec::new());
         let group = self.own_group(puller);
-        for &cpu in group.iter().filter(|cpu| !puller.without.contains(cpu)) {
+        for &cpu in group.iter().filter(|cpu| !puller.without.has(**cpu)) {
             if !self.has_nothing(cpu) || core_seen.contains(&cpu) {
                 continue;
             }
@@ -81,7 +82,7 @@ pub(super) trait Pull: View {
             let Some(other) = pulled.instead.take().filter(|_| pulled.left > 0) else {
                 return Ok(pulled);
             };
-            puller.without.push(puller.to);
+            puller.without.insert(puller.to);
             puller.to = other;
         }
     }
@@ -137,8 +138,8 @@ pub(super) trait Pull: View {
             pulled.pinned = true;
             if !puller.newly && pulled.instead.is_none() {
                 let group = self.own_group(puller);
-                let fits = |cpu: &u32| !puller.without.contains(cpu) && self.may_use(task, *cpu);
-                pulled.instead = group.into_iter().find(fits);
+                let fits = |cpu: &u32| !puller.without.has(*cpu) && self.may_use(task, *cpu);
+                pulled.instead = group.iter().copied().find(fits);
             }
             return false;
         }
@@ -181,7 +182,7 @@ impl Machine {
             return Ok((0, false));
         }
         loop {
-            let imbalance = self.find_imbalance(&puller);
+            let imbalance = self.find_imbalance(&mut puller);
             let from = imbalance.and_then(|i| Some((i, self.busiest_cpu(&puller, &i)?)));
             let Some((imbalance, from)) = from.filter(|(_, from)| *from != puller.cpu) else {
                 self.is_balanced(&puller, parent);
@@ -203,11 +204,12 @@ impl Machine {
                 return Ok((pulled.tasks, true));
             }
             if pulled.all_pinned {
-                puller.without.push(from);
-                let own = self.own_group(&puller);
+                puller.without.insert(from);
                 let domain = &self.sched.fair.domains.all[puller.domain];
-                let others = domain.cpus.iter().filter(|cpu| !puller.without.contains(cpu));
-                if others.clone().any(|cpu| !own.contains(cpu)) {
+                let own = domain.group_of(puller.cpu);
+                let others = (0..).zip(&domain.groups).filter(|(group, _)| *group != own);
+                let mut others = others.flat_map(|(_, group)| group.cpus.iter());
+                if others.any(|cpu| !puller.without.has(*cpu)) {
                     if self.is_to_balance(&puller) {
                         continue;
                     }

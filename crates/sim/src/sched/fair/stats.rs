@@ -17,34 +17,71 @@ pub(super) enum State {
     Overloaded,
 }
 
-/// The sums over a group.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stats {
-    /// Load for the capacity, of [`FULL`]: only if it is overloaded, or was asked for.
-    pub(super) density: u64,
+/// Sums over CPUs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sums {
     pub(super) load: u64,
     pub(super) used: u64,
     pub(super) wanted: u64,
-    pub(super) cpus: u32,
-    pub(super) idle_cpus: u32,
     /// How many tasks want to run, of all classes, and delayed ones.
     pub(super) tasks: u32,
     /// How many of this class want to run.
     pub(super) fair: u32,
+    pub(super) idle_cpus: u32,
+    /// How many CPUs have more than one task.
+    pub(super) crowded_cpus: u32,
+}
+
+impl Sums {
+    /// Adds some CPUs up.
+    pub(super) fn of<'a, V: View>(view: &mut V, cpus: impl IntoIterator<Item = &'a u32>) -> Self {
+        let mut sums = Self::default();
+        for &cpu in cpus {
+            let one = Self {
+                load: view.load_of(cpu),
+                used: view.used_of(cpu),
+                wanted: view.wanted_of(cpu),
+                fair: view.runnable_on(cpu),
+                ..Self::default()
+            };
+            let one = one.counting(view.count_on(cpu), view.has_nothing(cpu));
+            sums.replace(&Self::default(), &one);
+        }
+        sums
+    }
+
+    /// Of one CPU, with so many tasks, or nothing to do.
+    pub(super) fn counting(self, tasks: u32, has_nothing: bool) -> Self {
+        let idle_cpus = u32::from(tasks == 0 && has_nothing);
+        Self { tasks, idle_cpus, crowded_cpus: u32::from(tasks > 1), ..self }
+    }
+
+    /// One of the CPUs had something else before.
+    pub(super) fn replace(&mut self, before: &Self, now: &Self) {
+        self.load = self.load + now.load - before.load;
+        self.used = self.used + now.used - before.used;
+        self.wanted = self.wanted + now.wanted - before.wanted;
+        self.tasks = self.tasks + now.tasks - before.tasks;
+        self.fair = self.fair + now.fair - before.fair;
+        self.idle_cpus = self.idle_cpus + now.idle_cpus - before.idle_cpus;
+        self.crowded_cpus = self.crowded_cpus + now.crowded_cpus - before.crowded_cpus;
+    }
+}
+
+/// What is known of a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Stats {
+    pub(super) sums: Sums,
+    /// Load for the capacity, of [`FULL`]: only if it is overloaded, or was asked for.
+    pub(super) density: u64,
+    pub(super) cpus: u32,
     pub(super) state: State,
 }
 
 impl Stats {
-    /// Adds a CPU to the sums of its group; how many tasks want to run on it.
-    pub(super) fn add<V: View>(&mut self, view: &mut V, cpu: u32) -> u32 {
-        self.load += view.load_of(cpu);
-        self.used += view.used_of(cpu);
-        self.wanted += view.wanted_of(cpu);
-        self.fair += view.runnable_on(cpu);
-        let tasks = view.count_on(cpu);
-        self.tasks += tasks;
-        self.idle_cpus += u32::from(tasks == 0 && view.has_nothing(cpu));
-        tasks
+    /// Of so many CPUs.
+    pub(super) fn new(cpus: usize, sums: Sums) -> Self {
+        Self { sums, cpus: cpus as u32, ..Self::default() }
     }
 
     /// The capacity: [`FULL`] for each CPU.
@@ -54,16 +91,16 @@ impl Stats {
 
     /// Whether tasks could use more of it.
     fn has_capacity(&self, percent: u64) -> bool {
-        self.tasks < self.cpus
-            || self.capacity() * percent >= self.wanted * 100
-                && self.capacity() * 100 > self.used * percent
+        self.sums.tasks < self.cpus
+            || self.capacity() * percent >= self.sums.wanted * 100
+                && self.capacity() * 100 > self.sums.used * percent
     }
 
     /// Whether it has more tasks than it can handle.
     fn is_overloaded(&self, percent: u64) -> bool {
-        self.tasks > self.cpus
-            && (self.capacity() * 100 < self.used * percent
-                || self.capacity() * percent < self.wanted * 100)
+        self.sums.tasks > self.cpus
+            && (self.capacity() * 100 < self.sums.used * percent
+                || self.capacity() * percent < self.sums.wanted * 100)
     }
 
     /// Finds its state out, with what else is known of it.
@@ -82,6 +119,6 @@ impl Stats {
     }
 
     pub(super) fn weigh(&mut self) {
-        self.density = self.load * FULL / self.capacity().max(1);
+        self.density = self.sums.load * FULL / self.capacity().max(1);
     }
 }

@@ -7,6 +7,7 @@ use super::Cache;
 use super::balance::Puller;
 use super::domains::Domains;
 use super::select::Company;
+use super::stats::Sums;
 use crate::machine::Machine;
 use crate::run::Stop;
 use std::rc::Rc;
@@ -38,6 +39,12 @@ pub(super) trait View: Sized {
     fn wanted_of(&mut self, cpu: u32) -> u64;
     /// How much of it is used, or is expected to be.
     fn used_of(&mut self, cpu: u32) -> u64;
+    /// The sums of a group of a domain.
+    fn sums(&mut self, domain: usize, group: usize) -> Sums;
+    /// The same of one CPU.
+    fn sums_on(&mut self, cpu: u32) -> Sums {
+        Sums::of(self, [&cpu])
+    }
     /// Since when it is idle.
     fn idle_since_ns(&self, cpu: u32) -> u64;
     /// What runs on it.
@@ -51,6 +58,10 @@ pub(super) trait View: Sized {
 
     /// Whether a task may run on a CPU.
     fn may_use(&self, task: TaskId, cpu: u32) -> bool;
+    /// Whether a task may run on each of some CPUs.
+    fn may_use_all(&self, task: TaskId, cpus: &[u32]) -> bool {
+        cpus.iter().all(|cpu| self.may_use(task, *cpu))
+    }
     /// The load that a task is.
     fn task_load(&mut self, task: TaskId) -> u64;
     /// How much a task uses, or is expected to.
@@ -125,6 +136,14 @@ impl View for Machine {
         Machine::used_of(self, cpu)
     }
 
+    fn sums(&mut self, domain: usize, group: usize) -> Sums {
+        self.kept_sums(domain, group)
+    }
+
+    fn sums_on(&mut self, cpu: u32) -> Sums {
+        self.kept_sums_on(cpu)
+    }
+
     fn idle_since_ns(&self, cpu: u32) -> u64 {
         self.sched.rqs[cpu as usize].balance.idle_since_ns
     }
@@ -150,6 +169,12 @@ impl View for Machine {
 
     fn may_use(&self, task: TaskId, cpu: u32) -> bool {
         self.sched.tasks[task.0 as usize].allowed.contains(rota_topology::CpuId(cpu))
+    }
+
+    fn may_use_all(&self, task: TaskId, cpus: &[u32]) -> bool {
+        let allowed = &self.sched.tasks[task.0 as usize].allowed;
+        let has = |cpu: &u32| allowed.contains(rota_topology::CpuId(*cpu));
+        allowed.count() == self.shape.cpus || cpus.iter().all(has)
     }
 
     fn task_load(&mut self, task: TaskId) -> u64 {

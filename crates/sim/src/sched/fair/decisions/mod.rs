@@ -281,7 +281,7 @@ impl Replay {
     /// An imbalance is looked for; the CPU that tasks are then taken from.
     fn search(&mut self, line: &Line, state: &State, balancing: &Balancing) -> Option<u32> {
         use super::view::View;
-        let puller = self.puller(line, line.count("cpus"))?;
+        let mut puller = self.puller(line, line.count("cpus"))?;
         if state.len() < self.domains.of.len() || is_weak(state) {
             self.agreement.left_out += 1;
             return None;
@@ -289,7 +289,7 @@ impl Replay {
         self.kind = "searches";
         self.agreement.searches += 1;
         let mut seen = Seen::state(&self.domains, state, 0);
-        let found = seen.find_imbalance(&puller);
+        let found = seen.find_imbalance(&mut puller);
         let group = |i: Imbalance| mask(&self.domain_of(&puller).groups[i.group].cpus);
         let model = found.map(|i| (group(i), measure(i.by), i.amount));
         let kernel = line

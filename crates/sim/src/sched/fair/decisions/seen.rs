@@ -6,6 +6,7 @@ use super::super::averages::FULL;
 use super::super::balance::Puller;
 use super::super::domains::Domains;
 use super::super::select::Company;
+use super::super::stats::Sums;
 use super::super::view::View;
 use super::super::{Cache, NICE_0};
 use super::trace::{Line, Pulling, State};
@@ -248,6 +249,11 @@ impl View for Seen {
 
     fn used_of(&mut self, cpu: u32) -> u64 {
         self.cpus[cpu as usize].used
+    }
+
+    fn sums(&mut self, domain: usize, group: usize) -> Sums {
+        let domains = Rc::clone(&self.domains);
+        Sums::of(self, domains.all[domain].groups[group].cpus.iter())
     }
 
     fn idle_since_ns(&self, cpu: u32) -> u64 {
