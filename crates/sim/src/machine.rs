@@ -140,6 +140,8 @@ pub struct Machine {
     pub(crate) calls: u64,
     /// How long it has stood still since, for queues that CPUs share, in ns.
     pub(crate) stood_ns: u64,
+    /// Whether queues cost something that CPUs share, which is asked for each time one is used.
+    pub(crate) queues_cost: bool,
     /// The latest time that a program was told.
     pub(crate) shown_ns: u64,
     /// What is recorded, if anything is.
@@ -246,6 +248,7 @@ impl Machine {
             insns: 0,
             calls: 0,
             stood_ns: 0,
+            queues_cost: shape.costs.queues_cost(),
             shown_ns: 0,
             recorder: None,
             pool: Pool::default(),
@@ -306,6 +309,7 @@ impl Machine {
             insns: 0,
             calls: 0,
             stood_ns: 0,
+            queues_cost: false,
             shown_ns: 0,
             recorder: None,
             shown: self.shown,

@@ -59,9 +59,9 @@ impl Costs {
         smt_percent: 100,
     };
 
-    /// Whether queues cost nothing that CPUs share.
-    pub(crate) fn shares_for_nothing(&self) -> bool {
-        self.dsq_ns == 0 && self.line_ns == [0; 4]
+    /// Whether queues cost something that CPUs share.
+    pub(crate) fn queues_cost(&self) -> bool {
+        self.dsq_ns > 0 || self.line_ns != [0; 4]
     }
 
     /// The same machine with all times `times / of` as long. How fast hardware threads of a core

@@ -86,7 +86,7 @@ impl Machine {
     /// The CPU that executes takes the lock of a queue, and gives it back. That of a local queue is
     /// its run queue's, see [`Machine::take_rq`].
     pub(crate) fn take_queue(&mut self, id: QueueId) {
-        if self.shape.costs.shares_for_nothing() || matches!(id, QueueId::Local(_)) {
+        if !self.queues_cost || matches!(id, QueueId::Local(_)) {
             return;
         }
         let (here, now_ns, here_ns) = (self.cpu, self.now_ns, self.here_ns());
@@ -104,7 +104,7 @@ impl Machine {
 
     /// The CPU that executes takes the lock of a run queue, to move a task there or away.
     pub(crate) fn take_rq(&mut self, cpu: u32) {
-        if self.shape.costs.shares_for_nothing() {
+        if !self.queues_cost {
             return;
         }
         let fetch_ns = self.fetch_ns(cpu) * self.shape.costs.dsq_lines;
@@ -121,7 +121,7 @@ impl Machine {
 
     /// The CPU that executes looks at a queue without taking its lock.
     pub(crate) fn look_at_queue(&mut self, id: QueueId) {
-        if self.shape.costs.shares_for_nothing() {
+        if !self.queues_cost {
             return;
         }
         let here = self.cpu;
