@@ -33,7 +33,7 @@ fn started(cpus: u32, spec: &str, object: Option<&Object>, types: &KernelTypes) 
     let platform = Arc::new(model.platform);
     let shape = Shape { costs: model.costs, platform, seed: 1, ..Shape::default() };
     let mut world = match object {
-        Some(object) => turns::machine(object, types, &model.topology, &shape),
+        Some(object) => turns::machine(object, types, &model.topology, &shape, &[]),
         None => Simulation::fair(types, &model.topology, &shape).unwrap(),
     };
     world.add(&Workload::parse("web", cpus).unwrap()).unwrap();

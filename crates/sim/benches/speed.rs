@@ -20,8 +20,12 @@ use turns::{Case, Spread, now};
 
 const TURNS: usize = 9;
 const US: u64 = 1_000;
+/// So long a slice is over at the next tick: an event has one tick then, and not five.
+const SHORT: &[(&str, u64)] = &[("slice_ns", 1_000 * US)];
 /// The machine that shows what a task takes that sleeps.
 const LARGE: &str = "4096 CPUs, 256 of 100,000 tasks active";
+const ALL: &str = "4096 CPUs, all of 100,000 tasks active";
+const INTERLEAVED: &str = "the first machine, its CPUs interleaved";
 
 /// Memory of this process in bytes, as far as it is in use.
 fn resident() -> u64 {
@@ -36,11 +40,12 @@ fn machine(
     machine: &str,
     interleave: Option<u64>,
     costs: bool,
+    settings: &[(&str, u64)],
 ) -> Simulation {
     let model = Model::of(machine.parse::<Spec>().unwrap().topology()).unwrap();
     let costs = if costs { model.costs } else { Costs::NONE };
     let shape = Shape { costs, interleave, ..Shape::default() };
-    turns::machine(object, types, &model.topology, &shape)
+    turns::machine(object, types, &model.topology, &shape, settings)
 }
 
 /// Some tasks that do something, again and again, and others that sleep for ever.
@@ -89,7 +94,7 @@ fn start_up() {
         let start = now();
         let object = Object::parse(rota_programs::simple::OBJECT).unwrap();
         let types = KernelTypes::builtin("7.3").unwrap();
-        let mut world = machine(&object, &types, "16c", None, false);
+        let mut world = machine(&object, &types, "16c", None, false, &[]);
         world.add(&tasks(256, &[Step::Run(Span::Fixed(US))], 0)).unwrap();
         while events(&world) == 0 {
             world.run_until(world.now_ns() + US).unwrap();
@@ -116,24 +121,19 @@ fn main() {
     ];
     let hog = [Step::Run(Span::Fixed(1_000_000 * US))];
     let mut cases = Vec::new();
-    for (name, shape, interleave, costs, work) in [
-        ("16 CPUs, 256 tasks that run and sleep", "16c", None, false, tasks(256, &mix, 0)),
-        ("16 CPUs, 256 tasks that always run", "16c", None, false, tasks(256, &hog, 0)),
-        ("the first machine, with costs", "16c", None, true, tasks(256, &mix, 0)),
-        (LARGE, "16s:256c", None, false, tasks(256, &mix, 99_744)),
-        (
-            "4096 CPUs, all of 100,000 tasks active",
-            "16s:256c",
-            None,
-            false,
-            tasks(100_000, &mix, 0),
-        ),
-        ("the first machine, its CPUs interleaved", "16c", Some(1), false, tasks(256, &mix, 0)),
+    for (name, shape, interleave, costs, settings, work) in [
+        ("16 CPUs, 256 tasks that run and sleep", "16c", None, false, &[][..], tasks(256, &mix, 0)),
+        ("16 CPUs, 256 tasks that always run", "16c", None, false, &[], tasks(256, &hog, 0)),
+        ("the same, slices of a tick", "16c", None, false, SHORT, tasks(256, &hog, 0)),
+        ("the first machine, with costs", "16c", None, true, &[], tasks(256, &mix, 0)),
+        (LARGE, "16s:256c", None, false, &[], tasks(256, &mix, 99_744)),
+        (ALL, "16s:256c", None, false, &[], tasks(100_000, &mix, 0)),
+        (INTERLEAVED, "16c", Some(1), false, &[], tasks(256, &mix, 0)),
     ] {
         if !wanted(name) {
             continue;
         }
-        let world = machine(&object, &types, shape, interleave, costs);
+        let world = machine(&object, &types, shape, interleave, costs, settings);
         let before = resident();
         cases.push(started(name, world, &work));
         if name == LARGE {

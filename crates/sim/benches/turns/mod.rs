@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Machines that are measured in turns, so that whatever else the host does concerns all of them.
 
-use rota_object::{Engine, KernelTypes, Object};
+use rota_object::{Engine, KernelTypes, Object, Setup};
 use rota_sim::{Shape, Simulation};
 use rota_topology::Topology;
 use std::fmt;
@@ -16,14 +16,18 @@ pub(crate) fn now() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// A machine with a scheduler, without work.
+/// A machine with a scheduler, without work, and some of the scheduler's settings in ns.
 pub(crate) fn machine(
     object: &Object,
     types: &KernelTypes,
     topology: &Topology,
     shape: &Shape,
+    settings: &[(&str, u64)],
 ) -> Simulation {
     let mut world = Simulation::new(object, types, topology, shape).unwrap();
+    for (name, ns) in settings {
+        world.write_global(name, &ns.to_le_bytes()).unwrap();
+    }
     world.load().unwrap();
     world.attach().unwrap();
     world
