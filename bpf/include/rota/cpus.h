@@ -21,6 +21,10 @@ void bpf_cpumask_clear(struct bpf_cpumask *mask) __ksym;
 void bpf_cpumask_set_cpu(u32 cpu, struct bpf_cpumask *mask) __ksym;
 u32 bpf_cpumask_weight(const struct cpumask *mask) __ksym;
 u32 bpf_cpumask_first(const struct cpumask *mask) __ksym;
+bool bpf_cpumask_and(struct bpf_cpumask *to, const struct cpumask *one,
+                     const struct cpumask *two) __ksym;
+void bpf_cpumask_or(struct bpf_cpumask *to, const struct cpumask *one,
+                    const struct cpumask *two) __ksym;
 bool bpf_cpumask_intersects(const struct cpumask *one, const struct cpumask *two) __ksym;
 bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *mask) __ksym;
 u32 bpf_cpumask_any_distribute(const struct cpumask *mask) __ksym;

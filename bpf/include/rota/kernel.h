@@ -36,6 +36,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	s32 pid;
 	const struct cpumask *cpus_ptr;
+	unsigned short migration_disabled;
 	char comm[16];
 	struct sched_entity se;
 	struct sched_ext_entity scx;

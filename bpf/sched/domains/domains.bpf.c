@@ -43,6 +43,8 @@ SETTING(u64, turn_ns, 100000000,
 SETTING(u64, warm_ns, 600000, "for how long a core that has gone idle is still quick to wake up");
 SETTING(u64, alone_ns, 200000,
         "who usually runs longer than this at a time looks for a core of its own anywhere");
+SETTING(u32, stay, 1,
+        "whom CPUs of other nodes leave to those that its memory policy names: 1 who is bound to them, 2 who prefers them too, 0 nobody");
 SETTING(u64, tune_ns, 100000000, "how often the weights of cgroups are reckoned with");
 SETTING(u64, balance_ns, 1000000000, "how often tasks are moved between domains");
 
@@ -81,11 +83,33 @@ struct domains_task {
 	u64 burst_ns;            /* what it has run since it woke up */
 	u64 usual_ns;            /* what it runs from waking up to sleeping, on average */
 	u64 policy;              /* its memory policy, when that was looked at */
+	u64 policy_mark;         /* what it said then */
+	/* The CPUs on the nodes that its policy names; NULL if there is none that it may use. */
+	struct bpf_cpumask __kptr *near;
+	u32 stays; /* no other CPU runs it */
 	u32 domain;
 	u32 slot;  /* NO_PLACE if there was none left: then nothing is told of the task */
 	u32 group; /* the place of its cgroup */
 };
 TASK_CTX(struct domains_task);
+
+/* The CPUs in whose domains a task waits. */
+static __always_inline const struct cpumask *home_cpus(const struct task_struct *p,
+                                                       const struct domains_task *task)
+{
+	struct bpf_cpumask *near = task->near;
+
+	return near ? as_mask(near) : p->cpus_ptr;
+}
+
+/* The CPUs that run a task if they have nothing else to do. */
+static __always_inline const struct cpumask *fit_cpus(const struct task_struct *p,
+                                                      const struct domains_task *task)
+{
+	return task->stays ? home_cpus(p, task) : p->cpus_ptr;
+}
+
+#include "steal.h"
 
 /* A time over a task's weight, which is worth what its cgroup leaves of it. */
 static u64 over_weight(u64 ns, const struct task_struct *p, const struct domains_task *task)
@@ -142,62 +166,95 @@ static struct domain *move(struct domains_task *task, u32 to)
 	return into;
 }
 
-/* The domain nearest to one, itself first, that a task may use and its memory is near to. */
-static u32 nearest_open(u32 own, const struct cpumask *mask, const struct mempolicy *policy)
+/* The domain nearest to one, itself first, that has some of these CPUs. */
+static u32 nearest_open(u32 own, const struct cpumask *mask)
 {
 	u32 step;
 
 	loop(step, 0, domain_count) {
 		u32 id = step ? nearest(own, step - 1) : own;
 		struct domain *domain = domain_at(id);
-		u32 *node = bpf_map_lookup_elem(&nodes, &id);
 
-		if (domain && node && is_open(domain, mask) && policy_likes(policy, *node))
+		if (domain && is_open(domain, mask))
 			return id;
 	}
 	return NONE;
 }
 
-/* Tells which domains have CPUs that a task may use and memory that it wants; whether any has. */
-static bool tell_each(u32 slot, const struct cpumask *mask, const struct mempolicy *policy)
+/* Tells which domains have some of these CPUs. */
+static void tell_each(u32 slot, const struct cpumask *mask)
 {
-	bool any = false;
 	u32 id;
 
 	loop(id, 0, domain_count) {
 		struct domain *domain = domain_at(id);
 		struct bpf_cpumask *cpus = domain ? domain->cpus : NULL;
-		u32 *node = bpf_map_lookup_elem(&nodes, &id);
-		bool may;
 
-		if (!cpus || !node)
-			continue;
-		may = bpf_cpumask_intersects(as_mask(cpus), mask) && policy_likes(policy, *node);
-		tell_allowed(slot, id, may);
-		any |= may;
+		if (cpus)
+			tell_allowed(slot, id, bpf_cpumask_intersects(as_mask(cpus), mask));
 	}
-	return any;
 }
 
-/* Tells which domains a task may use, and moves it if its own is none of them any more. */
+/* Finds the CPUs near to a task's memory among those that it may use. */
+static void find_near(const struct task_struct *p, struct domains_task *task,
+                      const struct cpumask *mask)
+{
+	const struct mempolicy *policy = policy_of(p);
+	u32 mode = policy_mode(policy), stays;
+	struct bpf_cpumask *near = mode ? near_memory(policy, mask) : NULL;
+
+	task->policy = (u64)policy;
+	task->policy_mark = mark_of(policy);
+	stays = near && stay >= (mode == MPOL_BIND ? 1 : 2);
+	if (stays != task->stays)
+		__sync_fetch_and_add(&staying, stays ? 1 : -1);
+	task->stays = stays;
+	set_mask(&task->near, near);
+}
+
+/* Tells which domains a task may wait in, and moves it if its own is not near to its memory. */
+static void tell_home(struct domains_task *task, const struct cpumask *mask)
+{
+	struct domains_report *report = report_at(task->slot);
+	struct bpf_cpumask *near = task->near;
+	u32 best;
+
+	if (near)
+		mask = as_mask(near);
+	if (report) {
+		report->confined = bpf_cpumask_weight(mask) < possible_count;
+		if (report->confined)
+			tell_each(task->slot, mask);
+	}
+	best = near ? nearest_open(task->domain, mask) : NONE;
+	if (best != NONE && best != task->domain)
+		move(task, best);
+}
+
+/* Looks at the CPUs that a task may use and at its memory. */
 static void settle(const struct task_struct *p, struct domains_task *task,
                    const struct cpumask *mask)
 {
-	const struct mempolicy *policy = policy_of(p);
-	struct domains_report *report = report_at(task->slot);
-	u32 best;
+	find_near(p, task, mask);
+	tell_home(task, mask);
+}
 
-	task->policy = (u64)policy;
-	if (report) {
-		report->confined = policy || bpf_cpumask_weight(mask) < possible_count;
-		if (report->confined && !tell_each(task->slot, mask, policy))
-			tell_each(task->slot, mask, NULL);
-	}
-	if (!policy)
-		return;
-	best = nearest_open(task->domain, mask, policy);
-	if (best != NONE && best != task->domain)
-		move(task, best);
+/* The same, if its memory may be elsewhere than before. */
+static void follow_memory(const struct task_struct *p, struct domains_task *task)
+{
+	const struct mempolicy *policy = policy_of(p);
+
+	if ((u64)policy != task->policy || mark_of(policy) != task->policy_mark)
+		settle(p, task, p->cpus_ptr);
+}
+
+/* Whether a task runs off the nodes on which it stays, though it could go there. */
+static bool strays(const struct task_struct *p, const struct domains_task *task, s32 cpu)
+{
+	struct domain *domain = task->stays ? domain_at(task->domain) : NULL;
+
+	return domain && !bpf_cpumask_test_cpu(cpu, home_cpus(p, task)) &&
+	       is_open(domain, home_cpus(p, task));
 }
 
 /* The domain of a task: where it is to go, or one that it may use if its own is none any more. */
@@ -206,14 +263,15 @@ static struct domain *home(const struct task_struct *p, struct domains_task *tas
 	u32 to = take_order(task->slot);
 	struct domain *domain = to == NONE ? NULL : domain_at(to);
 
-	if (domain && is_open(domain, p->cpus_ptr)) {
+	follow_memory(p, task);
+	if (domain && is_open(domain, home_cpus(p, task))) {
 		count(ordered, 1);
 		return move(task, to);
 	}
 	domain = domain_at(task->domain);
-	if (domain && is_open(domain, p->cpus_ptr))
+	if (domain && is_open(domain, home_cpus(p, task)))
 		return domain;
-	to = nearest_open(task->domain, p->cpus_ptr, NULL);
+	to = nearest_open(task->domain, home_cpus(p, task));
 	return to == NONE ? NULL : move(task, to);
 }
 
@@ -240,7 +298,7 @@ static u32 queue_for(const struct task_struct *p, const struct domains_task *tas
 		return own;
 	other = nearest(own, here->asks++ % (domain_count - 1));
 	there = domain_at(other);
-	if (!there || !is_open(there, p->cpus_ptr) || !is_fuller(own, domain, other, there))
+	if (!there || !is_open(there, home_cpus(p, task)) || !is_fuller(own, domain, other, there))
 		return own;
 	count(spilt, 1);
 	return other;
@@ -252,7 +310,7 @@ static struct domain *adopt(const struct task_struct *p, struct domains_task *ta
 {
 	struct domain *there = here->domain == task->domain ? NULL : domain_at(here->domain);
 
-	if (!there || !is_open(there, p->cpus_ptr) ||
+	if (!there || !is_open(there, home_cpus(p, task)) ||
 	    !is_fuller(task->domain, domain, here->domain, there))
 		return domain;
 	count(adopted, 1);
@@ -276,21 +334,22 @@ static s32 warm_near(const struct task_struct *p, const struct domains_task *tas
                      struct domain *domain, s32 prev_cpu)
 {
 	u64 now_ns = bpf_ktime_get_ns();
+	const struct cpumask *mask = fit_cpus(p, task);
 	struct domains_cpu *prev = cpu_at(prev_cpu);
 	s32 cpu;
 	u32 step;
 
-	if (prev && prev->domain == task->domain && claim_warm(prev_cpu, p->cpus_ptr, now_ns, true))
+	if (prev && prev->domain == task->domain && claim_warm(prev_cpu, mask, now_ns, true))
 		return prev_cpu;
-	cpu = warm_in(domain, p->cpus_ptr, now_ns, true);
+	cpu = warm_in(domain, mask, now_ns, true);
 	if (cpu < 0 && task->usual_ns < alone_ns)
-		cpu = warm_in(domain, p->cpus_ptr, now_ns, false);
+		cpu = warm_in(domain, mask, now_ns, false);
 	if (cpu >= 0)
 		return cpu;
 	loop(step, 0, near_domains) {
 		struct domain *other = domain_at(nearest(task->domain, step));
 
-		cpu = other ? warm_in(other, p->cpus_ptr, now_ns, true) : -1;
+		cpu = other ? warm_in(other, mask, now_ns, true) : -1;
 		if (cpu >= 0)
 			return cpu;
 	}
@@ -316,11 +375,13 @@ static s32 idle_for(struct task_struct *p, const struct domains_task *task, stru
 	if (cpu < 0 && task->usual_ns >= alone_ns)
 		cpu = idle_in(p, prev_cpu, wake_flags, domain->cpus, SCX_PICK_IDLE_CORE);
 	if (cpu < 0 && task->usual_ns >= alone_ns)
-		cpu = scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, p->cpus_ptr,
+		cpu = scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, fit_cpus(p, task),
 		                             SCX_PICK_IDLE_CORE);
 	if (cpu < 0)
 		cpu = idle_in(p, prev_cpu, wake_flags, domain->cpus, 0);
-	return cpu >= 0 ? cpu : scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, p->cpus_ptr, 0);
+	if (cpu < 0)
+		cpu = scx_bpf_select_cpu_and(p, prev_cpu, wake_flags, fit_cpus(p, task), 0);
+	return cpu;
 }
 
 s32 BPF_STRUCT_OPS(domains_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -343,9 +404,9 @@ s32 BPF_STRUCT_OPS(domains_select_cpu, struct task_struct *p, s32 prev_cpu, u64 
 }
 
 /* Calls a CPU that is idle, so that who comes to wait in a queue does not wait long. */
-static void call_idle(const struct task_struct *p, u32 queue)
+static void call_idle(const struct task_struct *p, const struct domains_task *task, u32 queue)
 {
-	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	s32 cpu = scx_bpf_pick_idle_cpu(fit_cpus(p, task), 0);
 	struct domains_cpu *at;
 
 	if (cpu < 0)
@@ -368,8 +429,8 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 	u32 queue;
 
 	at = cpu_at(cpu);
-	/* Nobody else wants this CPU, and it has no order to leave. */
-	if (last && task && order_for(task->slot) == NONE) {
+	/* Nobody else wants this CPU, and it need not leave. */
+	if (last && task && order_for(task->slot) == NONE && !strays(p, task, cpu)) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		return;
 	}
@@ -389,7 +450,8 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags);
 		return;
 	}
-	if (slept && at->deadline && time_before(deadline + margin_ns, at->deadline)) {
+	if (slept && at->deadline && time_before(deadline + margin_ns, at->deadline) &&
+	    !strays(p, task, cpu)) {
 		count(preempted, 1);
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
 		                   enq_flags | enq_flag(SCX_ENQ_PREEMPT));
@@ -403,56 +465,17 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 	note_waiting(queue);
 	scx_bpf_dsq_insert_vtime(p, queue, slice, deadline, enq_flags);
 	/* Who may run where somebody has gone idle meanwhile, or elsewhere, should not wait. */
-	call_idle(p, queue);
-}
-
-/* Takes a task from the queue of a domain that has no CPU left. */
-static bool take_deserted(void)
-{
-	u32 id;
-
-	loop(id, 0, domain_count) {
-		struct domain *domain = domain_at(id);
-
-		if (domain && !domain->cpus_online && scx_bpf_dsq_move_to_local(id))
-			return true;
-	}
-	return false;
-}
-
-/* Takes a task from another domain's queue: one that called, a near one, or any. */
-static bool steal(struct domains_cpu *here)
-{
-	u32 step, words = (domain_count + 63) / 64;
-
-	if (here->called_by) {
-		u32 caller = here->called_by - 1;
-
-		here->called_by = 0;
-		if (scx_bpf_dsq_move_to_local(caller))
-			return true;
-	}
-	loop(step, 0, near_domains) {
-		u32 other = nearest(here->domain, step);
-
-		if (other == NONE)
-			return false;
-		if (scx_bpf_dsq_nr_queued(other) > 0 && scx_bpf_dsq_move_to_local(other))
-			return true;
-	}
-	/* Then 64 of all at a time, each time others. */
-	return take_waiting(here->next++ % words);
+	call_idle(p, task, queue);
 }
 
 /* Takes a task from a domain where more wait than here. One other is asked each time. */
-static bool pull(struct domains_cpu *here, const struct domain *domain)
+static bool pull(struct domains_cpu *here, s32 cpu, const struct domain *domain)
 {
 	u32 other =
 		domain_count < 2 ? NONE : nearest(here->domain, here->asks++ % (domain_count - 1));
 	struct domain *there = domain_at(other);
 
-	return there && is_fuller(other, there, here->domain, domain) &&
-	       scx_bpf_dsq_move_to_local(other);
+	return there && is_fuller(other, there, here->domain, domain) && take(other, cpu, here);
 }
 
 /* Lets a task run on for a slice. */
@@ -512,10 +535,12 @@ void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 		return;
 	if (deserted && take_deserted())
 		return;
-	/* It goes if it has an order to. */
 	if (prev && prev->scx.flags & SCX_TASK_QUEUED)
 		task = task_ctx(prev);
-	if (task && order_for(task->slot) != NONE)
+	if (task)
+		follow_memory(prev, task);
+	/* It goes if it has an order to, or is off the nodes on which it stays. */
+	if (task && (order_for(task->slot) != NONE || strays(prev, task, cpu)))
 		task = NULL;
 	if (task && keeps_turn(prev, task, here))
 		return;
@@ -525,13 +550,13 @@ void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 	}
 	domain = domain_at(here->domain);
 	if (task && domain) {
-		if (pull(here, domain))
+		if (pull(here, cpu, domain))
 			count(pulled, 1);
 		else
 			run_on(prev, task, domain);
 		return;
 	}
-	if (steal(here))
+	if (steal(here, cpu))
 		count(stolen, 1);
 	else if (!prev || !(prev->scx.flags & SCX_TASK_QUEUED))
 		note_idle(cpu, here);
@@ -545,8 +570,6 @@ void BPF_STRUCT_OPS(domains_runnable, struct task_struct *p, u64 enq_flags)
 		return;
 	task->burst_ns = 0;
 	tell_duty(task->slot, AVERAGE_LEFT_OUT);
-	if ((u64)policy_of(p) != task->policy)
-		settle(p, task, p->cpus_ptr);
 }
 
 void BPF_STRUCT_OPS(domains_quiescent, struct task_struct *p, u64 deq_flags)
@@ -633,7 +656,8 @@ void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
  * where it was made, unless that has more tasks than CPUs and a quarter of a task for each CPU
  * more.
  */
-static u32 birthplace(const struct task_struct *p, struct domains_cpu *here)
+static u32 birthplace(const struct task_struct *p, const struct domains_task *task,
+                      struct domains_cpu *here)
 {
 	u32 best = here->domain, step;
 	struct domain *domain = domain_at(best), *there;
@@ -648,7 +672,7 @@ static u32 birthplace(const struct task_struct *p, struct domains_cpu *here)
 		u32 other = nearest(here->domain, here->asks++ % domain_count);
 
 		there = domain_at(other);
-		if (!there || !is_open(there, p->cpus_ptr))
+		if (!there || !is_open(there, home_cpus(p, task)))
 			continue;
 		if (there->tasks * cpus < tasks * there->cpus_online) {
 			best = other;
@@ -670,9 +694,10 @@ s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_tas
 		return -ENOMEM;
 	if (core_field_exists(args->cgroup))
 		cgrp = args->cgroup;
+	find_near(p, task, p->cpus_ptr);
 	task->domain = 0;
 	if (at && at->domain != NONE)
-		task->domain = args->fork ? birthplace(p, at) : at->domain;
+		task->domain = args->fork ? birthplace(p, task, at) : at->domain;
 	domain = domain_at(task->domain);
 	if (domain)
 		__sync_fetch_and_add(&domain->tasks, 1);
@@ -680,7 +705,7 @@ s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_tas
 	task->slot = take_slot(p, task->domain, task->group);
 	if (task->slot == NO_PLACE)
 		count(left_out, 1);
-	settle(p, task, p->cpus_ptr);
+	tell_home(task, p->cpus_ptr);
 	return 0;
 }
 
@@ -692,6 +717,8 @@ void BPF_STRUCT_OPS(domains_exit_task, struct task_struct *p, struct scx_exit_ta
 	if (!domain)
 		return;
 	__sync_fetch_and_sub(&domain->tasks, 1);
+	if (task->stays)
+		__sync_fetch_and_sub(&staying, 1);
 	give_slot(task->slot);
 }
 

@@ -85,6 +85,8 @@ struct {
 
 /* How many domains have no CPU that is there. */
 static u64 deserted;
+/* How often a domain came to have a CPU, or to have none. */
+static u64 changes;
 
 static __always_inline struct domains_cpu *cpu_at(s32 cpu)
 {
@@ -94,6 +96,14 @@ static __always_inline struct domains_cpu *cpu_at(s32 cpu)
 static __always_inline struct domain *domain_at(u32 domain)
 {
 	return bpf_map_lookup_elem(&domains, &domain);
+}
+
+/* The node of a domain; NONE if it has none. */
+static u32 node_of(u32 domain)
+{
+	u32 *node = bpf_map_lookup_elem(&nodes, &domain);
+
+	return node ? *node : NONE;
 }
 
 /* The domain that is so near to another one: 0 is the nearest. NONE if there are not as many. */
@@ -123,27 +133,6 @@ static void note_waiting(u32 id)
 
 	if (word && !(*word & bit))
 		__sync_fetch_and_or(word, bit);
-}
-
-/* Takes a task from the queue of a domain among 64 in which somebody waits, if there is one. */
-static bool take_waiting(u32 at)
-{
-	u64 *word = bpf_map_lookup_elem(&waiting, &at), left = word ? *word : 0;
-	u32 step;
-
-	loop(step, 0, 64) {
-		u32 id = at * 64 + __builtin_ctzll(left | 1ULL << 63);
-
-		if (!left)
-			return false;
-		if (scx_bpf_dsq_nr_queued(id) > 0 && scx_bpf_dsq_move_to_local(id))
-			return true;
-		left &= left - 1;
-		/* Who comes in between notes it again. */
-		if (!scx_bpf_dsq_nr_queued(id))
-			__sync_fetch_and_and(word, ~(1ULL << (id & 63)));
-	}
-	return false;
 }
 
 /* A CPU has found nothing to do. */
@@ -200,12 +189,15 @@ static void set_online(s32 cpu, bool online)
 	at->online = online;
 	at->deadline = 0;
 	if (online) {
-		if (!__sync_fetch_and_add(&domain->cpus_online, 1))
-			__sync_fetch_and_sub(&deserted, 1);
+		if (__sync_fetch_and_add(&domain->cpus_online, 1))
+			return;
+		__sync_fetch_and_sub(&deserted, 1);
 	} else {
-		if (__sync_fetch_and_sub(&domain->cpus_online, 1) == 1)
-			__sync_fetch_and_add(&deserted, 1);
+		if (__sync_fetch_and_sub(&domain->cpus_online, 1) != 1)
+			return;
+		__sync_fetch_and_add(&deserted, 1);
 	}
+	__sync_fetch_and_add(&changes, 1);
 }
 
 /* Puts a mask into its place. */

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Memory policies: who has memory on some nodes only is best off on their CPUs. */
+/*
+ * Memory policies: who has memory on some nodes only is best off on their CPUs.
+ *
+ * A task whose policy names nodes has a mask of the CPUs there that it may use. It waits in their
+ * domains only. If it stays there, no other CPU runs it; else one does that has nothing to do.
+ * Without such a CPU the policy counts for nothing: what a task may use comes first.
+ */
 #pragma once
 
+#include "machine.h"
 #include <rota/compat.h>
 
 /* The kinds of policy that name nodes to stay on (kernel: include/uapi/linux/mempolicy.h). */
@@ -22,7 +29,10 @@ struct task_struct___memory {
 
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 
-/* The policy of a task, to compare and to read; NULL if it has none. */
+/* How many tasks stay on the nodes of their memory. */
+static u64 staying;
+
+/* The policy of a task; NULL if it has none. It may be gone at any time. */
 static __always_inline const struct mempolicy *policy_of(const struct task_struct *p)
 {
 	const struct task_struct___memory *with = (const void *)p;
@@ -30,17 +40,57 @@ static __always_inline const struct mempolicy *policy_of(const struct task_struc
 	return core_field_exists(with->mempolicy) ? with->mempolicy : NULL;
 }
 
-/* Whether a policy has nothing against a node. It may be gone meanwhile; then it says anything. */
-static bool policy_likes(const struct mempolicy *policy, u32 node)
+/* A number that is another one if a policy names other nodes, or domains have come or gone. */
+static __always_inline u64 mark_of(const struct mempolicy *policy)
 {
-	unsigned short mode = 0;
 	u64 word = 0;
 
-	if (!policy || node == ~0u)
-		return true;
+	if (!policy)
+		return 0;
+	bpf_probe_read_kernel(&word, sizeof(word), &policy->nodes);
+	return 3 * word + changes;
+}
+
+/* What a policy is (MPOL_...); 0 if it names no nodes to stay on. */
+static u32 policy_mode(const struct mempolicy *policy)
+{
+	unsigned short mode = 0;
+
+	if (!policy)
+		return 0;
 	bpf_probe_read_kernel(&mode, sizeof(mode), &policy->mode);
-	if (mode != MPOL_PREFERRED && mode != MPOL_BIND && mode != MPOL_PREFERRED_MANY)
-		return true;
+	return mode == MPOL_PREFERRED || mode == MPOL_BIND || mode == MPOL_PREFERRED_MANY ? mode
+	                                                                                  : 0;
+}
+
+/* Whether a policy names a node. */
+static bool policy_names(const struct mempolicy *policy, u32 node)
+{
+	u64 word = 0;
+
+	if (node == NONE)
+		return false;
 	bpf_probe_read_kernel(&word, sizeof(word), (const char *)&policy->nodes + node / 64 * 8);
 	return word >> (node & 63) & 1;
+}
+
+/* The CPUs of a mask that are on the nodes of a policy, as a mask of one's own; NULL if none is. */
+static struct bpf_cpumask *near_memory(const struct mempolicy *policy, const struct cpumask *mask)
+{
+	struct bpf_cpumask *near = bpf_cpumask_create();
+	u32 id;
+
+	if (!near)
+		return NULL;
+	loop(id, 0, domain_count) {
+		struct domain *domain = domain_at(id);
+		struct bpf_cpumask *cpus = domain ? domain->cpus : NULL;
+
+		if (cpus && domain->cpus_online && policy_names(policy, node_of(id)))
+			bpf_cpumask_or(near, as_mask(near), as_mask(cpus));
+	}
+	if (bpf_cpumask_and(near, as_mask(near), mask))
+		return near;
+	bpf_cpumask_release(near);
+	return NULL;
 }

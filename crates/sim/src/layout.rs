@@ -110,6 +110,12 @@ structures! {
         weight: "scx.weight",
         slice: "scx.slice",
         dsq_vtime: "scx.dsq_vtime",
+        ? mempolicy: "mempolicy",
+    }
+    /// A task's memory policy.
+    Mempolicy = "mempolicy" {
+        mode: "mode",
+        nodes: "nodes",
     }
     /// A CPU's run queue.
     Rq = "rq" {
@@ -186,6 +192,8 @@ structures! {
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) task: Task,
+    /// Where a kernel has policies.
+    pub(crate) mempolicy: Option<Mempolicy>,
     pub(crate) rq: Rq,
     pub(crate) css_set: CssSet,
     pub(crate) cgroup: Cgroup,
@@ -209,6 +217,7 @@ impl Layout {
     pub(crate) fn find(types: &KernelTypes) -> Result<Self, LayoutError> {
         Ok(Self {
             task: Task::find(types)?,
+            mempolicy: Mempolicy::find(types).ok(),
             rq: Rq::find(types)?,
             css_set: CssSet::find(types)?,
             cgroup: Cgroup::find(types)?,

@@ -26,6 +26,7 @@ mod kernel;
 mod layout;
 mod machine;
 mod maps;
+mod mempolicy;
 mod objects;
 mod pool;
 mod recorder;
@@ -50,6 +51,7 @@ pub use hardware::{
 };
 pub use layout::LayoutError;
 pub use machine::{LoadError, Machine, Shape};
+pub use mempolicy::MemoryPolicy;
 pub use pool::FreeError;
 pub use recorder::machine_facts;
 pub use references::Misuse;

@@ -284,6 +284,7 @@ impl Machine {
                 self.tasks.threads.remove(&tgid);
             }
         }
+        self.end_policy(address);
         self.change_standing(address, |standing| standing.ended = true);
     }
 

@@ -9,11 +9,8 @@ const WHOLE: &[&str] =
     &["bpf_cpumask", "cpumask", "scx_event_stats", "scx_exit_info", "scx_init_task_args"];
 
 /// Members for which zero is the truth on every simulated machine, and why.
-const ZERO: &[(&str, &str, &str)] = &[
-    ("task_struct", "migration_disabled", "no task of a machine disables migration"),
-    ("task_struct", "mempolicy", "no task of a machine has a memory policy"),
-    ("mempolicy", "mode", "no task has one"),
-];
+const ZERO: &[(&str, &str, &str)] =
+    &[("task_struct", "migration_disabled", "no task of a machine disables migration")];
 
 /// The fields of a kernel's structures that an object reads and the machine never sets: they read
 /// as zero, as `task_struct.utime`. Each stands once, in order. Fields that the kernel does not

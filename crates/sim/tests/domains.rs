@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The scheduler `domains` with its user half, as they are, on simulated machines.
 
+#[path = "domains/memory.rs"]
+mod memory;
 #[path = "../../vmtest/tests/vm/restored.rs"]
 mod restored;
 

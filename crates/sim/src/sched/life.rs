@@ -110,6 +110,9 @@ impl Machine {
         let new = NewTask { pid, tgid: pid, comm, kthread: false, cgroup };
         let id = TaskId(self.sched.tasks.len() as u32);
         let address = self.add_task(&new, Some(id))?;
+        if let Some(parent) = parent {
+            self.inherit_policy(self.sched.tasks[parent.0 as usize].address, address);
+        }
         self.sched.tasks.push(TaskState {
             address,
             class: Class::Fair,

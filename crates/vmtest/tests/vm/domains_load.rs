@@ -85,3 +85,47 @@ pub(crate) fn nested_cgroups(guest: &mut Guest) -> Result<(), Failed> {
     let all: f64 = cpus.iter().sum();
     near(guest, "cgroups", &cpus, &[0.25 * all, 0.5 * all, 0.25 * all])
 }
+
+/// How often of 60 looks tasks whose memory is bound to the second node are on its CPUs, after they
+/// started on the first one and may go everywhere. They are six, of which two wait at any time; two
+/// CPUs of the first node have nothing to do.
+fn looks_there(guest: &mut Guest, settings: &str) -> Result<usize, Failed> {
+    // 238 is set_mempolicy, of which 2 binds to the nodes of a mask.
+    let bound =
+        "my $nodes = pack(\"Q\", 2); syscall(238, 2, $nodes, 64) == 0 or die $!; 1 while 1;";
+    let bound = guest.put("bound.pl", bound.as_bytes())?;
+    let text = guest.expect(
+        0,
+        &script(&format!(
+            "{HOGS}
+             rota run domains {settings} >/tmp/out 2>&1 & pid=$!; up domains
+             hogs 2 0
+             for i in 1 2 3 4 5 6; do taskset -c 0 perl {bound} & own=\"$own $!\"; done
+             sleep 1; for p in $own; do taskset -p ff $p >/dev/null || exit 4; done
+             sleep 2
+             for i in 1 2 3 4 5 6 7 8 9 10; do
+                 for p in $own; do
+                     read -r line </proc/$p/stat; set -- $line; shift 38; echo cpu $1
+                 done
+                 sleep 0.2
+             done
+             kill $pids $own; kill -INT $pid; wait $pid || {{ cat /tmp/out; exit 3; }}; down"
+        )),
+    )?;
+    let cpus: Vec<u32> =
+        text.lines().filter_map(|line| line.strip_prefix("cpu ")?.parse().ok()).collect();
+    ensure(cpus.len() == 60, || text.clone())?;
+    let there = cpus.iter().filter(|cpu| **cpu >= 4).count();
+    say(&format!("{}: memory of the second node {settings}: {there} of 60 there", guest.series));
+    Ok(there)
+}
+
+/// Tasks whose memory is bound to a node come to its CPUs as soon as they may, without ever sleeping,
+/// and stay there, though CPUs of the other one are idle; unless that is switched off.
+pub(crate) fn memory_policy(guest: &mut Guest) -> Result<(), Failed> {
+    let there = looks_there(guest, "--stay 1")?;
+    ensure(there == 60, || format!("{there} of 60 times on CPUs 4 to 7"))?;
+    let there = looks_there(guest, "--stay 0")?;
+    ensure(there < 60, || format!("{there} of 60 times on CPUs 4 to 7 with nothing to keep them"))?;
+    guest.kernel_is_well()
+}
