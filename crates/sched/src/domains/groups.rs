@@ -33,8 +33,7 @@ pub(super) struct Cgroup {
 
 /// All cgroups that there are.
 pub(super) fn read(world: &dyn World) -> Result<Vec<Cgroup>, HalfError> {
-    let used = world.read_global("groups_used")?;
-    let used = <[u8; 4]>::try_from(used.as_slice()).map_or(0, u32::from_le_bytes);
+    let used = super::number(&world.read_global("groups_used")?) as u32;
     let mut groups = Vec::new();
     for place in 0..used {
         let Some(bytes) = world.map_lookup("groups", &place.to_le_bytes())? else { break };

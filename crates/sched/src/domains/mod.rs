@@ -55,10 +55,9 @@ struct Counts {
     imbalance: u64,
 }
 
-/// A number out of read-only data.
-fn number(setup: &dyn Setup, name: &str) -> Result<u64, HalfError> {
-    let bytes = setup.read_global(name)?;
-    Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+/// The number that a variable of BPF's is.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// The half of `domains` with these settings.
@@ -160,16 +159,16 @@ impl UserHalf for Domains {
         self.machine = Machine::new(setup.topology(), self.lists.as_deref())?;
         self.machine.configure(setup)?;
         self.periods = Periods {
-            half_life: number(setup, "half_life_ns")?.max(1),
-            tune: number(setup, "tune_ns")?.max(1),
-            balance: number(setup, "balance_ns")?.max(1),
+            half_life: number(&setup.read_global("half_life_ns")?).max(1),
+            tune: number(&setup.read_global("tune_ns")?).max(1),
+            balance: number(&setup.read_global("balance_ns")?).max(1),
         };
-        let tasks = (number(setup, "tasks_max")? as u32).max(1);
+        let tasks = (number(&setup.read_global("tasks_max")?) as u32).max(1);
         for map in ["reports", "orders", "free_slots"] {
             setup.resize_map(map, tasks)?;
         }
         setup.resize_map("allowed", tasks.saturating_mul(self.machine.count().div_ceil(64)))?;
-        let groups = (number(setup, "groups_max")? as u32).max(1);
+        let groups = (number(&setup.read_global("groups_max")?) as u32).max(1);
         for map in ["groups", "factors", "free_groups"] {
             setup.resize_map(map, groups)?;
         }

@@ -38,8 +38,7 @@ pub(super) fn read(
     half_life_ns: u64,
     world: &dyn World,
 ) -> Result<Vec<Told>, HalfError> {
-    let used = world.read_global("slots_used")?;
-    let used = <[u8; 4]>::try_from(used.as_slice()).map_or(0, u32::from_le_bytes);
+    let used = super::number(&world.read_global("slots_used")?) as u32;
     let mut told = Vec::new();
     for slot in 0..used {
         let Some(bytes) = world.map_lookup("reports", &slot.to_le_bytes())? else { break };
