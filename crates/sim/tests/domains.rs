@@ -68,6 +68,12 @@ impl Run {
         bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
+    /// A statistic of the scheduler's.
+    fn statistic(&mut self, name: &str) -> u64 {
+        let place = self.session.metrics().iter().position(|metric| metric.name == name).unwrap();
+        self.session.sample(self.world.now_ns(), &mut self.world).unwrap().values[place]
+    }
+
     /// What BPF tells of tasks.
     fn reports(&self) -> Vec<DomainsReport> {
         let report = |slot: u32| {
@@ -285,6 +291,29 @@ fn a_slot_is_used_again_and_duty_is_told() {
     run.go(3_000 * MS);
     let (used, seen) = (run.number("slots_used"), run.number("tasks_seen"));
     assert!(seen > 2 * used, "{seen} tasks in {used} slots");
+}
+
+#[test]
+fn tasks_and_cgroups_for_which_there_is_no_place_are_counted_and_run_on() {
+    for (tasks_max, groups_max) in [("5", "2"), ("1", "1"), ("0", "0")] {
+        let mut run = Run::new("2l:2c", &[("tasks_max", tasks_max), ("groups_max", groups_max)]);
+        let one = |number| Hogs { cgroup: Some(number), ..Hogs::new(1, "0-1").then("0-3") };
+        let groups: Vec<Hogs> = (0..12).map(|number| one(number % 4)).collect();
+        let mut workload = hogs(&groups);
+        workload.cgroups = vec![Cgroup { around: None, weight: 100 }; 4];
+        run.world.add(&workload).unwrap();
+        run.go(2_000 * MS);
+        let done = run.done_in(4_000 * MS);
+        let all: u64 = done.iter().sum();
+        assert!(all > 15_900 && done.iter().all(|done| *done > 300), "{tasks_max}: {done:?}");
+        let (told, places) = (run.reports().len(), tasks_max.parse().unwrap());
+        assert_eq!((told, run.number("slots_used")), (places, places as u64));
+        // All but the first of them, and the outermost cgroup beside these four.
+        let (left_out, unweighted) = (run.statistic("left_out"), run.statistic("unweighted"));
+        let groups: u64 = groups_max.parse().unwrap();
+        assert!(left_out >= 12 - places as u64, "{left_out}");
+        assert_eq!((unweighted, run.number("groups_used")), (5 - groups, groups));
+    }
 }
 
 /// What the user half plans from is all that it plans from: told anew to another one, the same comes

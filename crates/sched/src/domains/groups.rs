@@ -72,7 +72,10 @@ pub(super) fn factors(groups: &[Cgroup], told: &[Told], capacity: f64) -> BTreeM
     let wanted: f64 = busy().map(|task| task.entity.duty).sum();
     let given = (wanted * SCARCE).min(capacity);
     let Ok(shares) = solve_groups(&tree, given) else { return BTreeMap::new() };
-    levels(busy().zip(&shares[groups.len()..]))
+    let mut levels = levels(busy().zip(&shares[groups.len()..]));
+    // Weights in a cgroup that has no place count as they are.
+    levels.retain(|place, _| at.contains_key(place));
+    levels
 }
 
 /// The tree of cgroups, without tasks, and where in it each place is.

@@ -127,3 +127,53 @@ pub(crate) fn plans_as_simulated(guest: &mut Guest) -> Result<(), Failed> {
     ensure(is_near, || format!("planned {wanted:?}, found {found:?}\n{now}\n{later}"))?;
     guest.kernel_is_well()
 }
+
+/// Settings that are text reach a kernel, and where there is no place for all tasks and cgroups, those
+/// without one are counted, and run like all others.
+pub(crate) fn settings_and_few_places(guest: &mut Guest) -> Result<(), Failed> {
+    let wrong = guest.run("rota run domains --domains 0-3/3-7 2>&1")?;
+    ensure(wrong.status == 2, || format!("{}: {}", wrong.status, wrong.stdout))?;
+    contains(&wrong.stdout, &["CPU 3 is in two domains"])?;
+    let text = guest.expect(
+        0,
+        &script(
+            "cd /sys/fs/cgroup; echo +cpu >cgroup.subtree_control; mkdir -p p q r; cd /
+             rota run domains --domains 0-1/2-7 --tasks-max 6 --groups-max 2 --format json \
+                 --stats 1s >/tmp/out 2>&1 & pid=$!; up domains
+             hogs=; for i in $(seq 4); do for group in p q r; do
+                 sh -c 'echo $$ >/sys/fs/cgroup/$0/cgroup.procs; while :; do :; done' $group &
+                 hogs=\"$hogs $!\"
+             done; done
+             clocks() { for p in $hogs; do read -r ran rest </proc/$p/schedstat; echo $1 $ran; done; }
+             sleep 3; clocks before; sleep 6; clocks after
+             rota balance explain --live --format json >/tmp/now.json || exit 4
+             kill $hogs; kill -INT $pid; wait $pid || { cat /tmp/out; exit 3; }; down
+             echo now; cat /tmp/now.json; echo; echo out; cat /tmp/out",
+        ),
+    )?;
+    let (clocks, rest) = text.split_once("now\n").ok_or("no snapshot")?;
+    let (now, out) = rest.split_once("\nout\n").ok_or("no statistics")?;
+    let ran = |word: &str| -> Vec<u64> {
+        clocks.lines().filter_map(|line| line.strip_prefix(word)?.trim().parse().ok()).collect()
+    };
+    let (before, after) = (ran("before"), ran("after"));
+    let grown: Vec<u64> = before.iter().zip(&after).map(|(before, after)| after - before).collect();
+    let mean_ns = grown.iter().sum::<u64>() / 12;
+    let least_ns = grown.iter().copied().min().unwrap_or(0);
+    ensure(grown.len() == 12 && after.len() == 12 && 3 * least_ns > mean_ns, || {
+        format!("{grown:?}: {clocks}")
+    })?;
+    let (snapshot, _) = read(now)?;
+    let capacities: Vec<f64> = snapshot.domains.iter().map(|domain| domain.capacity).collect();
+    ensure(capacities == [2.0, 6.0] && snapshot.tasks.len() == 6, || now.to_owned())?;
+    let mut lines = out.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let last = lines.find(|value| value["schema"] == "rota-stats/1");
+    let total = |name: &str| last.as_ref().and_then(|last| last["totals"][name].as_u64());
+    let (left_out, unweighted) = (total("left_out"), total("unweighted"));
+    say(&format!(
+        "domains::settings_and_few_places: {left_out:?} tasks left out, {unweighted:?} cgroups; \
+         the one that ran least: {least_ns} ns, of {mean_ns} on average"
+    ));
+    ensure(left_out > Some(12) && unweighted >= Some(2), || out.to_owned())?;
+    guest.kernel_is_well()
+}

@@ -98,6 +98,7 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("domains::infeasible_weights", "counted 2s:4c", 2, domains_load::infeasible_weights),
     ("domains::nested_cgroups", "counted 2s:4c", 2, domains_load::nested_cgroups),
     ("domains::memory_policy", "counted 2s:4c", 2, domains_load::memory_policy),
+    ("domains::settings_and_few_places", "counted 2s:4c", 2, domains::settings_and_few_places),
     ("domains::plans_as_simulated", "counted 2s:4c", 2, domains::plans_as_simulated),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
