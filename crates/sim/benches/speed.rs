@@ -124,7 +124,7 @@ fn main() {
     for (name, shape, interleave, costs, settings, work) in [
         ("16 CPUs, 256 tasks that run and sleep", "16c", None, false, &[][..], tasks(256, &mix, 0)),
         ("16 CPUs, 256 tasks that always run", "16c", None, false, &[], tasks(256, &hog, 0)),
-        ("the same, slices of a tick", "16c", None, false, SHORT, tasks(256, &hog, 0)),
+        ("the same, slices of 1 ms", "16c", None, false, SHORT, tasks(256, &hog, 0)),
         ("the first machine, with costs", "16c", None, true, &[], tasks(256, &mix, 0)),
         (LARGE, "16s:256c", None, false, &[], tasks(256, &mix, 99_744)),
         (ALL, "16s:256c", None, false, &[], tasks(100_000, &mix, 0)),

@@ -75,10 +75,10 @@ impl Machine {
             Class::Realtime => {
                 self.sched.task(task).queued = true;
                 self.show_count(cpu, false, true);
-                let runs = self.sched.rq(cpu).current == Some(task);
-                let waiting = self.sched.realtime(cpu);
-                if !runs {
-                    waiting.push_back(task);
+                // It counts there, whether it runs or waits.
+                self.sched.fair.touch(cpu);
+                if self.sched.rq(cpu).current != Some(task) {
+                    self.sched.realtime(cpu).push_back(task);
                 }
             }
         }

@@ -388,7 +388,7 @@ impl Machine {
     /// Calls a callback about a task.
     #[inline]
     pub(crate) fn task_op(&mut self, op: Op, task: TaskId, arg: u64) -> Result<(), Stop> {
-        // So it is with most ticks.
+        // Most schedulers have no `tick`, and most runs are not recorded.
         if self.recorder.is_none() && !self.sched.ops.has(op) {
             return Ok(());
         }

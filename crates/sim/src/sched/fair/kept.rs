@@ -274,6 +274,14 @@ mod tests {
                 let until_ns = kept.now_ns() + ns;
                 kept.run_until(until_ns).unwrap();
                 slow.run_until(until_ns).unwrap();
+                if what == 7 {
+                    // The last CPU goes, or comes back.
+                    for machine in [&mut kept, &mut slow].map(machine_of) {
+                        let last = machine.shape.cpus - 1;
+                        let online = machine.sched.rqs[last as usize].online;
+                        machine.on_cpu(0, move |m| m.set_online(last, !online)).unwrap();
+                    }
+                }
                 if what > 0 {
                     prop_assert_eq!(sums(machine_of(&mut kept)), sums(machine_of(&mut slow)));
                 } else {
