@@ -103,8 +103,11 @@ fn in_short(path: &Path, here: Option<&Path>, home: Option<&Path>) -> String {
         path.strip_prefix(folder).ok().map(|below| below.display().to_string())
     };
     match (below(here), below(home)) {
+        // A shell looks for a bare name elsewhere.
+        (Some(below), _) if !below.contains('/') => format!("./{below}"),
         (Some(below), _) => below,
-        (_, Some(below)) => format!("~/{below}"),
+        // Where words have to be quoted, `~` is no home any more.
+        (_, Some(below)) if !below.contains(' ') => format!("~/{below}"),
         _ => path.display().to_string(),
     }
 }
@@ -176,11 +179,14 @@ mod tests {
         for (here, home, expected) in [
             ("/people/ann/rota", "/people/ann", "target/debug/rota"),
             ("/tmp", "/people/ann", "~/rota/target/debug/rota"),
+            ("/people/ann/rota/target/debug", "/people/ann", "./rota"),
             ("/", "/", "/people/ann/rota/target/debug/rota"),
             ("/people/ann/ro", "/root", "/people/ann/rota/target/debug/rota"),
         ] {
             assert_eq!(in_short(path, Some(Path::new(here)), Some(Path::new(home))), expected);
         }
+        let (blank, home) = (Path::new("/people/ann/my folder/rota"), Path::new("/people/ann"));
+        assert_eq!(in_short(blank, None, Some(home)), "/people/ann/my folder/rota");
         assert_eq!(in_short(path, None, None), path.to_str().unwrap());
     }
 }

@@ -87,7 +87,9 @@ fn run(args: &[String]) -> Result<Outcome> {
         Some((command, rest)) => (command.as_str(), rest),
     };
     // What follows `vm` is for the program that it starts.
-    if command != "vm" && matches!(rest, [word] if word == "--help" || word == "-h") {
+    if !matches!(command, "vm" | "help")
+        && matches!(rest, [word] if word == "--help" || word == "-h")
+    {
         let Some(help) = help_of(command) else { bail!("{}", unknown(command)) };
         say(&help);
         return Ok(Outcome::Done);

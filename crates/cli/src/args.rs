@@ -106,8 +106,11 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
 /// `rota help VERB` is `rota VERB --help`.
 fn plain_help(line: &[OsString]) -> Vec<OsString> {
     let mut line = line.to_vec();
-    if line.get(1).is_some_and(|word| word == "help") {
+    let before = line.len();
+    while line.get(1).is_some_and(|word| word == "help") {
         line.remove(1);
+    }
+    if line.len() < before {
         line.push("--help".into());
     }
     line

@@ -25,7 +25,7 @@ use rota_trace::{Column, Columns, ColumnsError, read_columns, write_columns};
 use std::collections::BTreeMap;
 
 /// Version of the form.
-pub const PART_SCHEMA: &str = "rota-compare-part/1";
+pub const PART_SCHEMA: &str = "rota-compare-part/2";
 
 /// A part of an experiment that can't be written, read, or joined with the others.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -238,7 +238,7 @@ impl Workload {
 impl<'a> Values<'a> {
     fn parse(text: &'a str, machine: &'a Capacity) -> Result<Self, WorkloadError> {
         let (name, pairs) = text.split_once(':').unwrap_or((text, ""));
-        if text.is_empty() {
+        if name.is_empty() {
             return Err(WorkloadError::Missing);
         }
         let workload = Named::find(name).ok_or_else(|| {
