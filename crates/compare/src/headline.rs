@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was compared and who won, in a few lines.
 
-use crate::experiment::CostScale;
+use crate::experiment::{CostScale, Experiment};
 use crate::measure::{Better, Measure};
 use crate::report::{Report, Row};
 use crate::result::ALL;
@@ -12,13 +12,15 @@ use rota_events::format_ns;
 pub struct Headline {
     /// What was compared: the machine, the work, and the schedulers.
     pub compared: Vec<String>,
+    /// The machine and the work in a line, for where `compared` is out of sight.
+    pub reminder: String,
     /// Who won: in the main measures, and in the others.
     pub outcome: Vec<String>,
 }
 
 impl Headline {
     pub(crate) fn of(report: &Report) -> Self {
-        Self { compared: compared(report), outcome: outcome(report) }
+        Self { compared: compared(report), reminder: reminder(report), outcome: outcome(report) }
     }
 }
 
@@ -36,10 +38,27 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// What all costs were multiplied with, if that is not one.
+fn costs(experiment: &Experiment) -> String {
+    let scale = experiment.scales.first().filter(|scale| **scale != CostScale::ONE);
+    scale.map_or(String::new(), |scale| format!(", all costs times {scale}"))
+}
+
+/// The workloads as they were given.
+fn work(experiment: &Experiment) -> String {
+    let parts = experiment.workload.iter().flat_map(|text| text.split('+')).map(str::trim);
+    parts.collect::<Vec<_>>().join(" + ")
+}
+
+fn reminder(report: &Report) -> String {
+    let experiment = &report.experiment;
+    let (machine, costs, work) = (&experiment.machine, costs(experiment), work(experiment));
+    format!("simulated machine: {machine}{costs}; work: {work}")
+}
+
 fn compared(report: &Report) -> Vec<String> {
     let experiment = &report.experiment;
-    let scale = experiment.scales.first().filter(|scale| **scale != CostScale::ONE);
-    let costs = scale.map_or(String::new(), |scale| format!(", all costs times {scale}"));
+    let costs = costs(experiment);
     let long = format_ns(experiment.run_ns);
     let runs = match experiment.seeds.len() {
         1 => format!("1 run (seed) of {long}"),
@@ -51,8 +70,7 @@ fn compared(report: &Report) -> Vec<String> {
         experiment.machine_in_words,
         kernel(&experiment.kernel),
     );
-    let parts = experiment.workload.iter().flat_map(|text| text.split('+')).map(str::trim);
-    let work = parts.collect::<Vec<_>>().join(" + ");
+    let work = work(experiment);
     let groups = &experiment.workload_in_words;
     let names = groups.split(" + ").map(|group| group.split(" (").next().unwrap_or_default());
     let work = match names.collect::<Vec<_>>().join(" + ") == work {

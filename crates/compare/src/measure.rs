@@ -78,7 +78,7 @@ measures! {
     REQUEST_P999 = "request_p999_ns", "request p99.9", Ns, Lower, "99.9 % of all requests take at most this";
     REQUEST_MAX = "request_max_ns", "request max", Ns, Lower, "the longest request";
     LATE = "late_per_s", "late/s", PerSecond, Lower, "requests that took longer than they may, or have no answer after that time";
-    UNFAIRNESS = "unfairness_percent", "unfairness", Percent, Lower, "CPU time that tasks fell short of their ideal weighted shares, as a part of all";
+    UNFAIRNESS = "unfairness_percent", "unfairness", Percent, Lower, "CPU time that tasks fell short of their ideal weighted shares, as a part of what all tasks had";
     IDLE_WAITING = "idle_while_waiting_percent", "wasted idle", Percent, Lower, "time that CPUs were idle while a task waited that could have run there, as a part of all";
     SWITCHES = "switches_per_s", "switches/s", PerSecond, Neither, "switches to a task";
     PREEMPTIONS = "preemptions_per_s", "preemptions/s", PerSecond, Neither, "switches away from a task that still wanted to run, and had not yielded";

@@ -102,18 +102,16 @@ pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
         Verdict::TooFew => return "?".to_owned(),
         verdict => verdict.name(),
     };
+    let median = difference.estimate.median;
+    // A part of next to nothing says nothing, and of nothing there is none.
+    let points =
+        unit == Unit::Percent && difference.relative.is_none_or(|part| part >= 4.0 || part <= -0.9);
     let size = match difference.relative {
-        // A part of next to nothing says nothing.
-        Some(part) if unit == Unit::Percent && (part >= 4.0 || part <= -0.9) => {
-            format!(
-                "{}pt",
-                Shape::of(unit, difference.estimate.median).bare(difference.estimate.median.abs())
-            )
-        }
+        _ if points => format!("{}pt", Shape::of(unit, median).bare(median.abs())),
         // Three times as much is easier to read than 200 %.
         Some(part) if part >= 1.0 => format!("{}x", short(1.0 + part)),
         Some(part) => format!("{}%", short(100.0 * part.abs())),
-        None => show(unit, difference.estimate.median.abs()),
+        None => show(unit, median.abs()),
     };
     format!("{size} {word}")
 }
@@ -130,6 +128,20 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentage_that_was_nothing_differs_by_points() {
+        use crate::measure::{IDLE_WAITING, LATENCY_MAX, Measure, UNFAIRNESS};
+        let words = |measure: Measure, from: f64, to: f64| {
+            difference(measure.unit, &Difference::of(measure, &[(from, to); 6]).unwrap())
+        };
+        assert_eq!(words(UNFAIRNESS, 0.0, 14.0), "14.0pt worse");
+        assert_eq!(words(UNFAIRNESS, 14.0, 0.0), "14.0pt better");
+        assert_eq!(words(IDLE_WAITING, 2.0, 14.0), "12.0pt worse");
+        assert_eq!(words(UNFAIRNESS, 10.0, 14.0), "40% worse");
+        assert_eq!(words(UNFAIRNESS, 10.0, 25.0), "2.5x worse");
+        assert_eq!(words(LATENCY_MAX, 0.0, 2e6), "2.00ms worse", "of nothing else is there a part");
+    }
 
     #[test]
     fn numbers_are_short_and_keep_their_unit() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The report as text for a terminal.
 
+use crate::difference::Verdict;
 use crate::experiment::{CostScale, Experiment};
 use crate::headline::{count, counted, list};
 use crate::measure::{MEASURES, Measure};
@@ -100,12 +101,14 @@ fn written(report: &Report, mut form: Form) -> String {
         from = to;
     }
     text.push('\n');
-    text += &lines(&legend(report, form.intervals));
+    text += &lines(&legend(report, &TERMINAL, form.intervals));
     text += &warnings(report, form);
     for note in &report.notes {
         text += &wrapped("note: ", if form.short { &note.short } else { &note.text }, form.width);
     }
-    text + "\n" + &lines(&outcome)
+    text.push('\n');
+    text += &wrapped("", &report.headline.reminder, form.width);
+    text + &lines(&outcome)
 }
 
 /// The report with the measures that matter most, and without groups of which nothing is left.
@@ -202,27 +205,63 @@ fn trim_end(text: &mut String) {
     text.truncate(text.trim_end_matches(' ').len());
 }
 
-/// What cells and marks mean, a sentence each.
-pub(crate) fn legend(report: &Report, intervals: bool) -> Vec<String> {
+/// The signs of a table.
+pub(crate) struct Signs {
+    /// Between the ends of an interval.
+    pub(crate) to: &'static str,
+    /// Better than all others.
+    pub(crate) best: &'static str,
+    pub(crate) noise: &'static str,
+    pub(crate) equal: &'static str,
+    pub(crate) too_few: &'static str,
+    pub(crate) no_value: &'static str,
+}
+
+/// Those of a terminal.
+const TERMINAL: Signs =
+    Signs { to: "..", best: "*", noise: "~", equal: "=", too_few: "?", no_value: "-" };
+
+/// What cells and signs mean, a sentence each; of those signs that are there.
+pub(crate) fn legend(report: &Report, signs: &Signs, intervals: bool) -> Vec<String> {
     let experiment = &report.experiment;
     let seeds = experiment.seeds.len();
     let mut median = format!("cells: median of {}", count(seeds, "run"));
     match crate::interval::rank(seeds) {
         Some((_, coverage)) if intervals => {
             let percent = (1000.0 * coverage).floor() / 10.0;
-            median +=
-                &format!(", then low..high: the true median is in there, {percent:.1} % sure");
+            median += &format!(
+                ", then low{}high: the true median is in there, {percent:.1} % sure",
+                signs.to
+            );
         }
         Some(_) => median += "; a wider terminal shows where the true median may be",
         None => median += "; from 6 runs on, where the true median may be",
     }
     let mut lines = vec![median];
+    let shown: Vec<&Row> = report.groups.iter().flat_map(rows).collect();
+    let has = |verdict: Verdict| {
+        let mut all = shown.iter().flat_map(|row| &row.cells).filter_map(|cell| cell.difference);
+        all.any(|difference| difference.verdict == verdict)
+    };
+    let same = format!("{}: the same with every seed", signs.equal);
+    let better = match (experiment.contestants.as_slice(), seeds) {
+        ([first, _, ..], 6..) => format!("better, worse: than {first}, seed by seed"),
+        _ => String::new(),
+    };
+    let both = [better, if has(Verdict::Equal) { same } else { String::new() }];
+    let both: Vec<String> = both.into_iter().filter(|words| !words.is_empty()).collect();
+    lines.extend((!both.is_empty()).then(|| both.join("; ")));
+    if has(Verdict::Noise) {
+        let half = "half a percent, or 0.01 % of all CPU time";
+        lines.push(format!("{}: within noise, or too small to matter (up to {half})", signs.noise));
+    }
+    if has(Verdict::TooFew) {
+        lines.push(format!("{}: too few runs to tell a difference from noise", signs.too_few));
+    }
+    if shown.iter().any(|row| row.best.is_some()) {
+        lines.push(format!("{}: better than all others, beyond noise", signs.best));
+    }
     if experiment.contestants.len() > 1 && seeds >= 6 {
-        lines.push(format!(
-            "better, worse: than {}; differences are between runs with the same seed; ~: noise; =: none",
-            experiment.contestants[0],
-        ));
-        lines.push("*: better than all others, beyond noise".to_owned());
         let (main, _) = counted(report);
         let titles = MEASURES.iter().filter(|m| main.iter().any(|it| it.row.measure == **m));
         let titles: Vec<String> = titles.map(|measure| measure.title.to_owned()).collect();
@@ -230,12 +269,9 @@ pub(crate) fn legend(report: &Report, intervals: bool) -> Vec<String> {
             lines.push(format!("main measures: {}, of all and each group", list(&titles)));
         }
     }
-    if experiment.contestants.len() > 1 && seeds < 6 {
-        lines.push("?: too few runs to tell a difference from noise; =: none".to_owned());
-    }
-    let shown = report.groups.iter().flat_map(rows).flat_map(|row| &row.cells);
-    if shown.into_iter().any(|cell| cell.estimate.is_none()) {
-        lines.push("-: there is none, or too few to tell such a quantile".to_owned());
+    if shown.iter().flat_map(|row| &row.cells).any(|cell| cell.estimate.is_none()) {
+        lines
+            .push(format!("{}: there is none, or too few to tell such a quantile", signs.no_value));
     }
     lines.extend(words(report));
     let nothing = report.groups.iter().flat_map(|group| {
@@ -287,10 +323,11 @@ fn warnings(report: &Report, form: Form) -> String {
     let Experiment { scales, seeds, contestants, .. } = &report.experiment;
     if reversed.is_empty() && scales.len() > 1 && contestants.len() > 1 && seeds.len() >= 6 {
         let scales: Vec<String> = scales[1..].iter().map(|scale| times(*scale)).collect();
+        let named = if form.short { " (--full says which)" } else { "" };
         let lost = match lost.len() {
             0 => String::new(),
-            1 => "; 1 gets lost in noise".to_owned(),
-            lost => format!("; {lost} get lost in noise"),
+            1 => format!("; 1 gets lost in noise{named}"),
+            lost => format!("; {lost} get lost in noise{named}"),
         };
         let line = format!(
             "if switches, wake-ups, … took {} as long, no ranking is reversed{lost}",

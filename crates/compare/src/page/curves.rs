@@ -13,7 +13,7 @@ use std::fmt::Write;
 /// Widths and heights in pixels.
 const WIDTH: f64 = 340.0;
 const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 46.0;
+const LEFT: f64 = 58.0;
 const RIGHT: f64 = 318.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 192.0;

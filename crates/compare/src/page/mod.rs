@@ -13,12 +13,22 @@ use crate::headline::{count, counted};
 use crate::measure::Latency;
 use crate::report::{Group, Report};
 use crate::result::{ALL, Results};
-use crate::text::{ended_line, flip_line, lost_name};
+use crate::text::{Signs, ended_line, flip_line, lost_name};
 use std::fmt::Write;
 use svg::escape;
 
 /// How everything looks.
 const STYLE: &str = include_str!("style.css");
+
+/// What tables of a page have where those of a terminal have signs.
+const SIGNS: Signs = Signs {
+    to: " – ",
+    best: "best",
+    noise: "within noise",
+    equal: "equal",
+    too_few: "too few seeds",
+    no_value: "no value",
+};
 
 /// So many colours there are; then they come again.
 const COLOURS: usize = 8;
@@ -233,7 +243,7 @@ fn meanings(report: &Report) -> String {
         }
     }
     text += "</dl><p>";
-    text += &escape(&crate::text::legend(report, true).join(". "));
+    text += &escape(&crate::text::legend(report, &SIGNS, true).join(". "));
     text += ".</p>";
     let notes: Vec<String> = report.notes.iter().map(|note| note.text.clone()).collect();
     text += &list("notes", "notes", &notes);

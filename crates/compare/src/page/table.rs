@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The table of a group of tasks.
 
+use super::SIGNS;
 use super::svg::escape;
 use crate::difference::Verdict;
 use crate::measure::{Better, Measure};
@@ -50,13 +51,13 @@ fn goal(measure: Measure) -> &'static str {
 fn cell(report: &Report, row: &Row, contestant: usize, cell: &Cell) -> String {
     let name = escape(&report.experiment.contestants[contestant]);
     let Some(estimate) = &cell.estimate else {
-        return format!("<td data-name='{name}'><div class=muted>no value</div></td>");
+        return format!("<td data-name='{name}'><div class=muted>{}</div></td>", SIGNS.no_value);
     };
     let (median, interval) = number::parts(row.measure.unit, estimate);
     let best = if row.best == Some(contestant) { " class=best" } else { "" };
     let mut text = format!("<td data-name='{name}'{best}><div><span class=median>{median}</span>");
     if let Some((low, high)) = interval {
-        let _ = write!(text, " <span class=range>{low} – {high}</span>");
+        let _ = write!(text, " <span class=range>{low}{}{high}</span>", SIGNS.to);
     }
     if estimate.n != report.experiment.seeds.len() {
         let _ = write!(text, " <span class=muted>of {}</span>", super::count(estimate.n, "run"));
@@ -68,15 +69,15 @@ fn cell(report: &Report, row: &Row, contestant: usize, cell: &Cell) -> String {
             _ => "same",
         };
         let words = match difference.verdict {
-            Verdict::Noise => "within noise".to_owned(),
-            Verdict::Equal => "equal".to_owned(),
-            Verdict::TooFew => "too few seeds".to_owned(),
+            Verdict::Noise => SIGNS.noise.to_owned(),
+            Verdict::Equal => SIGNS.equal.to_owned(),
+            Verdict::TooFew => SIGNS.too_few.to_owned(),
             _ => number::difference(row.measure.unit, difference),
         };
         let _ = write!(text, " <span class='pill {class}'>{words}</span>");
     }
     if row.best == Some(contestant) {
-        text += " <span class='pill won'>best</span>";
+        let _ = write!(text, " <span class='pill won'>{}</span>", SIGNS.best);
     }
     text + "</div></td>"
 }

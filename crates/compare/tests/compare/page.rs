@@ -111,6 +111,28 @@ fn everything_is_there_and_nothing_overlaps() {
     }
 }
 
+/// The page explains the words that stand in its tables, and no others.
+#[test]
+fn its_legend_explains_what_it_shows() {
+    let words = ["within noise", "equal", "too few seeds", "best", "no value"];
+    for (seeds, expected) in [
+        (10, vec!["within noise", "equal", "best"]),
+        (5, vec!["equal", "too few seeds"]),
+        (1, vec!["equal", "too few seeds"]),
+    ] {
+        let page = page_of(&results(seeds));
+        let (tables, meanings) = page.split_once("<section id=meanings>").unwrap();
+        let (_, legend) = meanings.split_once("</dl><p>").unwrap();
+        let legend = legend.split("</p>").next().unwrap();
+        let shown = words.into_iter().filter(|word| tables.contains(&format!(">{word}<")));
+        let explained = words.into_iter().filter(|word| legend.contains(&format!("{word}: ")));
+        let (shown, explained): (Vec<_>, Vec<_>) = (shown.collect(), explained.collect());
+        assert_eq!(shown, explained, "{legend}");
+        assert_eq!(explained, expected, "{seeds} seeds");
+        assert!(!legend.contains("~:") && !legend.contains("*:") && !legend.contains(".."));
+    }
+}
+
 #[test]
 fn odd_results_have_a_page_too() {
     let long = "scheduler:with=a,very=long,list=of,settings=that,does=not,fit=anywhere".to_owned();

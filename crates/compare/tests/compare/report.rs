@@ -53,7 +53,10 @@ fn the_verdict_counts_what_the_table_shows() {
         let marked = rows.iter().filter(|row| row.contains('*')).count();
         assert_eq!((rows.len(), marked), (all, number(verdict)), "{text}");
         assert_eq!(open, all - marked);
-        // It stands at the end again, with what it does not count.
+        // It stands at the end again, with what was compared, and with what it does not count.
+        assert!(text.contains(
+            "\n\nsimulated machine: desktop16; work: web:rps=2000 + batch:tasks=16\nverdict: "
+        ));
         let again = text.rsplit_once("\nverdict: ").unwrap().1;
         assert_eq!(
             verdict.split_once("\n\n").unwrap().0,
