@@ -92,7 +92,12 @@ impl fmt::Display for Verdict {
                 write!(f, "came only now, stays {:.3} s longer", *left_ns as f64 / 1e9)
             }
             Self::Balanced { less } => {
-                write!(f, "the least busy domain it may use is only {less:.3} less busy")
+                let what = "the least busy domain it may use is";
+                match *less {
+                    less if less >= 0.0005 => write!(f, "{what} only {less:.3} less busy"),
+                    less if less <= -0.0005 => write!(f, "{what} busier by {:.3}", -less),
+                    _ => write!(f, "{what} no less busy"),
+                }
             }
             Self::TooWeak { to } => write!(f, "no CPU of {to} is strong enough"),
             Self::TooLittle { to, gain, cost } => {

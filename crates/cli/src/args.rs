@@ -70,21 +70,24 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
     let mut command = command();
     if let Some(verb) = verb_in_charge(&words(line)) {
         command = command.mut_subcommand(verb, |mut run| {
+            // One flag may stand for settings of several, each with a meaning and a default of its own.
+            let several = objects.len() > 1;
             for (name, object) in &objects {
-                for setting in object.settings() {
+                for setting in settings_of(object) {
                     if may_be_flag(&run, &setting.flag) {
-                        run = run.arg(flag(name, &setting));
+                        run = run.arg(flag(name, &setting).hide(several));
                         flags.push(setting.flag);
                     }
                 }
                 for text in rota_sched::find(name).map_or(&[][..], |entry| entry.texts) {
                     if may_be_flag(&run, text.flag) {
-                        run = run.arg(bare_flag(name, text.flag, text.help, text.default));
+                        let flag = bare_flag(name, text.flag, text.help, text.default);
+                        run = run.arg(flag.hide(several));
                         flags.push(text.flag.to_owned());
                     }
                 }
             }
-            run
+            if several { with_lists_of_settings(run, &objects) } else { run }
         });
     }
     let parsed = command.try_get_matches_from_mut(line);
@@ -101,6 +104,57 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
             Err(if error.use_stderr() { Exit::Unusable } else { Exit::Done })
         }
     }
+}
+
+/// The settings in the order in which the program has them.
+fn settings_of(object: &Object) -> Vec<Setting> {
+    let mut settings = object.settings();
+    let place = |setting: &Setting| {
+        object.global(&setting.variable).map(|it| (it.section.clone(), it.offset))
+    };
+    settings.sort_by_key(place);
+    settings
+}
+
+/// Columns of flags and what they mean, on a terminal of 80.
+const COLUMNS: usize = 74;
+
+/// A text as lines of about so many columns, each with its end.
+fn filled(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < columns => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+/// A help that has the settings of several schedulers, each with its own defaults.
+fn with_lists_of_settings(run: Command, objects: &[(String, Object)]) -> Command {
+    let mut lists = String::new();
+    for (name, object) in objects {
+        let own = settings_of(object).into_iter();
+        let own = own.map(|s| (format!("--{}={}", s.flag, s.default), s.help));
+        let texts = rota_sched::find(name).map_or(&[][..], |entry| entry.texts).iter();
+        let texts = texts.map(|t| (format!("--{}={}", t.flag, t.default), t.help.to_owned()));
+        let all: Vec<_> = own.chain(texts).collect();
+        let width = all.iter().map(|(flag, _)| flag.len()).max().unwrap_or(0);
+        lists += &format!("Settings of {name}, with defaults:\n");
+        for (flag, help) in all {
+            let lines = filled(&help, COLUMNS - width);
+            lists +=
+                &format!("  {flag:<width$}  {}\n", lines.join(&" ".repeat(width + 4)).trim_end());
+        }
+        lists.push('\n');
+    }
+    let with = |more: Option<&clap::builder::StyledStr>| {
+        let more = more.map(ToString::to_string).unwrap_or_default();
+        format!("{lists}{more}").trim_end().to_owned()
+    };
+    let (short, long) = (with(run.get_after_help()), with(run.get_after_long_help()));
+    run.after_help(short).after_long_help(long)
 }
 
 /// `rota help VERB` is `rota VERB --help`.
@@ -124,6 +178,9 @@ fn plainer(line: &[OsString], error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     let words = words(line);
+    if words.first() == Some(&"compare") {
+        return for_one_of_several(&words, flag, error);
+    }
     let sched = *without_values(verb_in_charge(&words)?, &words[1..]).first()?;
     let choice = match choice::resolve(sched) {
         Ok(choice) => choice,
@@ -134,9 +191,42 @@ fn plainer(line: &[OsString], error: &clap::Error) -> Option<String> {
     }
     let own = choice.texts().iter().map(|text| text.flag.to_owned());
     let settings: Vec<_> =
-        choice.object.settings().into_iter().map(|s| s.flag).chain(own).collect();
+        settings_of(&choice.object).into_iter().map(|s| s.flag).chain(own).collect();
     let settings = if settings.is_empty() { "none".to_owned() } else { settings.join(", ") };
     Some(format!("{} has no setting '{flag}'; its settings: {settings}", choice.name))
+}
+
+/// A setting where several schedulers are named: it belongs to one of them.
+fn for_one_of_several(words: &[&str], flag: &str, error: &clap::Error) -> Option<String> {
+    let name = flag.trim_start_matches('-');
+    let known = rota_sched::SCHEDULERS.iter().map(|entry| entry.name);
+    let mut all = without_values("compare", &words[1..]).into_iter().chain(known);
+    let found = all.find_map(|sched| {
+        let choice = choice::resolve(sched).ok()?;
+        let texts = choice.texts().iter().map(|text| (text.flag.to_owned(), text.default.into()));
+        let default = |setting: Setting| match setting.default.kind {
+            SettingKind::Bool => (setting.flag, String::new()),
+            _ => (setting.flag, setting.default.to_string()),
+        };
+        let mut own = choice.object.settings().into_iter().map(default).chain(texts);
+        own.find(|(flag, _)| flag == name).map(|(_, default)| (sched, default))
+    });
+    let Some((sched, default)) = found else {
+        // Where clap knows a similar flag, its own words are better.
+        let similar = error.get(ContextKind::SuggestedArg).is_some();
+        return (!similar)
+            .then(|| format!("there is no option '{flag}', and no scheduler has such a setting"));
+    };
+    let at = words.iter().position(|word| word.split('=').next() == Some(flag))?;
+    let next =
+        words.get(at + 1).copied().filter(|word| !word.starts_with('-') && !default.is_empty());
+    let value = match (words[at].split_once('='), next) {
+        (Some((_, value)), _) | (None, Some(value)) => format!("={value}"),
+        (None, None) if default.is_empty() => default,
+        (None, None) => format!("={default}"),
+    };
+    let join = if sched.contains(':') { ',' } else { ':' };
+    Some(format!("settings belong to a scheduler: write {sched}{join}{name}{value}"))
 }
 
 /// The words of a command line, without the program.
@@ -285,6 +375,59 @@ mod tests {
         let none = words_of("rota run simple --boost 2ms").unwrap();
         assert_eq!(none, "simple has no setting '--boost'; its settings: fifo, slice");
         assert_eq!(words_of("rota run simple --stast 2s"), None, "clap knows what was meant");
+    }
+
+    #[test]
+    fn where_several_are_named_a_setting_belongs_to_one() {
+        let words_of = |text: &str| {
+            let line = words(text);
+            plainer(&line, &Cli::command().try_get_matches_from(&line).unwrap_err())
+        };
+        for (line, write) in [
+            ("simple eevdf --slice 5ms", "simple:slice=5ms"),
+            ("eevdf --machine 2c simple --slice=5ms", "simple:slice=5ms"),
+            ("simple:slice=1ms eevdf --fifo", "simple:slice=1ms,fifo"),
+            ("simple --fifo eevdf", "simple:fifo"),
+            ("simple --fifo=false eevdf", "simple:fifo=false"),
+            ("simple eevdf --balance 2s", "domains:balance=2s"),
+            ("domains eevdf --slice", "domains:slice=3ms"),
+            ("domains eevdf --domains 0-3/4-7", "domains:domains=0-3/4-7"),
+        ] {
+            let expected = format!("settings belong to a scheduler: write {write}");
+            assert_eq!(words_of(&format!("rota compare {line}")), Some(expected), "{line}");
+        }
+        let none = words_of("rota compare simple eevdf --colour red").unwrap();
+        assert_eq!(none, "there is no option '--colour', and no scheduler has such a setting");
+        assert_eq!(words_of("rota compare simple --seds 3"), None, "clap knows what was meant");
+    }
+
+    #[test]
+    fn a_help_without_a_scheduler_has_all_settings_of_each() {
+        let objects = settings_source(&words("rota sim --help"));
+        let run = with_lists_of_settings(Command::new("sim").after_help("Examples"), &objects);
+        let help = run.get_after_help().unwrap().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        let (domains, simple) =
+            help.split_once("\n\nSettings of simple, with defaults:\n").unwrap();
+        assert!(simple.contains("  --slice=20ms  how long") && simple.ends_with("\n\nExamples"));
+        let flags: Vec<&str> = domains.split_whitespace().filter(|w| w.starts_with("--")).collect();
+        assert_eq!(flags[..2], ["--slice=3ms", "--slice-min=500us"], "in the program's order");
+        assert_eq!((flags.len(), flags.last()), (16, Some(&"--domains=llc")));
+    }
+
+    /// A terminal of 80 columns wraps no command that is to be copied.
+    #[test]
+    fn examples_fit_into_a_line() {
+        for verb in command().get_subcommands() {
+            let help = verb.get_after_long_help().or(verb.get_after_help());
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
+            for line in examples.split("\n\n").next().unwrap_or_default().lines() {
+                // What it shows may stand behind it.
+                let command = line.trim().split("  ").next().unwrap_or_default();
+                assert!(command.chars().count() <= 74, "{}: {line}", verb.get_name());
+            }
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ it can be read again. An example in TOML, six busy tasks in one domain and two i
 
   [[task]]
   id = 7                 # default: one more than the highest so far
-  count = 6              # so many alike, with the ids that follow; default 1
+  count = 6              # so many alike, with the ids that follow
   domain = 0             # where it is
   weight = 100           # default 100
   duty = 1.0             # CPU time it could use, in CPUs
@@ -55,12 +55,13 @@ it can be read again. An example in TOML, six busy tasks in one domain and two i
   domain = 1
   duty = 1.0
 
-  # All optional. Distances between nodes are 10 within one and 20 between two by default.
-  # distances = [[10, 20], [20, 10]]    (stands before the first [[…]])
+  # All optional. Distances between nodes, by default 10 within one and 20
+  # between two, would stand before the first [[…]]:
+  # distances = [[10, 20], [20, 10]]
   [policy]
   moves_max = 256        # moves of one plan
-  start = 0.05           # even out if a domain is busier than another by this,
-  stop = 0.025           # until they differ by less than this: parts of capacity
+  start = 0.05           # even out if a domain is so much busier,
+  stop = 0.025           # until they differ by less: parts of capacity
   gain_min = 0.0001      # what a move has to bring beyond its cost, in CPUs
   rest_ns = 1_000_000_000    # how long a task stays at least
   horizon_ns = 2e9       # in which time a move has to pay
@@ -194,8 +195,12 @@ fn head(snapshot: &Snapshot, plan: &Plan) -> String {
         Some(lambda) => {
             let above = |task: &&Task| task.entity.weight > lambda;
             let count = snapshot.tasks.iter().filter(above).count();
-            let what = if count == 1 { "weight is" } else { "weights are" };
-            format!("λ is {lambda:.6}: {count} {what} infeasible\n")
+            let which = match count {
+                0 => "no weight is".to_owned(),
+                1 => "1 weight is".to_owned(),
+                _ => format!("{count} weights are"),
+            };
+            format!("λ is {lambda:.6}: {which} infeasible\n")
         }
         None => "no λ: everyone can have their duty\n".to_owned(),
     };

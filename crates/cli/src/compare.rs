@@ -24,8 +24,8 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "Examples:\n  \
     rota compare simple eevdf                             a desktop, web server and more\n  \
     rota compare simple simple:slice=5ms simple:fifo      settings of one scheduler\n  \
-    rota compare simple ./mine.bpf.o eevdf --machine laptop --workload game --html page.html\n  \
-    rota compare simple eevdf --machine machine.json --workload work.json --seeds 20 --for 5s\n  \
+    rota compare simple ./mine.bpf.o eevdf --workload game --html page.html\n  \
+    rota compare simple eevdf --machine machine.json --workload work.json\n  \
     rota compare simple eevdf --seeds 100 --shard 1/4 --out part-1.parquet\n  \
     rota compare --merge part-*.parquet";
 
@@ -33,8 +33,6 @@ const EXAMPLES: &str = "Examples:\n  \
 pub(crate) fn after_help() -> String {
     let machines = Model::names()
         .filter_map(|name| Some(format!("\n  {name:<10}  {}", Model::named(name)?.ok()?.about)));
-    // As much as fits in a line.
-    let short = |about: &'static str| about.split([',', ':', '(']).next().unwrap_or(about);
     let workloads = WORKLOADS.iter().map(|it| format!("\n  {:<10}  {}", it.name, short(it.about)));
     format!(
         "{EXAMPLES}\n\nMachines, by name:{}\n\nWorkloads, by name; rota sim --help says more, \
@@ -42,6 +40,21 @@ pub(crate) fn after_help() -> String {
         machines.collect::<String>(),
         workloads.collect::<String>()
     )
+}
+
+const WORKLOAD: &str =
+    "What runs on it; several at once with + between them, or by saying it again";
+
+/// As much as tells a workload from the others.
+fn short(about: &str) -> String {
+    const COLUMNS: usize = 64;
+    let start = |about: &str| about.split([',', ':', '(']).next().unwrap_or_default().to_owned();
+    let alike = WORKLOADS.iter().filter(|other| start(other.about) == start(about));
+    if alike.count() < 2 || about.len() <= COLUMNS {
+        return start(about);
+    }
+    let end = about.char_indices().take(COLUMNS).filter(|(_, c)| *c == ' ').last();
+    format!("{} …", &about[..end.map_or(0, |(at, _)| at)])
 }
 
 /// Arguments of `rota compare`.
@@ -55,9 +68,8 @@ pub(crate) struct Args {
     /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
     #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
     machine: String,
-    /// What runs on it; several at once with + between them, or by saying it again. `rota
-    /// compare --help` lists them
-    #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "mixed")]
+    #[arg(long, help = format!("{WORKLOAD}; --help lists them"), long_help = format!("{WORKLOAD}; they are listed below"))]
+    #[arg(value_name = "NAME[:KEY=VALUE,...]", default_value = "mixed")]
     workload: Vec<String>,
     /// How many seeds, or which: 10, or 11-20, or 1,5,9. Each scheduler meets the same work and the
     /// same noise with a seed; fewer than 6 can't tell a difference from noise
@@ -173,6 +185,15 @@ fn jobs(args: &Args) -> usize {
     )
 }
 
+/// Whoever names one scheduler wants to compare it with another.
+fn advise(args: &Args) {
+    if let ([alone], None) = (args.scheds.as_slice(), args.shard) {
+        let other = if alone == EEVDF { "simple" } else { EEVDF };
+        let two = output::command(&["compare", alone, other]);
+        output::note(&format!("rota: to compare, name two schedulers: {two}"));
+    }
+}
+
 /// Makes all runs, or a part of them, or joins parts; and shows what they say.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     if !args.merge.is_empty() {
@@ -206,6 +227,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(path) = &args.btf {
         inputs.insert("types".to_owned(), fingerprint(file::read(path, PART_BYTES_MAX)?));
     }
+    advise(args);
     let experiment = Experiment {
         contestants: args.scheds.clone(),
         seeds: args.seeds.0.clone(),
@@ -261,4 +283,19 @@ fn show(args: &Args, results: &Results) -> Result<Exit> {
         output::note(&format!("the same as a page, for a browser: {}", path.display()));
     }
     Ok(if report.ended.is_empty() { Exit::Done } else { Exit::Negative })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workloads_are_told_apart_in_a_line() {
+        let mut lines: Vec<String> = WORKLOADS.iter().map(|it| short(it.about)).collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 66), "{lines:?}");
+        lines.sort();
+        let all = lines.len();
+        lines.dedup();
+        assert_eq!(lines.len(), all);
+    }
 }

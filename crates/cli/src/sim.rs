@@ -143,6 +143,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         bail!("--for 0s: there is nothing to see in no time");
     }
     let contestant = Contestant::resolve(&args.sched, &args.set, &args.settings)?;
+    if args.snapshot.is_some() && !contestant.plans_moves()? {
+        bail!("--snapshot: {} plans no moves between domains", contestant.name());
+    }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
     let mut model = machine::read(&args.machine)?;
     if args.costs == CostsChoice::None {
@@ -182,7 +185,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     output::if_anyone_reads(report::print(&about, &outcome))?;
     if let Some(path) = &args.snapshot {
         let Some((snapshot, policy)) = &outcome.snapshot else {
-            bail!("--snapshot: {} plans no moves between domains", contestant.name());
+            bail!("--snapshot: {} was gone at the end", contestant.name());
         };
         file::save(path, rota_balance::write(snapshot, policy) + "\n")?;
     }

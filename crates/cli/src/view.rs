@@ -4,9 +4,12 @@
 use crate::exit::Exit;
 use crate::{file, output};
 use anyhow::{Context, Result, anyhow, bail};
-use rota_events::{Activity, Event, Kind, OpenError, Reader, Tables, TaskRef, What, hint};
+use rota_events::{
+    Activity, Event, Kind, OpenError, Reader, Tables, TaskInfo, TaskRef, What, hint, nearest,
+};
 use rota_topology::{CpuId, CpuMask};
 use rota_trace::{Form, Output, summary_json, summary_text};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -159,21 +162,61 @@ fn open(path: Option<&Path>) -> Result<Box<dyn Write>> {
 /// Shows events as they are read.
 fn stream(args: &Args, reader: &mut Reader<Box<dyn Read>>, form: Form) -> Result<()> {
     let mut output = Output::new(form, open(args.output.as_deref())?, reader.machine())?;
+    let mut shown = 0;
     while let Some(mut events) = reader.next_events()? {
         let tables = reader.tables();
         events.retain(|event| wanted(args, event, tables));
+        shown += events.len();
         output.write(tables, &events)?;
     }
     output.finish()?;
+    if filters(args) {
+        missing(args, reader.tables(), shown).iter().for_each(|words| output::error(words));
+    }
     Ok(())
+}
+
+/// What was asked for and is not there: tasks of no such name, else events at all.
+fn missing(args: &Args, tables: &Tables, shown: usize) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut told = BTreeSet::new();
+    names.extend(
+        tables.tasks().map(|(_, info)| tables.text_of(info.name)).filter(|name| told.insert(*name)),
+    );
+    let there = |task: &&String| tables.tasks().any(|(_, info)| is_called(tables, info, task));
+    let unknown = args.task.iter().filter(|task| !there(task));
+    let mut missing: Vec<String> =
+        unknown.map(|task| format!("no task {task}{}", like(task, &names))).collect();
+    if missing.is_empty() && shown == 0 {
+        missing.push("no event is as these options want it".to_owned());
+    }
+    missing
+}
+
+/// Whether it has this name or thread id.
+fn is_called(tables: &Tables, info: &TaskInfo, task: &str) -> bool {
+    tables.text_of(info.name) == task || task.parse() == Ok(info.pid)
+}
+
+/// Which task may have been meant: one with nearly that name, else one whose name begins so, else
+/// some that there are.
+fn like(task: &str, names: &[&str]) -> String {
+    const SOME: usize = 6;
+    let start = names.iter().find(|name| name.starts_with(task)).copied();
+    match start.or_else(|| nearest(task, names)) {
+        Some(name) => format!("; did you mean {name}?"),
+        None if names.is_empty() => "; the recording has none".to_owned(),
+        None => {
+            let more = if names.len() > SOME { ", …" } else { "" };
+            format!("; there are: {}{more}", names[..names.len().min(SOME)].join(", "))
+        }
+    }
 }
 
 fn wanted(args: &Args, event: &Event, tables: &Tables) -> bool {
     let is = |task: TaskRef| {
         let Some(info) = tables.task_of(task) else { return false };
-        let named =
-            |text: &String| tables.text_of(info.name) == text || text.parse() == Ok(info.pid);
-        args.task.iter().any(named)
+        args.task.iter().any(|text| is_called(tables, info, text))
     };
     let about = || match event.what() {
         // It is as much about what ran until then.

@@ -99,6 +99,7 @@ fn bad_input_is_one_line() {
         ("simple eevdf --costs 1,2/2", "the cost scale 1 stands twice"),
         ("simple eevdf --for 0s", "nothing to see in no time"),
         ("simple eevdf --kernel 6.1", "there are those of 6.16, 6.18, 7.0, 7.3"),
+        ("simple eevdf --slice 5ms", "settings belong to a scheduler: write simple:slice=5ms"),
         ("simple eevdf --seeds 3,3", "the seed 3 stands twice"),
         ("simple --shard 1/2 --out /proc/none/part", "/proc/none"),
     ] {
@@ -107,6 +108,11 @@ fn bad_input_is_one_line() {
         assert_eq!(output.status.code(), Some(2), "{line}: {error}");
         assert!(error.contains(words) && error.lines().count() == 1, "{line}: {error}");
     }
+    let alone =
+        rota(dir.path(), "simple --machine 2c --workload cpu --for 10ms --seeds 1 --costs 1");
+    let said = String::from_utf8_lossy(&alone.stderr);
+    assert!(alone.status.success() && said.contains("name two schedulers: "), "{said}");
+    assert!(said.ends_with("compare simple eevdf\n"), "{said}");
     for line in [
         "",
         "simple --seeds x",

@@ -65,6 +65,13 @@ fn events_are_shown_and_sifted() {
     assert_eq!([lines("--cpus 1"), lines("--event waking")], [0, 0]);
     // A switch is about both tasks; the first one comes from none.
     assert_eq!([lines("--task ping"), lines("--task 12"), lines("--task x")], [10_000, 9_999, 0]);
+    // What is not there is said, and what may have been meant.
+    let said = |args| String::from_utf8(view(&file, args).stderr).unwrap();
+    assert_eq!(said("--task pig"), "rota: no task pig; did you mean ping?\n");
+    assert_eq!(said("--task po --task 12"), "rota: no task po; did you mean pong?\n");
+    assert_eq!(said("--task nosuch"), "rota: no task nosuch; there are: ping, pong\n");
+    assert_eq!(said("--event waking"), "rota: no event is as these options want it\n");
+    assert_eq!([said("--task ping"), said("--from 1s"), said("")], ["", "", ""]);
     let json = stdout(&view(&file, "--as json --to 15ms"));
     let event: serde_json::Value = serde_json::from_str(json.lines().nth(2).unwrap()).unwrap();
     assert_eq!((&event["task"]["comm"], &event["from"]["pid"]), (&"pong".into(), &11.into()));

@@ -62,6 +62,11 @@ pub trait UserHalf {
         Ok(Wake::Never)
     }
 
+    /// Whether it plans moves between domains, so that [`snapshot`](Self::snapshot) has something.
+    fn plans_moves(&self) -> bool {
+        false
+    }
+
     /// What it would plan moves between domains from now, and what it would go by; `None` if it
     /// plans none.
     ///

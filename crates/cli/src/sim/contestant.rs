@@ -33,9 +33,12 @@ impl Contestant {
     /// Finds it, and takes its settings: those of the short form, and these.
     pub(crate) fn resolve(text: &str, set: &[Pair], flags: &[Pair]) -> Result<Self> {
         if text == EEVDF {
-            return match set.iter().chain(flags).next() {
+            // As it was typed.
+            let set = set.iter().map(|(name, _)| format!("--set {name}"));
+            let flags = flags.iter().map(|(name, _)| format!("--{name}"));
+            return match set.chain(flags).next() {
                 None => Ok(Self::Eevdf),
-                Some((name, _)) => bail!("--set {name}: {EEVDF} has no settings"),
+                Some(given) => bail!("{given}: {EEVDF} has no settings"),
             };
         }
         if text.strip_prefix(EEVDF).is_some_and(|more| more.starts_with(':')) {
@@ -66,6 +69,14 @@ impl Contestant {
             Self::Scheduler(choice, _) => Some(choice),
             Self::Eevdf => None,
         }
+    }
+
+    /// Whether it has a plan of moves between domains, of which a snapshot can be kept.
+    pub(crate) fn plans_moves(&self) -> Result<bool> {
+        Ok(match self {
+            Self::Scheduler(choice, _) => choice.half()?.plans_moves(),
+            Self::Eevdf => false,
+        })
     }
 
     /// Puts it on a machine, with its variables set.

@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 const EXAMPLES: &str = "Examples:\n  \
     rota sim simple\n  \
-    rota sim simple --fifo --machine 2s:4l:8c:2t --workload cpu:tasks=300+periodic --for 2s\n  \
+    rota sim simple --fifo --machine 2s:4l:8c:2t --workload cpu+periodic\n  \
     rota sim simple:slice=5ms --workload burst --seed 7 --format json\n  \
-    rota sim simple --workload web:rate=9000,service=lognormal/1ms/1.2 --for 5s\n  \
-    rota sim simple --workload pingpong:pairs=8 --trace pairs.pftrace   open in ui.perfetto.dev\n  \
+    rota sim simple --workload web:rate=9000,service=lognormal/1ms/1.2\n  \
+    rota sim simple --workload pingpong:pairs=8 --trace pairs.pftrace\n  \
     rota sim ./scx_mine.bpf.o --set nr_queues=4 --kernel 7.0";
 
 /// Examples, and every workload with its parameters.

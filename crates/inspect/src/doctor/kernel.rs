@@ -140,9 +140,9 @@ fn config(facts: &Facts) -> Finding {
 fn config_elsewhere(facts: &Facts) -> Finding {
     const ID: &str = "kernel_config";
     if facts.config_gz {
-        return Finding::ok(
+        return Finding::unknown(
             ID,
-            "in /proc/config.gz, compressed; not looked into",
+            "in /proc/config.gz, compressed; which options are set was not looked at",
             "Objects that ask for options (__kconfig) can be loaded.",
         )
         .advise(

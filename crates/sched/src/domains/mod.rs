@@ -204,6 +204,10 @@ impl UserHalf for Domains {
         Ok(Wake::At(self.balance_at_ns.min(now_ns + self.periods.tune)))
     }
 
+    fn plans_moves(&self) -> bool {
+        true
+    }
+
     fn snapshot(
         &self,
         now_ns: u64,
