@@ -653,8 +653,8 @@ void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
 
 /*
  * Where a new task goes: to the domain with the fewest tasks for each CPU among some; but it stays
- * where it was made, unless that has more tasks than CPUs and a quarter of a task for each CPU
- * more.
+ * where it was made as long as that has no more tasks than CPUs. A single task too many would make
+ * one of a queue wait for two turns, until the balancer sees it.
  */
 static u32 birthplace(const struct task_struct *p, const struct domains_task *task,
                       struct domains_cpu *here)
@@ -663,13 +663,12 @@ static u32 birthplace(const struct task_struct *p, const struct domains_task *ta
 	struct domain *domain = domain_at(best), *there;
 	u64 tasks, cpus;
 
-	if (!domain || domain->tasks < domain->cpus_online)
+	if (!domain || domain->tasks < domain->cpus_online || domain_count < 2)
 		return best;
-	tasks = 4 * domain->tasks > domain->cpus_online ? 4 * domain->tasks - domain->cpus_online
-	                                                : 0;
-	cpus = 4 * domain->cpus_online;
+	tasks = domain->tasks;
+	cpus = domain->cpus_online;
 	loop(step, 0, fork_steps) {
-		u32 other = nearest(here->domain, here->asks++ % domain_count);
+		u32 other = nearest(here->domain, here->asks++ % (domain_count - 1));
 
 		there = domain_at(other);
 		if (!there || !is_open(there, home_cpus(p, task)))

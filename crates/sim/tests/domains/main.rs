@@ -1,91 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The scheduler `domains` with its user half, as they are, on simulated machines.
 
-#[path = "domains/memory.rs"]
+mod in_charge;
 mod memory;
-#[path = "../../vmtest/tests/vm/restored.rs"]
+#[path = "../../../vmtest/tests/vm/restored.rs"]
 mod restored;
+mod servers;
 
+use in_charge::{MS, Run};
 use restored::{explained, planned, tasks_alone};
-use rota_object::{Engine, KernelTypes, Object, Setup};
-use rota_programs::domains::{DomainsCpu, DomainsReport, OBJECT};
-use rota_sched::{HalfError, Session, Wake, find};
-use rota_sim::{Shape, Simulation};
-use rota_topology::{CpuMask, Spec};
+use rota_object::{Engine, Setup};
+use rota_programs::domains::{DomainsCpu, DomainsReport};
+use rota_topology::CpuMask;
 use rota_workload::{Cgroup, Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
 use zerocopy::FromBytes;
-
-const MS: u64 = 1_000_000;
-
-/// A machine with the scheduler in charge.
-struct Run {
-    world: Simulation,
-    session: Session,
-}
-
-impl Run {
-    fn new(machine: &str, settings: &[(&str, &str)]) -> Self {
-        Self::start(machine, settings).unwrap()
-    }
-
-    fn start(machine: &str, settings: &[(&str, &str)]) -> Result<Self, HalfError> {
-        let object = Object::parse(OBJECT).unwrap();
-        let types = KernelTypes::builtin("7.3").unwrap();
-        let topology = machine.parse::<Spec>().unwrap().topology();
-        let mut world = Simulation::new(&object, &types, &topology, &Shape::default()).unwrap();
-        let settings: Vec<_> = settings
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let half = (find("domains").unwrap().new)(&object, &settings)?;
-        let session = Session::start(half, world.now_ns(), &mut world)?;
-        Ok(Self { world, session })
-    }
-
-    /// Lets so much time go by.
-    fn go(&mut self, ns: u64) {
-        let end = self.world.now_ns() + ns;
-        while self.world.now_ns() < end {
-            let Wake::At(wake) = self.session.wake() else { panic!("it balances again and again") };
-            self.world.run_until(wake.min(end)).unwrap();
-            self.session.step(self.world.now_ns(), &mut self.world).unwrap();
-        }
-        assert_eq!(self.world.exit_info().unwrap(), None);
-    }
-
-    /// How many pieces of work each group does in so much time.
-    fn done_in(&mut self, ns: u64) -> Vec<u64> {
-        let before = self.world.work_done();
-        self.go(ns);
-        let after = self.world.work_done();
-        after.iter().zip(&before).map(|(after, before)| after.1 - before.1).collect()
-    }
-
-    /// A variable of BPF's.
-    fn number(&self, name: &str) -> u64 {
-        let bytes = self.world.read_global(name).unwrap();
-        bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-    }
-
-    /// A statistic of the scheduler's.
-    fn statistic(&mut self, name: &str) -> u64 {
-        let place = self.session.metrics().iter().position(|metric| metric.name == name).unwrap();
-        self.session.sample(self.world.now_ns(), &mut self.world).unwrap().values[place]
-    }
-
-    /// What BPF tells of tasks.
-    fn reports(&self) -> Vec<DomainsReport> {
-        let report = |slot: u32| {
-            let bytes = self.world.map_lookup("reports", &slot.to_le_bytes()).unwrap().unwrap();
-            DomainsReport::read_from_bytes(&bytes).unwrap()
-        };
-        (0..self.number("slots_used") as u32)
-            .map(report)
-            .filter(|report| report.task != 0)
-            .collect()
-    }
-}
 
 /// A group of tasks that always run, on some CPUs after the first millisecond.
 struct Hogs {
