@@ -107,7 +107,11 @@ pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
     let points =
         unit == Unit::Percent && difference.relative.is_none_or(|part| part >= 4.0 || part <= -0.9);
     let size = match difference.relative {
-        _ if points => format!("{}pt", Shape::of(unit, median).bare(median.abs())),
+        _ if points => {
+            let shape = Shape::of(unit, median);
+            // Less than a hundredth is no difference, whose second digit would be noise.
+            format!("{}pt", Shape { decimals: shape.decimals.min(2), ..shape }.bare(median.abs()))
+        }
         // Three times as much is easier to read than 200 %.
         Some(part) if part >= 1.0 => format!("{}x", short(1.0 + part)),
         Some(part) => format!("{}%", short(100.0 * part.abs())),
@@ -138,6 +142,7 @@ mod tests {
         assert_eq!(words(UNFAIRNESS, 0.0, 14.0), "14.0pt worse");
         assert_eq!(words(UNFAIRNESS, 14.0, 0.0), "14.0pt better");
         assert_eq!(words(IDLE_WAITING, 2.0, 14.0), "12.0pt worse");
+        assert_eq!(words(UNFAIRNESS, 0.031, 0.001), "0.03pt better", "two decimals, as of medians");
         assert_eq!(words(UNFAIRNESS, 10.0, 14.0), "40% worse");
         assert_eq!(words(UNFAIRNESS, 10.0, 25.0), "2.5x worse");
         assert_eq!(words(LATENCY_MAX, 0.0, 2e6), "2.00ms worse", "of nothing else is there a part");
