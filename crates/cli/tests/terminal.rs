@@ -57,7 +57,7 @@ fn the_time_within_a_run_is_shown() {
 
 #[test]
 fn nobody_else_sees_it() {
-    let line = "compare simple --machine 16c --workload web --for 5s --seeds 4 --costs 1";
+    let line = "compare simple eevdf --machine 16c --workload web --for 2s --seeds 4 --costs 1";
     let output = rota(line, Stdio::null(), Stdio::piped()).wait_with_output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
