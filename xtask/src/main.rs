@@ -41,9 +41,10 @@ cargo xtask COMMAND: everything that one does while developing Rota.
   fuzz [TARGET...] [--seconds N]
                       lets libFuzzer look for inputs that break something, a minute for each target,
                       and rewrites fuzz/corpus; `fuzz TARGET FILE` repeats an input
-  soak [--programs N] [--seed N] [--jobs N] [--seconds N] [--mutations 0]
-                      the long runs: a million random programs through both engines, every
-                      mutation, then every fuzzer for ten minutes
+  soak [--programs N] [--balance N] [--seed N] [--jobs N] [--cells 0] [--mutations 0] [--seconds N]
+                      the long runs: a million random programs through both engines, as many shares
+                      and plans, comparisons of schedulers of whole size, every mutation, then every
+                      fuzzer for ten minutes
   mutate [WORD...]    spoils the model of the kernel, in one place at a time, and looks whether a
                       scenario notices; all of tests/mutations.txt, or what has one of the words
   btf                 rewrites data/btf, the types of the supported kernels, from the pinned kernels

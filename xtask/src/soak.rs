@@ -14,7 +14,7 @@ use crate::Outcome;
 use crate::fuzz::{Corpus, Fuzzers, number, targets};
 use crate::mutate;
 use crate::output::{complain, say};
-use crate::process::cargo;
+use crate::process::{cargo, succeeds};
 use crate::workspace::Workspace;
 
 /// Random cases of a test program, of which each is decided by its seed.
@@ -65,13 +65,16 @@ struct Plan {
     mutations: u64,
     /// Cases of each test of `balance`.
     balance: u64,
+    /// 0 leaves out the comparisons of whole size.
+    cells: u64,
 }
 
 impl Plan {
     fn parse(args: &[String]) -> Result<Self> {
         let jobs = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
         let (programs, balance) = (1_000_000, 1_000_000);
-        let mut plan = Self { programs, seed: 1, jobs, seconds: 600, mutations: 1, balance };
+        let (seed, seconds, mutations, cells) = (1, 600, 1, 1);
+        let mut plan = Self { programs, seed, jobs, seconds, mutations, balance, cells };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let place = match arg.as_str() {
@@ -81,9 +84,10 @@ impl Plan {
                 "--seconds" => &mut plan.seconds,
                 "--mutations" => &mut plan.mutations,
                 "--balance" => &mut plan.balance,
+                "--cells" => &mut plan.cells,
                 other => bail!(
                     "`{other}` is no option of soak; there are --programs, --seed, --jobs, \
-                     --seconds, --mutations, --balance"
+                     --seconds, --mutations, --balance, --cells"
                 ),
             };
             *place = number(arg, args.next())?;
@@ -93,7 +97,7 @@ impl Plan {
 }
 
 /// `cargo xtask soak [--programs N] [--seed N] [--jobs N] [--seconds N] [--mutations 0]
-/// [--balance N]`.
+/// [--balance N] [--cells 0]`.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
     let plan = Plan::parse(args)?;
     let _lock = workspace.lock_target()?;
@@ -101,6 +105,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
     for (cases, count) in [(&PROGRAMS, plan.programs), (&BALANCE, plan.balance)] {
         all_good &= count == 0 || random_cases(workspace, &plan, cases, count)?;
     }
+    all_good &= plan.cells == 0 || cells(workspace)?;
     if plan.mutations > 0 && !matches!(mutate::run(workspace, &[])?, Outcome::Done) {
         return Ok(Outcome::Failed);
     }
@@ -112,6 +117,19 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<Outcome> {
         }
     }
     Ok(if all_good { Outcome::Done } else { Outcome::Failed })
+}
+
+/// The comparisons of whole size, in a build that checks itself.
+fn cells(workspace: &Workspace) -> Result<bool> {
+    say("== tests/cells/whole");
+    let started = Instant::now();
+    let mut test = cargo(workspace);
+    test.args(["test", "--profile", "soak", "--package", "rota", "--test", "cells"]);
+    let good = succeeds(test.env("ROTA_CELLS", "whole"))?;
+    let seconds = started.elapsed().as_secs();
+    let what = if good { "everything is as it was" } else { "something is NOT as it was" };
+    say(&format!("{what}; {seconds} s with building"));
+    Ok(good)
 }
 
 /// How far the random cases are.
@@ -230,6 +248,7 @@ mod tests {
             |args: &[&str]| Plan::parse(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
         let plan = parse(&["--programs", "7", "--seconds", "0"]).unwrap();
         assert_eq!((plan.programs, plan.seed, plan.seconds, plan.balance), (7, 1, 0, 1_000_000));
+        assert_eq!((plan.cells, parse(&["--cells", "0"]).unwrap().cells), (1, 0));
         assert!(parse(&["--programs"]).is_err());
         assert!(parse(&["fast"]).is_err());
     }
