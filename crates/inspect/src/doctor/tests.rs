@@ -171,7 +171,9 @@ fn a_good_machine() {
     assert_eq!(diagnosis.verdict, "this machine can run schedulers");
     assert!(diagnosis.can_run);
     for finding in &diagnosis.findings {
-        assert_eq!(finding.status, Fine, "{finding:?}");
+        // The options of its kernel are compressed, so nobody looks at them.
+        let expected = if finding.id == "kernel_config" { Unknown } else { Fine };
+        assert_eq!(finding.status, expected, "{finding:?}");
     }
     let ids: BTreeSet<_> = diagnosis.findings.iter().map(|f| &f.id).collect();
     assert_eq!(ids.len(), diagnosis.findings.len());
