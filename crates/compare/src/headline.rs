@@ -126,6 +126,9 @@ fn of_main(
     main: &[Counted<'_>],
     winners: &[(usize, Vec<Counted<'_>>)],
 ) -> String {
+    if main.is_empty() {
+        return "no winner: in no main measure have two of them a result".to_owned();
+    }
     let all = count(main.len(), "main measure");
     let Some(((first, best), rest)) = winners.split_first() else {
         return format!("no winner: in none of {all} is one of them best beyond noise");
@@ -167,8 +170,11 @@ fn of_others(names: &[String], others: &[Counted<'_>], first: Option<usize>) -> 
     match winners.is_empty() {
         true => format!("{of}, nobody is best in any"),
         false => {
-            let open = those(others, &|row| row.best.is_none()).len();
-            format!("{of}, {}; nobody in {open}", each.collect::<Vec<_>>().join("; "))
+            let each = each.collect::<Vec<_>>().join("; ");
+            match those(others, &|row| row.best.is_none()).len() {
+                0 => format!("{of}, {each}"),
+                open => format!("{of}, {each}; nobody in {open}"),
+            }
         }
     }
 }

@@ -322,6 +322,8 @@ fn warnings(report: &Report, form: Form) -> String {
     }
     let Experiment { scales, seeds, contestants, .. } = &report.experiment;
     if reversed.is_empty() && scales.len() > 1 && contestants.len() > 1 && seeds.len() >= 6 {
+        // The table beside it is then not that of the machine as it is.
+        let stated = if scales[0] == CostScale::ONE { "" } else { " as the machine states" };
         let scales: Vec<String> = scales[1..].iter().map(|scale| times(*scale)).collect();
         let named = if form.short { " (--full says which)" } else { "" };
         let lost = match lost.len() {
@@ -330,7 +332,7 @@ fn warnings(report: &Report, form: Form) -> String {
             lost => format!("; {lost} get lost in noise{named}"),
         };
         let line = format!(
-            "if switches, wake-ups, … took {} as long, no ranking is reversed{lost}",
+            "if switches, wake-ups, … took {} as long{stated}, no ranking is reversed{lost}",
             scales.join(" or ")
         );
         text += &wrapped("", &line, form.width);
@@ -341,6 +343,7 @@ fn warnings(report: &Report, form: Form) -> String {
 /// How long what costs something takes at a scale.
 fn times(scale: CostScale) -> String {
     match scale {
+        CostScale::ONE => "just".to_owned(),
         CostScale::HALF => "half".to_owned(),
         CostScale::TWICE => "twice".to_owned(),
         other => format!("{other} times"),
