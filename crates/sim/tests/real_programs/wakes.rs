@@ -3,7 +3,7 @@
 
 use rota_events::{CpuNumber, Event, TaskRef, What};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Wake-ups of one task by another are by the way (at the start, or for a lock inside the kernel)
 /// if they are one, or fewer than this part of what such pairs have on average.
@@ -19,8 +19,9 @@ pub(crate) struct Shape {
     /// The share of wake-ups to or from the task of each group that has most of them.
     pub(crate) hub: f64,
     /// How many of its group's other side wake a task, as a part of that side: the mean over tasks.
+    /// Those who wake it now and then count less: of shares s, they are as many as 1 / sum of s^2.
     pub(crate) wakers: f64,
-    /// The share of wake-ups between tasks of which each wakes the other.
+    /// The share of wake-ups that the other of both tasks answers with one.
     pub(crate) mutual: f64,
     /// The share of wake-ups by whom the CPU's wake-up before was by, too: one task wakes many.
     pub(crate) in_a_row: f64,
@@ -147,14 +148,13 @@ pub(crate) fn shape(events: &[Event], tasks: impl Fn(TaskRef) -> bool) -> Shape 
     let edges: Edges =
         found.edges.iter().filter(|(_, n)| **n >= least).map(|(e, n)| (*e, *n)).collect();
     let sides = sides(&edges);
-    let (mut across, mut mutual) = (0, 0);
-    let mut wakers: BTreeMap<TaskRef, BTreeSet<TaskRef>> = BTreeMap::new();
+    let mut across = 0;
+    let mut wakers: BTreeMap<TaskRef, Vec<f64>> = BTreeMap::new();
     let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
     for ((waker, woken), count) in &edges {
         let (group, side) = sides[woken];
         across += if sides[waker].1 == side { 0 } else { *count };
-        mutual += if edges.contains_key(&(*woken, *waker)) { *count } else { 0 };
-        wakers.entry(*woken).or_default().insert(*waker);
+        wakers.entry(*woken).or_default().push(*count as f64);
         let group = groups.entry(group).or_default();
         group.sides[usize::from(side)].1 += count;
         for task in [waker, woken] {
@@ -174,7 +174,12 @@ pub(crate) fn shape(events: &[Event], tasks: impl Fn(TaskRef) -> bool) -> Shape 
         let own = sides[task];
         sides.values().filter(|side| side.0 == own.0 && side.1 != own.1).count().max(1)
     };
-    let parts = wakers.iter().map(|(task, wakers)| wakers.len() as f64 / other_side(task) as f64);
+    let as_many = |counts: &[f64]| {
+        counts.iter().sum::<f64>().powi(2) / counts.iter().map(|count| count * count).sum::<f64>()
+    };
+    let parts = wakers.iter().map(|(task, counts)| as_many(counts) / other_side(task) as f64);
+    let back = |edge: &(TaskRef, TaskRef)| edges.get(&(edge.1, edge.0)).copied().unwrap_or(0);
+    let mutual: u64 = edges.iter().map(|(edge, count)| back(edge).min(*count)).sum();
     let all = edges.values().sum::<u64>().max(1) as f64;
     let mut sizes: Vec<usize> = groups.values().map(|group| group.involved.len()).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
