@@ -321,7 +321,7 @@ impl Machine {
         self.charge(cpu);
         let left = self.work_left(task);
         if left > 0 {
-            self.run_for(task, left);
+            self.look_after(task, left);
             return Ok(());
         }
         match self.next_step(task)? {
@@ -331,7 +331,7 @@ impl Machine {
                 }
                 // What the steps before have cost.
                 let left = self.work_left(task);
-                self.run_for(task, left);
+                self.look_after(task, left);
                 Ok(())
             }
             Next::Sleep(until_ns) => {
@@ -347,7 +347,7 @@ impl Machine {
             }
             Next::Wait => self.go_to_sleep(cpu, task),
             Next::Yield => {
-                self.run_for(task, 0);
+                self.look_after(task, 0);
                 self.yield_task(cpu, task)
             }
             Next::Gone => Ok(()),
@@ -356,12 +356,6 @@ impl Machine {
                 self.exit_task(cpu, task)
             }
         }
-    }
-
-    /// Sees to it that a task that runs is looked at when it has run for so long.
-    fn run_for(&mut self, task: TaskId, ns: u64) {
-        let run = self.sched.task(task).run;
-        self.sched.agenda.add(self.now_ns.saturating_add(ns), Due::Ran(task, run));
     }
 
     /// A task that sleeps has slept for long enough.

@@ -143,6 +143,7 @@ impl Machine {
     fn tick_of(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         let just_started = self.sched.rq(cpu).started_ns == self.now_ns;
         self.tick_later(cpu);
+        self.look_before_next_tick(cpu);
         if just_started {
             return Ok(());
         }
@@ -171,8 +172,7 @@ impl Machine {
     /// The next tick of a CPU will come, if it does not already.
     fn tick_later(&mut self, cpu: u32) {
         if !std::mem::replace(&mut self.sched.rq(cpu).ticks, true) {
-            let next_tick = (self.now_ns / TICK_NS + 1) * TICK_NS;
-            self.sched.agenda.add(next_tick, Due::Tick(cpu));
+            self.sched.agenda.add(self.next_tick_ns(), Due::Tick(cpu));
         }
     }
 
@@ -233,12 +233,39 @@ impl Machine {
         let state = self.sched.task(task);
         let cpu = state.cpu;
         state.run += 1;
-        let (orders, run) = (state.orders, state.run);
+        let orders = state.orders;
         if orders == Orders::Spin || self.sched.rq(cpu).current != Some(task) {
             return;
         }
         let after_ns = if orders == Orders::Work { self.work_left(task) } else { MOMENT_NS };
-        self.sched.agenda.add(self.now_ns.saturating_add(after_ns), Due::Ran(task, run));
+        self.look_after(task, after_ns);
+    }
+
+    /// Sees to it that a task that runs is looked at when it has run for so long. What is after the
+    /// next tick waits for that: most tasks are taken off the CPU before.
+    pub(crate) fn look_after(&mut self, task: TaskId, ns: u64) {
+        let state = self.sched.task(task);
+        let (cpu, run) = (state.cpu, state.run);
+        let end_ns = self.now_ns.saturating_add(ns);
+        let waits = self.sched.rq(cpu).ticks && end_ns > self.next_tick_ns();
+        self.sched.rq(cpu).ran = waits.then_some((end_ns, task, run));
+        if !waits {
+            self.sched.agenda.add(end_ns, Due::Ran(task, run));
+        }
+    }
+
+    /// A task that runs is done before the tick after this one, unless it was taken off the CPU.
+    fn look_before_next_tick(&mut self, cpu: u32) {
+        let (now, next_tick) = (self.now_ns, self.next_tick_ns());
+        let rq = self.sched.rq(cpu);
+        if let Some((end_ns, task, run)) = rq.ran.take_if(|(end_ns, ..)| *end_ns <= next_tick) {
+            // A tick that waits for a lock is late.
+            self.sched.agenda.add(end_ns.max(now), Due::Ran(task, run));
+        }
+    }
+
+    fn next_tick_ns(&self) -> u64 {
+        (self.now_ns / TICK_NS + 1) * TICK_NS
     }
 
     /// A task wakes up, woken by the CPU that executes.

@@ -168,6 +168,8 @@ pub(crate) struct Rq {
     pub(crate) moved: u32,
     /// Whether the next tick will come.
     pub(crate) ticks: bool,
+    /// When what runs will be done, if that is after the next tick: time in ns, task, and its run.
+    pub(crate) ran: Option<(u64, TaskId, u64)>,
     /// When what runs started to.
     pub(crate) started_ns: u64,
     /// How long tasks have run here, in ns.

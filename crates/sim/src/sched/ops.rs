@@ -392,6 +392,10 @@ impl Machine {
         if self.recorder.is_none() && !self.sched.ops.has(op) {
             return Ok(());
         }
+        self.called_task_op(op, task, arg)
+    }
+
+    fn called_task_op(&mut self, op: Op, task: TaskId, arg: u64) -> Result<(), Stop> {
         self.record_op(op, task, arg);
         let address = self.sched.task(task).address;
         self.op(op, &[address, arg]).map(drop)
