@@ -10,6 +10,7 @@ use crate::{
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rota_object::{Object, Setting, SettingKind};
+use rota_sched::TextSetting;
 use std::ffi::OsString;
 
 #[derive(Parser)]
@@ -79,7 +80,7 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
                         flags.push(setting.flag);
                     }
                 }
-                for text in rota_sched::find(name).map_or(&[][..], |entry| entry.texts) {
+                for text in texts_of(name) {
                     if may_be_flag(&run, text.flag) {
                         let flag = bare_flag(name, text.flag, text.help, text.default);
                         run = run.arg(flag.hide(several));
@@ -106,6 +107,11 @@ pub(crate) fn parse(line: &[OsString]) -> Result<Verb, Exit> {
     }
 }
 
+/// The settings of a scheduler that its user half has, as text.
+fn texts_of(name: &str) -> &'static [TextSetting] {
+    rota_sched::find(name).map_or(&[], |entry| entry.texts)
+}
+
 /// The settings in the order in which the program has them.
 fn settings_of(object: &Object) -> Vec<Setting> {
     let mut settings = object.settings();
@@ -119,33 +125,21 @@ fn settings_of(object: &Object) -> Vec<Setting> {
 /// Columns of flags and what they mean, on a terminal of 80.
 const COLUMNS: usize = 74;
 
-/// A text as lines of about so many columns, each with its end.
-fn filled(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + word.len() < columns => *line += &format!(" {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.iter().map(|line| format!("{}\n", line.trim_start())).collect()
-}
-
 /// A help that has the settings of several schedulers, each with its own defaults.
 fn with_lists_of_settings(run: Command, objects: &[(String, Object)]) -> Command {
     let mut lists = String::new();
     for (name, object) in objects {
         let own = settings_of(object).into_iter();
         let own = own.map(|s| (format!("--{}={}", s.flag, s.default), s.help));
-        let texts = rota_sched::find(name).map_or(&[][..], |entry| entry.texts).iter();
+        let texts = texts_of(name).iter();
         let texts = texts.map(|t| (format!("--{}={}", t.flag, t.default), t.help.to_owned()));
         let all: Vec<_> = own.chain(texts).collect();
         let width = all.iter().map(|(flag, _)| flag.len()).max().unwrap_or(0);
         lists += &format!("Settings of {name}, with defaults:\n");
         for (flag, help) in all {
-            let lines = filled(&help, COLUMNS - width);
-            lists +=
-                &format!("  {flag:<width$}  {}\n", lines.join(&" ".repeat(width + 4)).trim_end());
+            let lines = textwrap::wrap(&help, COLUMNS - width);
+            let lines = lines.join(&format!("\n{}", " ".repeat(width + 4)));
+            lists += &format!("  {flag:<width$}  {lines}\n");
         }
         lists.push('\n');
     }

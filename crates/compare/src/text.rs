@@ -370,19 +370,10 @@ pub(crate) fn lost_name(report: &Report, flip: &Flip) -> String {
 
 /// Lines of at most `width`, the later ones indented.
 fn wrapped(start: &str, text: &str, width: usize) -> String {
-    let mut lines = String::from(start);
-    let mut used = start.chars().count();
-    for (i, word) in text.split(' ').enumerate() {
-        let long = word.chars().count();
-        if i > 0 && used + 1 + long > width {
-            lines += "\n  ";
-            used = 2;
-        } else if i > 0 {
-            lines.push(' ');
-            used += 1;
-        }
-        lines += word;
-        used += long;
-    }
-    lines + "\n"
+    let options = textwrap::Options::new(width)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false)
+        .subsequent_indent("  ");
+    textwrap::fill(&format!("{start}{text}"), options) + "\n"
 }
