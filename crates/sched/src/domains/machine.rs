@@ -5,7 +5,7 @@ use crate::half::HalfError;
 use rota_balance::Snapshot;
 use rota_object::{SettingError, Setup, World};
 use rota_programs::domains::DomainsCpu;
-use rota_topology::{CAPACITY_FULL, CpuId, CpuMask, Level, NodeId, Topology};
+use rota_topology::{CAPACITY_FULL, CpuId, CpuMask, Level, Llc, NodeId, Topology};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// What stands for no domain and no node (BPF: `NONE`).
@@ -15,6 +15,8 @@ const NONE: u32 = u32::MAX;
 struct Domain {
     cpus: CpuMask,
     node: Option<NodeId>,
+    /// Its part of last-level caches, in bytes; 0 if nobody knows their size.
+    cache_bytes: u64,
 }
 
 /// The CPUs of a machine, in domains.
@@ -72,6 +74,15 @@ fn from_lists(text: &str, possible: &CpuMask) -> Result<Vec<CpuMask>, HalfError>
     }
 }
 
+/// What CPUs have of last-level caches that others share: as large a part as they are of those CPUs.
+fn cache_bytes(topology: &Topology, cpus: &CpuMask) -> u64 {
+    let part = |llc: &Llc| {
+        let (own, all) = (llc.cpus.intersection(cpus).count() as u64, llc.cpus.count() as u64);
+        llc.size_bytes.unwrap_or(0) * own / all.max(1)
+    };
+    topology.llcs().iter().map(part).sum()
+}
+
 impl Machine {
     /// A machine with one domain for each last-level cache, or these.
     pub(super) fn new(topology: &Topology, lists: Option<&str>) -> Result<Self, HalfError> {
@@ -81,8 +92,17 @@ impl Machine {
             Some(text) => from_lists(text, topology.possible())?,
             None => topology.groups(Level::Llc),
         };
-        let domains = groups.into_iter().map(|cpus| Domain { node: node(&cpus), cpus });
-        Ok(Self { domains: domains.collect(), before: None })
+        let domain = |cpus: CpuMask| Domain {
+            node: node(&cpus),
+            cache_bytes: cache_bytes(topology, &cpus),
+            cpus,
+        };
+        Ok(Self { domains: groups.into_iter().map(domain).collect(), before: None })
+    }
+
+    /// The cache of each domain, in bytes; 0 if nobody knows.
+    pub(super) fn cache_bytes(&self) -> Vec<u64> {
+        self.domains.iter().map(|domain| domain.cache_bytes).collect()
     }
 
     /// How many domains there are.
@@ -221,5 +241,24 @@ impl Machine {
         };
         let other = done.iter().zip(&before.done).map(part).collect();
         Ok((other, Asked { at_ns: now_ns, done }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_share_a_cache_by_their_cpus() {
+        let laptop = include_str!("../../../../data/machines/laptop.json");
+        let sized = laptop.replacen("\"level\":3", "\"level\":3,\"size_bytes\":16000000", 1);
+        assert_ne!(sized, laptop);
+        let bytes = |text: &str, lists| {
+            let topology = Topology::from_json(text).unwrap();
+            Machine::new(&topology, lists).unwrap().cache_bytes()
+        };
+        assert_eq!(bytes(&sized, None), [16_000_000]);
+        assert_eq!(bytes(&sized, Some("0-3/4-15")), [4_000_000, 12_000_000]);
+        assert_eq!(bytes(laptop, Some("0-3/4-15")), [0, 0]);
     }
 }

@@ -2,6 +2,7 @@
 //! The user half of `domains`: which CPUs are in which domain, which tasks change theirs, and what
 //! weights are worth in each cgroup.
 
+mod footprint;
 mod groups;
 mod machine;
 mod reports;
@@ -115,6 +116,8 @@ impl Domains {
     ) -> Result<(Snapshot, machine::Asked), HalfError> {
         let (mut snapshot, asked) = self.machine.look(now_ns, world)?;
         reports::add(&mut snapshot, told, &self.factors, now_ns, world)?;
+        let cache_bytes = self.machine.cache_bytes();
+        footprint::estimate(&mut snapshot, &cache_bytes, self.policy.refill_ns_per_byte);
         Ok((snapshot, asked))
     }
 
