@@ -81,7 +81,8 @@ impl<'a> Balance<'a> {
     /// The sum of what domains have above or below their targets, in CPUs.
     pub(crate) fn imbalance(&self) -> f64 {
         let off = |domain| (self.load(domain) - self.target[domain]).abs();
-        (0..self.target.len()).map(off).sum()
+        // A sum of none would be -0.
+        (0..self.target.len()).map(off).fold(0.0, |sum, off| sum + off)
     }
 
     /// Whether the domain has no capacity, so that whoever may leave it has to.

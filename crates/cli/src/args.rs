@@ -282,6 +282,8 @@ fn bare_flag(scheduler: &str, flag: &str, help: &str, default: &str) -> Arg {
         .long(flag.to_owned())
         .help(format!("{help} [default: {default}]"))
         .overrides_with(flag_id(flag))
+        // A value that begins with a dash is told to be none, not to be an unknown flag.
+        .allow_negative_numbers(true)
         .help_heading(format!("Settings of {scheduler}"))
 }
 
@@ -294,8 +296,8 @@ fn flag(scheduler: &str, setting: &Setting) -> Arg {
             .require_equals(true)
             .value_name("BOOL")
             .default_missing_value("true"),
-        SettingKind::Duration => arg.value_name("DURATION"),
-        SettingKind::Bytes => arg.value_name("SIZE"),
+        SettingKind::Duration => arg.value_name("DURATION").allow_hyphen_values(true),
+        SettingKind::Bytes => arg.value_name("SIZE").allow_hyphen_values(true),
         SettingKind::Number => arg.value_name("NUMBER"),
     }
 }

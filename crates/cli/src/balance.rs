@@ -3,6 +3,7 @@
 
 mod live;
 
+use crate::choice;
 use crate::exit::Exit;
 use crate::file;
 use crate::output::{self, Format};
@@ -27,8 +28,9 @@ enum Verb {
 }
 
 const EXPLAIN: &str = "\
-A snapshot is TOML, or JSON with the same names. What --format json prints has the snapshot in it, so
-it can be read again. An example in TOML, six busy tasks in one domain and two in another:
+A snapshot is TOML, or JSON with the same names. What --format json prints has
+the snapshot in it, so it can be read again. An example in TOML, six busy tasks
+in one domain and two in another:
 
   [[domain]]
   cpus = 4               # of strength 1; or strengths = [1, 1, 0.5, 0.5],
@@ -68,11 +70,12 @@ it can be read again. An example in TOML, six busy tasks in one domain and two i
   move_ns = 20000        # cost of a move, and of each byte of its footprint
   refill_ns_per_byte = 0.1
 
-A task's load is its fair share of the machine, in CPUs: its duty while there is room; else the
-part duty·min(1, weight/λ). A move brings its load times how much less busy the other domain is,
-on average over the move. docs/balance.md explains both.
+A task's load is its fair share of the machine, in CPUs: its duty while there is
+room; else the part duty·min(1, weight/λ). A move brings its load times how much
+less busy the other domain is, on average over the move. docs/balance.md
+explains both.
 
-What happens to a task:
+What happens to a task, by the words of --format json; tables have sentences:
   moves       what it brings and costs
   no load     it has no duty
   pinned      it may use no other domain
@@ -107,6 +110,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         (Some(file), _) => (file.display().to_string(), file::read_text(file)?),
         (None, scheduler) => {
             let scheduler = scheduler.as_deref().unwrap_or_default();
+            if args.socket.is_none() {
+                // Nobody serves statistics under another name.
+                choice::resolve(scheduler)?;
+            }
             let path = args.socket.clone().unwrap_or_else(|| socket_of(scheduler));
             (path.display().to_string(), live::snapshot(scheduler, &path)?)
         }
@@ -184,10 +191,10 @@ fn follows(snapshot: &Snapshot, verdicts: &[Verdict], before: usize, place: usiz
 }
 
 fn head(snapshot: &Snapshot, plan: &Plan) -> String {
-    let capacity: f64 = snapshot.domains.iter().map(|domain| domain.capacity).sum();
-    let duty: f64 = snapshot.tasks.iter().map(|task| task.entity.duty).sum();
+    let capacity = snapshot.domains.iter().fold(0.0, |sum, domain| sum + domain.capacity);
+    let duty = snapshot.tasks.iter().fold(0.0, |sum, task| sum + task.entity.duty);
     let mut text = format!(
-        "{} of {capacity:.2} CPUs; {} with a duty of {duty:.2} CPUs\n",
+        "{}, {capacity:.2} CPUs in all; {}, which want {duty:.2} CPUs\n",
         many(snapshot.domains.len(), "domain"),
         many(snapshot.tasks.len(), "task"),
     );
@@ -202,6 +209,7 @@ fn head(snapshot: &Snapshot, plan: &Plan) -> String {
             };
             format!("λ is {lambda:.6}: {which} infeasible\n")
         }
+        None if capacity == 0.0 => "no λ: there is nothing to share\n".to_owned(),
         None => "no λ: everyone can have their duty\n".to_owned(),
     };
     let (before, after) = (plan.imbalance_before, plan.imbalance_after);

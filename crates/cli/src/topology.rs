@@ -88,7 +88,7 @@ fn no_machine(text: &str, error: &SpecError) -> anyhow::Error {
         return anyhow!("{error}");
     }
     let names: Vec<_> = Model::names().collect();
-    let more = "A short form such as 2l:8c gives the CPUs alone.";
+    let more = "Or describe one: 2l:8c has 2 caches of 8 cores.";
     anyhow!("no machine '{text}'{}", hint_and(text, &names, more))
 }
 

@@ -38,7 +38,7 @@ fn said(output: Output) -> String {
 fn a_table() {
     let text = printed(SIX_AND_TWO, &[]);
     for line in [
-        "2 domains of 8.00 CPUs; 8 tasks with a duty of 8.00 CPUs",
+        "2 domains, 8.00 CPUs in all; 8 tasks, which want 8.00 CPUs",
         "no λ: everyone can have their duty",
         "imbalance 4.00 CPUs; after 2 moves 0.00",
         "     0     0      4.00    4.00    6.00   150%    4.00   100%",
@@ -96,11 +96,11 @@ fn what_is_printed_can_be_read() {
 fn the_example_of_the_help() {
     let folder = tempfile::tempdir().unwrap();
     let help = said(rota(folder.path(), &["balance", "explain", "--help"]));
-    let (_, example) = help.split_once("tasks in one domain and two in another:").unwrap();
+    let (_, example) = help.split_once("in one domain and two in another:").unwrap();
     let (example, _) = example.split_once("A task's load").unwrap();
     assert!(example.lines().all(|line| line.chars().count() <= 76), "nothing of it is wrapped");
     let text = printed(example, &[]);
-    assert!(text.starts_with("2 domains of 8.00 CPUs; 8 tasks"), "{text}");
+    assert!(text.starts_with("2 domains, 8.00 CPUs in all; 8 tasks"), "{text}");
 }
 
 /// What a scheduler would do at the end of a simulation, as a file and as a plan.
@@ -111,7 +111,7 @@ fn a_snapshot_of_a_simulation() {
     let words = ["sim", "domains", "--machine=2l:2c", "--workload=batch:tasks=6", "--for=1500ms"];
     said(rota(here, &[&words[..], &["--snapshot=end.json"]].concat()));
     let table = said(rota(here, &["balance", "explain", "end.json"]));
-    assert!(table.starts_with("2 domains of 4.00 CPUs; "), "{table}");
+    assert!(table.starts_with("2 domains, 4.00 CPUs in all; "), "{table}");
     assert!(table.contains("task       pid  domain"), "{table}");
     let value = said(rota(here, &["balance", "explain", "end.json", "--format=json"]));
     let value: serde_json::Value = serde_json::from_str(&value).unwrap();
@@ -150,7 +150,7 @@ fn live(answer: &'static str, words: &[&str]) -> Output {
 fn a_scheduler_in_charge_is_asked() {
     let snapshot = "{\"domain\": [{\"cpus\": 4}]}\n";
     let table = said(live(snapshot, &[]));
-    assert!(table.starts_with("1 domain of 4.00 CPUs; 0 tasks"), "{table}");
+    assert!(table.starts_with("1 domain, 4.00 CPUs in all; 0 tasks"), "{table}");
     let told = |output: Output| {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()

@@ -90,7 +90,7 @@ fn bad_input_is_one_line() {
         ("simple simple", "simple stands twice"),
         ("simple eevdf:fifo", "eevdf has no settings"),
         ("simple:colour=red eevdf", "no setting 'colour'"),
-        ("simple eevdf --machine dektop16", "did you mean desktop16? A short form"),
+        ("simple eevdf --machine dektop16", "did you mean desktop16? Or describe"),
         ("simple eevdf --machine m.toml", "m.toml:3:2: no key 'cots'; did you mean costs?"),
         ("simple eevdf --workload wep", "no workload 'wep'; did you mean web?"),
         ("simple eevdf --workload web+", "--workload web+: a workload is missing"),
@@ -100,6 +100,8 @@ fn bad_input_is_one_line() {
         ("simple eevdf --for 0s", "nothing to see in no time"),
         ("simple eevdf --kernel 6.1", "there are those of 6.16, 6.18, 7.0, 7.3"),
         ("simple eevdf --slice 5ms", "settings belong to a scheduler: write simple:slice=5ms"),
+        ("simple domains:balance=0ms", "balance: '0s' is not from 10ms to 1h"),
+        ("simple domains:stay=7", "stay: '7' is not from 0 to 2"),
         ("simple eevdf --seeds 3,3", "the seed 3 stands twice"),
         ("simple --shard 1/2 --out /proc/none/part", "/proc/none"),
     ] {

@@ -8,6 +8,7 @@
 
 mod domains;
 mod half;
+mod limits;
 mod plain;
 mod registry;
 mod session;

@@ -3,11 +3,15 @@
 //! more than its parts.
 
 use crate::half::{HalfError, UserHalf};
+use crate::limits::{self, Limit};
 use crate::plain::Plain;
 use rota_events::{Metric, MetricKind, Sample};
 use rota_object::{Object, Setup, World};
 use rota_programs::simple::SimpleStats;
 use zerocopy::FromBytes;
+
+/// What settings may be.
+const LIMITS: [Limit; 1] = [Limit::new("slice_ns", 100_000, 10_000_000_000)];
 
 struct Simple {
     plain: Plain,
@@ -28,7 +32,8 @@ pub(crate) fn new(
 
 impl UserHalf for Simple {
     fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError> {
-        self.plain.configure(setup)
+        self.plain.configure(setup)?;
+        limits::check(setup, &LIMITS)
     }
 
     fn metrics(&self) -> &[Metric] {
