@@ -79,14 +79,14 @@ STATS(struct domains_stats);
 
 struct domains_task {
 	u64 vtime;
-	u64 charged_at_start_ns; /* what it had run in all when it started to run */
-	u64 burst_ns;            /* what it has run since it woke up */
-	u64 usual_ns;            /* what it runs from waking up to sleeping, on average */
-	u64 policy;              /* its memory policy, when that was looked at */
-	u64 policy_mark;         /* what it said then */
+	u64 charged_at_start_ns;   /* what it had run in all when it started to run */
+	u64 burst_ns;              /* what it has run since it woke up */
+	u64 usual_ns;              /* what it runs from waking up to sleeping, on average */
+	struct policy_seen policy; /* its memory policy, when that was looked at */
 	/* The CPUs on the nodes that its policy names; NULL if there is none that it may use. */
 	struct bpf_cpumask __kptr *near;
-	u32 stays; /* no other CPU runs it */
+	u32 stays;   /* no other CPU runs it */
+	u32 counted; /* among the tasks of its domain */
 	u32 domain;
 	u32 slot;  /* NO_PLACE if there was none left: then nothing is told of the task */
 	u32 group; /* the place of its cgroup */
@@ -160,10 +160,23 @@ static struct domain *move(struct domains_task *task, u32 to)
 		return NULL;
 	task->vtime += into->vtime_now - from->vtime_now;
 	task->domain = to;
-	__sync_fetch_and_sub(&from->tasks, 1);
-	__sync_fetch_and_add(&into->tasks, 1);
+	if (task->counted) {
+		__sync_fetch_and_sub(&from->tasks, 1);
+		__sync_fetch_and_add(&into->tasks, 1);
+	}
 	tell_domain(task->slot, to);
 	return into;
+}
+
+/* A task comes to be among those of its domain that want to run or are new, or ceases to be. */
+static void count_in(struct domains_task *task, bool counts)
+{
+	struct domain *domain = domain_at(task->domain);
+
+	if (!domain || task->counted == counts)
+		return;
+	task->counted = counts;
+	__sync_fetch_and_add(&domain->tasks, counts ? 1 : -1);
 }
 
 /* The domain nearest to one, itself first, that has some of these CPUs. */
@@ -200,12 +213,13 @@ static void find_near(const struct task_struct *p, struct domains_task *task,
                       const struct cpumask *mask)
 {
 	const struct mempolicy *policy = policy_of(p);
-	u32 mode = policy_mode(policy), stays;
-	struct bpf_cpumask *near = mode ? near_memory(policy, mask) : NULL;
+	struct bpf_cpumask *near = NULL;
+	u32 stays;
 
-	task->policy = (u64)policy;
-	task->policy_mark = mark_of(policy);
-	stays = near && stay >= (mode == MPOL_BIND ? 1 : 2);
+	look_at_policy(&task->policy, policy);
+	if (names_nodes(task->policy.mode))
+		near = near_memory(policy, mask);
+	stays = near && stay >= (task->policy.mode == MPOL_BIND ? 1 : 2);
 	if (stays != task->stays)
 		__sync_fetch_and_add(&staying, stays ? 1 : -1);
 	task->stays = stays;
@@ -242,9 +256,10 @@ static void settle(const struct task_struct *p, struct domains_task *task,
 /* The same, if its memory may be elsewhere than before. */
 static void follow_memory(const struct task_struct *p, struct domains_task *task)
 {
-	const struct mempolicy *policy = policy_of(p);
+	struct policy_seen now;
 
-	if ((u64)policy != task->policy || mark_of(policy) != task->policy_mark)
+	look_at_policy(&now, policy_of(p));
+	if (!says_the_same(&now, &task->policy))
 		settle(p, task, p->cpus_ptr);
 }
 
@@ -399,8 +414,25 @@ s32 BPF_STRUCT_OPS(domains_select_cpu, struct task_struct *p, s32 prev_cpu, u64 
 	at = cpu_at(cpu);
 	count(near, at && at->domain == task->domain);
 	count(far, at && at->domain != task->domain);
+	/* It has no deadline to meet, but credit to lose. */
+	deadline_of(p, task, domain, true);
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_of(p, task, domain), 0);
 	return cpu;
+}
+
+/* A deadline of one domain, as in the virtual time of another one. */
+static u64 as_in(const struct domain *to, const struct domain *from, u64 deadline)
+{
+	return to && from ? deadline + to->vtime_now - from->vtime_now : deadline;
+}
+
+/* Notes the deadline of who runs on a CPU. */
+static void note_deadline(struct domains_cpu *at, const struct task_struct *p,
+                          const struct domains_task *task, u64 vtime)
+{
+	u64 deadline = vtime + over_weight(task->usual_ns, p, task);
+
+	at->deadline = as_in(domain_at(at->domain), domain_at(task->domain), deadline) | 1;
 }
 
 /* Calls a CPU that is idle, so that who comes to wait in a queue does not wait long. */
@@ -420,9 +452,9 @@ static void call_idle(const struct task_struct *p, const struct domains_task *ta
 void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	struct domains_task *task = task_ctx(p);
-	struct domain *domain, *there;
+	struct domain *domain;
 	struct domains_cpu *at;
-	u64 deadline, slice;
+	u64 deadline, there_deadline, slice;
 	s32 cpu = scx_bpf_task_cpu(p);
 	bool slept = enq_flags & enq_flag(SCX_ENQ_WAKEUP);
 	bool last = enq_flags & enq_flag(SCX_ENQ_LAST);
@@ -450,20 +482,20 @@ void BPF_STRUCT_OPS(domains_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags);
 		return;
 	}
-	if (slept && at->deadline && time_before(deadline + margin_ns, at->deadline) &&
+	there_deadline = as_in(domain_at(at->domain), domain, deadline);
+	if (slept && at->deadline && time_before(there_deadline + margin_ns, at->deadline) &&
 	    !strays(p, task, cpu)) {
 		count(preempted, 1);
+		at->deadline = there_deadline | 1;
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
 		                   enq_flags | enq_flag(SCX_ENQ_PREEMPT));
 		return;
 	}
 	count(queued, 1);
 	queue = slept ? queue_for(p, task, domain, at) : task->domain;
-	there = domain_at(queue);
-	if (there)
-		deadline += there->vtime_now - domain->vtime_now;
-	note_waiting(queue);
+	deadline = as_in(domain_at(queue), domain, deadline);
 	scx_bpf_dsq_insert_vtime(p, queue, slice, deadline, enq_flags);
+	note_waiting(queue);
 	/* Who may run where somebody has gone idle meanwhile, or elsewhere, should not wait. */
 	call_idle(p, task, queue);
 }
@@ -478,11 +510,20 @@ static bool pull(struct domains_cpu *here, s32 cpu, const struct domain *domain)
 	return there && is_fuller(other, there, here->domain, domain) && take(other, cpu, here);
 }
 
-/* Lets a task run on for a slice. */
-static void run_on(struct task_struct *p, const struct domains_task *task,
-                   const struct domain *domain)
+/* By how much a task's virtual time has grown since it started to run. */
+static u64 grown(const struct task_struct *p, const struct domains_task *task)
 {
-	scx_bpf_task_set_slice(p, slice_of(p, task, domain));
+	return over_weight(p->se.sum_exec_runtime - task->charged_at_start_ns, p, task);
+}
+
+/* Lets a task run on for a slice. */
+static void run_on(struct task_struct *p, const struct domains_task *task, struct domains_cpu *here)
+{
+	struct domain *domain = domain_at(task->domain);
+
+	if (domain)
+		scx_bpf_task_set_slice(p, slice_of(p, task, domain));
+	note_deadline(here, p, task, task->vtime + grown(p, task));
 }
 
 /* The deadline of who is first in a domain's queue; the latest there can be if nobody waits. */
@@ -507,21 +548,20 @@ static u64 first_deadline(u32 id, u64 latest)
  * promises more than a CPU, which never gets ahead of others. Now and then it makes way all the
  * same, since there may be one that can run nowhere else.
  */
-static bool keeps_turn(struct task_struct *p, struct domains_task *task,
-                       const struct domains_cpu *here)
+static bool keeps_turn(struct task_struct *p, struct domains_task *task, struct domains_cpu *here)
 {
 	struct domain *domain = domain_at(task->domain);
-	u64 ran = over_weight(p->se.sum_exec_runtime - task->charged_at_start_ns, p, task);
+	u64 ran = grown(p, task);
 	u64 deadline = task->vtime + ran + over_weight(task->usual_ns, p, task);
 
 	if (!domain || here->domain != task->domain ||
-	    bpf_ktime_get_ns() - here->turn_ns > turn_ns ||
+	    bpf_ktime_get_ns() - here->turn_at_ns > turn_ns ||
 	    !time_before(deadline, first_deadline(task->domain, deadline)))
 		return false;
 	/* It does not come to be ahead by more than is kept of anybody's debt. */
 	if (time_before(task->vtime + ran, domain->vtime_now - domain->debt_max))
 		task->vtime = domain->vtime_now - domain->debt_max - ran;
-	run_on(p, task, domain);
+	run_on(p, task, here);
 	return true;
 }
 
@@ -531,7 +571,8 @@ void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 	struct domains_task *task = NULL;
 	struct domain *domain;
 
-	if (!here)
+	/* Until domains are made again; what it is sent it runs. */
+	if (!here || here->domain == NONE)
 		return;
 	if (deserted && take_deserted())
 		return;
@@ -553,7 +594,7 @@ void BPF_STRUCT_OPS(domains_dispatch, s32 cpu, struct task_struct *prev)
 		if (pull(here, cpu, domain))
 			count(pulled, 1);
 		else
-			run_on(prev, task, domain);
+			run_on(prev, task, here);
 		return;
 	}
 	if (steal(here, cpu))
@@ -569,6 +610,7 @@ void BPF_STRUCT_OPS(domains_runnable, struct task_struct *p, u64 enq_flags)
 	if (!task)
 		return;
 	task->burst_ns = 0;
+	count_in(task, true);
 	tell_duty(task->slot, AVERAGE_LEFT_OUT);
 }
 
@@ -576,8 +618,10 @@ void BPF_STRUCT_OPS(domains_quiescent, struct task_struct *p, u64 deq_flags)
 {
 	struct domains_task *task = task_ctx(p);
 
-	if (task)
-		tell_duty(task->slot, AVERAGE_OFF);
+	if (!task)
+		return;
+	count_in(task, false);
+	tell_duty(task->slot, AVERAGE_OFF);
 }
 
 /*
@@ -587,18 +631,18 @@ void BPF_STRUCT_OPS(domains_quiescent, struct task_struct *p, u64 deq_flags)
  */
 static void go_by(struct domain *domain, u64 vtime, u64 now_ns)
 {
-	u64 ns = now_ns - domain->pace_at_ns;
+	u64 at_ns = domain->pace_at_ns, ns = now_ns - at_ns;
 
 	if (time_before(domain->vtime_now, vtime))
 		domain->vtime_now += (vtime - domain->vtime_now + VTIME_PARTS - 1) / VTIME_PARTS;
-	if (ns < PACE_NS)
+	/* One CPU does it; the clocks of two may differ a little. */
+	if ((s64)ns < PACE_NS || !__sync_bool_compare_and_swap(&domain->pace_at_ns, at_ns, now_ns))
 		return;
 	domain->debt_max =
 		(domain->vtime_now - domain->pace_vtime) * (debt_ns / 1024) / (ns / 1024);
 	if (domain->debt_max < slice_ns)
 		domain->debt_max = slice_ns;
 	domain->pace_vtime = domain->vtime_now;
-	domain->pace_at_ns = now_ns;
 }
 
 void BPF_STRUCT_OPS(domains_running, struct task_struct *p)
@@ -618,17 +662,17 @@ void BPF_STRUCT_OPS(domains_running, struct task_struct *p)
 	tell_duty(task->slot, AVERAGE_ON);
 	if (!at)
 		return;
-	at->deadline = (task->vtime + over_weight(task->usual_ns, p, task)) | 1;
-	at->turn_ns = now_ns;
+	note_deadline(at, p, task, task->vtime);
+	at->turn_at_ns = now_ns;
 	if (task->slot != NO_PLACE)
-		at->since_ns = at->turn_ns;
+		at->since_ns = now_ns;
 }
 
 void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
 {
 	struct domains_task *task = task_ctx(p);
 	struct domains_cpu *at = cpu_at(scx_bpf_task_cpu(p));
-	u64 ran_ns;
+	u64 ran_ns, burst_ns;
 
 	if (at) {
 		at->deadline = 0;
@@ -643,18 +687,18 @@ void BPF_STRUCT_OPS(domains_stopping, struct task_struct *p, bool runnable)
 	count(ran_ns, ran_ns);
 	task->vtime += over_weight(ran_ns, p, task);
 	task->burst_ns += ran_ns;
-	if (runnable) {
-		if (task->burst_ns > task->usual_ns)
-			task->usual_ns = task->burst_ns < slice_ns ? task->burst_ns : slice_ns;
-	} else {
-		task->usual_ns = (3 * task->usual_ns + task->burst_ns) / 4;
-	}
+	/* It makes way after a slice, however long it goes on. */
+	burst_ns = task->burst_ns < slice_ns ? task->burst_ns : slice_ns;
+	if (!runnable)
+		task->usual_ns = (3 * task->usual_ns + burst_ns) / 4;
+	else if (burst_ns > task->usual_ns)
+		task->usual_ns = burst_ns;
 }
 
 /*
- * Where a new task goes: to the domain with the fewest tasks for each CPU among some; but it stays
- * where it was made as long as that has no more tasks than CPUs. A single task too many would make
- * one of a queue wait for two turns, until the balancer sees it.
+ * Where a new task goes: to the domain with the fewest tasks for each CPU among some, of those that
+ * want to run or are new; but it stays where it was made as long as that has no more than CPUs. A
+ * single task too many would make one of a queue wait for two turns, until the balancer sees it.
  */
 static u32 birthplace(const struct task_struct *p, const struct domains_task *task,
                       struct domains_cpu *here)
@@ -687,7 +731,6 @@ s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_tas
 	struct domains_task *task = task_ctx_create(p);
 	struct domains_cpu *at = cpu_at(scx_bpf_task_cpu(p));
 	struct cgroup *cgrp = NULL;
-	struct domain *domain;
 
 	if (!task)
 		return -ENOMEM;
@@ -697,9 +740,8 @@ s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_tas
 	task->domain = 0;
 	if (at && at->domain != NONE)
 		task->domain = args->fork ? birthplace(p, task, at) : at->domain;
-	domain = domain_at(task->domain);
-	if (domain)
-		__sync_fetch_and_add(&domain->tasks, 1);
+	if (args->fork)
+		count_in(task, true);
 	task->group = cgrp ? group_of(cgrp) : NO_PLACE;
 	task->slot = take_slot(p, task->domain, task->group);
 	if (task->slot == NO_PLACE)
@@ -711,11 +753,10 @@ s32 BPF_STRUCT_OPS(domains_init_task, struct task_struct *p, struct scx_init_tas
 void BPF_STRUCT_OPS(domains_exit_task, struct task_struct *p, struct scx_exit_task_args *args)
 {
 	struct domains_task *task = task_ctx(p);
-	struct domain *domain = task ? domain_at(task->domain) : NULL;
 
-	if (!domain)
+	if (!task)
 		return;
-	__sync_fetch_and_sub(&domain->tasks, 1);
+	count_in(task, false);
 	if (task->stays)
 		__sync_fetch_and_sub(&staying, 1);
 	give_slot(task->slot);

@@ -5,6 +5,9 @@
 #include <rota/cpus.h>
 #include <rota/loop.h>
 
+/* An exit after which it is to be loaded again, since CPUs changed (kernel: SCX_ECODE_...). */
+#define LOAD_AGAIN (1LL << 48 | 1LL << 32)
+
 #define NONE   (~0u)
 #define RECENT 16 /* a power of 2 */
 
@@ -18,10 +21,10 @@ const volatile bool unequal;           /* not all CPUs are as strong */
 struct SHARED domains_cpu {
 	u64 ran_ns;   /* for how long tasks that are told of ran, up to when the last one stopped */
 	u64 since_ns; /* since when one does; 0 if none does */
-	u64 deadline; /* of who runs; 0 if nobody does */
-	u64 turn_ns;  /* since when it runs who does */
-	u64 idle_ns;  /* when it last found nothing to do */
-	u32 domain;   /* NONE if there can't be such a CPU */
+	u64 deadline; /* of who runs, as in the CPU's domain; 0 if nobody does */
+	u64 turn_at_ns; /* since when it runs who does */
+	u64 idle_at_ns; /* when it last found nothing to do */
+	u32 domain;     /* NONE if there can't be such a CPU */
 	u32 online;
 	u32 strong; /* none is stronger */
 	u32 next;   /* which of the other domains it looks into next */
@@ -41,12 +44,12 @@ struct {
 struct domain {
 	struct bpf_cpumask __kptr *cpus;
 	struct bpf_cpumask __kptr *strong; /* those of its CPUs that no CPU is stronger than */
-	u64 vtime_now;  /* about that of those who start to run; it never goes back */
+	u64 vtime_now;                     /* about that of those who start to run */
 	u64 debt_max;   /* by how much a task's virtual time is ahead or behind at most */
 	u64 pace_vtime; /* what vtime_now was */
 	u64 pace_at_ns; /* at this time */
 	u64 cpus_online;
-	u64 tasks; /* that belong to it */
+	u64 tasks; /* that belong to it, and want to run or are new */
 	/* Its CPUs that last found nothing to do, in a ring: the last stands before the place. */
 	u32 recent[RECENT];
 	u32 place;
@@ -125,7 +128,7 @@ static bool is_open(const struct domain *domain, const struct cpumask *mask)
 	return own && domain->cpus_online && bpf_cpumask_intersects(as_mask(own), mask);
 }
 
-/* Somebody comes to wait in a domain's queue. */
+/* Somebody has come to wait in a domain's queue. */
 static void note_waiting(u32 id)
 {
 	u32 at = id / 64;
@@ -135,12 +138,22 @@ static void note_waiting(u32 id)
 		__sync_fetch_and_or(word, bit);
 }
 
+/* Nobody waits in a domain's queue, unless somebody comes just now. */
+static void note_empty(u32 id, u64 *word)
+{
+	u64 bit = 1ULL << (id & 63);
+
+	__sync_fetch_and_and(word, ~bit);
+	if (scx_bpf_dsq_nr_queued(id) > 0)
+		__sync_fetch_and_or(word, bit);
+}
+
 /* A CPU has found nothing to do. */
 static void note_idle(s32 cpu, struct domains_cpu *at)
 {
 	struct domain *domain = domain_at(at->domain);
 
-	at->idle_ns = bpf_ktime_get_ns();
+	at->idle_at_ns = bpf_ktime_get_ns();
 	if (domain)
 		domain->recent[__sync_fetch_and_add(&domain->place, 1) & (RECENT - 1)] = cpu;
 }
@@ -160,7 +173,7 @@ static bool claim_warm(s32 cpu, const struct cpumask *mask, u64 now_ns, bool cor
 {
 	struct domains_cpu *at = cpu_at(cpu);
 
-	return at && now_ns - at->idle_ns < warm_ns && bpf_cpumask_test_cpu(cpu, mask) &&
+	return at && now_ns - at->idle_at_ns < warm_ns && bpf_cpumask_test_cpu(cpu, mask) &&
 	       (!core || is_core_idle(cpu)) && scx_bpf_test_and_clear_cpu_idle(cpu);
 }
 
@@ -178,12 +191,14 @@ static s32 warm_in(const struct domain *domain, const struct cpumask *mask, u64 
 	return -1;
 }
 
-/* A CPU has come or gone. */
+/* A CPU has come or gone. Where it was not there when domains were made, they are made again. */
 static void set_online(s32 cpu, bool online)
 {
 	struct domains_cpu *at = cpu_at(cpu);
 	struct domain *domain = at ? domain_at(at->domain) : NULL;
 
+	if (at && !domain && online)
+		scx_bpf_exit(LOAD_AGAIN, "CPU %d is in no domain yet", cpu);
 	if (!domain || at->online == online)
 		return;
 	at->online = online;
@@ -215,7 +230,7 @@ static s32 make_domain(u32 id)
 	struct bpf_cpumask *mask, *strong;
 	u64 online = 0;
 	s32 error;
-	u32 cpu;
+	u32 cpu, place;
 
 	if (!domain)
 		return -ENOENT;
@@ -240,6 +255,8 @@ static s32 make_domain(u32 id)
 				bpf_cpumask_set_cpu(cpu, strong);
 		}
 	}
+	loop(place, 0, RECENT)
+		domain->recent[place & (RECENT - 1)] = NONE;
 	domain->cpus_online = online;
 	domain->debt_max = debt_ns;
 	domain->pace_at_ns = bpf_ktime_get_ns();

@@ -40,27 +40,39 @@ static __always_inline const struct mempolicy *policy_of(const struct task_struc
 	return core_field_exists(with->mempolicy) ? with->mempolicy : NULL;
 }
 
-/* A number that is another one if a policy names other nodes, or domains have come or gone. */
-static __always_inline u64 mark_of(const struct mempolicy *policy)
-{
-	u64 word = 0;
+/* What a policy says: nothing if there is none. */
+struct policy_seen {
+	u64 at;      /* its address; another one may come to the same */
+	u64 nodes;   /* the first 64, as bits */
+	u64 changes; /* of domains */
+	u64 mode;    /* MPOL_... */
+};
 
-	if (!policy)
-		return 0;
-	bpf_probe_read_kernel(&word, sizeof(word), &policy->nodes);
-	return 3 * word + changes;
-}
-
-/* What a policy is (MPOL_...); 0 if it names no nodes to stay on. */
-static u32 policy_mode(const struct mempolicy *policy)
+static __always_inline void look_at_policy(struct policy_seen *seen, const struct mempolicy *policy)
 {
 	unsigned short mode = 0;
 
+	__builtin_memset(seen, 0, sizeof(*seen));
 	if (!policy)
-		return 0;
+		return;
 	bpf_probe_read_kernel(&mode, sizeof(mode), &policy->mode);
-	return mode == MPOL_PREFERRED || mode == MPOL_BIND || mode == MPOL_PREFERRED_MANY ? mode
-	                                                                                  : 0;
+	bpf_probe_read_kernel(&seen->nodes, sizeof(seen->nodes), &policy->nodes);
+	seen->at = (u64)policy;
+	seen->changes = changes;
+	seen->mode = mode;
+}
+
+static __always_inline bool says_the_same(const struct policy_seen *one,
+                                          const struct policy_seen *other)
+{
+	return one->at == other->at && one->nodes == other->nodes &&
+	       one->changes == other->changes && one->mode == other->mode;
+}
+
+/* Whether a policy of this kind names nodes to stay on. */
+static bool names_nodes(u64 mode)
+{
+	return mode == MPOL_PREFERRED || mode == MPOL_BIND || mode == MPOL_PREFERRED_MANY;
 }
 
 /* Whether a policy names a node. */

@@ -65,9 +65,8 @@ static bool take_waiting(u32 at, s32 cpu, const struct domains_cpu *here)
 		if (scx_bpf_dsq_nr_queued(id) > 0 && take(id, cpu, here))
 			return true;
 		left &= left - 1;
-		/* Who comes in between notes it again. */
 		if (!scx_bpf_dsq_nr_queued(id))
-			__sync_fetch_and_and(word, ~(1ULL << (id & 63)));
+			note_empty(id, word);
 	}
 	return false;
 }

@@ -8,6 +8,7 @@ mod machine;
 mod reports;
 
 use crate::half::{HalfError, UserHalf, Wake};
+use crate::limits::{self, Limit, number};
 use crate::plain::Plain;
 use crate::registry::TextSetting;
 use machine::Machine;
@@ -56,11 +57,16 @@ struct Counts {
     imbalance: u64,
 }
 
-/// The number that a variable of BPF's is.
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
-}
-
+/// What settings may be. What is told and balanced is read one by one, and plans go by averages, so
+/// nobody gains by less.
+const LIMITS: [Limit; 6] = [
+    Limit::new("slice_ns", 100_000, 10_000_000_000),
+    Limit::new("slice_min_ns", 0, 10_000_000_000),
+    Limit::new("half_life_ns", 1_000_000, 3_600_000_000_000),
+    Limit::new("tune_ns", 1_000_000, 3_600_000_000_000),
+    Limit::new("balance_ns", 10_000_000, 3_600_000_000_000),
+    Limit::new("stay", 0, 2),
+];
 /// The half of `domains` with these settings.
 pub(crate) fn new(
     object: &Object,
@@ -159,12 +165,13 @@ impl Domains {
 impl UserHalf for Domains {
     fn configure(&mut self, setup: &mut dyn Setup) -> Result<(), HalfError> {
         self.plain.configure(setup)?;
+        limits::check(setup, &LIMITS)?;
         self.machine = Machine::new(setup.topology(), self.lists.as_deref())?;
         self.machine.configure(setup)?;
         self.periods = Periods {
-            half_life: number(&setup.read_global("half_life_ns")?).max(1),
-            tune: number(&setup.read_global("tune_ns")?).max(1),
-            balance: number(&setup.read_global("balance_ns")?).max(1),
+            half_life: number(&setup.read_global("half_life_ns")?),
+            tune: number(&setup.read_global("tune_ns")?),
+            balance: number(&setup.read_global("balance_ns")?),
         };
         let tasks = (number(&setup.read_global("tasks_max")?) as u32).max(1);
         for map in ["reports", "orders", "free_slots"] {
@@ -194,9 +201,11 @@ impl UserHalf for Domains {
     fn step(&mut self, now_ns: u64, world: &mut dyn World) -> Result<Wake, HalfError> {
         let groups = groups::read(world)?;
         let balances = now_ns >= self.balance_at_ns;
-        if balances || groups.len() > 1 {
+        // Where only one is left, its weights still count as they did beside others.
+        let tunes = groups.len() > 1 || self.factors.values().any(|factor| *factor != 1.0);
+        if balances || tunes {
             let told = reports::read(now_ns, self.periods.half_life, world)?;
-            if groups.len() > 1 {
+            if tunes {
                 self.tune(&told, &groups, world)?;
             }
             if balances {
