@@ -9,6 +9,7 @@ mod servers;
 
 use in_charge::{MS, Run};
 use restored::{explained, planned, tasks_alone};
+use rota_events::{Event, What};
 use rota_object::{Engine, Setup};
 use rota_programs::domains::{DomainsCpu, DomainsReport};
 use rota_topology::CpuMask;
@@ -103,6 +104,46 @@ fn weights_count_across_domains() {
     // 3121 to 1024 (kernel: sched_prio_to_weight).
     let ratio = done[1] as f64 / done[0] as f64 / (3121.0 / 1024.0);
     assert!((0.9..1.1).contains(&ratio), "{done:?}: {ratio}");
+}
+
+/// Tasks that sleep for so long at first, and always run then.
+fn late(count: usize, list: &str, sleep_ns: u64) -> Workload {
+    let mut workload = hogs(&[Hogs::new(count, list)]);
+    let sleeps = Program::default().then(Step::Sleep(Span::Fixed(sleep_ns)));
+    let always = sleeps.repeated(None, [Step::Run(Span::Fixed(MS)), Step::Done]);
+    workload.templates[0].program = Arc::new(always);
+    workload
+}
+
+#[test]
+fn who_slept_for_long_is_not_paid_for_it_though_a_cpu_was_idle() {
+    let mut run = Run::new("2c", &[]);
+    // Two share a CPU, so that virtual time goes on; the other CPU is idle.
+    run.world.add(&hogs(&[Hogs::new(2, "0")])).unwrap();
+    run.world.add(&late(1, "0-1", 3_000 * MS)).unwrap();
+    run.world.add(&late(3, "1", 3_050 * MS)).unwrap();
+    run.go(3_100 * MS);
+    let done = run.done_in(800 * MS);
+    // It shares both CPUs with five others.
+    assert!((200..=400).contains(&done[1]), "{done:?}");
+}
+
+#[test]
+fn the_deadline_of_who_runs_on_alone_is_as_it_is_now() {
+    let mut run = Run::new("2c", &[]);
+    // One has a CPU to itself, and gets ahead of two that share the other one.
+    run.world.add(&hogs(&[Hogs::new(1, "0"), Hogs::new(2, "1")])).unwrap();
+    // It wakes up between two ticks.
+    run.world.add(&late(1, "0-1", 1_001 * MS)).unwrap();
+    run.go(1_000 * MS);
+    run.world.start_recording();
+    run.go(20 * MS);
+    let events = run.world.take_events();
+    let woken = events.iter().find(|event| matches!(event.what(), What::Wakeup { .. })).unwrap();
+    let runs =
+        |event: &&Event| event.task == woken.task && matches!(event.what(), What::Switch { .. });
+    let waited_ns = events.iter().find(runs).unwrap().time_ns - woken.time_ns;
+    assert!(waited_ns < MS, "{waited_ns}");
 }
 
 /// Parts of all, in percent.
