@@ -16,7 +16,7 @@ const WEIGHT_EXPONENT: i32 = -72;
 pub(crate) const TOO_MANY: i128 = 1 << 126;
 
 /// 2 to the power of an exponent within the range of normal numbers.
-fn power(exponent: i32) -> f64 {
+pub(crate) fn power(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 

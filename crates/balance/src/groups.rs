@@ -13,7 +13,7 @@
 //! gets its one CPU, and the ten tasks share the other 3.
 
 use crate::entity::{bounded, capacity_units};
-use crate::exact::{Sums, cpus, units};
+use crate::exact::{Sums, TOO_MANY, cpus, power, units};
 use crate::level::{self, Item};
 use crate::shares::share;
 use crate::{Entity, NumberError, SolveError, WEIGHTS};
@@ -85,24 +85,29 @@ pub fn solve_groups(groups: &[Group], capacity: f64) -> Result<Vec<f64>, GroupEr
         bounded(Sums { duty: sum, ..Sums::default() })?;
         duties[parent(groups, *place)] = sum;
     }
-    // From the top down: what is given.
+    // From the top down: what is given, in units of its own for each group.
     let mut shares = vec![0.0; groups.len()];
     let mut left = vec![0; groups.len() + 1];
-    left[groups.len()] = capacity;
+    let all = duties[groups.len()];
+    left[groups.len()] = capacity.min(all) << spare(all);
     for siblings in order.chunk_by(|a, b| groups[*a].parent == groups[*b].parent) {
         let items: Vec<_> = siblings.iter().map(|place| item(groups, &duties, *place)).collect();
-        let amount = left[parent(groups, siblings[0])];
+        let group = parent(groups, siblings[0]);
+        let (amount, bits) = (left[group], spare(duties[group]));
         // A group that gets nothing has nothing to give.
         let lambda = if amount == 0 && groups[siblings[0]].parent.is_some() {
             Some(f64::INFINITY)
         } else {
-            level::search(items.iter().copied(), amount)?.1.map(|search| search.lambda())
+            let fine = items.iter().map(|item| Item { duty: item.duty << bits, ..*item });
+            level::search(fine, amount)?.1.map(|search| search.lambda())
         };
         for (place, item) in siblings.iter().zip(items) {
             shares[*place] = share(lambda, item.entity());
             // Who gets all of it gets it without rounding.
             let all = lambda.is_none_or(|lambda| item.weight >= lambda);
-            left[*place] = if all { item.duty } else { units(shares[*place]) };
+            let bits = spare(item.duty);
+            left[*place] =
+                if all { item.duty << bits } else { units(shares[*place] * power(bits as i32)) };
         }
     }
     Ok(shares)
@@ -116,6 +121,13 @@ fn item(groups: &[Group], duties: &[i128], place: usize) -> Item {
         Node::Task(_) => Item { weight, duty },
         Node::Group => Item { weight: (weight / many).max(*WEIGHTS.start()), duty },
     }
+}
+
+/// How many bits duties that come to this have to spare. λ is a ratio of loads and CPUs, so a level
+/// can be solved in units that are this much finer: what a group gets may be very little beside the
+/// duties in it.
+fn spare(duty: i128) -> u32 {
+    duty.leading_zeros() - TOO_MANY.leading_zeros() - 1
 }
 
 /// The place of the parent; that of the top comes after all others.
