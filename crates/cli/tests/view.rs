@@ -2,7 +2,7 @@
 //! `rota view`: what it shows of a whole file, of a damaged one, and of what is none.
 
 use rota_events::{
-    CpuNumber, CpuPlace, Event, MachineFacts, Tables, TaskInfo, TaskRef, What, Writer,
+    CpuNumber, CpuPlace, Event, Leaves, MachineFacts, Tables, TaskInfo, TaskRef, What, Writer,
 };
 use std::fs;
 use std::io::Write;
@@ -18,12 +18,17 @@ fn recording() -> Vec<u8> {
     };
     let both = [task(11, "ping"), task(12, "pong")];
     let cpus = vec![CpuPlace::default(); 2];
-    let machine = MachineFacts { kernel: "7.3".to_owned(), clock: "virtual".to_owned(), cpus };
+    let machine = MachineFacts {
+        kernel: "7.3".to_owned(),
+        clock: "virtual".to_owned(),
+        cpus,
+        ..MachineFacts::default()
+    };
     let mut writer = Writer::new(Vec::new(), &machine).unwrap();
     let mut from = TaskRef::NONE;
     for turn in 0..10_000_u64 {
         let task = both[turn as usize % 2];
-        let what = What::Switch { from, runnable: turn > 0 };
+        let what = What::Switch { from, leaves: Leaves::plain(turn > 0) };
         writer.write(&tables, &[Event::new(turn * 10_000_000, CpuNumber(0), task, what)]).unwrap();
         from = task;
     }

@@ -363,7 +363,7 @@ impl Activity {
         self.kinds[event.kind as usize - 1] += 1;
         let (now, cpu, task) = (self.now_ns, event.cpu, event.task);
         match event.what() {
-            What::Switch { from, runnable } => self.switch(cpu, from, runnable, task),
+            What::Switch { from, leaves } => self.switch(cpu, from, leaves.is_runnable(), task),
             What::Waking { .. } | What::Wakeup { .. } if task.is_some() => {
                 let state = self.tasks.entry(task).or_default();
                 if !state.running && state.runnable_since_ns.is_none() {

@@ -6,6 +6,7 @@
 
 use crate::hash::{BASIS, PRIME};
 use crate::ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
+use crate::leaves::Leaves;
 
 /// Size of a record in bytes.
 pub const EVENT_BYTES: usize = 40;
@@ -116,10 +117,10 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "KINDS says what each means; what is not plain is said here")]
 pub enum What {
-    /// `runnable`: what ran until now (`from`) still wants to.
+    /// `from` ran until now, and `leaves` the CPU so.
     Switch {
         from: TaskRef,
-        runnable: bool,
+        leaves: Leaves,
     },
     Waking {
         waker: TaskRef,
@@ -248,7 +249,7 @@ impl What {
     /// Kind, flags and the three numbers.
     fn pack(self) -> (Kind, u16, u32, u64, u64) {
         match self {
-            Self::Switch { from, runnable } => (Kind::Switch, flag(runnable), from.0, 0, 0),
+            Self::Switch { from, leaves } => (Kind::Switch, leaves.pack(), from.0, 0, 0),
             Self::Waking { waker } => (Kind::Waking, 0, waker.0, 0, 0),
             Self::Wakeup { on, waker } => (Kind::Wakeup, 0, on.0, waker.0.into(), 0),
             Self::SelectCpu { chosen, previous, flags } => {
@@ -314,7 +315,7 @@ impl Event {
         let &Self { kind, flags, a, b, c, .. } = self;
         let first = flags & FIRST != 0;
         match kind {
-            Kind::Switch => What::Switch { from: TaskRef(a), runnable: first },
+            Kind::Switch => What::Switch { from: TaskRef(a), leaves: Leaves::unpack(flags) },
             Kind::Waking => What::Waking { waker: TaskRef(a) },
             Kind::Wakeup => What::Wakeup { on: CpuNumber(a), waker: TaskRef(b as u32) },
             Kind::SelectCpu => {
@@ -441,7 +442,7 @@ mod tests {
     #[test]
     fn a_hash_is_the_same_everywhere() {
         let mut hash = StreamHash::default();
-        let what = What::Switch { from: TaskRef(3), runnable: true };
+        let what = What::Switch { from: TaskRef(3), leaves: Leaves::Runnable };
         hash.add(&Event::new(1, CpuNumber(2), TaskRef(4), what));
         // Computed once by other means.
         assert_eq!(hash.value(), 0xcc14_c789_1687_1b9c);

@@ -20,6 +20,7 @@ mod hash;
 mod hint;
 mod histogram;
 mod ids;
+mod leaves;
 mod metric;
 mod number;
 mod report;
@@ -33,6 +34,7 @@ pub use hash::fnv1a;
 pub use hint::{hint, hint_and, nearest};
 pub use histogram::Histogram;
 pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
+pub use leaves::Leaves;
 pub use metric::{Metric, MetricKind, Sample};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use report::{

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use rota_events::{
-    Activity, CpuNumber, CpuPlace, Distance, Event, Summary, Tables, TaskInfo, TaskRef, TextRef,
-    What,
+    Activity, CpuNumber, CpuPlace, Distance, Event, Leaves, Summary, Tables, TaskInfo, TaskRef,
+    TextRef, What,
 };
 use std::collections::BTreeMap;
 
@@ -28,12 +28,12 @@ fn wake(time_ns: u64, task: TaskRef) -> Event {
 
 /// A switch away from a task that goes to sleep, or from none.
 fn sleep(time_ns: u64, cpu: u32, from: TaskRef, to: TaskRef) -> Event {
-    at(time_ns, cpu, to, What::Switch { from, runnable: false })
+    at(time_ns, cpu, to, What::Switch { from, leaves: Leaves::Sleeping })
 }
 
 /// A switch away from a task that still wants to run.
 fn preempt(time_ns: u64, cpu: u32, from: TaskRef, to: TaskRef) -> Event {
-    at(time_ns, cpu, to, What::Switch { from, runnable: true })
+    at(time_ns, cpu, to, What::Switch { from, leaves: Leaves::Runnable })
 }
 
 fn summary(events: &[Event], end_ns: u64) -> Summary {
@@ -218,7 +218,12 @@ fn streams() -> impl Strategy<Value = Vec<Event>> {
                     continue;
                 }
                 let runnable = flag && from != NONE;
-                events.push(at(time, cpu, to, What::Switch { from, runnable }));
+                events.push(at(
+                    time,
+                    cpu,
+                    to,
+                    What::Switch { from, leaves: Leaves::plain(runnable) },
+                ));
                 running[cpu as usize] = to;
                 if runnable {
                     waiting.push(from);
@@ -239,9 +244,9 @@ fn slowly(events: &[Event], task: TaskRef, end_ns: u64) -> (u64, Vec<u64>) {
                 latencies.extend(runnable.take().map(|since| event.time_ns - since));
                 running = Some(event.time_ns);
             }
-            What::Switch { from, runnable: still } if from == task => {
+            What::Switch { from, leaves } if from == task => {
                 run_ns += event.time_ns - running.take().unwrap();
-                runnable = still.then_some(event.time_ns);
+                runnable = leaves.is_runnable().then_some(event.time_ns);
             }
             _ => {}
         }
@@ -264,7 +269,8 @@ fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRe
             match event.what() {
                 What::Waking { .. } => waiting.push(event.task),
                 What::Weight { weight, .. } => drop(weights.insert(event.task, weight)),
-                What::Switch { from, runnable } => {
+                What::Switch { from, leaves } => {
+                    let runnable = leaves.is_runnable();
                     if !runnable && from != NONE {
                         let before = settled.get(&from).copied().unwrap_or(0.0);
                         let awake = ideals.get(&from).copied().unwrap_or(0.0) - before;

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use rota_events::{
-    CpuNumber, CpuPlace, Event, MachineFacts, OpenError, Reader, Tables, TaskInfo, TaskRef, What,
-    Writer,
+    CpuNumber, CpuPlace, Event, Leaves, MachineFacts, OpenError, Reader, Tables, TaskInfo, TaskRef,
+    What, Writer,
 };
 use std::io::{self, Read};
 
@@ -14,7 +14,7 @@ fn machine() -> MachineFacts {
 }
 
 fn event(time_ns: u64) -> Event {
-    let what = What::Switch { from: TaskRef(2), runnable: time_ns.is_multiple_of(3) };
+    let what = What::Switch { from: TaskRef(2), leaves: Leaves::plain(time_ns.is_multiple_of(3)) };
     Event::new(time_ns, CpuNumber(1), TaskRef(1), what)
 }
 

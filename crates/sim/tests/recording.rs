@@ -165,9 +165,9 @@ fn slowly(recording: &Recording, task: TaskRef) -> (u64, u128, u64) {
                 }
                 running = Some(event.time_ns);
             }
-            What::Switch { from, runnable: still } if from == task => {
+            What::Switch { from, leaves } if from == task => {
                 run_ns += event.time_ns - running.take().unwrap();
-                runnable = still.then_some(event.time_ns);
+                runnable = leaves.is_runnable().then_some(event.time_ns);
             }
             _ => {}
         }

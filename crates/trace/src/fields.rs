@@ -2,7 +2,7 @@
 //! What an event says beside time, CPU, task and kind: names and values, for every form in which
 //! they can be read.
 
-use rota_events::{DsqId, Event, Tables, Target, TaskRef, TextRef, What};
+use rota_events::{DsqId, Event, Leaves, Tables, Target, TaskRef, TextRef, What};
 use serde_json::{Value, json};
 
 /// A value.
@@ -12,6 +12,7 @@ pub(crate) enum Field {
     Signed(i64),
     Flags(u64),
     Yes(bool),
+    Word(&'static str),
     Task(TaskRef),
     Text(TextRef),
     Dsq(DsqId),
@@ -20,10 +21,13 @@ pub(crate) enum Field {
 
 /// The values of an event with their names.
 pub(crate) fn fields(event: &Event) -> Vec<(&'static str, Field)> {
-    use Field::{Dsq, Flags, Number, Signed, Task, Text, Yes};
+    use Field::{Dsq, Flags, Number, Signed, Task, Text, Word, Yes};
     match event.what() {
-        What::Switch { from, runnable } => {
-            vec![("from", Task(from)), ("runnable", Yes(runnable))]
+        What::Switch { from, leaves } => {
+            let mut all = vec![("from", Task(from)), ("runnable", Yes(leaves.is_runnable()))];
+            let plain = matches!(leaves, Leaves::Runnable | Leaves::Sleeping);
+            all.extend((!plain).then_some(("state", Word(leaves.letter()))));
+            all
         }
         What::Waking { waker } => vec![("waker", Task(waker))],
         What::Wakeup { on, waker } => {
@@ -92,6 +96,7 @@ impl Field {
             Self::Number(value) => value.to_string(),
             Self::Signed(value) => value.to_string(),
             Self::Flags(flags) => format!("{flags:#x}"),
+            Self::Word(word) => word.to_owned(),
             Self::Yes(yes) => (if yes { "yes" } else { "no" }).to_owned(),
             Self::Task(task) => tables.task_name(task),
             Self::Text(text) => format!("{:?}", tables.text_of(text)),
@@ -106,6 +111,7 @@ impl Field {
         match *self {
             Self::Number(value) => value.into(),
             Self::Signed(value) => value.into(),
+            Self::Word(word) => word.into(),
             Self::Yes(yes) => yes.into(),
             Self::Task(task) => task_json(task, tables),
             Self::Text(text) => tables.text_of(text).into(),

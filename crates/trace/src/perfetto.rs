@@ -9,7 +9,7 @@
 //! Numbers of fields are those of Perfetto's `trace_packet.proto` and what it includes.
 
 use crate::protobuf::Message;
-use rota_events::{CpuNumber, DsqId, Event, Tables, TaskRef, What};
+use rota_events::{CpuNumber, DsqId, Event, Leaves, Tables, TaskRef, What};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -79,7 +79,6 @@ const WRITER: u64 = 1;
 const PRIORITY: i64 = 120;
 /// The kernel's states of what is switched away from: it wants to run, or sleeps.
 const RUNNABLE: i64 = 0;
-const SLEEPS: i64 = 1;
 
 /// Tracks of our own: one for the scheduler, one over all queues, then one for each queue.
 const SCHEDULER_TRACK: u64 = 1;
@@ -239,6 +238,23 @@ fn comm_and_pid(task: TaskRef, cpu: CpuNumber, tables: &Tables) -> (String, i64)
     }
 }
 
+/// The number that the kernel's tracing has for how a task leaves its CPU (kernel:
+/// `include/linux/sched.h`, the states that are reported).
+fn state(leaves: Leaves) -> i64 {
+    match leaves {
+        Leaves::Runnable => RUNNABLE,
+        Leaves::Sleeping | Leaves::Other => 1,
+        Leaves::Uninterruptible => 2,
+        Leaves::Stopped => 4,
+        Leaves::Traced => 8,
+        Leaves::Dead => 16,
+        Leaves::Zombie => 32,
+        Leaves::Parked => 64,
+        Leaves::Idle => 128,
+        Leaves::Preempted => 256,
+    }
+}
+
 /// What the kernel's own tracing would have written.
 fn traced(event: &Event, tables: &Tables) -> Option<Message> {
     let at = Message::default().number(field::EVENT_TIMESTAMP, event.time_ns);
@@ -253,9 +269,9 @@ fn traced(event: &Event, tables: &Tables) -> Option<Message> {
             .signed(field::WAKE_CPU, cpu.0.into())
     };
     Some(match event.what() {
-        What::Switch { from, runnable } => {
+        What::Switch { from, leaves } => {
             let ((previous, previous_pid), (next, next_pid)) = (by(from), by(event.task));
-            let state = if runnable || !from.is_some() { RUNNABLE } else { SLEEPS };
+            let state = if from.is_some() { state(leaves) } else { RUNNABLE };
             let switch = Message::default()
                 .text(field::PREVIOUS_COMM, &previous)
                 .signed(field::PREVIOUS_PID, previous_pid)

@@ -2,8 +2,8 @@
 //! A short recording in every form.
 
 use rota_events::{
-    Activity, CpuNumber, CpuPlace, DsqId, Event, MachineFacts, Reader, Tables, Target, TaskInfo,
-    TaskRef, What,
+    Activity, CpuNumber, CpuPlace, DsqId, Event, Leaves, MachineFacts, Reader, Tables, Target,
+    TaskInfo, TaskRef, What,
 };
 use rota_trace::{Form, Output, summary_json, summary_text};
 use serde_json::Value;
@@ -12,7 +12,12 @@ const NONE: TaskRef = TaskRef::NONE;
 
 fn machine() -> MachineFacts {
     let cpus = vec![CpuPlace::default(); 2];
-    MachineFacts { kernel: "7.3".to_owned(), clock: "virtual".to_owned(), cpus }
+    MachineFacts {
+        kernel: "7.3".to_owned(),
+        clock: "virtual".to_owned(),
+        cpus,
+        ..MachineFacts::default()
+    }
 }
 
 /// Two tasks: one wakes the other, which waits in a queue and then runs on another CPU.
@@ -28,16 +33,16 @@ fn recording() -> (Tables, Vec<Event>) {
     let shared = DsqId(0x10);
     let events = vec![
         at(1, 0, NONE, What::Attach { scheduler }),
-        at(1_000, 0, a, What::Switch { from: NONE, runnable: false }),
+        at(1_000, 0, a, What::Switch { from: NONE, leaves: Leaves::Sleeping }),
         at(2_000, 0, b, What::Waking { waker: a }),
         at(2_000, 0, b, What::Enqueue { flags: 1 }),
         at(2_000, 0, b, What::Insert { dsq: shared, depth: 1, vtime: Some(7), at_head: false }),
         at(2_000, 0, b, What::Wakeup { on: CpuNumber(1), waker: a }),
         at(2_500, 0, NONE, What::Kick { target: Target::Cpu(CpuNumber(1)), flags: 2 }),
         at(3_000, 1, b, What::Remove { dsq: shared, depth: 0 }),
-        at(3_000, 1, b, What::Switch { from: NONE, runnable: false }),
-        at(9_000, 1, NONE, What::Switch { from: b, runnable: false }),
-        at(9_500, 0, b, What::Switch { from: a, runnable: true }),
+        at(3_000, 1, b, What::Switch { from: NONE, leaves: Leaves::Sleeping }),
+        at(9_000, 1, NONE, What::Switch { from: b, leaves: Leaves::Sleeping }),
+        at(9_500, 0, b, What::Switch { from: a, leaves: Leaves::Runnable }),
         at(1_000_000_000, 0, NONE, What::Detach { message, kind: 1024, code: -1 }),
     ];
     (tables, events)

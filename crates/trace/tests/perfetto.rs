@@ -3,7 +3,7 @@
 //! with what wrote it.
 
 use proptest::prelude::*;
-use rota_events::{CpuNumber, DsqId, Event, MachineFacts, Tables, TaskInfo, TaskRef, What};
+use rota_events::{CpuNumber, DsqId, Event, Leaves, MachineFacts, Tables, TaskInfo, TaskRef, What};
 use rota_trace::{Form, Output};
 use std::collections::BTreeMap;
 
@@ -159,7 +159,7 @@ proptest! {
                 let other = TaskRef(other);
                 match (task > 0, flag) {
                     (true, true) => at(time, cpu, task, What::Waking { waker: other }),
-                    _ => at(time, cpu, task, What::Switch { from: other, runnable: flag }),
+                    _ => at(time, cpu, task, What::Switch { from: other, leaves: Leaves::plain(flag) }),
                 }
             })
             .collect();
@@ -168,8 +168,8 @@ proptest! {
         let mut expected = BTreeMap::<u64, Vec<_>>::new();
         for event in &events {
             let words = match event.what() {
-                What::Switch { from, runnable } => {
-                    let sleeps = u64::from(!runnable && from.is_some());
+                What::Switch { from, leaves } => {
+                    let sleeps = u64::from(!leaves.is_runnable() && from.is_some());
                     (event.time_ns, 4, pid(from), pid(event.task), sleeps)
                 }
                 What::Waking { waker } => (event.time_ns, 20, pid(waker), pid(event.task), 0),

@@ -76,7 +76,7 @@ impl Onlooker for Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rota_events::{CpuNumber, TaskInfo};
+    use rota_events::{CpuNumber, Leaves, TaskInfo};
 
     #[test]
     fn the_piece_has_what_ran_in_it_and_what_still_runs_at_its_end() {
@@ -84,7 +84,7 @@ mod tests {
         let name = tables.text("worker");
         let task = tables.task(TaskInfo { pid: 1, name, ..TaskInfo::default() });
         let switch = |time_ns, cpu, from, to| {
-            Event::new(time_ns, CpuNumber(cpu), to, What::Switch { from, runnable: false })
+            Event::new(time_ns, CpuNumber(cpu), to, What::Switch { from, leaves: Leaves::Sleeping })
         };
         let none = TaskRef::NONE;
         let mut recorder = Recorder::new(100, [0, 4].into_iter());

@@ -7,7 +7,7 @@ use super::{Class, CpuSet, Direct, Insert, Op, QueueId, TaskId, queue::LOCAL};
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
-use rota_events::{TaskRef, What};
+use rota_events::{Leaves, TaskRef, What};
 use rota_topology::{CpuId, CpuMask};
 
 /// Weights by nice value, from -20 on: each is about 1.25 of the next (kernel:
@@ -178,7 +178,7 @@ impl Machine {
 
     fn interrupt_task(&mut self, cpu: u32, task: TaskId) -> Result<(), Stop> {
         let from = self.recorded(Some(task));
-        self.record(None, What::Switch { from, runnable: true });
+        self.record(None, What::Switch { from, leaves: Leaves::Runnable });
         self.spend_idly(cpu);
         self.sched.set_current(cpu, None);
         self.set_busy(cpu, false);

@@ -10,7 +10,7 @@ use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::tracing::Tracepoint;
-use rota_events::{CpuNumber, TaskRef, What};
+use rota_events::{CpuNumber, Leaves, TaskRef, What};
 use rota_topology::CpuId;
 
 /// How long a task that does nothing much runs, in ns.
@@ -492,7 +492,7 @@ impl Machine {
         self.announce(cpu, next)?;
         let from = self.recorded(previous);
         let runnable = previous.is_some_and(|task| self.sched.task(task).queued);
-        self.record(next, What::Switch { from, runnable });
+        self.record(next, What::Switch { from, leaves: Leaves::plain(runnable) });
         self.trace_switch(cpu, previous, next)?;
         self.spend_idly(cpu);
         self.sched.set_current(cpu, next);
