@@ -65,6 +65,12 @@ pub(crate) fn over(line: &str) {
     let _ = write!(error, "\r\x1b[K{line}").and_then(|()| error.flush());
 }
 
+/// The words of the command that runs, which begins with `rota` wherever that is.
+pub(crate) fn own_command() -> Vec<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("rota".to_owned()).chain(words).collect()
+}
+
 /// An error, on standard error.
 pub(crate) fn error(message: &str) {
     note(&format!("rota: {message}"));

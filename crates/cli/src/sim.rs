@@ -19,7 +19,7 @@ use anyhow::{Result, bail};
 use contestant::Contestant;
 use drive::{Job, Onlooker};
 use rota_bytecode::Mode;
-use rota_events::{Event, Tables};
+use rota_events::{Event, MachineFacts, Tables};
 use rota_sim::{Costs, Noise};
 use std::path::{Path, PathBuf};
 use trace::Trace;
@@ -176,7 +176,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     for written in args.trace.iter().chain(&args.dump).chain(&args.snapshot) {
         file::not_over(Path::new(&args.sched), written)?;
     }
-    let facts = setup.machine_facts();
+    let facts = MachineFacts {
+        command: output::own_command(),
+        settings: trace::began_with(args, &contestant),
+        ..setup.machine_facts()
+    };
     let trace = args.trace.as_deref().map(|path| Trace::create(path, &facts)).transpose()?;
     let mut watch = Watch { trace, progress: Progress::new(), all_ns: args.run_for };
     let outcome = job.drive(setup, &mut watch)?;

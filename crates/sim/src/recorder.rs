@@ -45,6 +45,7 @@ pub fn machine_facts(types: &KernelTypes, topology: &Topology) -> MachineFacts {
         kernel: types.name().to_owned(),
         clock: "virtual".to_owned(),
         cpus: (0..=last).map(place).collect(),
+        ..MachineFacts::default()
     }
 }
 

@@ -11,9 +11,10 @@ pub const EVENTS_SCHEMA: &str = "rota-events/1";
 
 /// The first line: the machine.
 pub(crate) fn header(machine: &MachineFacts) -> String {
-    let MachineFacts { kernel, clock, cpus } = machine;
+    let MachineFacts { kernel, clock, cpus, command, settings } = machine;
     let first = json!({
         "schema": EVENTS_SCHEMA, "kernel": kernel, "clock": clock, "cpus": cpus.len(),
+        "command": command, "settings": settings,
     });
     format!("{first}\n")
 }

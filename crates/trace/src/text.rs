@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 /// The lines over the events: the machine, and the columns.
 pub(crate) fn header(machine: &MachineFacts) -> String {
-    let MachineFacts { kernel, clock, cpus } = machine;
+    let MachineFacts { kernel, clock, cpus, .. } = machine;
     let cpus = cpus.len();
     let columns = columns("time_s", "cpu", "event", "task", "");
     format!("# kernel {kernel}, {clock} clock, {cpus} CPUs\n#{}\n", columns.get(1..).unwrap_or(""))

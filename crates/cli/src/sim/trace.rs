@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The trace of a run in a file, in the form that the file's name asks for.
 
+use super::Args;
+use super::contestant::Contestant;
 use anyhow::{Context, Result};
 use rota_events::{Event, MachineFacts, Tables};
 use rota_trace::{Form, Output};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+
+/// What the simulation begins with: the seed, the machine, what runs on it, the scheduler and its
+/// settings.
+pub(super) fn began_with(args: &Args, contestant: &Contestant) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::from([
+        ("seed".to_owned(), args.seed.to_string()),
+        ("machine".to_owned(), args.machine.clone()),
+        ("workload".to_owned(), args.workload.join("+")),
+        ("scheduler".to_owned(), contestant.name().to_owned()),
+    ]);
+    let settings = contestant.choice().into_iter().flat_map(|choice| &choice.settings);
+    all.extend(settings.map(|(name, value)| (format!("scheduler.{name}"), value.clone())));
+    all
+}
 
 /// A trace that is being written.
 pub(super) struct Trace {

@@ -6,6 +6,7 @@
 //! is written, and a damaged one up to the damage and on from the next whole chunk.
 
 mod checksum;
+mod columns;
 mod reader;
 mod writer;
 
@@ -13,12 +14,13 @@ pub use reader::{OpenError, Problem, Reader};
 pub use writer::Writer;
 
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The first bytes of a file. The first of them is in no text, the last is damaged by whatever
 /// changes ends of lines.
 const MAGIC: [u8; 8] = *b"\x89ROTAev\n";
 /// Version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The first bytes of a chunk.
 const CHUNK: [u8; 4] = *b"\xb5Chk";
 /// Bytes before what a chunk holds.
@@ -27,6 +29,9 @@ const CHUNK_HEAD: usize = 24;
 const PAYLOAD_MAX: usize = 1 << 22;
 /// So many events are written in one chunk.
 const EVENTS_A_CHUNK: usize = 4096;
+
+/// The most events that are read from one chunk.
+const EVENTS_MAX: usize = 1 << 16;
 
 /// What chunks hold.
 mod chunk {
@@ -60,13 +65,25 @@ pub struct MachineFacts {
     pub clock: String,
     /// The place of each CPU, by the kernel's numbers; empty if it is not known.
     pub cpus: Vec<CpuPlace>,
+    /// The command that made the recording, in words; empty if it is not known.
+    pub command: Vec<String>,
+    /// What a simulation began with; empty in recordings of live systems. With these, and the
+    /// command, it can be run again.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl MachineFacts {
     fn to_json(&self) -> String {
         let place = |p: &CpuPlace| json!([p.core, p.llc, p.node]);
         let cpus: Vec<Value> = self.cpus.iter().map(place).collect();
-        json!({ "kernel": self.kernel, "clock": self.clock, "cpus": cpus }).to_string()
+        json!({
+            "kernel": self.kernel,
+            "clock": self.clock,
+            "cpus": cpus,
+            "command": self.command,
+            "settings": self.settings,
+        })
+        .to_string()
     }
 
     /// Reads what it can; what is missing is empty.
@@ -77,7 +94,20 @@ impl MachineFacts {
         let cpus = value["cpus"].as_array().map_or(&[][..], Vec::as_slice);
         let place =
             |p: &Value| CpuPlace { core: number(p, 0), llc: number(p, 1), node: number(p, 2) };
-        let cpus = cpus.iter().map(place).collect();
-        Some(Self { kernel: text("kernel"), clock: text("clock"), cpus })
+        let words = |words: &Vec<Value>| {
+            words.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+        };
+        let pair =
+            |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        Some(Self {
+            kernel: text("kernel"),
+            clock: text("clock"),
+            cpus: cpus.iter().map(place).collect(),
+            command: value["command"].as_array().map(words).unwrap_or_default(),
+            settings: value["settings"]
+                .as_object()
+                .map(|pairs| pairs.iter().filter_map(pair).collect())
+                .unwrap_or_default(),
+        })
     }
 }

@@ -2,8 +2,11 @@
 //! Reading an event file.
 
 use super::checksum::checksum;
-use super::{CHUNK, CHUNK_HEAD, MAGIC, MachineFacts, PAYLOAD_MAX, TASK_BYTES, VERSION, chunk};
-use crate::event::{EVENT_BYTES, Event, StreamHash};
+use super::{
+    CHUNK, CHUNK_HEAD, EVENTS_MAX, MAGIC, MachineFacts, PAYLOAD_MAX, TASK_BYTES, VERSION, chunk,
+    columns,
+};
+use crate::event::{Event, StreamHash};
 use crate::ids::{TaskRef, TextRef};
 use crate::tables::{Tables, TaskInfo};
 use std::fmt;
@@ -297,26 +300,27 @@ impl<R: Read> Reader<R> {
     }
 
     fn take_events(&mut self, payload: &[u8]) -> Vec<Event> {
-        let Some((before, records)) = payload.split_first_chunk::<8>() else {
+        let before = payload.first_chunk().copied().map(u64::from_le_bytes);
+        let (Some(before), Some(count)) = (before, number(payload, 8)) else {
             self.problem("events that are cut off".to_owned());
             return Vec::new();
         };
-        let before = u64::from_le_bytes(*before);
         let missing = before.saturating_sub(self.events_seen);
         if missing > 0 {
             self.problem(format!("{missing} events are missing before this"));
         }
-        let (records, rest) = records.as_chunks::<EVENT_BYTES>();
-        let events: Vec<Event> = records.iter().filter_map(Event::from_bytes).collect();
-        if !rest.is_empty() {
-            self.problem("events that are cut off".to_owned());
-        }
+        self.events_seen = before.saturating_add(count.into());
+        let count = (count as usize).min(EVENTS_MAX);
+        let Some(records) = columns::unpack(&payload[12..], count) else {
+            self.problem(format!("{count} events that can't be unpacked"));
+            return Vec::new();
+        };
+        let events: Vec<Event> = records.iter().filter_map(|r| Event::from_words(*r)).collect();
         let unknown = records.len() - events.len();
         if unknown > 0 {
             self.problem(format!("{unknown} events of kinds that are not known here"));
         }
         events.iter().for_each(|event| self.hash.add(event));
-        self.events_seen = before.saturating_add(records.len() as u64);
         events
     }
 

@@ -2,7 +2,9 @@
 //! Writing an event file.
 
 use super::checksum::checksum;
-use super::{CHUNK, EVENTS_A_CHUNK, MAGIC, MachineFacts, PAYLOAD_MAX, TASK_BYTES, VERSION, chunk};
+use super::{
+    CHUNK, EVENTS_A_CHUNK, MAGIC, MachineFacts, PAYLOAD_MAX, TASK_BYTES, VERSION, chunk, columns,
+};
 use crate::event::{Event, StreamHash};
 use crate::ids::{TaskRef, TextRef};
 use crate::tables::{Tables, TaskInfo};
@@ -109,7 +111,8 @@ impl<W: Write> Writer<W> {
             return Ok(());
         }
         let mut payload = self.events_before.to_le_bytes().to_vec();
-        payload.extend(self.waiting.iter().flat_map(Event::to_bytes));
+        payload.extend((self.waiting.len() as u32).to_le_bytes());
+        payload.extend(columns::pack(&self.waiting));
         self.events_before += self.waiting.len() as u64;
         self.waiting.clear();
         self.chunk(chunk::EVENTS, &payload)
