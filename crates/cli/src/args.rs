@@ -4,7 +4,7 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    balance, choice, compare, completions, doctor, list, object, output, run, sim, topology,
+    balance, choice, compare, completions, doctor, hist, list, object, output, run, sim, topology,
     verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -44,6 +44,8 @@ pub(crate) enum Verb {
     Balance(balance::Args),
     /// Show a recording: events, a summary, a trace for Perfetto
     View(view::Args),
+    /// Show how times of a recording are distributed: latencies, turns on CPUs, time in queues
+    Hist(hist::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }

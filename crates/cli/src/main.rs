@@ -12,6 +12,7 @@ mod completions;
 mod doctor;
 mod exit;
 mod file;
+mod hist;
 mod list;
 mod machine;
 mod object;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Topology(args) => topology::run(&args),
         Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
+        Verb::Hist(args) => hist::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };
     result.unwrap_or_else(|error| report(&error)).into()

@@ -88,11 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(output) = &args.output {
         file::not_over(&args.file, output)?;
     }
-    let input: Box<dyn Read> = match args.file.to_str() {
-        Some("-") => Box::new(io::stdin().lock()),
-        _ => Box::new(File::open(&args.file).with_context(|| name.clone())?),
-    };
-    let mut reader = Reader::open(input).map_err(|error| unreadable(&name, error))?;
+    let mut reader = open_recording(&args.file)?;
     check(args, reader.machine().cpus.len())?;
     match args.form {
         View::Text => stream(args, &mut reader, Form::Text)?,
@@ -100,6 +96,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         View::Perfetto => stream(args, &mut reader, Form::Perfetto)?,
         View::Summary | View::SummaryJson => summarise(args, &mut reader)?,
     }
+    Ok(tell_problems(&name, &reader))
+}
+
+/// Opens a recording; `-` is standard input.
+pub(crate) fn open_recording(path: &Path) -> Result<Reader<Box<dyn Read>>> {
+    let name = path.display().to_string();
+    let input: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(io::stdin().lock()),
+        _ => Box::new(File::open(path).with_context(|| name.clone())?),
+    };
+    Reader::open(input).map_err(|error| unreadable(&name, error))
+}
+
+/// Says what is wrong with a recording, and how to end.
+pub(crate) fn tell_problems(name: &str, reader: &Reader<Box<dyn Read>>) -> Exit {
     for problem in reader.problems() {
         output::error(&format!("{name}: {problem}"));
     }
@@ -107,7 +118,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if more > 0 {
         output::error(&format!("{name}: and {more} more problems"));
     }
-    Ok(if reader.problem_count() > 0 { Exit::Negative } else { Exit::Done })
+    if reader.problem_count() > 0 { Exit::Negative } else { Exit::Done }
 }
 
 /// Why it is not read: what Rota writes for others has the same name as they give it.
@@ -178,23 +189,25 @@ fn stream(args: &Args, reader: &mut Reader<Box<dyn Read>>, form: Form) -> Result
 
 /// What was asked for and is not there: tasks of no such name, else events at all.
 fn missing(args: &Args, tables: &Tables, shown: usize) -> Vec<String> {
-    let mut names: Vec<&str> = Vec::new();
-    let mut told = BTreeSet::new();
-    names.extend(
-        tables.tasks().map(|(_, info)| tables.text_of(info.name)).filter(|name| told.insert(*name)),
-    );
-    let there = |task: &&String| tables.tasks().any(|(_, info)| is_called(tables, info, task));
-    let unknown = args.task.iter().filter(|task| !there(task));
-    let mut missing: Vec<String> =
-        unknown.map(|task| format!("no task {task}{}", like(task, &names))).collect();
+    let mut missing = unknown_tasks(&args.task, tables);
     if missing.is_empty() && shown == 0 {
         missing.push("no event is as these options want it".to_owned());
     }
     missing
 }
 
+/// For each of these tasks that there is not, words that say so.
+pub(crate) fn unknown_tasks(tasks: &[String], tables: &Tables) -> Vec<String> {
+    let mut told = BTreeSet::new();
+    let names = tables.tasks().map(|(_, info)| tables.text_of(info.name));
+    let names: Vec<&str> = names.filter(|name| told.insert(*name)).collect();
+    let there = |task: &&String| tables.tasks().any(|(_, info)| is_called(tables, info, task));
+    let unknown = tasks.iter().filter(|task| !there(task));
+    unknown.map(|task| format!("no task {task}{}", like(task, &names))).collect()
+}
+
 /// Whether it has this name or thread id.
-fn is_called(tables: &Tables, info: &TaskInfo, task: &str) -> bool {
+pub(crate) fn is_called(tables: &Tables, info: &TaskInfo, task: &str) -> bool {
     tables.text_of(info.name) == task || task.parse() == Ok(info.pid)
 }
 

@@ -22,10 +22,15 @@ fn output(line: &str) -> String {
     fs::write(folder.path().join("stall.bpf.o"), rota_programs::test::STALL).unwrap();
     let video = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/workloads/video.json");
     fs::copy(video, folder.path().join("video.json")).unwrap();
-    let words = line.strip_prefix("$ rota ").unwrap().split_whitespace();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rota"));
-    let output = command.args(words).current_dir(folder.path()).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    let run = |line: &str| {
+        let words = line.strip_prefix("$ rota ").unwrap().split_whitespace();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rota"));
+        command.args(words).current_dir(folder.path()).output().unwrap()
+    };
+    if line.contains("trace.rota") {
+        run("$ rota sim simple --machine 4c --for 1s --trace trace.rota");
+    }
+    String::from_utf8(run(line).stdout).unwrap()
 }
 
 /// The rows that belong under a table's head.
@@ -91,7 +96,10 @@ fn written(book: &str) -> String {
     let mut lines = book.lines().peekable();
     while let Some(line) = lines.next() {
         writeln!(text, "{line}").unwrap();
-        if ["$ rota sim", "$ rota compare"].iter().any(|start| line.starts_with(start)) {
+        if ["$ rota sim", "$ rota compare", "$ rota hist"]
+            .iter()
+            .any(|start| line.starts_with(start))
+        {
             text += &output(line);
             while lines.next_if(|line| *line != "```").is_some() {}
         } else if let Some(rows) = rows(line) {
@@ -131,7 +139,7 @@ fn shape(text: &str) -> String {
 
 #[test]
 fn pages_show_what_is_printed() {
-    for page in ["sim.md", "machines.md", "workloads.md", "compare.md"] {
+    for page in ["sim.md", "machines.md", "workloads.md", "compare.md", "hist.md"] {
         shows_what_is_printed(page);
     }
 }

@@ -25,6 +25,7 @@ mod metric;
 mod number;
 mod report;
 mod shares;
+mod spans;
 mod tables;
 
 pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
@@ -40,4 +41,5 @@ pub use number::{Duration, format_ns, parse_bytes, parse_ns};
 pub use report::{
     STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row, table_with_meanings,
 };
+pub use spans::{Span, SpanKind, Spans};
 pub use tables::{Tables, TaskInfo};

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use rota_events::{
-    Activity, CpuNumber, CpuPlace, Distance, Event, Leaves, Summary, Tables, TaskInfo, TaskRef,
-    TextRef, What,
+    Activity, CpuNumber, CpuPlace, Distance, Event, Histogram, Leaves, SpanKind, Spans, Summary,
+    Tables, TaskInfo, TaskRef, TextRef, What,
 };
 use std::collections::BTreeMap;
 
@@ -254,6 +254,36 @@ fn slowly(events: &[Event], task: TaskRef, end_ns: u64) -> (u64, Vec<u64>) {
     (run_ns + running.map_or(0, |since| end_ns - since), latencies)
 }
 
+/// Every time of a kind, by looking at one task's events only.
+fn spans_slowly(events: &[Event], kind: SpanKind, task: TaskRef) -> Vec<u64> {
+    let at = |wanted: &dyn Fn(&Event) -> bool| -> Vec<u64> {
+        events.iter().filter(|event| wanted(event)).map(|event| event.time_ns).collect()
+    };
+    let to = |event: &Event| event.task == task && matches!(event.what(), What::Switch { .. });
+    let away = |event: &Event| matches!(event.what(), What::Switch { from, .. } if from == task);
+    let (on, off) = (at(&to), at(&away));
+    match kind {
+        SpanKind::OnCpu => on.iter().zip(&off).map(|(on, off)| off - on).collect(),
+        SpanKind::OffCpu => on.iter().skip(1).zip(&off).map(|(on, off)| on - off).collect(),
+        _ => {
+            let woken =
+                |event: &Event| event.task == task && matches!(event.what(), What::Waking { .. });
+            let kept = |event: &Event| match event.what() {
+                What::Switch { from, leaves } => from == task && leaves.is_runnable(),
+                _ => false,
+            };
+            let mut starts: Vec<(u64, bool)> = at(&woken).into_iter().map(|t| (t, true)).collect();
+            starts.extend(at(&kept).into_iter().map(|t| (t, false)));
+            starts.sort_unstable();
+            let times = starts.iter().zip(&on).map(|((from, woke), on)| (on - from, *woke));
+            times
+                .filter(|(_, woke)| kind == SpanKind::RunQueue || *woke)
+                .map(|(ns, _)| ns)
+                .collect()
+        }
+    }
+}
+
 /// What CPUs lost while they were idle and tasks waited, and what each task would have got by its
 /// weight, at most what it used until it slept: ns by ns, with everything looked for in all events
 /// before. Shares are found by giving whole CPUs to whoever would get more, until nobody does.
@@ -309,6 +339,26 @@ fn ns_by_ns(events: &[Event], cpus: usize, end_ns: u64) -> (u64, BTreeMap<TaskRe
 }
 
 proptest! {
+    #[test]
+    fn spans_are_as_each_task_sees_them(events in streams()) {
+        let (mut spans, mut found) = (Spans::default(), Vec::new());
+        events.iter().for_each(|event| spans.add(event, &mut |span| found.push(span)));
+        for kind in [SpanKind::RunQueue, SpanKind::Wake, SpanKind::OnCpu, SpanKind::OffCpu] {
+            for task in (1..6).map(TaskRef) {
+                let of = found.iter().filter(|span| span.kind == kind && span.task == task);
+                let found: Vec<u64> = of.map(|span| span.ns).collect();
+                prop_assert_eq!(found, spans_slowly(&events, kind, task), "{:?}", kind);
+            }
+        }
+        // The latencies are those of the metrics.
+        let mut activity = Activity::new(&[CpuPlace::default(); 3]);
+        events.iter().for_each(|event| activity.add(event));
+        let mut all = Histogram::default();
+        let of = found.iter().filter(|span| span.kind == SpanKind::RunQueue);
+        of.for_each(|span| all.add(span.ns));
+        prop_assert_eq!(activity.summary(0).total().latency, all);
+    }
+
     #[test]
     fn shares_and_losses_equal_those_found_ns_by_ns(events in streams()) {
         prop_assume!(!events.is_empty());

@@ -4,6 +4,7 @@
 //! * [`Output`] writes a stream of events in one of several [`Form`]s: the event file itself, text
 //!   for people, JSON lines for programs, or a trace for Perfetto.
 //! * [`summary_text`] and [`summary_json`] show the metrics of a stream.
+//! * [`Hist`] shows how times are distributed, by task, CPU and the like.
 //! * [`write_columns`] and [`read_columns`] keep tables of results in Parquet files.
 //!
 //! The first two take events as they come, in memory for the tables and one piece of the stream.
@@ -11,6 +12,7 @@
 
 mod columns;
 mod fields;
+mod hist;
 mod json;
 mod output;
 mod perfetto;
@@ -19,6 +21,7 @@ mod summary;
 mod text;
 
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
+pub use hist::{HIST_SCHEMA, Hist, HistBy, hist_json, hist_plot, hist_text};
 pub use json::EVENTS_SCHEMA;
 pub use output::{Form, Output};
 pub use summary::{

@@ -63,7 +63,7 @@ pub fn summary_text(summary: &Summary, tables: &Tables, machine: &MachineFacts) 
             .map(|(task, used)| row(tables.task_name(**task), String::new(), used)),
     );
     text += &aligned(&rows);
-    text += &more(tasks.len(), "tasks");
+    text += &more(tasks.len().saturating_sub(ROWS_MAX), "tasks");
     text += "\n";
     let cells = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
     let mut rows = vec![cells(["cpu", "busy", "idle", "used", "switches"])];
@@ -73,15 +73,15 @@ pub fn summary_text(summary: &Summary, tables: &Tables, machine: &MachineFacts) 
         rows.push(cells([&cpu.0.to_string(), &busy, &idle, &part, &switches]));
     }
     text += &aligned(&rows);
-    text + &more(summary.cpus.len(), "CPUs")
+    text + &more(summary.cpus.len().saturating_sub(ROWS_MAX), "CPUs")
 }
 
 fn percent(part: f64) -> String {
     format!("{:.1}%", part * 100.0)
 }
 
-fn more(all: usize, what: &str) -> String {
-    let more = all.saturating_sub(ROWS_MAX);
+/// How many more there are than what is shown.
+pub(crate) fn more(more: usize, what: &str) -> String {
     if more > 0 { format!("and {more} more {what}\n") } else { String::new() }
 }
 
@@ -105,7 +105,7 @@ fn row(first: String, second: String, used: &TaskUse) -> Vec<String> {
 }
 
 /// Columns of the same width: the first to the left, all others to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
