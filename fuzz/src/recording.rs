@@ -6,8 +6,8 @@ use rota_events::{Activity, Event, MachineFacts, Reader, Tables, Writer};
 use rota_trace::{Form, Output, summary_json, summary_text};
 
 /// Even first byte: the rest is a file. Odd: it is the chunks of one, each with its kind, its
-/// length and what it holds, and gets the right checksums. What can be read of it is shown in every
-/// form, and written and read again.
+/// length and what it holds, and gets the right checksums; events are columns that are not
+/// compressed. What can be read of it is shown in every form, and written and read again.
 pub fn recording(data: &[u8]) {
     let mut input = Input(data);
     let Some(kind) = input.byte() else { return };
@@ -61,10 +61,11 @@ fn again(machine: &MachineFacts, tables: &Tables, events: &[Event]) {
 
 /// A file with these chunks.
 fn file(mut input: Input<'_>) -> Vec<u8> {
-    let mut file = b"\x89ROTAev\n\x01\0\0\0".to_vec();
+    let mut file = b"\x89ROTAev\n\x02\0\0\0".to_vec();
     let mut number = 0_u32;
     while let (Some(kind), Some(length)) = (input.byte(), input.short()) {
         let held = input.take(length);
+        let held = if u16::from(kind) == EVENTS { &stored(held) } else { held };
         let mut head = b"\xb5Chk".to_vec();
         let words = [u32::from(kind), number, held.len() as u32, checksum(held)];
         head.extend(words.into_iter().flat_map(u32::to_le_bytes));
@@ -74,6 +75,16 @@ fn file(mut input: Input<'_>) -> Vec<u8> {
         number += 1;
     }
     file
+}
+
+/// The number of chunks with events.
+const EVENTS: u16 = 4;
+
+/// Events with their columns as Deflate has what it can't compress.
+fn stored(held: &[u8]) -> Vec<u8> {
+    let (counts, columns) = held.split_at(held.len().min(12));
+    let length = columns.len() as u16;
+    [counts, &[1], &length.to_le_bytes(), &(!length).to_le_bytes(), columns].concat()
 }
 
 /// CRC-32, bit by bit.
@@ -93,7 +104,8 @@ mod tests {
         // A machine, a text, a task, an event of it, and the end.
         let text = [&[1, 0, 0, 0, 1, 0, 0, 0][..], b"x"].concat();
         let task = [&[1, 0, 0, 0, 1, 0, 0, 0][..], &[0; 24]].concat();
-        let event = [&[0; 20][..], &[1, 0, 0, 0, 19, 0], &[0; 22]].concat();
+        // One event: time, CPU, kind, task, flags, a, b, c.
+        let event = [&[0; 8][..], &[1, 0, 0, 0], &[2, 0, 19, 2, 0, 0, 0, 0]].concat();
         let chunks = [(1, b"{\"kernel\":\"k\"}".to_vec()), (2, text), (3, task), (4, event)];
         let mut data = vec![1];
         for (kind, held) in chunks {
