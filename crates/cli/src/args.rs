@@ -4,8 +4,8 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    balance, choice, compare, completions, doctor, hist, list, object, output, run, sim, topology,
-    verify, view,
+    balance, choice, compare, completions, diff, doctor, hist, list, object, output, run, sim,
+    topology, verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -46,6 +46,8 @@ pub(crate) enum Verb {
     View(view::Args),
     /// Show how times of a recording are distributed: latencies, turns on CPUs, time in queues
     Hist(hist::Args),
+    /// Compare two recordings: distributions side by side, what is beyond noise, limits
+    Diff(diff::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }

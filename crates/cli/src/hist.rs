@@ -54,8 +54,8 @@ pub(crate) struct Args {
 }
 
 /// Names of times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum KindChoice {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum KindChoice {
     /// From waking up, or from losing the CPU while it still wants to run, to running
     Runq,
     /// From waking up to running
@@ -72,7 +72,7 @@ enum KindChoice {
 
 /// Names of what times are put together by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ByChoice {
+pub(crate) enum ByChoice {
     /// All together
     All,
     /// The task
@@ -91,7 +91,8 @@ enum ByChoice {
 }
 
 impl KindChoice {
-    fn kind(self) -> SpanKind {
+    /// What it is in a stream of events.
+    pub(crate) fn kind(self) -> SpanKind {
         match self {
             Self::Runq => SpanKind::RunQueue,
             Self::Wake => SpanKind::Wake,
@@ -104,7 +105,16 @@ impl KindChoice {
 }
 
 impl ByChoice {
-    fn by(self) -> HistBy {
+    /// Whether times of these kinds have it.
+    pub(crate) fn check(self, kinds: &[KindChoice]) -> Result<()> {
+        if self == Self::Dsq && kinds.iter().any(|kind| *kind != KindChoice::Dsq) {
+            bail!("--by dsq: only times in queues have one; ask for the kind dsq");
+        }
+        Ok(())
+    }
+
+    /// What it is for histograms.
+    pub(crate) fn by(self) -> HistBy {
         match self {
             Self::All => HistBy::All,
             Self::Task => HistBy::Task,
@@ -117,15 +127,14 @@ impl ByChoice {
     }
 }
 
-fn name(choice: &impl ValueEnum) -> String {
+/// The name of a choice, as it is given.
+pub(crate) fn name(choice: &impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// Shows how times of a recording are distributed.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    if args.by == ByChoice::Dsq && args.kind != KindChoice::Dsq {
-        bail!("--by dsq: only times in queues have one; ask for the kind dsq");
-    }
+    args.by.check(&[args.kind])?;
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to
     {

@@ -9,6 +9,7 @@ mod balance;
 mod choice;
 mod compare;
 mod completions;
+mod diff;
 mod doctor;
 mod exit;
 mod file;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
         Verb::Hist(args) => hist::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };
     result.unwrap_or_else(|error| report(&error)).into()

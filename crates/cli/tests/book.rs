@@ -30,6 +30,11 @@ fn output(line: &str) -> String {
     if line.contains("trace.rota") {
         run("$ rota sim simple --machine 4c --for 1s --trace trace.rota");
     }
+    if line.contains("before.rota") {
+        let sim = "--machine 2l:4c --workload web+batch --for 1s --trace";
+        run(&format!("$ rota sim simple {sim} before.rota"));
+        run(&format!("$ rota sim domains {sim} after.rota"));
+    }
     String::from_utf8(run(line).stdout).unwrap()
 }
 
@@ -96,7 +101,7 @@ fn written(book: &str) -> String {
     let mut lines = book.lines().peekable();
     while let Some(line) = lines.next() {
         writeln!(text, "{line}").unwrap();
-        if ["$ rota sim", "$ rota compare", "$ rota hist"]
+        if ["$ rota sim", "$ rota compare", "$ rota hist", "$ rota diff"]
             .iter()
             .any(|start| line.starts_with(start))
         {
@@ -139,7 +144,7 @@ fn shape(text: &str) -> String {
 
 #[test]
 fn pages_show_what_is_printed() {
-    for page in ["sim.md", "machines.md", "workloads.md", "compare.md", "hist.md"] {
+    for page in ["sim.md", "machines.md", "workloads.md", "compare.md", "hist.md", "diff.md"] {
         shows_what_is_printed(page);
     }
 }

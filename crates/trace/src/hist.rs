@@ -102,18 +102,40 @@ impl Hist {
     }
 }
 
+/// A number of a distribution by its name: `count`, `sum`, `mean`, a quantile such as `p99.9`, or
+/// `max`; all but the first in ns. None if there is no such number.
+pub fn hist_number(times: &Histogram, name: &str) -> Option<u64> {
+    let quantile = || {
+        let found = QUANTILES.iter().find(|(quantile, _)| *quantile == name)?;
+        Some(times.quantile(found.1, 10_000))
+    };
+    match name {
+        "count" => Some(times.count()),
+        "sum" => Some(u64::try_from(times.sum()).unwrap_or(u64::MAX)),
+        "mean" => Some(times.mean()),
+        "max" => Some(times.greatest()),
+        _ => quantile(),
+    }
+}
+
+/// The names of the numbers of a distribution, in the order of the table.
+pub fn hist_numbers() -> Vec<&'static str> {
+    let names = ["count", "sum", "mean"].into_iter();
+    names.chain(QUANTILES.map(|(name, _)| name)).chain(["max"]).collect()
+}
+
 /// The distributions as a table for people; of `rows_max` rows, the first.
 pub fn hist_text(rows: &[(String, Histogram)], rows_max: usize) -> String {
-    let head = ["", "count", "sum", "mean"].into_iter();
-    let head = head.chain(QUANTILES.map(|(name, _)| name)).chain(["max"]);
+    let head = [""].into_iter().chain(hist_numbers());
     let mut lines = vec![head.map(str::to_owned).collect::<Vec<_>>()];
     for (name, times) in rows.iter().take(rows_max) {
-        let sum = u64::try_from(times.sum()).unwrap_or(u64::MAX);
-        let mut cells = vec![name.clone(), times.count().to_string()];
-        cells.extend([sum, times.mean()].map(short_ns));
-        cells.extend(QUANTILES.map(|(_, part)| short_ns(times.quantile(part, 10_000))));
-        cells.push(short_ns(times.greatest()));
-        lines.push(cells);
+        let shown = |(name, value): (&str, u64)| match name {
+            "count" => value.to_string(),
+            _ => short_ns(value),
+        };
+        let numbers = hist_numbers().into_iter();
+        let numbers = numbers.filter_map(|name| Some(shown((name, hist_number(times, name)?))));
+        lines.push([name.clone()].into_iter().chain(numbers).collect());
     }
     aligned(&lines) + &more(rows.len().saturating_sub(rows_max), "rows")
 }
@@ -154,17 +176,9 @@ pub fn hist_plot(times: &Histogram) -> String {
 /// The distributions as one JSON object, with what was asked for.
 pub fn hist_json(kind: &str, by: &str, lost: u64, rows: &[(String, Histogram)]) -> Value {
     let row = |(name, times): &(String, Histogram)| {
-        let mut row = Map::new();
+        let mut row = numbers_json(times);
         row.insert("name".to_owned(), name.as_str().into());
-        row.insert("count".to_owned(), times.count().into());
-        row.insert("sum_ns".to_owned(), u64::try_from(times.sum()).unwrap_or(u64::MAX).into());
-        row.insert("mean_ns".to_owned(), times.mean().into());
         row.insert("min_ns".to_owned(), times.least().into());
-        for (name, part) in QUANTILES {
-            let name = format!("{}_ns", name.replace('.', "_"));
-            row.insert(name, times.quantile(part, 10_000).into());
-        }
-        row.insert("max_ns".to_owned(), times.greatest().into());
         let buckets: Vec<Value> = times.buckets().map(|(ns, count)| json!([ns, count])).collect();
         row.insert("buckets".to_owned(), buckets.into());
         Value::Object(row)
@@ -176,4 +190,14 @@ pub fn hist_json(kind: &str, by: &str, lost: u64, rows: &[(String, Histogram)]) 
         "lost_events": lost,
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
     })
+}
+
+/// The numbers of a distribution: `count`, and the others with `_ns` behind their names.
+pub fn numbers_json(times: &Histogram) -> Map<String, Value> {
+    let named = |name: &str| match name {
+        "count" => name.to_owned(),
+        _ => format!("{}_ns", name.replace('.', "_")),
+    };
+    let numbers = hist_numbers().into_iter();
+    numbers.filter_map(|name| Some((named(name), hist_number(times, name)?.into()))).collect()
 }

@@ -5,12 +5,14 @@
 //!   for people, JSON lines for programs, or a trace for Perfetto.
 //! * [`summary_text`] and [`summary_json`] show the metrics of a stream.
 //! * [`Hist`] shows how times are distributed, by task, CPU and the like.
+//! * [`Effect`] compares the times of two recordings.
 //! * [`write_columns`] and [`read_columns`] keep tables of results in Parquet files.
 //!
 //! The first two take events as they come, in memory for the tables and one piece of the stream.
 //! What metrics mean is defined in `rota-events`, not here.
 
 mod columns;
+mod effect;
 mod fields;
 mod hist;
 mod json;
@@ -21,9 +23,14 @@ mod summary;
 mod text;
 
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
-pub use hist::{HIST_SCHEMA, Hist, HistBy, hist_json, hist_plot, hist_text};
+pub use effect::{Blocks, Effect};
+pub use hist::{
+    HIST_SCHEMA, Hist, HistBy, hist_json, hist_number, hist_numbers, hist_plot, hist_text,
+    numbers_json,
+};
 pub use json::EVENTS_SCHEMA;
 pub use output::{Form, Output};
 pub use summary::{
-    QUANTILES, SUMMARY_SCHEMA, histogram_json, short_ns, summary_json, summary_text, task_use_json,
+    QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
+    task_use_json,
 };

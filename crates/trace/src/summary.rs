@@ -105,7 +105,7 @@ fn row(first: String, second: String, used: &TaskUse) -> Vec<String> {
 }
 
 /// Columns of the same width: the first to the left, all others to the right.
-pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
+pub fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
