@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota view`.
 
+mod timehist;
+
 use crate::exit::Exit;
 use crate::{file, output};
 use anyhow::{Context, Result, anyhow, bail};
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
     rota view trace.rota --as summary              run times, latencies, utilisation\n  \
     rota view trace.rota --task worker --cpus 0-3  what concerns one task, on some CPUs\n  \
     rota view trace.rota --event switch --event waking --from 1s --to 1100ms\n  \
+    rota view trace.rota --as timehist -MVw        what each CPU did, as perf sched timehist shows it\n  \
     rota view trace.rota --as perfetto --output trace.pftrace   for https://ui.perfetto.dev\n\n\
     The exit code is 1 if the file is damaged: what can be read of it was shown.")]
 pub(crate) struct Args {
@@ -34,24 +37,30 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Only events about this task, by its name or its thread id
-    #[arg(long, value_name = "NAME|PID", help_heading = "Only some events, as text or JSON")]
+    #[arg(
+        long,
+        value_name = "NAME|PID",
+        help_heading = "Only some events, as text, JSON or timehist"
+    )]
     task: Vec<String>,
     /// Only events on these CPUs
-    #[arg(long, value_name = "LIST", value_parser = CpuMask::from_list)]
-    #[arg(help_heading = "Only some events, as text or JSON")]
+    #[arg(long, short = 'C', visible_alias = "cpu", value_name = "LIST", value_parser = CpuMask::from_list)]
+    #[arg(help_heading = "Only some events, as text, JSON or timehist")]
     cpus: Option<CpuMask>,
     /// Only events of this kind, such as switch or enqueue
     #[arg(long, value_name = "KIND", value_parser = kind)]
-    #[arg(help_heading = "Only some events, as text or JSON")]
+    #[arg(help_heading = "Only some events, as text, JSON or timehist")]
     event: Vec<Kind>,
     /// Only events from this time on
     #[arg(long, value_name = "DURATION", value_parser = crate::args::duration)]
-    #[arg(help_heading = "Only some events, as text or JSON")]
+    #[arg(help_heading = "Only some events, as text, JSON or timehist")]
     from: Option<u64>,
     /// Only events before this time
     #[arg(long, value_name = "DURATION", value_parser = crate::args::duration)]
-    #[arg(help_heading = "Only some events, as text or JSON")]
+    #[arg(help_heading = "Only some events, as text, JSON or timehist")]
     to: Option<u64>,
+    #[command(flatten)]
+    timehist: timehist::Options,
 }
 
 /// How a recording is shown.
@@ -67,6 +76,18 @@ enum View {
     Summary,
     /// The same as a JSON object
     SummaryJson,
+    /// What each CPU did, a row for each time that a task leaves it, as perf sched timehist
+    Timehist,
+    /// The same as CSV
+    TimehistCsv,
+    /// The same as JSON, an object a line
+    TimehistJson,
+}
+
+impl View {
+    fn is_timehist(self) -> bool {
+        matches!(self, Self::Timehist | Self::TimehistCsv | Self::TimehistJson)
+    }
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
@@ -79,7 +100,11 @@ fn kind(text: &str) -> Result<Kind, String> {
 /// Shows a recording.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let name = args.file.display().to_string();
-    if filters(args) && !matches!(args.form, View::Text | View::Json) {
+    if args.form.is_timehist() {
+        timehist::check(args)?;
+    } else if args.timehist.given() {
+        bail!("an option of timehist needs --as timehist, timehist-csv or timehist-json");
+    } else if filters(args) && !matches!(args.form, View::Text | View::Json) {
         bail!("some events only are shown with --as text or --as json; metrics need all of them");
     }
     if args.form == View::Perfetto && args.output.is_none() && io::stdout().is_terminal() {
@@ -95,6 +120,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         View::Json => stream(args, &mut reader, Form::Json)?,
         View::Perfetto => stream(args, &mut reader, Form::Perfetto)?,
         View::Summary | View::SummaryJson => summarise(args, &mut reader)?,
+        View::Timehist | View::TimehistCsv | View::TimehistJson => {
+            timehist::run(args, &mut reader)?;
+        }
     }
     Ok(tell_problems(&name, &reader))
 }

@@ -6,6 +6,7 @@
 //! * [`summary_text`] and [`summary_json`] show the metrics of a stream.
 //! * [`Hist`] shows how times are distributed, by task, CPU and the like.
 //! * [`Effect`] compares the times of two recordings.
+//! * [`Timehist`] has a row for each time that a task leaves a CPU, as `perf sched timehist` does.
 //! * [`write_columns`] and [`read_columns`] keep tables of results in Parquet files.
 //!
 //! The first two take events as they come, in memory for the tables and one piece of the stream.
@@ -21,6 +22,7 @@ mod perfetto;
 mod protobuf;
 mod summary;
 mod text;
+mod timehist;
 
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
 pub use effect::{Blocks, Effect};
@@ -33,4 +35,8 @@ pub use output::{Form, Output};
 pub use summary::{
     QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
     task_use_json,
+};
+pub use timehist::{
+    CpuSums, Ran, Row, RowKind, Sums, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary,
+    csv_header, csv_row, json_row, timehist_header, timehist_row,
 };
