@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota view`.
 
+mod map;
 mod timehist;
 
 use crate::exit::Exit;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
     rota view trace.rota --task worker --cpus 0-3  what concerns one task, on some CPUs\n  \
     rota view trace.rota --event switch --event waking --from 1s --to 1100ms\n  \
     rota view trace.rota --as timehist -MVw        what each CPU did, as perf sched timehist shows it\n  \
+    rota view trace.rota --as map --by group       who ran on which CPU when, by letters\n  \
     rota view trace.rota --as perfetto --output trace.pftrace   for https://ui.perfetto.dev\n\n\
     The exit code is 1 if the file is damaged: what can be read of it was shown.")]
 pub(crate) struct Args {
@@ -61,6 +63,8 @@ pub(crate) struct Args {
     to: Option<u64>,
     #[command(flatten)]
     timehist: timehist::Options,
+    #[command(flatten)]
+    map: map::MapOptions,
 }
 
 /// How a recording is shown.
@@ -82,11 +86,19 @@ enum View {
     TimehistCsv,
     /// The same as JSON, an object a line
     TimehistJson,
+    /// A picture in letters: who ran on which CPU when
+    Map,
+    /// The same as a picture in SVG
+    Svg,
 }
 
 impl View {
     fn is_timehist(self) -> bool {
         matches!(self, Self::Timehist | Self::TimehistCsv | Self::TimehistJson)
+    }
+
+    fn is_map(self) -> bool {
+        matches!(self, Self::Map | Self::Svg)
     }
 }
 
@@ -100,10 +112,16 @@ fn kind(text: &str) -> Result<Kind, String> {
 /// Shows a recording.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let name = args.file.display().to_string();
+    if args.map.given() && !args.form.is_map() {
+        bail!("--width and --by need --as map or --as svg");
+    }
+    if args.timehist.given() && !args.form.is_timehist() {
+        bail!("an option of timehist needs --as timehist, timehist-csv or timehist-json");
+    }
     if args.form.is_timehist() {
         timehist::check(args)?;
-    } else if args.timehist.given() {
-        bail!("an option of timehist needs --as timehist, timehist-csv or timehist-json");
+    } else if args.form.is_map() {
+        map::check(args)?;
     } else if filters(args) && !matches!(args.form, View::Text | View::Json) {
         bail!("some events only are shown with --as text or --as json; metrics need all of them");
     }
@@ -123,6 +141,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         View::Timehist | View::TimehistCsv | View::TimehistJson => {
             timehist::run(args, &mut reader)?;
         }
+        View::Map | View::Svg => map::run(args, &mut reader)?,
     }
     Ok(tell_problems(&name, &reader))
 }

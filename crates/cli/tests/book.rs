@@ -101,7 +101,7 @@ fn written(book: &str) -> String {
     let mut lines = book.lines().peekable();
     while let Some(line) = lines.next() {
         writeln!(text, "{line}").unwrap();
-        if ["$ rota sim", "$ rota compare", "$ rota hist", "$ rota diff"]
+        if ["$ rota sim", "$ rota compare", "$ rota hist", "$ rota diff", "$ rota view"]
             .iter()
             .any(|start| line.starts_with(start))
         {
@@ -144,7 +144,9 @@ fn shape(text: &str) -> String {
 
 #[test]
 fn pages_show_what_is_printed() {
-    for page in ["sim.md", "machines.md", "workloads.md", "compare.md", "hist.md", "diff.md"] {
+    for page in
+        ["sim.md", "machines.md", "workloads.md", "compare.md", "hist.md", "diff.md", "view.md"]
+    {
         shows_what_is_printed(page);
     }
 }
@@ -201,7 +203,7 @@ fn the_page_of_view_shows_what_is_printed() {
     let summary = rota("view trace.rota --as summary");
     let groups = summary.find("\nall ").unwrap();
     let end = groups + 1 + summary[groups + 1..].find('\n').unwrap();
-    let parts: Vec<&str> = text.split("```text\n").collect();
+    let parts: Vec<&str> = text.splitn(3, "```text\n").collect();
     assert_eq!(parts.len(), 3);
     let rest = |part: &str| part.split_once("\n```").unwrap().1.to_owned();
     let should = format!(

@@ -17,6 +17,7 @@ mod effect;
 mod fields;
 mod hist;
 mod json;
+mod map;
 mod output;
 mod perfetto;
 mod protobuf;
@@ -31,6 +32,7 @@ pub use hist::{
     numbers_json,
 };
 pub use json::EVENTS_SCHEMA;
+pub use map::{Map, MapBy};
 pub use output::{Form, Output};
 pub use summary::{
     QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
