@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[command(after_long_help = "Examples:\n  \
     rota diff before.rota after.rota                    latencies and turns on CPUs side by side\n  \
     rota diff before.rota after.rota --kind dsq --by dsq  the time in each queue\n  \
-    rota diff before.rota after.rota --fail-if 'runq.p99>10%' --fail-if 'runq.max>5ms'\n\n\
+    rota diff before.rota after.rota --fail-if 'runq.p99>10%'  a check for CI\n\n\
     A limit names a kind of times, a number of them (count, sum, mean, p50, p90, p99, p99.9, p99.99,\n\
     max), and by how much the second recording's may be larger (>) or smaller (<): a part of the\n\
     first one's, as 10%, or a time.\n\n\
