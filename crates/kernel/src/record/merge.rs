@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! From the records of many CPUs to one stream of events.
+
+use super::raw::{About, Raw};
+use rota_events::{CpuNumber, Event, Tables, TaskInfo, TaskRef, What};
+use std::collections::BTreeMap;
+
+/// Puts records in order, and names what is in them.
+#[derive(Debug, Default)]
+pub(super) struct Merge {
+    waiting: Vec<Raw>,
+    /// Who has a thread id at the moment.
+    tasks: BTreeMap<i32, TaskRef>,
+    /// The count of lost records of each CPU, as far as it was told.
+    lost: BTreeMap<u32, u32>,
+    /// Who runs on each CPU, as far as its switches tell.
+    running: BTreeMap<u32, i32>,
+    last_ns: u64,
+    /// Switches that the kernel did not tell: somebody else left the CPU than came last.
+    pub(super) hidden: u64,
+    /// Records that came too late for their place.
+    pub(super) late: u64,
+}
+
+impl Merge {
+    /// Takes a record.
+    pub(super) fn add(&mut self, raw: Raw) {
+        self.waiting.push(raw);
+    }
+
+    /// Hands over all that happened before a time: the caller knows that nothing older can come.
+    pub(super) fn until(&mut self, time_ns: u64, tables: &mut Tables, events: &mut Vec<Event>) {
+        // Stable: the order in which a CPU made its records stays.
+        self.waiting.sort_by_key(|raw| raw.time_ns);
+        let ready = self.waiting.partition_point(|raw| raw.time_ns < time_ns);
+        let rest = self.waiting.split_off(ready);
+        for raw in std::mem::replace(&mut self.waiting, rest) {
+            self.late += u64::from(raw.time_ns < self.last_ns);
+            self.last_ns = self.last_ns.max(raw.time_ns);
+            self.tell_lost(raw.cpu, raw.lost, raw.time_ns, events);
+            self.tell_hidden(&raw, events);
+            self.turn(&raw, tables, events);
+        }
+    }
+
+    /// Says how many records of a CPU are missing, if there are more than before.
+    pub(super) fn tell_lost(&mut self, cpu: u32, lost: u32, now_ns: u64, events: &mut Vec<Event>) {
+        let known = self.lost.insert(cpu, lost).unwrap_or(0);
+        let more = lost.wrapping_sub(known);
+        if more != 0 {
+            self.running.remove(&cpu);
+            let what = What::Lost { events: more.into() };
+            events.push(Event::new(now_ns, CpuNumber(cpu), TaskRef::NONE, what));
+        }
+    }
+
+    /// Says that a switch is missing, if somebody else leaves the CPU than came last.
+    fn tell_hidden(&mut self, raw: &Raw, events: &mut Vec<Event>) {
+        let About::Switch { from, .. } = raw.about else { return };
+        if self.running.insert(raw.cpu, raw.pid).is_some_and(|last| last != from) {
+            self.hidden += 1;
+            let what = What::Lost { events: 1 };
+            events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), TaskRef::NONE, what));
+        }
+    }
+
+    fn turn(&mut self, raw: &Raw, tables: &mut Tables, events: &mut Vec<Event>) {
+        let mut of = |pid| self.task(pid, tables);
+        let what = match raw.about {
+            About::Told { tgid, start_ns, name } => {
+                let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+                let name = String::from_utf8_lossy(name.get(..end).unwrap_or(&[]));
+                let name = tables.text(&name);
+                let info = TaskInfo { pid: raw.pid, tgid, start_ns, name, ..TaskInfo::default() };
+                self.tasks.insert(raw.pid, tables.task(info));
+                return;
+            }
+            About::Switch { from, leaves } => What::Switch { from: of(from), leaves },
+            About::Waking { waker } => What::Waking { waker: of(waker) },
+            About::WakeupNew { waker, on } => What::Wakeup { on: CpuNumber(on), waker: of(waker) },
+            About::Migrate { from, to } => {
+                What::Migrate { from: CpuNumber(from), to: CpuNumber(to) }
+            }
+            About::Fork { parent } => What::Fork { parent: of(parent) },
+            About::Exit => What::Exit,
+        };
+        events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), of(raw.pid), what));
+    }
+
+    /// Who has a thread id; somebody without a name if the name got lost.
+    fn task(&mut self, pid: i32, tables: &mut Tables) -> TaskRef {
+        if pid == 0 {
+            return TaskRef::NONE;
+        }
+        let unknown = TaskInfo { pid, tgid: pid, ..TaskInfo::default() };
+        *self.tasks.entry(pid).or_insert_with(|| tables.task(unknown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(time_ns: u64, cpu: u32, lost: u32, pid: i32, about: About) -> Raw {
+        Raw { time_ns, cpu, lost, pid, about }
+    }
+
+    #[test]
+    fn order_is_that_of_time_and_ids_are_used_again() {
+        let (mut merge, mut tables, mut events) = (Merge::default(), Tables::default(), Vec::new());
+        let told = |start_ns, name: u8| About::Told { tgid: 7, start_ns, name: [name; 16] };
+        merge.add(raw(30, 0, 0, 7, About::Exit));
+        merge.add(raw(40, 0, 0, 7, told(35, b'b')));
+        merge.add(raw(41, 0, 0, 7, About::Fork { parent: 0 }));
+        merge.add(raw(10, 1, 0, 7, told(5, b'a')));
+        merge.add(raw(11, 1, 0, 7, About::Waking { waker: 9 }));
+        merge.until(41, &mut tables, &mut events);
+        assert_eq!(events.iter().map(|e| e.time_ns).collect::<Vec<_>>(), [11, 30]);
+        merge.until(u64::MAX, &mut tables, &mut events);
+        let names: Vec<_> = events.iter().map(|e| tables.task_name(e.task)).collect();
+        assert_eq!(names, ["aaaaaaaaaaaaaaaa[7]", "aaaaaaaaaaaaaaaa[7]", "bbbbbbbbbbbbbbbb[7]"]);
+        assert_eq!(events[0].what(), What::Waking { waker: TaskRef(2) });
+        assert_eq!(merge.late, 0);
+        merge.add(raw(20, 0, 0, 7, About::Exit));
+        merge.until(u64::MAX, &mut tables, &mut events);
+        assert_eq!(merge.late, 1);
+    }
+
+    #[test]
+    fn who_leaves_is_who_came_last() {
+        let (mut merge, mut tables, mut events) = (Merge::default(), Tables::default(), Vec::new());
+        let switch = |time_ns, cpu, lost, from, to| {
+            raw(
+                time_ns,
+                cpu,
+                lost,
+                to,
+                About::Switch { from, leaves: rota_events::Leaves::Sleeping },
+            )
+        };
+        // One is missing on CPU 0, between 2 and 3. On CPU 1 it is told what is missing.
+        merge.add(switch(1, 0, 0, 9, 7));
+        merge.add(switch(2, 0, 0, 7, 8));
+        merge.add(switch(3, 0, 0, 7, 9));
+        merge.add(switch(4, 0, 0, 9, 0));
+        merge.add(switch(1, 1, 0, 5, 6));
+        merge.add(switch(5, 1, 2, 0, 5));
+        merge.until(9, &mut tables, &mut events);
+        let lost: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event.what() {
+                What::Lost { events } => Some((event.time_ns, event.cpu.0, events)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((lost, merge.hidden), (vec![(3, 0, 1), (5, 1, 2)], 1));
+    }
+
+    #[test]
+    fn what_is_lost_is_told_where_it_is_missing() {
+        let (mut merge, mut tables, mut events) = (Merge::default(), Tables::default(), Vec::new());
+        merge.add(raw(1, 0, u32::MAX, 1, About::Exit));
+        merge.add(raw(2, 0, 1, 1, About::Exit));
+        merge.add(raw(3, 1, 0, 1, About::Exit));
+        merge.until(9, &mut tables, &mut events);
+        let whats: Vec<_> = events.iter().map(|e| (e.cpu.0, e.what())).collect();
+        let lost = |events| What::Lost { events };
+        let exit = What::Exit;
+        let first = lost(u32::MAX.into());
+        assert_eq!(whats, [(0, first), (0, exit), (0, lost(2)), (0, exit), (1, exit)]);
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Recording what tasks do: the user half of `bpf/trace/record.bpf.c`.
+//!
+//! Each CPU has a ring, which is read every few ms. A record is put into its ring at once, so what
+//! a poll does not find was made after that poll began, and all that is older than the beginning of
+//! the poll before can be put in order.
+
+mod merge;
+mod raw;
+
+use crate::host::{Host, now_ns};
+use crate::{log, refusal};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, MapHandle, MapType, ObjectBuilder, RingBuffer, RingBufferBuilder,
+};
+use merge::Merge;
+use raw::Raw;
+use rota_events::{Event, Tables};
+use rota_object::{EngineError, Refusal};
+use std::cell::RefCell;
+use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
+
+/// How to record.
+#[derive(Debug, Clone, Copy)]
+pub struct RecorderOptions {
+    /// Bytes for the ring of each CPU: a power of two, and at least a page.
+    pub ring_bytes: u32,
+    /// How many CPUs the machine may have.
+    pub cpus: u32,
+}
+
+/// What there is so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Events, lost ones not counted.
+    pub events: u64,
+    /// Records that there was no room for.
+    pub lost: u64,
+    /// Events that stand behind younger ones, since their CPU was stopped while it made them.
+    pub late: u64,
+    /// Switches that the kernel did not tell, without having lost them. Each has a loss in the
+    /// events: at least one is missing there.
+    pub hidden: u64,
+}
+
+/// A recording that goes on. Dropping it ends it.
+pub struct Recorder {
+    /// Links come first: they are dropped before the object.
+    links: Vec<Link>,
+    rings: RingBuffer<'static>,
+    records: Rc<RefCell<Vec<Raw>>>,
+    object: libbpf_rs::Object,
+    cpus: u32,
+    merge: Merge,
+    tables: Tables,
+    /// When the last poll began.
+    polled_ns: u64,
+    recorded: Recorded,
+}
+
+impl Recorder {
+    /// Loads `bytes`, which is the object of `bpf/trace/record.bpf.c`, and begins.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] if the kernel does not take it, most often for lack of rights;
+    /// [`EngineError::System`] if there is no memory for the rings.
+    pub fn start(bytes: &[u8], host: &Host, options: RecorderOptions) -> Result<Self, EngineError> {
+        if !host.sys_has("kernel/btf/vmlinux") {
+            return Err(EngineError::Refused(Refusal::NoBtf));
+        }
+        if host.capabilities().is_some_and(|has| !has.may_load()) {
+            return Err(EngineError::Refused(Refusal::Permission));
+        }
+        let object = load(bytes, host, options.cpus)?;
+        let (rings, records) = make_rings(&object, options)?;
+        let mut links = Vec::new();
+        for program in object.progs_mut() {
+            let (attached, _) = log::capture(|| program.attach());
+            links.push(attached.map_err(|e| system("attaching the recorder", &e))?);
+        }
+        let (merge, tables) = (Merge::default(), Tables::default());
+        let (cpus, polled_ns, recorded) = (options.cpus, now_ns(), Recorded::default());
+        Ok(Self { links, rings, records, object, cpus, merge, tables, polled_ns, recorded })
+    }
+
+    /// What the numbers in the events stand for.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// What there is so far.
+    pub fn recorded(&self) -> Recorded {
+        self.recorded
+    }
+
+    /// Events that are complete by now, in the order of time. To be called every few ms.
+    ///
+    /// # Errors
+    /// [`EngineError::System`] if the rings can't be read, here and below.
+    pub fn poll(&mut self) -> Result<Vec<Event>, EngineError> {
+        let began_ns = now_ns();
+        self.take()?;
+        let until_ns = std::mem::replace(&mut self.polled_ns, began_ns);
+        let mut events = Vec::new();
+        self.merge.until(until_ns, &mut self.tables, &mut events);
+        self.count(&events)?;
+        Ok(events)
+    }
+
+    /// Ends recording, and returns the rest.
+    pub fn finish(&mut self) -> Result<Vec<Event>, EngineError> {
+        self.links.clear();
+        self.take()?;
+        let mut events = Vec::new();
+        self.merge.until(u64::MAX, &mut self.tables, &mut events);
+        for (cpu, lost) in (0..).zip(self.lost()?) {
+            self.merge.tell_lost(cpu, lost as u32, now_ns(), &mut events);
+        }
+        self.count(&events)?;
+        Ok(events)
+    }
+
+    fn take(&mut self) -> Result<(), EngineError> {
+        self.rings.consume().map_err(|e| system("reading the rings", &e))?;
+        self.records.take().into_iter().for_each(|raw| self.merge.add(raw));
+        Ok(())
+    }
+
+    fn count(&mut self, events: &[Event]) -> Result<(), EngineError> {
+        let happened = events.iter().filter(|event| event.kind != rota_events::Kind::Lost);
+        self.recorded.events += happened.count() as u64;
+        self.recorded.lost = self.lost()?.iter().sum();
+        self.recorded.late = self.merge.late;
+        self.recorded.hidden = self.merge.hidden;
+        Ok(())
+    }
+
+    /// How many records each CPU lost.
+    fn lost(&self) -> Result<Vec<u64>, EngineError> {
+        let map = self.object.maps().find(|map| map.name() == "lost");
+        let values = map.map(|map| map.lookup_percpu(&[0; 4], MapFlags::ANY));
+        let values = values.transpose().map_err(|e| system("reading what was lost", &e))?.flatten();
+        let number = |bytes: Vec<u8>| bytes.try_into().map_or(0, u64::from_ne_bytes);
+        let all = values.unwrap_or_default().into_iter().map(number);
+        Ok(all.take(self.cpus as usize).collect())
+    }
+}
+
+fn load(bytes: &[u8], host: &Host, cpus: u32) -> Result<libbpf_rs::Object, EngineError> {
+    let refused = |e: &libbpf_rs::Error, printed: &str| {
+        EngineError::Refused(refusal::of_load(host, e, printed))
+    };
+    let (open, printed) = log::capture(|| ObjectBuilder::default().open_memory(bytes));
+    let mut open = open.map_err(|e| refused(&e, &printed))?;
+    for mut map in open.maps_mut().filter(|map| map.name() == "rings") {
+        map.set_max_entries(cpus).map_err(|e| system("counting rings", &e))?;
+    }
+    let (loaded, printed) = log::capture(|| open.load());
+    loaded.map_err(|e| refused(&e, &printed))
+}
+
+type Rings = (RingBuffer<'static>, Rc<RefCell<Vec<Raw>>>);
+
+/// Makes the rings, and puts each into its place.
+fn make_rings(object: &libbpf_rs::Object, options: RecorderOptions) -> Result<Rings, EngineError> {
+    let place = object.maps().find(|map| map.name() == "rings");
+    let place = place.ok_or_else(|| EngineError::System {
+        what: "looking for the rings".into(),
+        error: "the object has none".into(),
+    })?;
+    let records = Rc::<RefCell<Vec<Raw>>>::default();
+    let mut builder = RingBufferBuilder::new();
+    let how = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    let mut rings = Vec::new();
+    for cpu in 0..options.cpus {
+        let made =
+            MapHandle::create(MapType::RingBuf, Some("ring"), 0, 0, options.ring_bytes, &how);
+        let ring = made.map_err(|e| system("making a ring", &e))?;
+        let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
+        place
+            .update(&cpu.to_ne_bytes(), &fd, MapFlags::ANY)
+            .map_err(|e| system("placing a ring", &e))?;
+        rings.push(ring);
+    }
+    for (cpu, ring) in (0..).zip(&rings) {
+        let sink = Rc::clone(&records);
+        let take = move |bytes: &[u8]| {
+            sink.borrow_mut().extend(Raw::read(cpu, bytes));
+            0
+        };
+        builder.add(ring, take).map_err(|e| system("opening a ring", &e))?;
+    }
+    let rings = builder.build().map_err(|e| system("opening the rings", &e))?;
+    Ok((rings, records))
+}
+
+fn system(what: &str, error: &libbpf_rs::Error) -> EngineError {
+    EngineError::System { what: what.to_owned(), error: format!("{error:#}") }
+}

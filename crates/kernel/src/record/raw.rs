@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Records as `bpf/trace/record.h` has them.
+
+use rota_events::Leaves;
+
+/// A record, and the CPU that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Raw {
+    pub(super) time_ns: u64,
+    pub(super) cpu: u32,
+    /// How many records of this CPU had been lost by then; the count wraps.
+    pub(super) lost: u32,
+    pub(super) pid: i32,
+    pub(super) about: About,
+}
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    Told { tgid: i32, start_ns: u64, name: [u8; 16] },
+    Switch { from: i32, leaves: Leaves },
+    Waking { waker: i32 },
+    WakeupNew { waker: i32, on: u32 },
+    Migrate { from: u32, to: u32 },
+    Fork { parent: i32 },
+    Exit,
+}
+
+impl Raw {
+    /// Reads a record; `None` for what is none.
+    pub(super) fn read(cpu: u32, bytes: &[u8]) -> Option<Self> {
+        let kind = u32_at(bytes, 8)?;
+        let (pid, other) = (u32_at(bytes, 16)?.cast_signed(), u32_at(bytes, 20)?);
+        let value = u64_at(bytes, 24)?;
+        let by = other.cast_signed();
+        let about = match kind {
+            1 => {
+                let name = bytes.get(32..48)?.try_into().ok()?;
+                About::Told { tgid: by, start_ns: value, name }
+            }
+            2 => About::Switch { from: by, leaves: leaves(by, value) },
+            3 => About::Waking { waker: by },
+            4 => About::WakeupNew { waker: by, on: value as u32 },
+            5 => About::Migrate { from: value as u32, to: other },
+            6 => About::Fork { parent: by },
+            7 => About::Exit,
+            _ => return None,
+        };
+        Some(Self { time_ns: u64_at(bytes, 0)?, cpu, lost: u32_at(bytes, 12)?, pid, about })
+    }
+}
+
+/// How a task leaves, from its state with that of its end, and above 32 bits whether it was
+/// preempted (kernel: include/linux/sched.h, `TASK_*` and `EXIT_*`). Of several the highest counts.
+fn leaves(pid: i32, value: u64) -> Leaves {
+    /// A sleep that no signal ends and that is no load.
+    const IDLE: u64 = 0x402;
+    let state = value & 0xffff_ffff;
+    if value >> 32 != 0 && pid != 0 {
+        return Leaves::Preempted;
+    }
+    if state & IDLE == IDLE {
+        return Leaves::Idle;
+    }
+    match (state & 0x7f).checked_ilog2() {
+        // Waits of the kernel's own, and the last moment of a task, have bits further up.
+        None if state & 0x80 != 0 => Leaves::Dead,
+        None if state & 0x9000 != 0 => Leaves::Uninterruptible,
+        None => Leaves::Runnable,
+        Some(0) => Leaves::Sleeping,
+        Some(1) => Leaves::Uninterruptible,
+        Some(2) => Leaves::Stopped,
+        Some(3) => Leaves::Traced,
+        Some(4) => Leaves::Dead,
+        Some(5) => Leaves::Zombie,
+        Some(6) => Leaves::Parked,
+        Some(_) => Leaves::Other,
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_letters() {
+        let letter = |state| leaves(1, state).letter();
+        let states = [0, 1, 2, 4, 8, 0x10, 0x20, 0x40, 0x402, 0x102, 0x80, 0x1000, 1 << 32];
+        let letters = ["R", "S", "D", "T", "t", "X", "Z", "P", "I", "D", "X", "D", "R+"];
+        assert_eq!(states.map(letter), letters);
+        assert_eq!(leaves(0, 1 << 32), Leaves::Runnable);
+    }
+
+    #[test]
+    fn what_is_cut_is_no_record() {
+        let mut bytes = [0u8; 48];
+        bytes[8] = 1;
+        assert!(Raw::read(0, &bytes).is_some());
+        assert_eq!(Raw::read(0, &bytes[..47]), None);
+        bytes[8] = 7;
+        assert!(Raw::read(0, &bytes[..32]).is_some());
+        assert_eq!(Raw::read(0, &bytes[..31]), None);
+        bytes[8] = 8;
+        assert_eq!(Raw::read(0, &bytes), None);
+    }
+}
