@@ -110,7 +110,8 @@ const PHASES: &[Phase] = &[
 
 const VM_PACKAGE: &str = "rota-vmtest";
 /// They stand aside of the others: plain `cargo test` needs no root.
-const HOST_TESTS: &[&str] = &["--package", "rota-sim", "--test", "real_programs"];
+const HOST_TESTS: &[&str] =
+    &["--package", "rota-sim", "--test", "real_programs", "--package", "rota", "--test", "record"];
 const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
 
 /// The phases with their meanings, for the help text.

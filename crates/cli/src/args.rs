@@ -4,8 +4,8 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    balance, choice, compare, completions, diff, doctor, hist, list, object, output, run, sim,
-    topology, verify, view,
+    balance, choice, compare, completions, diff, doctor, hist, list, object, output, record, run,
+    sim, topology, verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Topology(topology::Args),
     /// Explain who should get how much CPU time, and which tasks should move between domains
     Balance(balance::Args),
+    /// Record what tasks do on this machine, into a file for view, hist and diff
+    Record(record::Args),
     /// Show a recording: events, a summary, a trace for Perfetto
     View(view::Args),
     /// Show how times of a recording are distributed: latencies, turns on CPUs, time in queues

@@ -19,6 +19,7 @@ mod machine;
 mod object;
 mod output;
 mod progress;
+mod record;
 mod run;
 mod sim;
 mod topology;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Topology(args) => topology::run(&args),
         Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
+        Verb::Record(args) => record::run(&args),
         Verb::Hist(args) => hist::run(&args),
         Verb::Diff(args) => diff::run(&args),
         Verb::Completions(args) => completions::run(&args),

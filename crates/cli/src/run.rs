@@ -5,7 +5,7 @@ mod life;
 mod reload;
 pub(crate) mod report;
 pub(crate) mod server;
-mod signals;
+pub(crate) mod signals;
 
 use crate::args::{duration, name_value};
 use crate::exit::Exit;
