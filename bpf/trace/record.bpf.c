@@ -3,10 +3,10 @@
  * Records what tasks do: who gets a CPU and how the task before leaves it, who wakes whom, who
  * moves, begins and ends.
  *
- * Each CPU has a ring of its own, so that CPUs don't wait for each other, and a count of the records
- * that it had no room for, which each record carries: what is missing is missing between two whose
- * counts differ. Records have the ids of tasks; a name is told once, before the first record that
- * has the id, and again when it changes. Nobody is woken up: who reads comes by itself.
+ * Each CPU has a ring of its own, so that CPUs don't wait for each other, and a count of the
+ * records that it had no room for, which each record carries: what is missing is missing between
+ * two whose counts differ. Records have the ids of tasks; a name is told once, before the first
+ * record that has the id, and again when it changes. Nobody is woken up: who reads comes by itself.
  */
 #include "record.h"
 

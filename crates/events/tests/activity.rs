@@ -266,15 +266,15 @@ fn spans_slowly(events: &[Event], kind: SpanKind, task: TaskRef) -> Vec<u64> {
         SpanKind::OnCpu => on.iter().zip(&off).map(|(on, off)| off - on).collect(),
         SpanKind::OffCpu => on.iter().skip(1).zip(&off).map(|(on, off)| on - off).collect(),
         _ => {
-            let woken =
-                |event: &Event| event.task == task && matches!(event.what(), What::Waking { .. });
-            let kept = |event: &Event| match event.what() {
-                What::Switch { from, leaves } => from == task && leaves.is_runnable(),
-                _ => false,
+            // In the order of the stream: several may be at one time.
+            let start = |event: &Event| match event.what() {
+                What::Waking { .. } if event.task == task => Some((event.time_ns, true)),
+                What::Switch { from, leaves } if from == task && leaves.is_runnable() => {
+                    Some((event.time_ns, false))
+                }
+                _ => None,
             };
-            let mut starts: Vec<(u64, bool)> = at(&woken).into_iter().map(|t| (t, true)).collect();
-            starts.extend(at(&kept).into_iter().map(|t| (t, false)));
-            starts.sort_unstable();
+            let starts: Vec<(u64, bool)> = events.iter().filter_map(start).collect();
             let times = starts.iter().zip(&on).map(|((from, woke), on)| (on - from, *woke));
             times
                 .filter(|(_, woke)| kind == SpanKind::RunQueue || *woke)
