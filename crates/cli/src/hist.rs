@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use rota_events::{Span, SpanKind, Spans, Tables, What};
 use rota_topology::{CpuId, CpuMask};
-use rota_trace::{Hist, HistBy, hist_json, hist_plot, hist_text};
+use rota_trace::{Hist, HistBy, TaskBy, hist_json, hist_plot, hist_text};
 use std::path::PathBuf;
 
 /// Arguments of `rota hist`.
@@ -117,9 +117,9 @@ impl ByChoice {
     pub(crate) fn by(self) -> HistBy {
         match self {
             Self::All => HistBy::All,
-            Self::Task => HistBy::Task,
-            Self::Comm => HistBy::Comm,
-            Self::Group => HistBy::Group,
+            Self::Task => HistBy::Tasks(TaskBy::Task),
+            Self::Comm => HistBy::Tasks(TaskBy::Comm),
+            Self::Group => HistBy::Tasks(TaskBy::Group),
             Self::Cpu => HistBy::Cpu,
             Self::Llc => HistBy::Llc,
             Self::Dsq => HistBy::Dsq,

@@ -6,9 +6,9 @@ use crate::output::{self, Format};
 use crate::progress;
 use crate::run::signals::Signals;
 use anyhow::{Context, Result, bail};
-use rota_events::{CpuPlace, MachineFacts, Writer, parse_bytes};
+use rota_events::{MachineFacts, Writer, parse_bytes};
 use rota_kernel::{Host, Recorder, RecorderOptions, now_ns};
-use rota_topology::{CpuId, Topology};
+use rota_topology::Topology;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 use std::ffi::OsString;
@@ -87,15 +87,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 /// What stands in the file about the machine.
 fn facts(host: &Host, topology: &Topology) -> MachineFacts {
-    let last = topology.possible().last().map_or(0, |cpu| cpu.0);
-    let place = |cpu| {
-        let found = topology.place(CpuId(cpu));
-        found.map(|p| CpuPlace { core: p.core.0, llc: p.llc.0, node: p.node.0 }).unwrap_or_default()
-    };
     MachineFacts {
         kernel: host.proc_text("sys/kernel/osrelease").unwrap_or_default(),
         clock: "monotonic".to_owned(),
-        cpus: (0..=last).map(place).collect(),
+        cpus: rota_sim::cpu_places(topology),
         command: output::own_command(),
         ..MachineFacts::default()
     }

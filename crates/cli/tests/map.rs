@@ -15,7 +15,7 @@ fn stdout(folder: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Four tasks that always run, each with two CPUs to itself at most.
+/// Four tasks that always run, on eight CPUs.
 fn recording() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let line =

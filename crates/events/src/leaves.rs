@@ -3,17 +3,18 @@
 
 /// How a task leaves the CPU at a switch, by the letters that `ps` and perf have for it.
 ///
-/// Simulations know the first three only.
+/// Simulations know the first two only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum Leaves {
-    /// `R`: it still wants to run.
-    Runnable,
-    /// `R+`: it still wants to run, and was preempted.
-    Preempted,
     /// `S`: it sleeps, and a signal wakes it up.
     Sleeping,
+    /// `R`: it still wants to run.
+    Runnable,
     /// `D`: it sleeps, and no signal wakes it up.
     Uninterruptible,
+    /// `R+`: it still wants to run, and was preempted.
+    Preempted,
     /// `T`: it is stopped.
     Stopped,
     /// `t`: it is stopped by a tracer.
@@ -31,7 +32,7 @@ pub enum Leaves {
 }
 
 impl Leaves {
-    /// All of them. The place is the number in files: one that wants to run, or two.
+    /// All of them, by the numbers that stand in files.
     const ALL: [Self; 11] = [
         Self::Sleeping,
         Self::Runnable,
@@ -60,7 +61,7 @@ impl Leaves {
 
     /// Its letter, or `R+`.
     pub fn letter(self) -> &'static str {
-        Self::LETTERS[self.number()]
+        Self::LETTERS[self as usize]
     }
 
     /// What a letter, or `R+`, stands for.
@@ -69,13 +70,9 @@ impl Leaves {
         number.map_or(Self::Other, |number| Self::ALL[number])
     }
 
-    fn number(self) -> usize {
-        Self::ALL.iter().position(|each| *each == self).unwrap_or(0)
-    }
-
     /// As flags of an event.
     pub(crate) fn pack(self) -> u16 {
-        self.number() as u16
+        self as u16
     }
 
     /// From the flags of an event.

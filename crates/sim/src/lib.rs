@@ -53,7 +53,7 @@ pub use layout::LayoutError;
 pub use machine::{LoadError, Machine, Shape};
 pub use mempolicy::MemoryPolicy;
 pub use pool::FreeError;
-pub use recorder::machine_facts;
+pub use recorder::{cpu_places, machine_facts};
 pub use references::Misuse;
 pub use run::{Stop, StopKind};
 pub use scenario::{Recording, ScenarioStop, record_scenario, run_scenario};

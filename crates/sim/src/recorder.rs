@@ -31,9 +31,8 @@ struct Known {
     running_since_ns: u64,
 }
 
-/// The facts about a machine that stand in a recording: the kernel whose types it has, and where
-/// its CPUs are.
-pub fn machine_facts(types: &KernelTypes, topology: &Topology) -> MachineFacts {
+/// The place of each CPU of a machine, as a recording has it.
+pub fn cpu_places(topology: &Topology) -> Vec<CpuPlace> {
     let last = topology.possible().last().map_or(0, |cpu| cpu.0);
     let place = |cpu| {
         let found = topology.place(CpuId(cpu));
@@ -41,10 +40,16 @@ pub fn machine_facts(types: &KernelTypes, topology: &Topology) -> MachineFacts {
             |p: rota_topology::Place| CpuPlace { core: p.core.0, llc: p.llc.0, node: p.node.0 };
         found.map(place).unwrap_or_default()
     };
+    (0..=last).map(place).collect()
+}
+
+/// The facts about a machine that stand in a recording: the kernel whose types it has, and where
+/// its CPUs are.
+pub fn machine_facts(types: &KernelTypes, topology: &Topology) -> MachineFacts {
     MachineFacts {
         kernel: types.name().to_owned(),
         clock: "virtual".to_owned(),
-        cpus: (0..=last).map(place).collect(),
+        cpus: cpu_places(topology),
         ..MachineFacts::default()
     }
 }

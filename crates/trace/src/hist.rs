@@ -2,6 +2,7 @@
 //! Distributions of times by task, CPU and the like: as a table, as a plot, and as JSON.
 
 use crate::summary::{aligned, more, short_ns};
+use crate::task_by::TaskBy;
 use rota_events::{CpuPlace, Histogram, Span, Tables, TaskRef};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
@@ -23,12 +24,8 @@ const BAR_WIDTH: u64 = 50;
 pub enum HistBy {
     /// All together.
     All,
-    /// The task.
-    Task,
-    /// The name of the task.
-    Comm,
-    /// The cgroup, or the part of the workload.
-    Group,
+    /// The task, or what it belongs to.
+    Tasks(TaskBy),
     /// The CPU where the time ends.
     Cpu,
     /// The last-level cache of that CPU.
@@ -60,7 +57,7 @@ impl Hist {
     /// Adds a time.
     pub fn add(&mut self, span: &Span) {
         let key = match self.by {
-            HistBy::Task | HistBy::Comm | HistBy::Group => {
+            HistBy::Tasks(_) => {
                 self.tasks.entry(span.task).or_default().add(span.ns);
                 return;
             }
@@ -82,18 +79,10 @@ impl Hist {
     /// their numbers.
     pub fn rows(&self, tables: &Tables) -> Vec<(String, Histogram)> {
         let mut by_name = BTreeMap::<String, Histogram>::new();
-        for (task, times) in &self.tasks {
-            let info = tables.task_of(*task);
-            let text = match self.by {
-                HistBy::Comm => info.map(|info| info.name),
-                _ => info.map(|info| info.group),
-            };
-            let text = text.map(|text| tables.text_of(text)).filter(|text| !text.is_empty());
-            let name = match self.by {
-                HistBy::Task => tables.task_name(*task),
-                _ => text.unwrap_or("-").to_owned(),
-            };
-            by_name.entry(name).or_default().merge(times);
+        if let HistBy::Tasks(by) = self.by {
+            for (task, times) in &self.tasks {
+                by_name.entry(by.name(*task, tables)).or_default().merge(times);
+            }
         }
         let mut rows: Vec<_> = by_name.into_iter().collect();
         rows.sort_by_key(|(_, times)| Reverse(times.sum()));

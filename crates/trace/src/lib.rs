@@ -22,6 +22,7 @@ mod output;
 mod perfetto;
 mod protobuf;
 mod summary;
+mod task_by;
 mod text;
 mod timehist;
 
@@ -32,12 +33,13 @@ pub use hist::{
     numbers_json,
 };
 pub use json::EVENTS_SCHEMA;
-pub use map::{Map, MapBy};
+pub use map::Map;
 pub use output::{Form, Output};
 pub use summary::{
     QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
     task_use_json,
 };
+pub use task_by::TaskBy;
 pub use timehist::{
     CpuSums, Ran, Row, RowKind, Sums, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary,
     csv_header, csv_row, json_row, timehist_header, timehist_row,

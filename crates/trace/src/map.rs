@@ -2,6 +2,7 @@
 //! Who ran on which CPU when, as a picture: a row for each CPU, a column for each piece of the time.
 
 use crate::summary::short_ns;
+use crate::task_by::TaskBy;
 use rota_events::{CpuNumber, Event, Tables, TaskRef, What};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,17 +24,6 @@ const UNKNOWN_COLOUR: &str = "#f3d9d9";
 const PIECE_WIDTH: usize = 8;
 const ROW_HEIGHT: usize = 18;
 const NAME_WIDTH: usize = 72;
-
-/// What is told apart: the tasks, or what they belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MapBy {
-    /// Each task.
-    Task,
-    /// The name of the task.
-    Comm,
-    /// The cgroup, or the part of the workload.
-    Group,
-}
 
 /// Who was how long on a CPU in a piece of time, in ns. What is left of the piece, it was idle.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +53,7 @@ enum Doing {
 #[derive(Debug)]
 pub struct Map {
     width: usize,
-    by: MapBy,
+    by: TaskBy,
     /// The first and the last moment that is looked at.
     window: (u64, u64),
     start_ns: Option<u64>,
@@ -77,7 +67,7 @@ pub struct Map {
 impl Map {
     /// Of so many pieces at most, and at least half of them if the recording is not very short. These
     /// CPUs have rows, and all others that switch.
-    pub fn new(width: usize, by: MapBy, cpus: impl Iterator<Item = u32>) -> Self {
+    pub fn new(width: usize, by: TaskBy, cpus: impl Iterator<Item = u32>) -> Self {
         let rows = cpus.map(|cpu| (CpuNumber(cpu), Vec::new())).collect();
         let (start_ns, end_ns, doublings, now) = (None, 0, 0, BTreeMap::new());
         let (width, window) = (width.max(2), (0, u64::MAX));
@@ -173,7 +163,7 @@ impl Map {
                 let piece = row.get(place).cloned().unwrap_or_default();
                 let mut ran: BTreeMap<String, u64> = BTreeMap::new();
                 for (task, ns) in &piece.ran {
-                    *ran.entry(name(self.by, *task, tables)).or_default() += ns;
+                    *ran.entry(self.by.name(*task, tables)).or_default() += ns;
                 }
                 for (name, ns) in &ran {
                     *names.entry(name.clone()).or_default() += ns;
@@ -201,16 +191,6 @@ impl Map {
     pub fn svg(self, tables: &Tables) -> String {
         self.finished(tables).svg()
     }
-}
-
-fn name(by: MapBy, task: TaskRef, tables: &Tables) -> String {
-    let info = tables.task_of(task);
-    let text = match by {
-        MapBy::Task => return tables.task_name(task),
-        MapBy::Comm => info.map(|info| tables.text_of(info.name)),
-        MapBy::Group => info.map(|info| tables.text_of(info.group)),
-    };
-    text.filter(|text| !text.is_empty()).unwrap_or("-").to_owned()
 }
 
 /// A piece of time on a CPU.
@@ -397,7 +377,7 @@ mod tests {
     }
 
     fn map(events: &[Event], width: usize) -> Map {
-        let mut map = Map::new(width, MapBy::Comm, 0..2);
+        let mut map = Map::new(width, TaskBy::Comm, 0..2);
         events.iter().for_each(|event| map.add(event));
         map
     }
@@ -419,7 +399,7 @@ mod tests {
                     let Some(event) = of.rfind(|event| event.time_ns <= ns) else { continue };
                     if event.task.is_some() {
                         let place = ((ns - start) / drawing.piece_ns) as usize;
-                        *wanted[place].entry(name(MapBy::Comm, event.task, &tables())).or_default() += 1;
+                        *wanted[place].entry(TaskBy::Comm.name(event.task, &tables())).or_default() += 1;
                     }
                 }
                 let found: Vec<_> = cells.iter().map(|cell| cell.ran.clone()).collect();
@@ -438,7 +418,7 @@ mod tests {
         let wanted = "24.57us from 0.001000 s on, 4.096us a column\n\n   0 CAAA..\n   1 ..BB??\n\n\
             A   25.0%  b\nB   16.7%  <c>\nC    8.3%  a\n.          idle\n?          events are lost\n";
         assert_eq!(text, wanted);
-        let mut window = Map::new(8, MapBy::Comm, 0..2).within(Some(1_004_096), Some(1_012_288));
+        let mut window = Map::new(8, TaskBy::Comm, 0..2).within(Some(1_004_096), Some(1_012_288));
         events.iter().for_each(|event| window.add(event));
         let text = window.text(&tables());
         assert!(

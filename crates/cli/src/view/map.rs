@@ -6,7 +6,7 @@ use crate::output;
 use anyhow::{Result, bail};
 use rota_events::Reader;
 use rota_topology::CpuId;
-use rota_trace::{Map, MapBy};
+use rota_trace::{Map, TaskBy};
 use std::io::{Read, Write};
 
 const HEADING: &str = "With --as map or --as svg";
@@ -62,9 +62,9 @@ pub(super) fn check(args: &Args) -> Result<()> {
 pub(super) fn run(args: &Args, reader: &mut Reader<Box<dyn Read>>) -> Result<()> {
     let fits = output::width(WIDTH + 5).saturating_sub(5).max(20);
     let by = match args.map.by.unwrap_or(By::Comm) {
-        By::Task => MapBy::Task,
-        By::Comm => MapBy::Comm,
-        By::Group => MapBy::Group,
+        By::Task => TaskBy::Task,
+        By::Comm => TaskBy::Comm,
+        By::Group => TaskBy::Group,
     };
     let wanted = |cpu: u32| args.cpus.as_ref().is_none_or(|cpus| cpus.contains(CpuId(cpu)));
     let cpus = (0..reader.machine().cpus.len() as u32).filter(|cpu| wanted(*cpu));
