@@ -51,7 +51,7 @@ fn again(machine: &MachineFacts, tables: &Tables, events: &[Event]) {
     while let Some(some) = reader.next_events().expect("reading memory works") {
         found.extend(some);
     }
-    assert_eq!(reader.problems(), []);
+    assert_eq!(reader.problems().list(), []);
     assert_eq!((reader.machine(), found.as_slice()), (machine, events));
     let tasks = |tables: &Tables| {
         tables.tasks().map(|(task, _)| tables.task_name(task)).collect::<Vec<_>>()
@@ -116,7 +116,7 @@ mod tests {
         let file = file(Input(&data[1..]));
         let mut reader = Reader::open(&file[..]).unwrap();
         assert_eq!(reader.next_events().unwrap().unwrap().len(), 1);
-        assert_eq!((reader.machine().kernel.as_str(), reader.problems()), ("k", &[][..]));
+        assert_eq!((reader.machine().kernel.as_str(), reader.problems().list()), ("k", &[][..]));
         assert_eq!(reader.tables().task_name(rota_events::TaskRef(1)), "x[0]");
     }
 }

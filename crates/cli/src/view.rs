@@ -7,14 +7,12 @@ mod timehist;
 use crate::exit::Exit;
 use crate::{file, output};
 use anyhow::{Context, Result, anyhow, bail};
-use rota_events::{
-    Activity, Event, Kind, OpenError, Reader, Tables, TaskInfo, TaskRef, What, hint, nearest,
-};
+use rota_events::{Activity, Event, Kind, Tables, TaskInfo, TaskRef, What, hint, nearest};
 use rota_topology::{CpuId, CpuMask};
-use rota_trace::{Form, Output, summary_json, summary_text};
+use rota_trace::{Form, Input, Output, ReadError, Recording, summary_json, summary_text};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `rota view`.
@@ -147,36 +145,44 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Opens a recording; `-` is standard input.
-pub(crate) fn open_recording(path: &Path) -> Result<Reader<Box<dyn Read>>> {
+pub(crate) fn open_recording(path: &Path) -> Result<Recording> {
     let name = path.display().to_string();
-    let input: Box<dyn Read> = match path.to_str() {
-        Some("-") => Box::new(io::stdin().lock()),
-        _ => Box::new(File::open(path).with_context(|| name.clone())?),
+    let input = match path.to_str() {
+        Some("-") => Input::stream(io::stdin().lock(), tempfile::tempfile),
+        _ => {
+            let file = File::open(path).with_context(|| name.clone())?;
+            // A pipe with a name can't go back either.
+            match file.metadata().with_context(|| name.clone())?.is_file() {
+                true => Input::file(file),
+                false => Input::stream(file, tempfile::tempfile),
+            }
+        }
     };
-    Reader::open(input).map_err(|error| unreadable(&name, error))
+    Recording::open(input).map_err(|error| unreadable(&name, error))
 }
 
 /// Says what is wrong with a recording, and how to end.
-pub(crate) fn tell_problems(name: &str, reader: &Reader<Box<dyn Read>>) -> Exit {
-    for problem in reader.problems() {
+pub(crate) fn tell_problems(name: &str, reader: &Recording) -> Exit {
+    let problems = reader.problems();
+    for problem in problems.list() {
         output::error(&format!("{name}: {problem}"));
     }
-    let more = reader.problem_count() - reader.problems().len() as u64;
+    let more = problems.count() - problems.list().len() as u64;
     if more > 0 {
         output::error(&format!("{name}: and {more} more problems"));
     }
-    if reader.problem_count() > 0 { Exit::Negative } else { Exit::Done }
+    if problems.count() > 0 { Exit::Negative } else { Exit::Done }
 }
 
 /// Why it is not read: what Rota writes for others has the same name as they give it.
-fn unreadable(name: &str, error: OpenError) -> anyhow::Error {
+fn unreadable(name: &str, error: ReadError) -> anyhow::Error {
     let again = output::command(&["sim", "SCHED", "--trace", "FILE.rota"]);
     match (&error, Form::of_name(name)) {
-        (OpenError::Magic, Form::Perfetto) => anyhow!(
+        (ReadError::Unknown, Form::Perfetto) => anyhow!(
             "{name}: a trace for Perfetto, which rota writes but does not read: open it in \
              https://ui.perfetto.dev. For rota view keep an event file: {again}"
         ),
-        (OpenError::Magic, Form::Text | Form::Json) => anyhow!(
+        (ReadError::Unknown, Form::Text | Form::Json) => anyhow!(
             "{name}: text or JSON, which rota writes but does not read. For rota view keep an event \
              file: {again}"
         ),
@@ -218,7 +224,7 @@ fn open(path: Option<&Path>) -> Result<Box<dyn Write>> {
 }
 
 /// Shows events as they are read.
-fn stream(args: &Args, reader: &mut Reader<Box<dyn Read>>, form: Form) -> Result<()> {
+fn stream(args: &Args, reader: &mut Recording, form: Form) -> Result<()> {
     let mut output = Output::new(form, open(args.output.as_deref())?, reader.machine())?;
     let mut shown = 0;
     while let Some(mut events) = reader.next_events()? {
@@ -291,7 +297,7 @@ fn wanted(args: &Args, event: &Event, tables: &Tables) -> bool {
 }
 
 /// Shows the metrics of all events.
-fn summarise(args: &Args, reader: &mut Reader<Box<dyn Read>>) -> Result<()> {
+fn summarise(args: &Args, reader: &mut Recording) -> Result<()> {
     let mut activity = Activity::new(&reader.machine().cpus);
     while let Some(events) = reader.next_events()? {
         events.iter().for_each(|event| activity.add(event));

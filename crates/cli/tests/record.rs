@@ -21,7 +21,7 @@ fn read(file: &Path) -> (Tables, Vec<Event>) {
     while let Some(more) = reader.next_events().unwrap() {
         events.extend(more);
     }
-    assert_eq!(reader.problems(), [], "the file is damaged, or has no end");
+    assert_eq!(reader.problems().list(), [], "the file is damaged, or has no end");
     (reader.tables().clone(), events)
 }
 

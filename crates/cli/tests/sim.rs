@@ -121,7 +121,7 @@ fn a_trace_is_kept() {
     while let Some(some) = reader.next_events().unwrap() {
         events += some.len() as u64;
     }
-    assert_eq!(reader.problem_count(), 0);
+    assert_eq!(reader.problems().count(), 0);
     let text = dir.path().join("run.txt");
     stdout(&sim(&format!("simple --for 100ms --trace {}", text.display())));
     let lines = fs::read_to_string(&text).unwrap().lines().count() as u64;

@@ -23,6 +23,7 @@ mod ids;
 mod leaves;
 mod metric;
 mod number;
+mod problems;
 mod report;
 mod shares;
 mod spans;
@@ -30,7 +31,7 @@ mod tables;
 
 pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
 pub use event::{EVENT_BYTES, Event, KINDS, Kind, StreamHash, What};
-pub use file::{CpuPlace, MachineFacts, OpenError, Problem, Reader, Writer};
+pub use file::{CpuPlace, MAGIC as FILE_MAGIC, MachineFacts, OpenError, Reader, Writer};
 pub use hash::fnv1a;
 pub use hint::{hint, hint_and, nearest};
 pub use histogram::Histogram;
@@ -38,6 +39,7 @@ pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use leaves::Leaves;
 pub use metric::{Metric, MetricKind, Sample};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
+pub use problems::{Problem, Problems};
 pub use report::{
     STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row, table_with_meanings,
 };

@@ -54,7 +54,7 @@ fn read(input: impl Read) -> Whole {
     while let Some(some) = reader.next_events().unwrap() {
         events.extend(some);
     }
-    let problems = reader.problems().iter().map(ToString::to_string).collect();
+    let problems = reader.problems().list().iter().map(ToString::to_string).collect();
     let (machine, tables) = (reader.machine().clone(), reader.tables().clone());
     Whole { machine, tables, events, problems }
 }

@@ -21,6 +21,7 @@ mod map;
 mod output;
 mod perfetto;
 mod protobuf;
+mod read;
 mod summary;
 mod task_by;
 mod text;
@@ -35,6 +36,7 @@ pub use hist::{
 pub use json::EVENTS_SCHEMA;
 pub use map::Map;
 pub use output::{Form, Output};
+pub use read::{Input, ReadError, Recording, Seekable, Spool};
 pub use summary::{
     QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
     task_use_json,

@@ -4,10 +4,9 @@
 use super::{Args, View, open};
 use crate::output;
 use anyhow::{Result, bail};
-use rota_events::Reader;
 use rota_topology::CpuId;
-use rota_trace::{Map, TaskBy};
-use std::io::{Read, Write};
+use rota_trace::{Map, Recording, TaskBy};
+use std::io::Write;
 
 const HEADING: &str = "With --as map or --as svg";
 
@@ -59,7 +58,7 @@ pub(super) fn check(args: &Args) -> Result<()> {
 }
 
 /// Shows who ran where when.
-pub(super) fn run(args: &Args, reader: &mut Reader<Box<dyn Read>>) -> Result<()> {
+pub(super) fn run(args: &Args, reader: &mut Recording) -> Result<()> {
     let fits = output::width(WIDTH + 5).saturating_sub(5).max(20);
     let by = match args.map.by.unwrap_or(By::Comm) {
         By::Task => TaskBy::Task,

@@ -4,14 +4,14 @@
 use super::{Args, View, is_called, open, unknown_tasks};
 use crate::output;
 use anyhow::{Result, bail};
-use rota_events::{Event, Kind, Reader, Tables, TaskRef};
+use rota_events::{Event, Kind, Tables, TaskRef};
 use rota_topology::CpuId;
 use rota_trace::{
-    Row, RowKind, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary, csv_header, csv_row,
-    json_row, timehist_header, timehist_row,
+    Recording, Row, RowKind, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary,
+    csv_header, csv_row, json_row, timehist_header, timehist_row,
 };
 use serde_json::json;
-use std::io::{Read, Write};
+use std::io::Write;
 
 const HEADING: &str = "With --as timehist, as perf has them";
 
@@ -98,7 +98,7 @@ pub(super) fn check(args: &Args) -> Result<()> {
 }
 
 /// Shows what each CPU did.
-pub(super) fn run(args: &Args, reader: &mut Reader<Box<dyn Read>>) -> Result<()> {
+pub(super) fn run(args: &Args, reader: &mut Recording) -> Result<()> {
     let options = &args.timehist;
     let (from, to) = options.time.unwrap_or((args.from.unwrap_or(0), args.to.unwrap_or(u64::MAX)));
     let mut rows = Timehist::new(from, to);

@@ -10,7 +10,7 @@ mod columns;
 mod reader;
 mod writer;
 
-pub use reader::{OpenError, Problem, Reader};
+pub use reader::{OpenError, Reader};
 pub use writer::Writer;
 
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// The first bytes of a file. The first of them is in no text, the last is damaged by whatever
 /// changes ends of lines.
-const MAGIC: [u8; 8] = *b"\x89ROTAev\n";
+pub const MAGIC: [u8; 8] = *b"\x89ROTAev\n";
 /// Version of the format.
 const VERSION: u32 = 2;
 /// The first bytes of a chunk.

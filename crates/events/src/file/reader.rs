@@ -8,8 +8,8 @@ use super::{
 };
 use crate::event::{Event, StreamHash};
 use crate::ids::{TaskRef, TextRef};
+use crate::problems::Problems;
 use crate::tables::{Tables, TaskInfo};
-use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
 /// Why a file can't be read at all.
@@ -26,23 +26,6 @@ pub enum OpenError {
     Io(#[from] io::Error),
 }
 
-/// Something that is wrong with a file, at a byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Where, in bytes from the start of the file.
-    pub at: u64,
-    /// What, in words.
-    pub what: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "byte {}: {}", self.at, self.what)
-    }
-}
-
-/// So many problems are kept. A file that is damaged all over says nothing new after them.
-const PROBLEMS_MAX: usize = 100;
 /// So many bytes are read at once.
 const READ_BYTES: usize = 1 << 16;
 
@@ -59,8 +42,7 @@ pub struct Reader<R> {
     at: u64,
     machine: MachineFacts,
     tables: Tables,
-    problems: Vec<Problem>,
-    problem_count: u64,
+    problems: Problems,
     next_sequence: u32,
     events_seen: u64,
     hash: StreamHash,
@@ -81,8 +63,7 @@ impl<R: Read> Reader<R> {
             at: 0,
             machine: MachineFacts::default(),
             tables: Tables::default(),
-            problems: Vec::new(),
-            problem_count: 0,
+            problems: Problems::default(),
             next_sequence: 0,
             events_seen: 0,
             hash: StreamHash::default(),
@@ -114,14 +95,9 @@ impl<R: Read> Reader<R> {
         &self.tables
     }
 
-    /// What was wrong so far, the first of it.
-    pub fn problems(&self) -> &[Problem] {
+    /// What was wrong so far.
+    pub fn problems(&self) -> &Problems {
         &self.problems
-    }
-
-    /// How much was wrong so far.
-    pub fn problem_count(&self) -> u64 {
-        self.problem_count
     }
 
     /// The hash of the events read so far.
@@ -143,10 +119,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn problem(&mut self, what: String) {
-        self.problem_count += 1;
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem { at: self.at, what });
-        }
+        self.problems.add(self.at, what);
     }
 
     fn rest(&self) -> &[u8] {
@@ -334,7 +307,7 @@ impl<R: Read> Reader<R> {
         if count > self.events_seen {
             let missing = count - self.events_seen;
             self.problem(format!("{missing} events are missing before the end"));
-        } else if self.problem_count == 0 && hash != self.hash.value() {
+        } else if self.problems.count() == 0 && hash != self.hash.value() {
             self.problem("the hash of all events is not the one of when it was written".to_owned());
         }
         None
