@@ -74,6 +74,8 @@ enum View {
     Json,
     /// A trace for Perfetto
     Perfetto,
+    /// The text of the kernel's own tracing, for tools that read that
+    Ftrace,
     /// Metrics of tasks, groups and CPUs
     Summary,
     /// The same as a JSON object
@@ -135,6 +137,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         View::Text => stream(args, &mut reader, Form::Text)?,
         View::Json => stream(args, &mut reader, Form::Json)?,
         View::Perfetto => stream(args, &mut reader, Form::Perfetto)?,
+        View::Ftrace => stream(args, &mut reader, Form::Ftrace)?,
         View::Summary | View::SummaryJson => summarise(args, &mut reader)?,
         View::Timehist | View::TimehistCsv | View::TimehistJson => {
             timehist::run(args, &mut reader)?;

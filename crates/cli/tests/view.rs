@@ -137,10 +137,9 @@ fn what_can_not_be_shown_is_said_in_one_line() {
     let (file, good) = (dir.path().join("a.rota"), dir.path().join("good.rota"));
     fs::write(&file, "no recording").unwrap();
     fs::write(&good, recording()).unwrap();
-    assert!(
-        refusal(&view(&file, ""))
-            .ends_with("a.rota: not a recording that Rota reads: its own event files\n")
-    );
+    let unknown = "a.rota: not a recording that Rota reads: its own event files, and the text of \
+                   ftrace, trace-cmd report and perf script\n";
+    assert!(refusal(&view(&file, "")).ends_with(unknown));
     assert!(refusal(&view(dir.path(), "")).contains("Is a directory"));
     assert!(refusal(&view(&dir.path().join("none"), "")).contains("none: No such file"));
     assert!(refusal(&view(&good, "--as summary --task ping")).contains("metrics need all of them"));

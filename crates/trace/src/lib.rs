@@ -15,6 +15,7 @@
 mod columns;
 mod effect;
 mod fields;
+mod ftrace;
 mod hist;
 mod json;
 mod map;

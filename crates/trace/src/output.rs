@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writing a stream of events in one of several forms.
 
+use crate::ftrace::{self, Ftrace};
 use crate::perfetto::Perfetto;
 use crate::{json, text};
 use rota_events::{Event, MachineFacts, Tables, Writer};
@@ -17,16 +18,19 @@ pub enum Form {
     Json,
     /// A trace for Perfetto.
     Perfetto,
+    /// The text of the kernel's own tracing.
+    Ftrace,
 }
 
 impl Form {
     /// The form that the end of a file's name asks for: `.txt`, `.json` or `.jsonl`,
-    /// `.perfetto-trace` or `.pftrace`; with any other it is an event file.
+    /// `.perfetto-trace` or `.pftrace`, `.ftrace`; with any other it is an event file.
     pub fn of_name(name: &str) -> Self {
         match name.rsplit_once('.').map_or("", |(_, end)| end) {
             "txt" => Self::Text,
             "json" | "jsonl" => Self::Json,
             "perfetto-trace" | "pftrace" => Self::Perfetto,
+            "ftrace" => Self::Ftrace,
             _ => Self::Events,
         }
     }
@@ -40,6 +44,7 @@ enum To<W: Write> {
     Text(W),
     Json(W),
     Perfetto(W, Perfetto),
+    Ftrace(W, Ftrace),
 }
 
 impl<W: Write> Output<W> {
@@ -59,6 +64,10 @@ impl<W: Write> Output<W> {
                 To::Json(out)
             }
             Form::Perfetto => To::Perfetto(out, Perfetto::default()),
+            Form::Ftrace => {
+                out.write_all(ftrace::HEADER.as_bytes())?;
+                To::Ftrace(out, Ftrace::default())
+            }
         }))
     }
 
@@ -72,6 +81,7 @@ impl<W: Write> Output<W> {
             To::Text(out) => text::write(out, tables, events),
             To::Json(out) => json::write(out, tables, events),
             To::Perfetto(out, perfetto) => perfetto.write(out, tables, events),
+            To::Ftrace(out, ftrace) => ftrace.write(out, tables, events),
         }
     }
 
@@ -82,7 +92,8 @@ impl<W: Write> Output<W> {
     pub fn finish(self) -> io::Result<W> {
         let mut out = match self.0 {
             To::Events(writer) => writer.finish()?,
-            To::Text(out) | To::Json(out) | To::Perfetto(out, _) => out,
+            To::Text(out) | To::Json(out) => out,
+            To::Perfetto(out, _) | To::Ftrace(out, _) => out,
         };
         out.flush()?;
         Ok(out)

@@ -13,6 +13,9 @@ pub(super) struct Traced<'a> {
     pub(super) cpu: u32,
     /// Who ran there; 0 is nobody.
     pub(super) current: i32,
+    /// It was said in the middle of a hardware interrupt, so who ran there has nothing to do with
+    /// it. Software interrupts are not counted: they are often the end of what a task asked for.
+    pub(super) interrupt: bool,
     /// What.
     pub(super) point: Point<'a>,
 }
@@ -59,18 +62,23 @@ impl Kernel {
         &self.tables
     }
 
-    /// Says which process a thread belongs to, and what it is called, as far as that is known.
-    pub(super) fn thread(&mut self, pid: i32, tgid: i32, name: Option<&[u8]>) {
-        let task = self.task(Named { pid, name: name.unwrap_or_default() });
-        if let Some(info) = self.tables.task_of(task).filter(|info| info.tgid != tgid) {
-            self.tables.task(TaskInfo { tgid, ..*info });
+    /// Says which process a thread belongs to, if that is known, and what it may be called: a name
+    /// that is not as good as one that tracepoints tell, but better than none.
+    pub(super) fn thread(&mut self, pid: i32, tgid: Option<i32>, name: &[u8]) {
+        let has_name = self.holders.get(&pid).is_some_and(|known| !known.name.is_empty());
+        let task = self.task(Named { pid, name: if has_name { &[] } else { name } });
+        let known = self.tables.task_of(task).copied();
+        if let (Some(tgid), Some(info)) = (tgid, known)
+            && info.tgid != tgid
+        {
+            self.tables.task(TaskInfo { tgid, ..info });
         }
     }
 
     /// Adds the event that this is.
     pub(super) fn add(&mut self, traced: &Traced<'_>, events: &mut Vec<Event>) {
-        let &Traced { time_ns, cpu, current, point } = traced;
-        let waker = Named { pid: current, name: &[] };
+        let &Traced { time_ns, cpu, current, interrupt, point } = traced;
+        let waker = Named { pid: if interrupt { 0 } else { current }, name: &[] };
         let (task, what) = match point {
             Point::Switch { from, leaves, to } => {
                 let from = self.task(from);
@@ -146,10 +154,16 @@ mod tests {
     #[test]
     fn who_has_an_id_has_its_latest_name_until_it_is_born_again() {
         let (mut kernel, mut events) = (Kernel::default(), Vec::new());
-        let at = |time_ns, current, point| Traced { time_ns, cpu: 0, current, point };
+        let at = |time_ns, current, point| Traced {
+            time_ns,
+            cpu: 0,
+            current,
+            interrupt: current == 9,
+            point,
+        };
         kernel.add(&at(1, 7, Point::Waking { task: named(8, "a") }), &mut events);
-        kernel.thread(8, 7, None);
-        kernel.add(&at(2, 0, Point::Waking { task: named(8, "b") }), &mut events);
+        kernel.thread(8, Some(7), b"other");
+        kernel.add(&at(2, 9, Point::Waking { task: named(8, "b") }), &mut events);
         let (first, info) = (events[0].task, *kernel.tables.task_of(events[0].task).unwrap());
         assert_eq!(
             (events[1].task, info.tgid, kernel.tables.task_name(first)),
