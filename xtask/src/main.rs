@@ -15,6 +15,7 @@ mod mutate;
 mod output;
 mod phases;
 mod process;
+mod python;
 mod soak;
 mod tidy;
 mod tools;

@@ -15,6 +15,7 @@ use crate::format;
 use crate::install::{self, Purpose};
 use crate::output::{complain, say};
 use crate::process::{Built, build, cargo, rota_vm, succeeds};
+use crate::python;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -36,9 +37,12 @@ struct Phase {
 const PHASES: &[Phase] = &[
     Phase {
         name: "install",
-        what: "programs that are missing, by the system's package manager",
+        what: "programs that are missing, by the system's package manager, and Python packages",
         needs_build: false,
-        run: |_, _| install::ensure(Purpose::Test).map(|()| passed(true)),
+        run: |workspace, _| {
+            install::ensure(Purpose::Test)?;
+            python::ensure(workspace).map(|()| passed(true))
+        },
     },
     Phase {
         name: "tidy",
@@ -110,8 +114,18 @@ const PHASES: &[Phase] = &[
 
 const VM_PACKAGE: &str = "rota-vmtest";
 /// They stand aside of the others: plain `cargo test` needs no root.
-const HOST_TESTS: &[&str] =
-    &["--package", "rota-sim", "--test", "real_programs", "--package", "rota", "--test", "record"];
+const HOST_TESTS: &[&str] = &[
+    "--package",
+    "rota-sim",
+    "--test",
+    "real_programs",
+    "--package",
+    "rota",
+    "--test",
+    "record",
+    "--test",
+    "queries",
+];
 const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
 
 /// The phases with their meanings, for the help text.
@@ -185,6 +199,7 @@ fn tests(workspace: &Workspace, mode: Mode, packages: &[&str]) -> Result<Built> 
     if mode == Mode::Bless {
         command.env("BLESS", "1");
     }
+    command.env(python::PYTHON, python::python(workspace));
     build(&mut command)
 }
 

@@ -49,6 +49,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         from: Purpose::Test,
     },
     Tool {
+        programs: &["python3"],
+        instead: &[],
+        what_for: "reads what Rota writes, as others do, in tests",
+        apt: &["python3-venv"],
+        dnf: "python3",
+        pacman: "python",
+        from: Purpose::Test,
+    },
+    Tool {
         programs: &["qemu-system-x86_64"],
         instead: &[],
         what_for: "boots the virtual machines",

@@ -76,6 +76,8 @@ enum View {
     Perfetto,
     /// The text of the kernel's own tracing, for tools that read that
     Ftrace,
+    /// A table with a row an event, in a Parquet file, for DuckDB and other data tools
+    Parquet,
     /// Metrics of tasks, groups and CPUs
     Summary,
     /// The same as a JSON object
@@ -125,8 +127,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     } else if filters(args) && !matches!(args.form, View::Text | View::Json) {
         bail!("some events only are shown with --as text or --as json; metrics need all of them");
     }
-    if args.form == View::Perfetto && args.output.is_none() && io::stdout().is_terminal() {
-        bail!("a trace for Perfetto is not for a terminal; give a file with --output FILE");
+    let binary = matches!(args.form, View::Perfetto | View::Parquet);
+    if binary && args.output.is_none() && io::stdout().is_terminal() {
+        bail!(
+            "a trace for Perfetto, or a table, is not for a terminal; give a file with --output FILE"
+        );
     }
     if let Some(output) = &args.output {
         file::not_over(&args.file, output)?;
@@ -138,6 +143,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         View::Json => stream(args, &mut reader, Form::Json)?,
         View::Perfetto => stream(args, &mut reader, Form::Perfetto)?,
         View::Ftrace => stream(args, &mut reader, Form::Ftrace)?,
+        View::Parquet => stream(args, &mut reader, Form::Parquet)?,
         View::Summary | View::SummaryJson => summarise(args, &mut reader)?,
         View::Timehist | View::TimehistCsv | View::TimehistJson => {
             timehist::run(args, &mut reader)?;

@@ -41,7 +41,16 @@ impl Ftrace {
         events: &[Event],
     ) -> io::Result<()> {
         for event in events {
-            self.one(out, tables, event)?;
+            match event.what() {
+                What::Lost { events } => {
+                    self.running.remove(&event.cpu);
+                    writeln!(out, "CPU:{} [LOST {events} EVENTS]", event.cpu.0)?;
+                }
+                What::Weight { nice, .. } => {
+                    self.nice.insert(event.task, nice);
+                }
+                _ => self.one(out, tables, event)?,
+            }
         }
         Ok(())
     }
@@ -99,14 +108,6 @@ impl Ftrace {
                     task.pid == task.tgid
                 );
                 (event.task, false, says)
-            }
-            What::Lost { events } => {
-                self.running.remove(&event.cpu);
-                return writeln!(out, "CPU:{} [LOST {events} EVENTS]", event.cpu.0);
-            }
-            What::Weight { nice, .. } => {
-                self.nice.insert(event.task, nice);
-                return Ok(());
             }
             _ => return Ok(()),
         };

@@ -14,11 +14,13 @@
 
 mod columns;
 mod effect;
+mod event_table;
 mod fields;
 mod ftrace;
 mod hist;
 mod json;
 mod map;
+mod nullable;
 mod output;
 mod perfetto;
 mod protobuf;
@@ -30,6 +32,7 @@ mod timehist;
 
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
 pub use effect::{Blocks, Effect};
+pub use event_table::EVENT_TABLE_SCHEMA;
 pub use hist::{
     HIST_SCHEMA, Hist, HistBy, hist_json, hist_number, hist_numbers, hist_plot, hist_text,
     numbers_json,

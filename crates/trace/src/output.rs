@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writing a stream of events in one of several forms.
 
+use crate::event_table::EventTable;
 use crate::ftrace::{self, Ftrace};
 use crate::perfetto::Perfetto;
 use crate::{json, text};
@@ -20,17 +21,20 @@ pub enum Form {
     Perfetto,
     /// The text of the kernel's own tracing.
     Ftrace,
+    /// A table in a Parquet file.
+    Parquet,
 }
 
 impl Form {
     /// The form that the end of a file's name asks for: `.txt`, `.json` or `.jsonl`,
-    /// `.perfetto-trace` or `.pftrace`, `.ftrace`; with any other it is an event file.
+    /// `.perfetto-trace` or `.pftrace`, `.ftrace`, `.parquet`; with any other it is an event file.
     pub fn of_name(name: &str) -> Self {
         match name.rsplit_once('.').map_or("", |(_, end)| end) {
             "txt" => Self::Text,
             "json" | "jsonl" => Self::Json,
             "perfetto-trace" | "pftrace" => Self::Perfetto,
             "ftrace" => Self::Ftrace,
+            "parquet" => Self::Parquet,
             _ => Self::Events,
         }
     }
@@ -45,6 +49,7 @@ enum To<W: Write> {
     Json(W),
     Perfetto(W, Perfetto),
     Ftrace(W, Ftrace),
+    Parquet(W, Box<EventTable>),
 }
 
 impl<W: Write> Output<W> {
@@ -68,6 +73,7 @@ impl<W: Write> Output<W> {
                 out.write_all(ftrace::HEADER.as_bytes())?;
                 To::Ftrace(out, Ftrace::default())
             }
+            Form::Parquet => To::Parquet(out, Box::new(EventTable::new(machine)?)),
         }))
     }
 
@@ -81,6 +87,7 @@ impl<W: Write> Output<W> {
             To::Text(out) => text::write(out, tables, events),
             To::Json(out) => json::write(out, tables, events),
             To::Perfetto(out, perfetto) => perfetto.write(out, tables, events),
+            To::Parquet(out, table) => table.write(out, tables, events),
             To::Ftrace(out, ftrace) => ftrace.write(out, tables, events),
         }
     }
@@ -94,6 +101,10 @@ impl<W: Write> Output<W> {
             To::Events(writer) => writer.finish()?,
             To::Text(out) | To::Json(out) => out,
             To::Perfetto(out, _) | To::Ftrace(out, _) => out,
+            To::Parquet(mut out, table) => {
+                table.finish(&mut out)?;
+                out
+            }
         };
         out.flush()?;
         Ok(out)

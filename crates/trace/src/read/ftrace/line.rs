@@ -115,11 +115,6 @@ fn time(text: &str) -> Option<(u64, &str)> {
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Option<(i32, Option<i32>, u32, bool, u64, &str, &str)> {
-        let Line { pid, tgid, cpu, interrupt, time_ns, event, says, .. } = Line::parse(text)?;
-        Some((pid, tgid, cpu, interrupt, time_ns, event, says))
-    }
-
     #[test]
     fn each_tool_begins_its_lines_in_its_own_way() {
         let says = "comm=a pid=7";
@@ -147,7 +142,9 @@ mod tests {
             ),
         ] {
             let (pid, tgid, cpu, interrupt, time_ns) = expected;
-            assert_eq!(line(text), Some((pid, tgid, cpu, interrupt, time_ns, "e", says)), "{text}");
+            let found = Line::parse(text).unwrap();
+            let expected = Line { pid, tgid, cpu, interrupt, time_ns, event: "e", says, ..found };
+            assert_eq!(found, expected, "{text}");
         }
     }
 
@@ -183,7 +180,7 @@ mod tests {
             " => schedule <- x",
             "a-1 [0] 1.: e: x",
         ] {
-            assert_eq!(line(text), None, "{text}");
+            assert_eq!(Line::parse(text), None, "{text}");
         }
     }
 }
