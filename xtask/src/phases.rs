@@ -88,7 +88,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         name: "host",
-        what: "tests that look at real programs on this machine, with perf and as root",
+        what: "tests that look at real programs on this machine, as root, with perf, tmux and Python",
         needs_build: true,
         run: |workspace, mode| tests(workspace, mode, HOST_TESTS),
     },
@@ -115,16 +115,12 @@ const PHASES: &[Phase] = &[
 const VM_PACKAGE: &str = "rota-vmtest";
 /// They stand aside of the others: plain `cargo test` needs no root.
 const HOST_TESTS: &[&str] = &[
-    "--package",
-    "rota-sim",
-    "--test",
-    "real_programs",
-    "--package",
-    "rota",
-    "--test",
-    "record",
-    "--test",
-    "queries",
+    "--package=rota-sim",
+    "--test=real_programs",
+    "--package=rota",
+    "--test=record",
+    "--test=queries",
+    "--test=top",
 ];
 const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
 

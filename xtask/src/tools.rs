@@ -58,6 +58,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         from: Purpose::Test,
     },
     Tool {
+        programs: &["tmux"],
+        instead: &[],
+        what_for: "is the terminal of tests",
+        apt: &["tmux"],
+        dnf: "tmux",
+        pacman: "tmux",
+        from: Purpose::Test,
+    },
+    Tool {
         programs: &["qemu-system-x86_64"],
         instead: &[],
         what_for: "boots the virtual machines",

@@ -5,7 +5,7 @@
 use crate::exit::{self, Exit};
 use crate::{
     balance, choice, compare, completions, diff, doctor, hist, list, object, output, record, run,
-    sim, topology, verify, view,
+    sim, top, topology, verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -46,6 +46,8 @@ pub(crate) enum Verb {
     Record(record::Args),
     /// Show a recording: events, a summary, a trace for Perfetto
     View(view::Args),
+    /// Watch a machine, a recording or a simulation in the terminal: CPUs, queues, tasks
+    Top(top::Args),
     /// Show how times of a recording are distributed: latencies, turns on CPUs, time in queues
     Hist(hist::Args),
     /// Compare two recordings: distributions side by side, what is beyond noise, limits

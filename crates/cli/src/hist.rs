@@ -169,7 +169,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if lost > 0 {
         output::error(&format!("{lost} events are lost: times that were under way are left out"));
     }
-    Ok(tell_problems(&args.file.display().to_string(), &reader))
+    Ok(tell_problems(&args.file.display().to_string(), reader.problems()))
 }
 
 fn wanted(args: &Args, time_ns: u64, span: &Span, tables: &Tables) -> bool {

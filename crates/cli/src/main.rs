@@ -22,6 +22,7 @@ mod progress;
 mod record;
 mod run;
 mod sim;
+mod top;
 mod topology;
 mod verify;
 mod view;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
         Verb::Record(args) => record::run(&args),
+        Verb::Top(args) => top::run(&args),
         Verb::Hist(args) => hist::run(&args),
         Verb::Diff(args) => diff::run(&args),
         Verb::Completions(args) => completions::run(&args),

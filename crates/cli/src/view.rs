@@ -7,7 +7,9 @@ mod timehist;
 use crate::exit::Exit;
 use crate::{file, output};
 use anyhow::{Context, Result, anyhow, bail};
-use rota_events::{Activity, Event, Kind, Tables, TaskInfo, TaskRef, What, hint, nearest};
+use rota_events::{
+    Activity, Event, Kind, Problems, Tables, TaskInfo, TaskRef, What, hint, nearest,
+};
 use rota_topology::{CpuId, CpuMask};
 use rota_trace::{Form, Input, Output, ReadError, Recording, summary_json, summary_text};
 use std::collections::BTreeSet;
@@ -150,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
         View::Map | View::Svg => map::run(args, &mut reader)?,
     }
-    Ok(tell_problems(&name, &reader))
+    Ok(tell_problems(&name, reader.problems()))
 }
 
 /// Opens a recording; `-` is standard input.
@@ -171,8 +173,7 @@ pub(crate) fn open_recording(path: &Path) -> Result<Recording> {
 }
 
 /// Says what is wrong with a recording, and how to end.
-pub(crate) fn tell_problems(name: &str, reader: &Recording) -> Exit {
-    let problems = reader.problems();
+pub(crate) fn tell_problems(name: &str, problems: &Problems) -> Exit {
     for problem in problems.list() {
         output::error(&format!("{name}: {problem}"));
     }

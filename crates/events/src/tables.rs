@@ -100,6 +100,11 @@ impl Tables {
         rest.map(|(number, text)| (*number, text.as_str()))
     }
 
+    /// How much they have: it grows whenever something is new.
+    pub fn size(&self) -> (usize, usize) {
+        (self.texts.len(), self.told.len())
+    }
+
     /// Tasks in the order in which they were told or changed. Whoever keeps the length of the list
     /// finds what is new behind it.
     pub fn told(&self) -> &[TaskRef] {

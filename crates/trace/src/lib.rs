@@ -7,6 +7,7 @@
 //! * [`Hist`] shows how times are distributed, by task, CPU and the like.
 //! * [`Effect`] compares the times of two recordings.
 //! * [`Timehist`] has a row for each time that a task leaves a CPU, as `perf sched timehist` does.
+//! * [`Top`] has what a machine does at the moment.
 //! * [`write_columns`] and [`read_columns`] keep tables of results in Parquet files.
 //!
 //! The first two take events as they come, in memory for the tables and one piece of the stream.
@@ -29,6 +30,7 @@ mod summary;
 mod task_by;
 mod text;
 mod timehist;
+mod top;
 
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
 pub use effect::{Blocks, Effect};
@@ -50,3 +52,4 @@ pub use timehist::{
     CpuSums, Ran, Row, RowKind, Sums, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary,
     csv_header, csv_row, json_row, timehist_header, timehist_row,
 };
+pub use top::{CpuLook, DsqLook, Look, TaskLook, Top};

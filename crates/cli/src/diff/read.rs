@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path, kinds: &[KindChoice], by: ByChoice) -> Result<Re
         Times { kind, blocks, names }
     };
     let times = times.into_iter().map(named).collect();
-    let whole = tell_problems(&name, &reader) == Exit::Done;
+    let whole = tell_problems(&name, reader.problems()) == Exit::Done;
     let (long_ns, hash) = (ends.map_or(0, |(first, last)| last - first), reader.hash().value());
     Ok(Recording { name, long_ns, events, cpus: cpus.len(), hash, lost, whole, times })
 }
