@@ -28,6 +28,7 @@ mod report;
 mod shares;
 mod spans;
 mod tables;
+mod window;
 
 pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
 pub use event::{EVENT_BYTES, Event, KINDS, Kind, StreamHash, What};
@@ -45,3 +46,4 @@ pub use report::{
 };
 pub use spans::{Span, SpanKind, Spans};
 pub use tables::{Tables, TaskInfo};
+pub use window::Window;

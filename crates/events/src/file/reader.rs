@@ -10,7 +10,8 @@ use crate::event::{Event, StreamHash};
 use crate::ids::{TaskRef, TextRef};
 use crate::problems::Problems;
 use crate::tables::{Tables, TaskInfo};
-use std::io::{self, ErrorKind, Read};
+use crate::window::Window;
+use std::io::{self, Read};
 
 /// Why a file can't be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -26,20 +27,12 @@ pub enum OpenError {
     Io(#[from] io::Error),
 }
 
-/// So many bytes are read at once.
-const READ_BYTES: usize = 1 << 16;
-
 /// Reads an event file, chunk after chunk, in memory for one chunk.
 ///
 /// Of a damaged or truncated file it gives every event that is whole, and [`Reader::problems`]
 /// says what is missing.
 pub struct Reader<R> {
-    input: R,
-    /// What was read and not used yet, from `start` on.
-    buffer: Vec<u8>,
-    start: usize,
-    /// Where in the file that is.
-    at: u64,
+    input: Window<R>,
     machine: MachineFacts,
     tables: Tables,
     problems: Problems,
@@ -57,10 +50,7 @@ impl<R: Read> Reader<R> {
     /// [`OpenError`], if it is no event file of a version that is known here.
     pub fn open(input: R) -> Result<Self, OpenError> {
         let mut reader = Self {
-            input,
-            buffer: Vec::new(),
-            start: 0,
-            at: 0,
+            input: Window::new(input, 0),
             machine: MachineFacts::default(),
             tables: Tables::default(),
             problems: Problems::default(),
@@ -70,10 +60,10 @@ impl<R: Read> Reader<R> {
             ended: false,
             done: false,
         };
-        reader.fill(MAGIC.len() + 4)?;
-        let version = reader.rest().strip_prefix(&MAGIC).and_then(|rest| number(rest, 0));
+        reader.input.fill(MAGIC.len() + 4)?;
+        let version = reader.input.bytes().strip_prefix(&MAGIC).and_then(|rest| number(rest, 0));
         match version.ok_or(OpenError::Magic)? {
-            VERSION => reader.skip(MAGIC.len() + 4),
+            VERSION => reader.input.skip(MAGIC.len() + 4),
             version => return Err(OpenError::Version(version)),
         }
         // The machine comes first. A file without it is damaged, as the next call notices.
@@ -119,56 +109,25 @@ impl<R: Read> Reader<R> {
     }
 
     fn problem(&mut self, what: String) {
-        self.problems.add(self.at, what);
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.buffer[self.start..]
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        self.start += bytes;
-        self.at += bytes as u64;
-    }
-
-    /// Reads until so many bytes are there; whether they are, or the file ends before.
-    fn fill(&mut self, bytes: usize) -> io::Result<bool> {
-        if self.rest().len() >= bytes {
-            return Ok(true);
-        }
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        while self.buffer.len() < bytes {
-            let before = self.buffer.len();
-            self.buffer.resize(before + READ_BYTES, 0);
-            let read = self.input.read(&mut self.buffer[before..]);
-            self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        self.problems.add(self.input.at(), what);
     }
 
     /// Kind and length of the whole chunk that is next, if one is.
     fn peek(&mut self) -> io::Result<Option<(u16, usize)>> {
-        if !self.fill(CHUNK_HEAD)? || !self.rest().starts_with(&CHUNK) {
+        if !self.input.fill(CHUNK_HEAD)? || !self.input.bytes().starts_with(&CHUNK) {
             return Ok(None);
         }
-        let head = self.rest()[..CHUNK_HEAD].to_vec();
+        let head = self.input.bytes()[..CHUNK_HEAD].to_vec();
         let word = |at| number(&head, at).unwrap_or(0);
         // A head that is no head costs nothing more.
         if checksum(&head[..CHUNK_HEAD - 4]) != word(20) {
             return Ok(None);
         }
         let length = word(12) as usize;
-        if length > PAYLOAD_MAX || !self.fill(CHUNK_HEAD + length)? {
+        if length > PAYLOAD_MAX || !self.input.fill(CHUNK_HEAD + length)? {
             return Ok(None);
         }
-        let payload = &self.rest()[CHUNK_HEAD..CHUNK_HEAD + length];
+        let payload = &self.input.bytes()[CHUNK_HEAD..CHUNK_HEAD + length];
         let whole = checksum(payload) == word(16);
         Ok(whole.then_some((word(4) as u16, length)))
     }
@@ -179,7 +138,7 @@ impl<R: Read> Reader<R> {
             self.resume()?;
             return Ok(None);
         };
-        let sequence = number(self.rest(), 8).unwrap_or(0);
+        let sequence = number(self.input.bytes(), 8).unwrap_or(0);
         if sequence != self.next_sequence {
             self.problem(format!(
                 "chunk {} is missing before chunk {sequence}",
@@ -187,7 +146,7 @@ impl<R: Read> Reader<R> {
             ));
         }
         self.next_sequence = sequence.wrapping_add(1);
-        let payload = self.rest()[CHUNK_HEAD..CHUNK_HEAD + length].to_vec();
+        let payload = self.input.bytes()[CHUNK_HEAD..CHUNK_HEAD + length].to_vec();
         let found = match kind {
             chunk::MACHINE => {
                 match MachineFacts::from_json(&payload) {
@@ -205,13 +164,13 @@ impl<R: Read> Reader<R> {
                 None
             }
         };
-        self.skip(CHUNK_HEAD + length);
+        self.input.skip(CHUNK_HEAD + length);
         Ok(found)
     }
 
     /// After damage, or at the end: goes on at the next whole chunk.
     fn resume(&mut self) -> io::Result<()> {
-        if !self.fill(1)? {
+        if !self.input.fill(1)? {
             if !self.ended {
                 self.problem("the file ends before the recording does".to_owned());
             }
@@ -220,19 +179,19 @@ impl<R: Read> Reader<R> {
         }
         let what = if self.ended { "something follows after the end" } else { "damaged" };
         self.problem(what.to_owned());
-        let from = self.at;
-        self.skip(1);
-        while self.fill(1)? {
-            let far = self.rest().iter().position(|byte| *byte == CHUNK[0]);
-            self.skip(far.unwrap_or(self.rest().len()));
+        let from = self.input.at();
+        self.input.skip(1);
+        while self.input.fill(1)? {
+            let far = self.input.bytes().iter().position(|byte| *byte == CHUNK[0]);
+            self.input.skip(far.unwrap_or(self.input.bytes().len()));
             if far.is_some() {
                 if self.peek()?.is_some() {
                     break;
                 }
-                self.skip(1);
+                self.input.skip(1);
             }
         }
-        let bytes = self.at - from;
+        let bytes = self.input.at() - from;
         if let Some(last) = self.problems.last_mut().filter(|last| last.at == from) {
             last.what += &format!(" ({bytes} bytes that can't be read)");
         }

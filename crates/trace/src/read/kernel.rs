@@ -54,6 +54,8 @@ struct Holder {
 pub(super) struct Kernel {
     tables: Tables,
     holders: BTreeMap<i32, Holder>,
+    /// Processes of threads that are about to be born.
+    unborn: BTreeMap<i32, i32>,
 }
 
 impl Kernel {
@@ -75,6 +77,11 @@ impl Kernel {
         }
     }
 
+    /// Says which process a thread will belong to that is about to be born.
+    pub(super) fn forked(&mut self, pid: i32, tgid: i32) {
+        self.unborn.insert(pid, tgid);
+    }
+
     /// Adds the event that this is.
     pub(super) fn add(&mut self, traced: &Traced<'_>, events: &mut Vec<Event>) {
         let &Traced { time_ns, cpu, current, interrupt, point } = traced;
@@ -93,8 +100,13 @@ impl Kernel {
                 (self.task(task), What::Migrate { from: CpuNumber(from), to: CpuNumber(to) })
             }
             Point::Fork { parent, child } => {
+                let parent_pid = parent.pid;
                 let parent = self.task(parent);
-                (self.born(child, time_ns), What::Fork { parent })
+                // It begins with its parent's name.
+                let known = self.holders.get(&parent_pid).map(|known| known.name.clone());
+                let name = known.unwrap_or_default();
+                let name = if child.name.is_empty() { &name } else { child.name };
+                (self.born(Named { name, ..child }, time_ns), What::Fork { parent })
             }
             Point::Rename { task } => {
                 self.task(task);
@@ -131,7 +143,8 @@ impl Kernel {
         if child.pid == 0 {
             return TaskRef::NONE;
         }
-        self.new_holder(child, child.pid, time_ns)
+        let tgid = self.unborn.remove(&child.pid).unwrap_or(child.pid);
+        self.new_holder(child, tgid, time_ns)
     }
 
     fn new_holder(&mut self, named: Named<'_>, tgid: i32, start_ns: u64) -> TaskRef {

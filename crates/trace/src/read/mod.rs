@@ -4,9 +4,14 @@
 //! What a file is, its first bytes tell. Each reader is a [`Source`]; those that read what the
 //! kernel's tracepoints say hand it to [`Kernel`], which makes events of it.
 
+mod format;
 mod ftrace;
 mod input;
 mod kernel;
+mod order;
+mod perf;
+mod points;
+mod tracing;
 
 pub use input::{Input, Seekable, Spool};
 
@@ -31,7 +36,8 @@ pub enum ReadError {
 }
 
 /// What can be read.
-const KNOWN: &str = "its own event files, and the text of ftrace, trace-cmd report and perf script";
+const KNOWN: &str =
+    "its own event files, perf.data, and the text of ftrace, trace-cmd report and perf script";
 
 /// A reader of one kind of file.
 trait Source {
@@ -78,6 +84,8 @@ impl Recording {
         let head = input.peek(HEAD_BYTES)?;
         let source: Box<dyn Source> = if head.starts_with(&rota_events::FILE_MAGIC) {
             Box::new(Reader::open(input.into_stream()).map_err(ReadError::Events)?)
+        } else if perf::is_perf(head) {
+            Box::new(perf::PerfData::open(input)?)
         } else if ftrace::is_ftrace(head) {
             Box::new(ftrace::FtraceText::new(input.into_stream()))
         } else {
