@@ -23,6 +23,7 @@ mod ids;
 mod leaves;
 mod metric;
 mod number;
+mod paged;
 mod problems;
 mod report;
 mod shares;
@@ -40,6 +41,7 @@ pub use ids::{Cid, CpuNumber, DsqId, SchedulerRef, Target, TaskRef, TextRef};
 pub use leaves::Leaves;
 pub use metric::{Metric, MetricKind, Sample};
 pub use number::{Duration, format_ns, parse_bytes, parse_ns};
+pub use paged::Paged;
 pub use problems::{Problem, Problems};
 pub use report::{
     STATS_SCHEMA, describe, json_line, open_metrics, table_header, table_row, table_with_meanings,

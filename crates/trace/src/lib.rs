@@ -49,7 +49,7 @@ pub use summary::{
 };
 pub use task_by::TaskBy;
 pub use timehist::{
-    CpuSums, Ran, Row, RowKind, Sums, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary,
-    csv_header, csv_row, json_row, timehist_header, timehist_row,
+    CpuSums, Ran, Row, RowKind, Sums, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistLines,
+    TimehistSummary, csv_header, csv_row, json_row, timehist_header,
 };
 pub use top::{CpuLook, DsqLook, Look, TaskLook, Top};

@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use rota_events::{CpuNumber, DsqId, Event, Leaves, Tables, TaskInfo, TaskRef, What};
 use rota_trace::{
-    Ran, Row, RowKind, Timehist, TimehistColumns, TimehistSummary, csv_header, csv_row, json_row,
-    timehist_header, timehist_row,
+    Ran, Row, RowKind, Timehist, TimehistColumns, TimehistLines, TimehistSummary, csv_header,
+    csv_row, json_row, timehist_header,
 };
 use std::collections::BTreeMap;
 
@@ -378,7 +378,8 @@ fn golden_text() {
     let (rows, sums) = rows(&events, 0, u64::MAX);
     let columns = TimehistColumns { cpus: 2, state: true, next: true, dsq: true };
     let mut text = timehist_header(&columns);
-    rows.iter().for_each(|row| text += &timehist_row(row, &tables, &columns));
+    let mut lines = TimehistLines::new(columns);
+    rows.iter().for_each(|row| text += lines.row(row, &tables));
     text += &sums.text(&tables, false);
     text += &sums.text(&tables, true);
     assert_eq!(text, include_str!("timehist.txt"));

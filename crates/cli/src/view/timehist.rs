@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use rota_events::{Event, Kind, Tables, TaskRef};
 use rota_topology::CpuId;
 use rota_trace::{
-    Recording, Row, RowKind, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistSummary,
-    csv_header, csv_row, json_row, timehist_header, timehist_row,
+    Recording, Row, RowKind, TIMEHIST_SCHEMA, Timehist, TimehistColumns, TimehistLines,
+    TimehistSummary, csv_header, csv_row, json_row, timehist_header,
 };
 use serde_json::json;
 use std::io::Write;
@@ -104,14 +104,15 @@ pub(super) fn run(args: &Args, reader: &mut Recording) -> Result<()> {
     let mut rows = Timehist::new(from, to);
     let mut sums = TimehistSummary::new(from, to, options.idle_hist);
     let mut out = open(args.output.as_deref())?;
-    let (mut columns, mut shown, mut lost) = (None, 0_u64, false);
+    let (mut lines, mut shown, mut lost) = (None, 0_u64, false);
     while let Some(events) = reader.next_events()? {
         let cpus = reader.machine().cpus.len();
-        if columns.is_none() {
-            let first = columns.insert(columns_of(options, cpus, &events));
-            out.write_all(head(args, first).as_bytes())?;
+        if lines.is_none() {
+            let columns = columns_of(options, cpus, &events);
+            out.write_all(head(args, &columns).as_bytes())?;
+            lines = Some(TimehistLines::new(columns));
         }
-        let (tables, columns) = (reader.tables(), columns.unwrap_or_default());
+        let (tables, lines) = (reader.tables(), lines.get_or_insert_default());
         for event in &events {
             lost |= event.kind == Kind::Lost;
             sums.event(event);
@@ -120,7 +121,11 @@ pub(super) fn run(args: &Args, reader: &mut Recording) -> Result<()> {
             sums.row(&row, wanted);
             if wanted && is_shown(options, &row) {
                 shown += 1;
-                out.write_all(line(args.form, &row, tables, &columns).as_bytes())?;
+                match args.form {
+                    View::TimehistJson => writeln!(out, "{}", json_row(&row, tables))?,
+                    View::TimehistCsv => out.write_all(csv_row(&row, tables).as_bytes())?,
+                    _ => out.write_all(lines.row(&row, tables).as_bytes())?,
+                }
             }
         }
     }
@@ -155,14 +160,6 @@ fn head(args: &Args, columns: &TimehistColumns) -> String {
         _ if args.timehist.summary => String::new(),
         View::TimehistCsv => csv_header(),
         _ => timehist_header(columns),
-    }
-}
-
-fn line(form: View, row: &Row, tables: &Tables, columns: &TimehistColumns) -> String {
-    match form {
-        View::TimehistJson => format!("{}\n", json_row(row, tables)),
-        View::TimehistCsv => csv_row(row, tables),
-        _ => timehist_row(row, tables, columns),
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the kernel's tracepoints of scheduling say, whichever tool has written it down, as events.
 
-use rota_events::{CpuNumber, Event, Leaves, Tables, TaskInfo, TaskRef, What};
+use rota_events::{CpuNumber, Event, Leaves, Paged, Tables, TaskInfo, TaskRef, What};
 use std::collections::BTreeMap;
 
 /// Something that a tracepoint said, or that is known to be missing.
@@ -42,10 +42,11 @@ pub(super) enum Point<'a> {
     Lost { events: u64 },
 }
 
-/// What is known of who has a thread id.
-#[derive(Debug, Clone)]
+/// What is known of who has a thread id; no task, if nobody has it.
+#[derive(Debug, Clone, Default)]
 struct Holder {
     task: TaskRef,
+    tgid: i32,
     name: Vec<u8>,
 }
 
@@ -53,7 +54,7 @@ struct Holder {
 #[derive(Debug, Default)]
 pub(super) struct Kernel {
     tables: Tables,
-    holders: BTreeMap<i32, Holder>,
+    holders: Paged<Holder>,
     /// Processes of threads that are about to be born.
     unborn: BTreeMap<i32, i32>,
 }
@@ -67,12 +68,16 @@ impl Kernel {
     /// Says which process a thread belongs to, if that is known, and what it may be called: a name
     /// that is not as good as one that tracepoints tell, but better than none.
     pub(super) fn thread(&mut self, pid: i32, tgid: Option<i32>, name: &[u8]) {
-        let has_name = self.holders.get(&pid).is_some_and(|known| !known.name.is_empty());
-        let task = self.task(Named { pid, name: if has_name { &[] } else { name } });
-        let known = self.tables.task_of(task).copied();
-        if let (Some(tgid), Some(info)) = (tgid, known)
-            && info.tgid != tgid
-        {
+        let known = self.holders.entry(pid.cast_unsigned());
+        let is_news = known.name.is_empty() && !name.is_empty();
+        if known.task.is_some() && tgid.is_none_or(|tgid| tgid == known.tgid) && !is_news {
+            return;
+        }
+        let name = if known.name.is_empty() { name } else { &[] };
+        let task = self.task(Named { pid, name });
+        let known = self.holders.entry(pid.cast_unsigned());
+        if let (Some(tgid), Some(info)) = (tgid, self.tables.task_of(task).copied()) {
+            known.tgid = tgid;
             self.tables.task(TaskInfo { tgid, ..info });
         }
     }
@@ -103,8 +108,7 @@ impl Kernel {
                 let parent_pid = parent.pid;
                 let parent = self.task(parent);
                 // It begins with its parent's name.
-                let known = self.holders.get(&parent_pid).map(|known| known.name.clone());
-                let name = known.unwrap_or_default();
+                let name = self.holders.entry(parent_pid.cast_unsigned()).name.clone();
                 let name = if child.name.is_empty() { &name } else { child.name };
                 (self.born(Named { name, ..child }, time_ns), What::Fork { parent })
             }
@@ -124,17 +128,18 @@ impl Kernel {
         if pid == 0 {
             return TaskRef::NONE;
         }
-        if let Some(known) = self.holders.get_mut(&pid) {
-            if !name.is_empty() && known.name != name {
-                known.name = name.to_vec();
-                let text = self.tables.text(&String::from_utf8_lossy(name));
-                if let Some(info) = self.tables.task_of(known.task).copied() {
-                    self.tables.task(TaskInfo { name: text, ..info });
-                }
-            }
-            return known.task;
+        let known = self.holders.entry(pid.cast_unsigned());
+        if !known.task.is_some() {
+            return self.new_holder(named, pid, 0);
         }
-        self.new_holder(named, pid, 0)
+        if !name.is_empty() && known.name != name {
+            known.name = name.to_vec();
+            let text = self.tables.text(&String::from_utf8_lossy(name));
+            if let Some(info) = self.tables.task_of(known.task).copied() {
+                self.tables.task(TaskInfo { name: text, ..info });
+            }
+        }
+        known.task
     }
 
     /// Somebody new has a thread id. Whether it is a thread of its parent's process is not said: it
@@ -151,7 +156,8 @@ impl Kernel {
         let name = self.tables.text(&String::from_utf8_lossy(named.name));
         let info = TaskInfo { pid: named.pid, tgid, start_ns, name, ..TaskInfo::default() };
         let task = self.tables.task(info);
-        self.holders.insert(named.pid, Holder { task, name: named.name.to_vec() });
+        let holder = Holder { task, tgid, name: named.name.to_vec() };
+        *self.holders.entry(named.pid.cast_unsigned()) = holder;
         task
     }
 }

@@ -13,6 +13,11 @@ pub(super) enum Order {
 impl Order {
     /// The number of so many bytes, at most eight, at a place.
     pub(super) fn number(self, bytes: &[u8], at: usize, size: usize) -> Option<u64> {
+        match size {
+            4 => return self.u32(bytes, at).map(u64::from),
+            8 => return self.u64(bytes, at),
+            _ => {}
+        }
         let bytes = bytes.get(at..at.checked_add(size)?)?;
         if bytes.len() > 8 {
             return None;

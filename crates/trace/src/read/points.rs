@@ -71,6 +71,11 @@ impl Points {
         self.layouts.is_empty()
     }
 
+    /// Whether the tracepoint with this number is wanted.
+    pub(super) fn wants(&self, id: u64) -> bool {
+        u16::try_from(id).is_ok_and(|id| self.layouts.contains_key(&id))
+    }
+
     /// Whether forks, and ends, are known.
     pub(super) fn has(&self, is: impl Fn(&str) -> bool) -> bool {
         self.layouts.values().any(|layout| is(layout.name()))

@@ -19,10 +19,9 @@ mod text;
 
 pub use data::{TIMEHIST_SCHEMA, csv_header, csv_row, json_row};
 pub use summary::{CpuSums, Sums, TimehistSummary};
-pub use text::{Columns as TimehistColumns, header as timehist_header, row as timehist_row};
+pub use text::{Columns as TimehistColumns, Lines as TimehistLines, header as timehist_header};
 
-use rota_events::{CpuNumber, DsqId, Event, Leaves, TaskRef, What};
-use std::collections::BTreeMap;
+use rota_events::{CpuNumber, DsqId, Event, Leaves, Paged, TaskRef, What};
 
 /// A row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,10 +135,10 @@ pub struct Timehist {
     from_ns: u64,
     to_ns: u64,
     now_ns: u64,
-    tasks: BTreeMap<TaskRef, Off>,
-    cpus: BTreeMap<CpuNumber, On>,
+    tasks: Paged<Off>,
+    cpus: Paged<Option<On>>,
     /// When each CPU was idle last.
-    idle_ns: BTreeMap<CpuNumber, u64>,
+    idle_ns: Paged<Option<u64>>,
 }
 
 impl Default for Timehist {
@@ -151,7 +150,7 @@ impl Default for Timehist {
 impl Timehist {
     /// Of what happens from one time until before another, in ns.
     pub fn new(from_ns: u64, to_ns: u64) -> Self {
-        let (tasks, cpus, idle_ns) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (tasks, cpus, idle_ns) = (Paged::default(), Paged::default(), Paged::default());
         Self { from_ns, to_ns, now_ns: 0, tasks, cpus, idle_ns }
     }
 
@@ -163,13 +162,13 @@ impl Timehist {
         let what = match event.what() {
             What::Switch { from, leaves } => return self.switch(cpu, task, from, leaves),
             What::Waking { waker } if task.is_some() => {
-                let state = self.tasks.entry(task).or_default();
+                let state = self.tasks.entry(task.0);
                 state.wake(now);
                 state.asked = true;
                 RowKind::Awakened { waker, task }
             }
             What::Wakeup { waker, .. } if task.is_some() => {
-                let state = self.tasks.entry(task).or_default();
+                let state = self.tasks.entry(task.0);
                 state.wake(now);
                 if std::mem::take(&mut state.asked) {
                     return None;
@@ -177,19 +176,19 @@ impl Timehist {
                 RowKind::Awakened { waker, task }
             }
             What::Migrate { from, to } if task.is_some() => {
-                let by = self.cpus.get(&cpu).map(|on| on.task);
+                let by = self.cpus.entry(cpu.0).map(|on| on.task);
                 RowKind::Migrated { by, task, from, to }
             }
             What::Enqueue { .. } if task.is_some() => {
-                self.tasks.entry(task).or_default().taken = None;
+                self.tasks.entry(task.0).taken = None;
                 return None;
             }
             What::Insert { dsq, .. } if task.is_some() => {
-                self.tasks.entry(task).or_default().queued = Some((dsq, now));
+                self.tasks.entry(task.0).queued = Some((dsq, now));
                 return None;
             }
             What::Remove { dsq, .. } => {
-                self.tasks.get_mut(&task)?.take_from(dsq, now);
+                self.tasks.get_mut(task.0)?.take_from(dsq, now);
                 return None;
             }
             What::Lost { events } => {
@@ -204,7 +203,8 @@ impl Timehist {
 
     /// Who runs on each CPU, and since when, where it is known.
     pub fn running(&self) -> impl Iterator<Item = (CpuNumber, TaskRef, u64)> {
-        self.cpus.iter().map(|(cpu, on)| (*cpu, on.task, on.since_ns))
+        let cpus = self.cpus.iter().filter_map(|(cpu, on)| Some((cpu, (*on)?)));
+        cpus.map(|(cpu, on)| (CpuNumber(cpu), on.task, on.since_ns))
     }
 
     fn switch(
@@ -216,27 +216,27 @@ impl Timehist {
     ) -> Option<Row> {
         let now = self.now_ns;
         // If another one ran, something is missing.
-        let on = self.cpus.remove(&cpu).filter(|on| on.task == from);
+        let on = self.cpus.entry(cpu.0).take().filter(|on| on.task == from);
         if from.is_some() {
-            let state = self.tasks.entry(from).or_default();
+            let state = self.tasks.entry(from.0);
             let ready_ns = leaves.is_runnable().then_some(now);
             let last = Some((now, leaves));
             *state = Off { last, ready_ns, queued: state.queued, ..Off::default() };
         } else {
-            self.idle_ns.insert(cpu, now);
+            *self.idle_ns.entry(cpu.0) = Some(now);
         }
         let mut next =
             On { task, since_ns: now, before: Some(from), wait: None, delay_ns: None, dsq: None };
         if task.is_some() {
-            let state = self.tasks.entry(task).or_default();
+            let state = self.tasks.entry(task.0);
             next.wait = state.last.map(|(last, leaves)| (leaves, now - last));
             next.delay_ns = state.ready_ns.map(|ready| now - ready);
             next.dsq = state.taken;
             *state = Off { running: Some(cpu), queued: state.queued, ..Off::default() };
         } else {
-            next.wait = self.idle_ns.get(&cpu).map(|last| (Leaves::Sleeping, now - last));
+            next.wait = self.idle_ns.entry(cpu.0).map(|last| (Leaves::Sleeping, now - last));
         }
-        self.cpus.insert(cpu, next);
+        *self.cpus.entry(cpu.0) = Some(next);
         self.ran(cpu, on, from, task, leaves)
     }
 
@@ -269,8 +269,8 @@ impl Timehist {
     }
 
     fn lose(&mut self, cpu: CpuNumber) {
-        self.cpus.remove(&cpu);
-        self.idle_ns.remove(&cpu);
+        *self.cpus.entry(cpu.0) = None;
+        *self.idle_ns.entry(cpu.0) = None;
         for state in self.tasks.values_mut() {
             let running = state.running.filter(|on| *on != cpu);
             *state = Off { running, ..Off::default() };

@@ -5,7 +5,7 @@ use super::data::csv_line;
 use super::text::{ms, name};
 use super::{Ran, Row, RowKind, Timehist};
 use crate::summary::aligned;
-use rota_events::{CpuNumber, Event, Tables, TaskRef, What};
+use rota_events::{CpuNumber, Event, Paged, Tables, TaskRef, What};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -99,15 +99,15 @@ pub struct TimehistSummary {
     times_ns: Option<(u64, u64)>,
     lost: u64,
     parents: BTreeMap<TaskRef, TaskRef>,
-    tasks: BTreeMap<TaskRef, Sums>,
-    cpus: BTreeMap<CpuNumber, CpuSums>,
+    tasks: Paged<Sums>,
+    cpus: Paged<Option<CpuSums>>,
 }
 
 impl TimehistSummary {
     /// Sums of the window from one time until before another, in ns: of what tasks did or, with
     /// `idle`, of how long CPUs were idle after each.
     pub fn new(from_ns: u64, to_ns: u64, idle: bool) -> Self {
-        let (parents, tasks, cpus) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (parents, tasks, cpus) = (BTreeMap::new(), Paged::default(), Paged::default());
         Self { idle, from_ns, to_ns, times_ns: None, lost: 0, parents, tasks, cpus }
     }
 
@@ -121,11 +121,11 @@ impl TimehistSummary {
             }
             What::Lost { events } => {
                 self.lost = self.lost.saturating_add(events);
-                let cpu = self.cpus.entry(event.cpu).or_default();
+                let cpu = self.cpus.entry(event.cpu.0).get_or_insert_default();
                 (cpu.seen, cpu.opening) = (true, false);
             }
             What::Switch { .. } => {
-                let cpu = self.cpus.entry(event.cpu).or_default();
+                let cpu = self.cpus.entry(event.cpu.0).get_or_insert_default();
                 (cpu.opening, cpu.seen) = (!cpu.seen, true);
             }
             _ => {}
@@ -137,13 +137,13 @@ impl TimehistSummary {
         let ran = match row.what {
             RowKind::Ran(ran) => ran,
             RowKind::Migrated { task, .. } if wanted => {
-                self.tasks.entry(task).or_default().migrations += 1;
+                self.tasks.entry(task.0).migrations += 1;
                 return;
             }
             _ => return,
         };
         let start = self.window().0;
-        let cpu = self.cpus.entry(row.cpu).or_default();
+        let cpu = self.cpus.entry(row.cpu.0).get_or_insert_default();
         cpu.switches += 1;
         // Before its first switch it did what that switch ends.
         let before = cpu.opening.then(|| row.time_ns.saturating_sub(start));
@@ -154,7 +154,7 @@ impl TimehistSummary {
             _ => None,
         };
         if let Some(task) = task.filter(|_| wanted) {
-            self.tasks.entry(task).or_default().add(&ran);
+            self.tasks.entry(task.0).add(&ran);
         }
     }
 
@@ -162,7 +162,10 @@ impl TimehistSummary {
     pub fn finish(&mut self, rows: &Timehist) {
         let (start, end) = self.window();
         for (cpu, task, since) in rows.running() {
-            self.cpus.entry(cpu).or_default().add(task, end.saturating_sub(since.max(start)));
+            self.cpus
+                .entry(cpu.0)
+                .get_or_insert_default()
+                .add(task, end.saturating_sub(since.max(start)));
         }
     }
 
@@ -175,12 +178,13 @@ impl TimehistSummary {
 
     /// Each task that has rows, with its sums.
     pub fn tasks(&self) -> impl Iterator<Item = (TaskRef, &Sums)> {
-        self.tasks.iter().filter(|(_, sums)| sums.rows > 0).map(|(task, sums)| (*task, sums))
+        let tasks = self.tasks.iter().filter(|(_, sums)| sums.rows > 0);
+        tasks.map(|(task, sums)| (TaskRef(task), sums))
     }
 
     /// Each CPU that has switches, with its sums.
     pub fn cpus(&self) -> impl Iterator<Item = (CpuNumber, &CpuSums)> {
-        self.cpus.iter().map(|(cpu, sums)| (*cpu, sums))
+        self.cpus.iter().filter_map(|(cpu, sums)| Some((CpuNumber(cpu), sums.as_ref()?)))
     }
 
     /// The process of a task's parent, if it was recorded.
@@ -217,7 +221,7 @@ impl TimehistSummary {
     fn cpus_text(&self) -> String {
         let (start, end) = self.window();
         let mut text = "\nIdle stats:\n".to_owned();
-        for (cpu, sums) in &self.cpus {
+        for (cpu, sums) in self.cpus() {
             let span = end - start;
             let percent = sums.idle_ns as f64 * 100.0 / span.max(1) as f64;
             let unknown = span.saturating_sub(sums.idle_ns).saturating_sub(sums.busy_ns);
@@ -240,7 +244,7 @@ impl TimehistSummary {
             \x20          Total run time (msec): {}\n    Total scheduling time (msec): {} (x {})\n",
             ms(Some(run)),
             ms(Some(end - start)),
-            self.cpus.len(),
+            self.cpus().count(),
         );
         if self.lost > 0 {
             let _ = writeln!(text, "                     LOST events: {}", self.lost);
@@ -250,8 +254,8 @@ impl TimehistSummary {
 
     /// Tasks, switches, and the time that tasks ran, or that CPUs were idle after them.
     fn totals(&self) -> (usize, u64, u64) {
-        let run = self.tasks.values().fold(0_u64, |sum, task| sum.saturating_add(task.run_ns));
-        (self.tasks().count(), self.cpus.values().map(|cpu| cpu.switches).sum(), run)
+        let run = self.tasks().fold(0_u64, |sum, (_, task)| sum.saturating_add(task.run_ns));
+        (self.tasks().count(), self.cpus().map(|(_, cpu)| cpu.switches).sum(), run)
     }
 
     /// As JSON objects: each task, each CPU, and all.
@@ -259,7 +263,7 @@ impl TimehistSummary {
         let mut all: Vec<Value> =
             self.tasks().map(|(task, sums)| self.task_json(task, sums, tables)).collect();
         let (start, end) = self.window();
-        for (cpu, sums) in &self.cpus {
+        for (cpu, sums) in self.cpus() {
             let unknown = (end - start).saturating_sub(sums.idle_ns).saturating_sub(sums.busy_ns);
             all.push(json!({
                 "row": "cpu", "cpu": cpu.0, "busy_ns": sums.busy_ns, "idle_ns": sums.idle_ns,

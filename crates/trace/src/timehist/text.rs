@@ -2,7 +2,7 @@
 //! Rows for people, as perf lays them out.
 
 use super::{Ran, Row, RowKind};
-use rota_events::{Leaves, Tables, TaskRef};
+use rota_events::{Leaves, Paged, Tables, TaskRef};
 use std::fmt::Write;
 
 /// Which columns there are beside time, CPU, task and the three times.
@@ -60,61 +60,145 @@ fn start(time: &str, cpu: &str, visual: &str, task: &str) -> String {
     format!("{time:>15} {cpu:<6}{visual}  {task:<NAME$}")
 }
 
-/// A row, as a line.
-pub fn row(row: &Row, tables: &Tables, columns: &Columns) -> String {
-    let (seconds, rest) = (row.time_ns / 1_000_000_000, row.time_ns % 1_000_000_000 / 1000);
-    let (time, cpu) = (format!("{seconds}.{rest:06}"), format!("[{:04}]", row.cpu.0));
-    let (letter, task) = match row.what {
-        RowKind::Ran(Ran { task, .. }) if task.is_some() => ('s', name(task, tables)),
-        RowKind::Ran(_) => ('i', name(TaskRef::NONE, tables)),
-        RowKind::Awakened { waker: TaskRef::NONE, .. } => (' ', "-".to_owned()),
-        RowKind::Awakened { waker, .. } => (' ', name(waker, tables)),
-        RowKind::Migrated { by, .. } => {
-            ('m', by.map_or_else(|| "-".to_owned(), |by| name(by, tables)))
-        }
-        RowKind::Lost(_) => (' ', "-".to_owned()),
-    };
-    let place = |at| if at == row.cpu.0 as usize { letter } else { ' ' };
-    let visual: String = (0..columns.cpus).map(place).collect();
-    let mut line = start(&time, &cpu, &visual, &task);
-    match row.what {
-        RowKind::Ran(ran) => line += &ran_cells(&ran, tables, columns),
-        what => {
-            let gap = if columns.dsq { 54 } else { 33 } + if columns.state { 7 } else { 0 };
-            let _ = write!(line, "{:gap$}  {}", "", said(what, tables));
-        }
-    }
-    line.trim_end().to_owned() + "\n"
+/// Makes lines of rows, and remembers names.
+#[derive(Debug, Default)]
+pub struct Lines {
+    columns: Columns,
+    names: Paged<String>,
+    /// How much of what tables have told is in the names.
+    told: usize,
+    line: String,
 }
 
-fn ran_cells(ran: &Ran, tables: &Tables, columns: &Columns) -> String {
-    let mut cells = String::new();
-    for ns in [ran.wait.map(|(_, ns)| ns), ran.delay_ns, ran.run_ns] {
-        let _ = write!(cells, "  {:>9}", ms(ns));
+impl Lines {
+    /// Lines with these columns.
+    pub fn new(columns: Columns) -> Self {
+        Self { columns, ..Self::default() }
     }
-    if columns.dsq {
-        // One word.
-        let dsq = ran.dsq.map_or_else(|| "-".into(), |(dsq, _)| dsq.to_string().replace(' ', ":"));
-        let _ = write!(cells, "  {dsq:>10}  {:>9}", ms(ran.dsq.map(|(_, ns)| ns)));
+
+    /// A row, as a line.
+    pub fn row(&mut self, row: &Row, tables: &Tables) -> &str {
+        let news = tables.told().get(self.told..).unwrap_or_default();
+        self.told = tables.told().len();
+        news.iter().for_each(|task| self.names.entry(task.0).clear());
+        let (letter, task) = match row.what {
+            RowKind::Ran(Ran { task, .. }) => (if task.is_some() { 's' } else { 'i' }, Some(task)),
+            RowKind::Awakened { waker, .. } => (' ', Some(waker).filter(|waker| waker.is_some())),
+            RowKind::Migrated { by, .. } => ('m', by),
+            RowKind::Lost(_) => (' ', None),
+        };
+        self.line.clear();
+        decimal(&mut self.line, row.time_ns / 1000, 6, 15);
+        self.line.push_str(" [");
+        padded(&mut self.line, row.cpu.0.into(), 4, '0');
+        self.line.push_str("]  ");
+        if self.columns.cpus > 0 {
+            let place = |at| if at == row.cpu.0 as usize { letter } else { ' ' };
+            self.line.extend((0..self.columns.cpus).map(place));
+            self.line.push_str("  ");
+        }
+        let start = self.line.len();
+        match task {
+            Some(task) => self.push_name(task, tables),
+            None => self.line.push('-'),
+        }
+        // Letters count, not bytes.
+        let letters = self.line[start..].chars().count();
+        self.line.extend(std::iter::repeat_n(' ', NAME.saturating_sub(letters)));
+        match row.what {
+            RowKind::Ran(ran) => self.ran(&ran, tables),
+            what => {
+                let gap = if self.columns.dsq { 54 } else { 33 };
+                let gap = gap + 2 + if self.columns.state { 7 } else { 0 };
+                self.line.extend(std::iter::repeat_n(' ', gap));
+                self.said(what, tables);
+            }
+        }
+        let length = self.line.trim_end().len();
+        self.line.truncate(length);
+        self.line.push('\n');
+        &self.line
     }
-    if columns.state {
-        let _ = write!(cells, "  {:>5}", state(ran));
+
+    fn push_name(&mut self, task: TaskRef, tables: &Tables) {
+        let known = self.names.entry(task.0);
+        if known.is_empty() {
+            *known = name(task, tables);
+        }
+        self.line.push_str(known);
     }
-    if columns.next {
-        let _ = write!(cells, "  next: {}", name(ran.next, tables));
+
+    fn push_ms(&mut self, ns: Option<u64>) {
+        match ns {
+            Some(ns) => {
+                self.line.push_str("  ");
+                decimal(&mut self.line, ns / 1000, 3, 9);
+            }
+            None => self.line.push_str("          -"),
+        }
     }
-    cells
+
+    fn ran(&mut self, ran: &Ran, tables: &Tables) {
+        for ns in [ran.wait.map(|(_, ns)| ns), ran.delay_ns, ran.run_ns] {
+            self.push_ms(ns);
+        }
+        if self.columns.dsq {
+            // One word.
+            let dsq = ran.dsq.map(|(dsq, _)| dsq.to_string().replace(' ', ":"));
+            let _ = write!(self.line, "  {:>10}", dsq.as_deref().unwrap_or("-"));
+            self.push_ms(ran.dsq.map(|(_, ns)| ns));
+        }
+        if self.columns.state {
+            let _ = write!(self.line, "  {:>5}", state(ran));
+        }
+        if self.columns.next {
+            self.line.push_str("  next: ");
+            self.push_name(ran.next, tables);
+        }
+    }
+
+    fn said(&mut self, what: RowKind, tables: &Tables) {
+        match what {
+            RowKind::Awakened { task, .. } => {
+                self.line.push_str("awakened: ");
+                self.push_name(task, tables);
+            }
+            RowKind::Migrated { task, from, to, .. } => {
+                self.line.push_str("migrated: ");
+                self.push_name(task, tables);
+                let _ = write!(self.line, " cpu {} => {}", from.0, to.0);
+            }
+            RowKind::Lost(events) => {
+                let _ = write!(self.line, "LOST {events} events");
+            }
+            RowKind::Ran(_) => {}
+        }
+    }
 }
 
-fn said(what: RowKind, tables: &Tables) -> String {
-    match what {
-        RowKind::Awakened { task, .. } => format!("awakened: {}", name(task, tables)),
-        RowKind::Migrated { task, from, to, .. } => {
-            format!("migrated: {} cpu {} => {}", name(task, tables), from.0, to.0)
+/// A number with so many digits behind the point, at the right of so many columns.
+fn decimal(line: &mut String, value: u64, digits: u32, width: usize) {
+    let scale = 10_u64.pow(digits);
+    padded(line, value / scale, width - digits as usize - 1, ' ');
+    line.push('.');
+    padded(line, value % scale, digits as usize, '0');
+}
+
+/// A whole number at the right of so many columns. Most of what is printed are these, so they do
+/// without the machinery of `format!`.
+fn padded(line: &mut String, mut value: u64, width: usize, fill: char) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
         }
-        RowKind::Lost(events) => format!("LOST {events} events"),
-        RowKind::Ran(_) => String::new(),
     }
+    line.extend(std::iter::repeat_n(fill, width.saturating_sub(digits.len() - at)));
+    line.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// How it leaves: the idle task does so in its own way.

@@ -37,11 +37,52 @@ pub(super) const ATTRIBUTE_BYTES_MIN: usize = 64;
 /// Tracepoints have this type.
 const TYPE_TRACEPOINT: u32 = 2;
 
+/// Where things are in a sample, in bytes from the end of its head. What is not there has a place too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Places {
+    tid: usize,
+    time: usize,
+    cpu: usize,
+    /// The values that were read, if any were, then call chain and raw record.
+    rest: usize,
+}
+
+impl Places {
+    fn of(sample_type: u64) -> Self {
+        let (mut places, mut at) = (Self::default(), 0);
+        let order = [
+            sample::IDENTIFIER,
+            sample::IP,
+            sample::TID,
+            sample::TIME,
+            sample::ADDR,
+            sample::ID,
+            sample::STREAM_ID,
+            sample::CPU,
+            sample::PERIOD,
+        ];
+        for bit in order {
+            match bit {
+                sample::TID => places.tid = at,
+                sample::TIME => places.time = at,
+                sample::CPU => places.cpu = at,
+                _ => {}
+            }
+            at += if sample_type & bit == 0 { 0 } else { 8 };
+        }
+        places.rest = at;
+        places
+    }
+}
+
 /// What an event was asked to record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Attribute {
     pub(super) is_tracepoint: bool,
+    /// The number of the tracepoint.
+    pub(super) config: u64,
     sample_type: u64,
+    places: Places,
     read_format: u64,
     sample_id_all: bool,
     /// The clock of its times, if one was asked for.
@@ -75,9 +116,12 @@ impl Attribute {
             Order::Big => flags >> (63 - bit) & 1 != 0,
         };
         let clock = order.u32(bytes, 92).map(u32::cast_signed).filter(|_| flag(USE_CLOCKID));
+        let sample_type = order.u64(bytes, 24)?;
         Some(Self {
             is_tracepoint: order.u32(bytes, 0)? == TYPE_TRACEPOINT,
-            sample_type: order.u64(bytes, 24)?,
+            config: order.u64(bytes, 8)?,
+            sample_type,
+            places: Places::of(sample_type),
             read_format: order.u64(bytes, 32)?,
             sample_id_all: flag(SAMPLE_ID_ALL),
             clock,
@@ -109,20 +153,7 @@ impl Attribute {
 
     /// Reads a sample, without its head; `None` if it is too short.
     pub(super) fn sample<'a>(&self, bytes: &'a [u8], order: Order) -> Option<Sample<'a>> {
-        let mut at = 0_usize;
-        let mut next = |bit| {
-            let place = at;
-            at += if self.has(bit) { 8 } else { 0 };
-            place
-        };
-        next(sample::IDENTIFIER);
-        next(sample::IP);
-        let (tid, time) = (next(sample::TID), next(sample::TIME));
-        next(sample::ADDR);
-        next(sample::ID);
-        next(sample::STREAM_ID);
-        let cpu = next(sample::CPU);
-        next(sample::PERIOD);
+        let Places { tid, time, cpu, rest: mut at } = self.places;
         if self.has(sample::READ) {
             at = at.checked_add(self.read_bytes(bytes.get(at..)?, order)?)?;
         }

@@ -59,8 +59,6 @@ pub(super) struct Session {
     /// What was told to be lost where it was, and all together.
     lost: u64,
     lost_samples: u64,
-    /// Samples that can't be read for want of an attribute or a description.
-    unknown: u64,
 }
 
 impl Session {
@@ -80,7 +78,6 @@ impl Session {
             late: 0,
             lost: 0,
             lost_samples: 0,
-            unknown: 0,
         }
     }
 
@@ -202,23 +199,22 @@ impl Session {
         }
     }
 
-    /// Whose sample it is.
+    /// How a sample is to be read; nothing, if its event is not wanted.
     fn attribute_of(&self, bytes: &[u8]) -> Option<&Attribute> {
         let first = self.attributes.first()?;
         let id = first.id_at().and_then(|at| self.order.u64(bytes, at));
         let known = id.and_then(|id| self.ids.get(&id)).and_then(|i| self.attributes.get(*i));
-        // Before 3.12, and with one event only, there are no numbers.
-        known.or(Some(first))
+        match known {
+            Some(known) => {
+                (known.is_tracepoint && self.points.wants(known.config)).then_some(known)
+            }
+            // Old files, and those with one event only, have no numbers: the raw record tells.
+            None => Some(first),
+        }
     }
 
     fn sample(&mut self, bytes: &[u8], at: u64) {
-        let Some(attribute) = self.attribute_of(bytes) else {
-            self.unknown += 1;
-            return;
-        };
-        if !attribute.is_tracepoint {
-            return;
-        }
+        let Some(attribute) = self.attribute_of(bytes) else { return };
         let Some(sample) = attribute.sample(bytes, self.order) else {
             return self.problems.add(at, "a sample that is cut off");
         };
@@ -279,9 +275,6 @@ impl Session {
         self.emit(&ready);
         if self.late > 0 {
             self.problems.add(at, format!("{} events stand after younger ones", self.late));
-        }
-        if self.unknown > 0 {
-            self.problems.add(at, format!("{} samples of unknown events", self.unknown));
         }
     }
 }
