@@ -225,10 +225,11 @@ fn filters(args: &Args) -> bool {
 /// Where the result goes.
 fn open(path: Option<&Path>) -> Result<Box<dyn Write>> {
     Ok(match path {
-        None => Box::new(BufWriter::new(io::stdout().lock())),
+        None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout().lock())),
         Some(path) => {
             let file = File::create(path).with_context(|| path.display().to_string())?;
-            Box::new(BufWriter::new(file))
+            // Much is written, and each call costs.
+            Box::new(BufWriter::with_capacity(1 << 18, file))
         }
     })
 }

@@ -187,18 +187,19 @@ fn decimal(line: &mut String, value: u64, digits: u32, width: usize) {
 /// A whole number at the right of so many columns. Most of what is printed are these, so they do
 /// without the machinery of `format!`.
 fn padded(line: &mut String, mut value: u64, width: usize, fill: char) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
+    const MOST: usize = 32;
+    let mut text = [fill as u8; MOST];
+    let mut at = MOST;
     loop {
         at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
+        text[at] = b'0' + (value % 10) as u8;
         value /= 10;
         if value == 0 {
             break;
         }
     }
-    line.extend(std::iter::repeat_n(fill, width.saturating_sub(digits.len() - at)));
-    line.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+    let from = at.min(MOST.saturating_sub(width));
+    line.push_str(std::str::from_utf8(&text[from..]).unwrap_or_default());
 }
 
 /// How it leaves: the idle task does so in its own way.
