@@ -61,6 +61,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = crate::args::duration)]
     #[arg(help_heading = "Only some events, as text, JSON or timehist")]
     to: Option<u64>,
+    /// In a trace for Perfetto, arrows from who wakes to who then runs; it gets several times as large
+    #[arg(long)]
+    arrows: bool,
     #[command(flatten)]
     timehist: timehist::Options,
     #[command(flatten)]
@@ -128,6 +131,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         map::check(args)?;
     } else if filters(args) && !matches!(args.form, View::Text | View::Json) {
         bail!("some events only are shown with --as text or --as json; metrics need all of them");
+    }
+    if args.arrows && args.form != View::Perfetto {
+        bail!("--arrows needs --as perfetto");
     }
     let binary = matches!(args.form, View::Perfetto | View::Parquet);
     if binary && args.output.is_none() && io::stdout().is_terminal() {
@@ -237,6 +243,9 @@ fn open(path: Option<&Path>) -> Result<Box<dyn Write>> {
 /// Shows events as they are read.
 fn stream(args: &Args, reader: &mut Recording, form: Form) -> Result<()> {
     let mut output = Output::new(form, open(args.output.as_deref())?, reader.machine())?;
+    if args.arrows {
+        output = output.with_arrows();
+    }
     let mut shown = 0;
     while let Some(mut events) = reader.next_events()? {
         let tables = reader.tables();

@@ -47,7 +47,7 @@ enum To<W: Write> {
     Events(Writer<W>),
     Text(W),
     Json(W),
-    Perfetto(W, Perfetto),
+    Perfetto(W, Box<Perfetto>),
     Ftrace(W, Ftrace),
     Parquet(W, Box<EventTable>),
 }
@@ -68,13 +68,23 @@ impl<W: Write> Output<W> {
                 out.write_all(json::header(machine).as_bytes())?;
                 To::Json(out)
             }
-            Form::Perfetto => To::Perfetto(out, Perfetto::default()),
+            Form::Perfetto => To::Perfetto(out, Box::new(Perfetto::new(machine))),
             Form::Ftrace => {
                 out.write_all(ftrace::HEADER.as_bytes())?;
                 To::Ftrace(out, Ftrace::default())
             }
             Form::Parquet => To::Parquet(out, Box::new(EventTable::new(machine)?)),
         }))
+    }
+
+    /// Has a trace for Perfetto draw arrows from who wakes to who then runs; other forms stay as
+    /// they are.
+    #[must_use]
+    pub fn with_arrows(mut self) -> Self {
+        if let To::Perfetto(_, perfetto) = &mut self.0 {
+            perfetto.draw_arrows();
+        }
+        self
     }
 
     /// Writes events. `tables` has what their numbers stand for, and grows from call to call.
@@ -100,7 +110,11 @@ impl<W: Write> Output<W> {
         let mut out = match self.0 {
             To::Events(writer) => writer.finish()?,
             To::Text(out) | To::Json(out) => out,
-            To::Perfetto(out, _) | To::Ftrace(out, _) => out,
+            To::Ftrace(out, _) => out,
+            To::Perfetto(mut out, mut perfetto) => {
+                perfetto.finish(&mut out)?;
+                out
+            }
             To::Parquet(mut out, table) => {
                 table.finish(&mut out)?;
                 out

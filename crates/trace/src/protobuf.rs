@@ -8,11 +8,13 @@ pub(crate) struct Message(Vec<u8>);
 /// How a field is encoded.
 mod wire {
     pub(super) const VARINT: u32 = 0;
+    pub(super) const FIXED: u32 = 1;
     pub(super) const LENGTH: u32 = 2;
 }
 
 impl Message {
-    fn varint(&mut self, mut value: u64) {
+    /// Adds an element of a packed field, whose message has nothing else.
+    pub(crate) fn push(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
             value >>= 7;
@@ -22,8 +24,8 @@ impl Message {
 
     /// Adds a number.
     pub(crate) fn number(mut self, field: u32, value: u64) -> Self {
-        self.varint(u64::from(field << 3 | wire::VARINT));
-        self.varint(value);
+        self.push(u64::from(field << 3 | wire::VARINT));
+        self.push(value);
         self
     }
 
@@ -31,6 +33,41 @@ impl Message {
     /// be.
     pub(crate) fn signed(self, field: u32, value: i64) -> Self {
         self.number(field, value.cast_unsigned())
+    }
+
+    /// Adds a number of eight bytes.
+    pub(crate) fn fixed(mut self, field: u32, value: u64) -> Self {
+        self.push(u64::from(field << 3 | wire::FIXED));
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    /// Adds a number with a fraction.
+    pub(crate) fn double(self, field: u32, value: f64) -> Self {
+        self.fixed(field, value.to_bits())
+    }
+
+    /// Adds a packed field, unless it is empty.
+    pub(crate) fn packed(mut self, field: u32, values: &Self) -> Self {
+        if !values.0.is_empty() {
+            self.bytes(field, &values.0);
+        }
+        self
+    }
+
+    /// Adds a text.
+    pub(crate) fn add_text(&mut self, field: u32, text: &str) {
+        self.bytes(field, text.as_bytes());
+    }
+
+    /// Adds a message.
+    pub(crate) fn add_message(&mut self, field: u32, message: &Self) {
+        self.bytes(field, &message.0);
+    }
+
+    /// Adds fields that were made elsewhere.
+    pub(crate) fn append(&mut self, fields: &Self) {
+        self.0.extend(&fields.0);
     }
 
     /// Adds a text.
@@ -46,8 +83,8 @@ impl Message {
     }
 
     fn bytes(&mut self, field: u32, bytes: &[u8]) {
-        self.varint(u64::from(field << 3 | wire::LENGTH));
-        self.varint(bytes.len() as u64);
+        self.push(u64::from(field << 3 | wire::LENGTH));
+        self.push(bytes.len() as u64);
         self.0.extend(bytes);
     }
 

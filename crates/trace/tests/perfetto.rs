@@ -25,6 +25,10 @@ impl Message {
         while let Some(key) = varint(&mut rest) {
             let value = match key & 7 {
                 0 => Value::Number(varint(&mut rest).unwrap()),
+                1 => {
+                    let bytes: Vec<u8> = rest.by_ref().take(8).collect();
+                    Value::Number(u64::from_le_bytes(bytes.try_into().unwrap()))
+                }
                 2 => {
                     let length = varint(&mut rest).unwrap() as usize;
                     let bytes: Vec<u8> = rest.by_ref().take(length).collect();
@@ -55,6 +59,16 @@ impl Message {
             Value::Number(_) => None,
         });
         bytes.map(|bytes| Message::parse(bytes)).collect()
+    }
+
+    /// The numbers of a packed field.
+    fn column(&self, field: u32) -> Vec<u64> {
+        let bytes = self.all(field).filter_map(|value| match value {
+            Value::Bytes(bytes) => Some(bytes.iter().copied()),
+            Value::Number(_) => None,
+        });
+        let mut bytes = bytes.flatten();
+        std::iter::from_fn(|| varint(&mut bytes)).collect()
     }
 
     fn text(&self, field: u32) -> Option<String> {
@@ -126,7 +140,7 @@ fn threads_queues_and_the_scheduler_are_named() {
         .map(|track| (track.number(1).unwrap(), track.text(2).unwrap()))
         .collect();
     let names: Vec<_> = tracks.values().map(String::as_str).collect();
-    assert_eq!(names, ["scheduler", "dispatch queues", "DSQ 0x42", "DSQ local 1"]);
+    assert_eq!(names, ["dispatch queues", "DSQ 0x42", "DSQ local 1", "scheduler"]);
     let counters: Vec<_> = packets
         .iter()
         .flat_map(|p| p.messages(11).into_iter().map(move |event| (p.number(8), event)))
@@ -144,54 +158,108 @@ fn threads_queues_and_the_scheduler_are_named() {
     assert_eq!(instants, ["CPU 1 offline", "3 events lost on CPU 1"]);
     let lost: Vec<_> = packets.iter().flat_map(|p| p.messages(1)).map(|b| b.number(3)).collect();
     assert_eq!(lost, [Some(1)]);
+    // Which clock it is stands first, and whose numbers of states.
+    assert_eq!(packets[0].messages(6)[0].number(2), Some(6));
+    let info = &packets[1].messages(45)[0].messages(1)[0];
+    assert_eq!(info.text(3).unwrap(), "6.12-unknown");
+}
+
+/// A switch or a waking: when, whether it is a waking, who was there or wakes, who comes or is woken,
+/// and the state at a switch.
+type Words = (u64, bool, u64, u64, u64);
+
+/// What a CPU did, by all pieces of it. Columns do not say who was there: it is who came last.
+fn replay(bundles: &[Message]) -> Vec<Words> {
+    /// With nobody who was there.
+    type Short = (u64, bool, Option<u64>, u64, u64);
+    let mut short = Vec::<Short>::new();
+    for bundle in bundles {
+        for event in bundle.messages(2) {
+            let (time, by) = (event.number(1).unwrap(), event.number(2).unwrap());
+            match (&event.messages(4)[..], &event.messages(20)[..]) {
+                ([switch], []) => {
+                    assert_eq!(switch.number(2), Some(by));
+                    let (to, state) = (switch.number(6).unwrap(), switch.number(4).unwrap());
+                    short.push((time, false, Some(by), to, state));
+                }
+                ([], [waking]) => short.push((time, true, Some(by), waking.number(2).unwrap(), 0)),
+                other => panic!("{other:?}"),
+            }
+        }
+        for columns in bundle.messages(4) {
+            let [times, states, pids, prios, names] = [1, 2, 3, 4, 6].map(|f| columns.column(f));
+            assert!([&states, &pids, &prios, &names].iter().all(|c| c.len() == times.len()));
+            let mut now = 0;
+            for (i, step) in times.iter().enumerate() {
+                now += step;
+                short.push((now, false, None, pids[i], states[i]));
+            }
+            let [times, pids, cpus, prios, woken, flags] =
+                [7, 8, 9, 10, 11, 12].map(|f| columns.column(f));
+            let others = [&pids, &cpus, &prios, &woken, &flags];
+            assert!(others.iter().all(|column| column.len() == times.len()));
+            let mut now = 0;
+            for (i, step) in times.iter().enumerate() {
+                now += step;
+                let by = (flags[i] & 8 != 0).then_some(0);
+                short.push((now, true, by, pids[i], 0));
+            }
+            let known = columns.all(5).count() as u64;
+            assert!(names.iter().chain(&woken).all(|name| *name < known));
+        }
+    }
+    short.sort_unstable();
+    let mut running = None;
+    let words = short.into_iter().map(|(time, waking, by, task, state)| {
+        let by = by.or(running).expect("who is there is known");
+        if !waking {
+            running = Some(task);
+        }
+        (time, waking, by, task, state)
+    });
+    words.collect()
 }
 
 proptest! {
     #[test]
     fn switches_and_wakeups_come_back(
-        steps in prop::collection::vec((0_u64..1000, 0_u32..4, 0_u32..4, 0_u32..4, any::<bool>()), 1..120),
+        steps in prop::collection::vec((1_u64..1000, 0_u32..4, 0_u32..4, 0_u32..4, any::<bool>(), any::<bool>()), 1..120),
     ) {
-        let mut time = 0;
+        let (mut time, mut running) = (0, [TaskRef::NONE; 4]);
         let events: Vec<Event> = steps
             .into_iter()
-            .map(|(step, cpu, task, other, flag)| {
+            .map(|(step, cpu, task, other, flag, plain)| {
                 time += step;
-                let other = TaskRef(other);
+                let there = &mut running[cpu as usize];
+                // Mostly it is as it is on a machine.
+                let other = if plain { *there } else { TaskRef(other) };
                 match (task > 0, flag) {
                     (true, true) => at(time, cpu, task, What::Waking { waker: other }),
-                    _ => at(time, cpu, task, What::Switch { from: other, leaves: Leaves::plain(flag) }),
+                    _ => {
+                        *there = TaskRef(task);
+                        at(time, cpu, task, What::Switch { from: other, leaves: Leaves::plain(flag) })
+                    }
                 }
             })
             .collect();
         let pid = |task: TaskRef| if task.is_some() { u64::from(task.0) + 10 } else { 0 };
-        // In a bundle, events are in the order of time; bundles of a CPU are as well.
-        let mut expected = BTreeMap::<u64, Vec<_>>::new();
+        let mut expected = BTreeMap::<u64, Vec<Words>>::new();
         for event in &events {
             let words = match event.what() {
                 What::Switch { from, leaves } => {
                     let sleeps = u64::from(!leaves.is_runnable() && from.is_some());
-                    (event.time_ns, 4, pid(from), pid(event.task), sleeps)
+                    (event.time_ns, false, pid(from), pid(event.task), sleeps)
                 }
-                What::Waking { waker } => (event.time_ns, 20, pid(waker), pid(event.task), 0),
+                What::Waking { waker } => (event.time_ns, true, pid(waker), pid(event.task), 0),
                 other => panic!("{other:?}"),
             };
             expected.entry(event.cpu.0.into()).or_default().push(words);
         }
-        let mut found = BTreeMap::<u64, Vec<_>>::new();
+        let mut bundles = BTreeMap::<u64, Vec<Message>>::new();
         for bundle in packets(&events).iter().flat_map(|packet| packet.messages(1)) {
-            for event in bundle.messages(2) {
-                let (time, by) = (event.number(1).unwrap(), event.number(2).unwrap());
-                let words = match (&event.messages(4)[..], &event.messages(20)[..]) {
-                    ([switch], []) => {
-                        prop_assert_eq!(switch.number(2), Some(by));
-                        (time, 4, by, switch.number(6).unwrap(), switch.number(4).unwrap())
-                    }
-                    ([], [waking]) => (time, 20, by, waking.number(2).unwrap(), 0),
-                    other => panic!("{other:?}"),
-                };
-                found.entry(bundle.number(1).unwrap()).or_default().push(words);
-            }
+            bundles.entry(bundle.number(1).unwrap()).or_default().push(bundle);
         }
+        let found: BTreeMap<_, _> = bundles.iter().map(|(cpu, all)| (*cpu, replay(all))).collect();
         prop_assert_eq!(found, expected);
     }
 }

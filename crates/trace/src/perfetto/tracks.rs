@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tracks of our own: counters, what happens to the scheduler, and who wakes whom.
+
+use super::field::{packet, track, track_event};
+use super::packets;
+use super::sched::pid;
+use crate::protobuf::Message;
+use rota_events::{CpuNumber, DsqId, Tables, TaskRef, TextRef};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Types of a `TrackEvent`.
+const INSTANT: u64 = 3;
+const COUNTER: u64 = 4;
+
+/// A track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Track {
+    /// What happens to the scheduler and to CPUs.
+    Scheduler,
+    /// Over all queues, and how many tasks are in each.
+    Queues,
+    Queue(DsqId),
+    /// Over all CPUs, and how much of the time each is busy, in percent.
+    Busy,
+    BusyCpu(CpuNumber),
+    /// How many tasks wait for a CPU.
+    Waiting,
+    /// Counters of the recorder or the scheduler.
+    Counter(TextRef),
+    /// A task's own.
+    Thread(TaskRef),
+}
+
+/// What a counter shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Value {
+    Whole(u64),
+    Part(f64),
+}
+
+/// The tracks that are described.
+#[derive(Debug, Default)]
+pub(super) struct Tracks(BTreeMap<Track, u64>);
+
+impl Tracks {
+    /// The number of a track, which is described when it is needed first.
+    fn uuid(&mut self, out: &mut dyn Write, tables: &Tables, wanted: Track) -> io::Result<u64> {
+        if let Some(known) = self.0.get(&wanted) {
+            return Ok(*known);
+        }
+        let parent = match wanted {
+            Track::Queue(_) => Some(self.uuid(out, tables, Track::Queues)?),
+            Track::BusyCpu(_) => Some(self.uuid(out, tables, Track::Busy)?),
+            _ => None,
+        };
+        let uuid = self.0.len() as u64 + 1;
+        self.0.insert(wanted, uuid);
+        let mut description = Message::default().number(track::UUID, uuid);
+        if let Track::Thread(task) = wanted {
+            let tgid = tables.task_of(task).map_or(pid(task, tables), |info| info.tgid.into());
+            let thread = Message::default()
+                .signed(track::THREAD_PID, tgid)
+                .signed(track::THREAD_TID, pid(task, tables))
+                .text(track::THREAD_NAME, &name(task, tables));
+            description = description.message(track::THREAD, &thread);
+        } else {
+            description = description.text(track::NAME, &wanted.name(tables));
+        }
+        if let Some(parent) = parent {
+            description = description.number(track::PARENT, parent);
+        }
+        if let Some(unit) = wanted.unit() {
+            let unit = Message::default().text(track::UNIT_NAME, unit);
+            description = description.message(track::COUNTER, &unit);
+        }
+        packets::write(out, &packets::own().message(packet::TRACK_DESCRIPTOR, &description))?;
+        Ok(uuid)
+    }
+
+    /// Writes what a counter shows from now on.
+    pub(super) fn counter(
+        &mut self,
+        out: &mut dyn Write,
+        tables: &Tables,
+        (time_ns, on, value): (u64, Track, Value),
+    ) -> io::Result<()> {
+        let uuid = self.uuid(out, tables, on)?;
+        let shows =
+            Message::default().number(track_event::TYPE, COUNTER).number(track_event::TRACK, uuid);
+        let shows = match value {
+            Value::Whole(value) => shows.number(track_event::COUNTER_VALUE, value),
+            Value::Part(value) => shows.double(track_event::COUNTER_DOUBLE, value),
+        };
+        let at = packets::own().number(packet::TIMESTAMP, time_ns);
+        packets::write(out, &at.message(packet::TRACK_EVENT, &shows))
+    }
+
+    /// Writes something that happens at a time, from or to which an arrow may go.
+    pub(super) fn instant(
+        &mut self,
+        out: &mut dyn Write,
+        tables: &Tables,
+        (time_ns, on, name): (u64, Track, &str),
+        arrow: Option<Arrow>,
+    ) -> io::Result<()> {
+        let uuid = self.uuid(out, tables, on)?;
+        let instant = Message::default()
+            .number(track_event::TYPE, INSTANT)
+            .number(track_event::TRACK, uuid)
+            .text(track_event::NAME, name);
+        let instant = match arrow {
+            Some(Arrow::From(flow)) => instant.fixed(track_event::FLOW, flow),
+            Some(Arrow::To(flow)) => instant.fixed(track_event::FLOW_ENDS, flow),
+            None => instant,
+        };
+        let at = packets::own().number(packet::TIMESTAMP, time_ns);
+        packets::write(out, &at.message(packet::TRACK_EVENT, &instant))
+    }
+}
+
+/// An end of an arrow, by its number.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Arrow {
+    From(u64),
+    To(u64),
+}
+
+impl Track {
+    fn name(self, tables: &Tables) -> String {
+        match self {
+            Self::Scheduler => "scheduler".to_owned(),
+            Self::Queues => "dispatch queues".to_owned(),
+            Self::Queue(dsq) => format!("DSQ {dsq}"),
+            Self::Busy => "CPUs busy".to_owned(),
+            Self::BusyCpu(cpu) => format!("CPU {} busy", cpu.0),
+            Self::Waiting => "tasks that wait for a CPU".to_owned(),
+            Self::Counter(name) => tables.text_of(name).to_owned(),
+            Self::Thread(task) => name(task, tables),
+        }
+    }
+
+    /// What it counts, if it is a counter.
+    fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Queue(_) | Self::Waiting => Some("tasks"),
+            Self::BusyCpu(_) => Some("%"),
+            Self::Counter(_) => Some(""),
+            _ => None,
+        }
+    }
+}
+
+/// A task's name alone.
+pub(super) fn name(task: TaskRef, tables: &Tables) -> String {
+    match tables.task_of(task) {
+        Some(info) => tables.text_of(info.name).to_owned(),
+        None => tables.task_name(task),
+    }
+}
