@@ -22,6 +22,7 @@ mod progress;
 mod record;
 mod run;
 mod sim;
+mod stage;
 mod top;
 mod topology;
 mod verify;
