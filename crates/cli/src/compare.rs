@@ -7,12 +7,11 @@ mod timeline;
 
 use crate::args::duration;
 use crate::exit::Exit;
-use crate::file;
 use crate::output::{self, Format};
 use crate::sim::contestant::{self, Contestant, EEVDF};
 use crate::sim::input;
-use crate::stage::{ReplayOptions, Stage};
-use anyhow::Result;
+use crate::{file, machine};
+use anyhow::{Result, bail};
 use rota_compare::{CostScale, Experiment, Note, Part, Report, Results, Shard, WIDTH};
 use rota_events::fnv1a;
 use rota_sim::{EEVDF_LEAVES_OUT, Model, Noise};
@@ -66,23 +65,19 @@ pub(crate) struct Args {
     #[arg(value_name = "SCHED|FILE.bpf.o|eevdf", value_hint = clap::ValueHint::FilePath, required_unless_present = "merge")]
     scheds: Vec<String>,
     /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
-    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree [default:
-    /// desktop16; of a replay, the recorded machine]
-    #[arg(long, value_name = "NAME|SPEC|FILE", value_hint = clap::ValueHint::AnyPath)]
-    machine: Option<String>,
+    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
+    #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
+    machine: String,
     #[arg(long, help = format!("{WORKLOAD}; --help lists them"), long_help = format!("{WORKLOAD}; they are listed below"))]
     #[arg(value_name = "NAME[:KEY=VALUE,...]", default_value = "mixed")]
     workload: Vec<String>,
-    #[command(flatten)]
-    replay: ReplayOptions,
     /// How many seeds, or which: 10, or 11-20, or 1,5,9. Each scheduler meets the same work and the
     /// same noise with a seed; fewer than 6 can't tell a difference from noise
     #[arg(long, value_name = "N|LIST", default_value = "10", value_parser = seeds)]
     seeds: Seeds,
-    /// How long each run takes, in the machine's own time [default: 1s; of a replay, as long as the
-    /// recording]
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
-    run_for: Option<u64>,
+    /// How long each run takes, in the machine's own time
+    #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = duration, allow_hyphen_values = true)]
+    run_for: u64,
     /// How many times as much as the machine says everything costs: the first is shown, the others
     /// tell whether its rankings hold
     #[arg(long, value_name = "LIST", default_value = "1,1/2,2", value_delimiter = ',')]
@@ -117,7 +112,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     /// Run nothing; join the parts in these files, in any order, and show what all of them say
     #[arg(long, value_name = "FILES", num_args = 1.., value_hint = clap::ValueHint::FilePath,
-        conflicts_with_all = ["scheds", "machine", "workload", "replay", "seeds", "run_for", "costs", "no_noise", "kernel", "btf", "jobs", "shard"])]
+        conflicts_with_all = ["scheds", "machine", "workload", "seeds", "run_for", "costs", "no_noise", "kernel", "btf", "jobs", "shard"])]
     merge: Vec<PathBuf>,
 }
 
@@ -199,9 +194,6 @@ fn advise(args: &Args) {
     }
 }
 
-/// How long a run takes where nobody asks, in ns.
-const RUN_NS: u64 = 1_000_000_000;
-
 /// Makes all runs, or a part of them, or joins parts; and shows what they say.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     if !args.merge.is_empty() {
@@ -211,13 +203,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map(|path| Ok((path.display().to_string(), file::read(path, PART_BYTES_MAX)?)));
         return show(args, &rota_compare::merge(&files.collect::<Result<Vec<_>>>()?)?);
     }
-    let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let mut stage =
-        Stage::set(args.machine.as_deref(), &args.workload, &args.replay, args.run_for, RUN_NS)?;
-    if args.no_noise {
-        stage.model.platform.noise = Noise::default();
+    if args.run_for == 0 {
+        bail!("--for 0s: there is nothing to see in no time");
     }
-    let Stage { machine, model, words, workload, run_ns, replayed } = stage;
+    let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
+    let mut model = machine::read(&args.machine)?;
+    if args.no_noise {
+        model.platform.noise = Noise::default();
+    }
+    let workload = input::workload(&args.workload, &model)?;
     let mut inputs = BTreeMap::from([
         ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("machine".to_owned(), fingerprint(format!("{model:?}"))),
@@ -233,29 +227,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(path) = &args.btf {
         inputs.insert("types".to_owned(), fingerprint(file::read(path, PART_BYTES_MAX)?));
     }
-    if let Some(replayed) = &replayed {
-        let (share, of) = (100.0 * replayed.facts.share(), replayed.facts.by_tasks);
-        output::note(&format!(
-            "rota: {}: {share:.1} % of {of} wake-ups by tasks became dependencies; how well a replay \
-             reproduces the recording: rota sim eevdf --replay",
-            replayed.file
-        ));
-    }
     advise(args);
     let experiment = Experiment {
         contestants: args.scheds.clone(),
         seeds: args.seeds.0.clone(),
         scales: args.costs.clone(),
         machine: match args.no_noise {
-            true => format!("{machine} without noise"),
-            false => machine,
+            true => format!("{} without noise", args.machine),
+            false => args.machine.clone(),
         },
         machine_in_words: model.topology.in_words(),
         cpus: model.topology.online().count() as u32,
         kernel: kernel.shown_name(),
-        workload: words,
+        workload: args.workload.clone(),
         workload_in_words: workload.in_words(),
-        run_ns,
+        run_ns: args.run_for,
         inputs,
     };
     experiment.check()?;

@@ -22,7 +22,6 @@ mod progress;
 mod record;
 mod run;
 mod sim;
-mod stage;
 mod top;
 mod topology;
 mod verify;

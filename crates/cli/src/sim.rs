@@ -12,10 +12,9 @@ mod value;
 
 use crate::args::{duration, name_value};
 use crate::exit::Exit;
-use crate::file;
 use crate::output::{self, Format};
 use crate::progress::Progress;
-use crate::stage::{ReplayOptions, Stage};
+use crate::{file, machine};
 use anyhow::{Result, bail};
 use contestant::Contestant;
 use drive::{Job, Onlooker};
@@ -33,18 +32,15 @@ pub(crate) struct Args {
     #[arg(value_name = "SCHED|FILE.bpf.o|eevdf", value_hint = clap::ValueHint::FilePath)]
     sched: String,
     /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
-    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree [default:
-    /// desktop16; of a replay, the recorded machine]
-    #[arg(long, value_name = "NAME|SPEC|FILE", value_hint = clap::ValueHint::AnyPath)]
-    machine: Option<String>,
+    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
+    #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
+    machine: String,
     /// What runs on it; several at once with + between them, or by saying it again
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "periodic+cpu")]
     workload: Vec<String>,
-    #[command(flatten)]
-    replay: ReplayOptions,
-    /// How long, in the machine's own time [default: 10s; of a replay, as long as the recording]
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
-    run_for: Option<u64>,
+    /// How long, in the machine's own time
+    #[arg(long = "for", value_name = "DURATION", default_value = "10s", value_parser = duration, allow_hyphen_values = true)]
+    run_for: u64,
     /// Seed of all random numbers: the same seed gives the same run
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -141,19 +137,17 @@ pub(crate) fn after_help() -> String {
     help::text()
 }
 
-/// How long a machine runs where nobody asks, in ns.
-const RUN_NS: u64 = 10_000_000_000;
-
 /// Runs the scheduler and shows what came of it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if args.run_for == 0 {
+        bail!("--for 0s: there is nothing to see in no time");
+    }
     let contestant = Contestant::resolve(&args.sched, &args.set, &args.settings)?;
     if args.snapshot.is_some() && !contestant.plans_moves()? {
         bail!("--snapshot: {} plans no moves between domains", contestant.name());
     }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let mut stage =
-        Stage::set(args.machine.as_deref(), &args.workload, &args.replay, args.run_for, RUN_NS)?;
-    let model = &mut stage.model;
+    let mut model = machine::read(&args.machine)?;
     if args.costs == CostsChoice::None {
         model.costs = Costs::NONE;
         model.platform.idle.clear();
@@ -161,14 +155,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.no_noise {
         model.platform.noise = Noise::default();
     }
-    let stage = stage;
+    let workload = input::workload(&args.workload, &model)?;
     let job = Job {
         contestant: &contestant,
         kernel: &kernel,
-        model: &stage.model,
-        workload: &stage.workload,
+        model: &model,
+        workload: &workload,
         seed: args.seed,
-        run_ns: stage.run_ns,
+        run_ns: args.run_for,
         interleave: args.interleaving(),
         mode: args.engine.mode(),
         half_cost_ns: args.half_cost,
@@ -184,14 +178,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let facts = MachineFacts {
         command: output::own_command(),
-        settings: trace::began_with(args, &stage, &contestant),
+        settings: trace::began_with(args, &contestant),
         ..setup.machine_facts()
     };
     let trace = args.trace.as_deref().map(|path| Trace::create(path, &facts)).transpose()?;
-    let mut watch = Watch { trace, progress: Progress::new(), all_ns: stage.run_ns };
+    let mut watch = Watch { trace, progress: Progress::new(), all_ns: args.run_for };
     let outcome = job.drive(setup, &mut watch)?;
     watch.finish()?;
-    let about = report::About { args, stage: &stage, job: &job };
+    let about = report::About { args, job: &job };
     output::if_anyone_reads(report::print(&about, &outcome))?;
     if let Some(path) = &args.snapshot {
         let Some((snapshot, policy)) = &outcome.snapshot else {

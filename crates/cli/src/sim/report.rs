@@ -7,9 +7,8 @@ use super::drive::{Job, Outcome};
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::run::report as ejection;
-use crate::stage::{Replayed, Stage, side_by_side};
 use anyhow::Result;
-use rota_events::{Distance, Summary, TaskUse, format_ns, table_with_meanings};
+use rota_events::{Distance, TaskUse, format_ns, table_with_meanings};
 use rota_sched::Choice;
 use rota_sim::Pieces;
 use rota_trace::{QUANTILES, histogram_json, short_ns, task_use_json};
@@ -22,7 +21,6 @@ const SCHEMA: &str = "rota-sim/1";
 /// What was run, and on what.
 pub(super) struct About<'a> {
     pub(super) args: &'a Args,
-    pub(super) stage: &'a Stage,
     pub(super) job: &'a Job<'a>,
 }
 
@@ -100,9 +98,6 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
             (called.calls as f64 / seconds, called.insns as f64 / called.calls as f64);
         let _ = writeln!(text, "{name:<20} {rate:>12.1} {each:>12.1}");
     }
-    if let Some(replayed) = &about.stage.replayed {
-        text += &replay_table(replayed, summary);
-    }
     let (metrics, first, last) = &outcome.statistics;
     if !metrics.is_empty() {
         let name = about.job.contestant.name();
@@ -120,7 +115,7 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
 }
 
 fn heading(about: &About<'_>, seconds: f64) -> String {
-    let About { args, stage, job } = about;
+    let About { args, job } = about;
     let name = match job.contestant {
         Contestant::Eevdf => format!("eevdf ({})", contestant::EEVDF_IS),
         Contestant::Scheduler(choice, _) => choice.name.clone(),
@@ -135,11 +130,11 @@ fn heading(about: &About<'_>, seconds: f64) -> String {
         args.interleaving().map_or_else(String::new, |seed| format!(" (interleaved by {seed})"));
     format!(
         "{name} on a simulated machine: {}, {}{interleaved}, {}, seed {}, {took} of {}\n\n",
-        stage.machine,
+        args.machine,
         if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") },
         job.kernel.shown_name(),
         args.seed,
-        stage.words.join(" + "),
+        args.workload.join(" + "),
     )
 }
 
@@ -216,7 +211,7 @@ fn requests_table(text: &mut String, outcome: &Outcome, seconds: f64) {
 }
 
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
-    let About { args, stage, job } = about;
+    let About { args, job } = about;
     let choice = job.contestant.choice();
     let summary = &outcome.summary;
     let machine = summary.machine();
@@ -248,10 +243,10 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "scheduler": job.contestant.name(),
         "settings": settings,
         "verified": choice.is_none_or(Choice::is_built_in),
-        "machine": stage.machine,
+        "machine": args.machine,
         "cpus": job.model.topology.online().count(),
         "kernel": job.kernel.name(),
-        "workload": stage.words,
+        "workload": args.workload,
         "seed": args.seed,
         "interleave": args.interleaving(),
         "simulated_ns": summary.end_ns - summary.start_ns,
@@ -268,47 +263,6 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "events": summary.kinds.iter().sum::<u64>(),
         "events_hash": format!("{:016x}", outcome.hash),
         "exit": exit,
-        "replay": stage.replayed.as_ref().map(|replayed| replay_json(replayed, summary)),
-    })
-}
-
-/// How a recording was replayed, and what came of it beside what was recorded.
-fn replay_table(replayed: &Replayed, summary: &Summary) -> String {
-    let facts = &replayed.facts;
-    let mut text = format!(
-        "\n{}: {} tasks; {:.1} % of {} wake-ups by tasks became dependencies; {} from outside keep \
-         their time\n",
-        replayed.file,
-        facts.tasks,
-        100.0 * facts.share(),
-        facts.by_tasks,
-        facts.outside + facts.unseen,
-    );
-    if facts.lost > 0 {
-        let _ = writeln!(text, "{} events of it are lost: what they did is left out", facts.lost);
-    }
-    let _ = writeln!(text, "{:<16} {:>12} {:>12}", "", "recorded", "replayed");
-    for (name, recorded, found) in side_by_side(&replayed.recorded, summary) {
-        let _ = writeln!(text, "{name:<16} {recorded:>12.1} {found:>12.1}");
-    }
-    text
-}
-
-fn replay_json(replayed: &Replayed, summary: &Summary) -> Value {
-    let facts = &replayed.facts;
-    let rows = side_by_side(&replayed.recorded, summary).into_iter().map(|(name, recorded, found)| {
-        json!({ "measure": name, "recorded": recorded, "replayed": found })
-    });
-    json!({
-        "file": replayed.file,
-        "recorded_ns": facts.long_ns,
-        "tasks": facts.tasks,
-        "wakeups_by_tasks": facts.by_tasks,
-        "dependencies": facts.dependencies,
-        "outside": facts.outside,
-        "unseen": facts.unseen,
-        "lost_events": facts.lost,
-        "measures": rows.collect::<Vec<_>>(),
     })
 }
 

@@ -3,7 +3,6 @@
 
 use super::Args;
 use super::contestant::Contestant;
-use crate::stage::Stage;
 use anyhow::{Context, Result};
 use rota_events::{Event, MachineFacts, Tables};
 use rota_trace::{Form, Output};
@@ -14,15 +13,11 @@ use std::path::{Path, PathBuf};
 
 /// What the simulation begins with: the seed, the machine, what runs on it, the scheduler and its
 /// settings.
-pub(super) fn began_with(
-    args: &Args,
-    stage: &Stage,
-    contestant: &Contestant,
-) -> BTreeMap<String, String> {
+pub(super) fn began_with(args: &Args, contestant: &Contestant) -> BTreeMap<String, String> {
     let mut all = BTreeMap::from([
         ("seed".to_owned(), args.seed.to_string()),
-        ("machine".to_owned(), stage.machine.clone()),
-        ("workload".to_owned(), stage.words.join("+")),
+        ("machine".to_owned(), args.machine.clone()),
+        ("workload".to_owned(), args.workload.join("+")),
         ("scheduler".to_owned(), contestant.name().to_owned()),
     ]);
     let settings = contestant.choice().into_iter().flat_map(|choice| &choice.settings);
