@@ -88,7 +88,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         name: "host",
-        what: "tests that look at real programs on this machine, as root, with perf, tmux and Python",
+        what: "tests that look at real programs on this machine, as root, with perf, trace-cmd, tmux and Python",
         needs_build: true,
         run: |workspace, mode| tests(workspace, mode, HOST_TESTS),
     },
@@ -122,6 +122,7 @@ const HOST_TESTS: &[&str] = &[
     "--test=perf",
     "--test=queries",
     "--test=top",
+    "--test=trace_cmd",
 ];
 const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
 

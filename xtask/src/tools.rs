@@ -171,6 +171,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         from: Purpose::Test,
     },
     Tool {
+        programs: &["trace-cmd"],
+        instead: &[],
+        what_for: "writes recordings that Rota reads, in tests",
+        apt: &["trace-cmd"],
+        dnf: "trace-cmd",
+        pacman: "trace-cmd",
+        from: Purpose::Test,
+    },
+    Tool {
         programs: &["zstd"],
         instead: &[],
         what_for: "unpacks kernels, which then boot faster",

@@ -79,6 +79,11 @@ fn parse_field(text: &str) -> Option<(String, Field)> {
 }
 
 impl Field {
+    /// Where it begins, and how many bytes it has.
+    pub(super) fn place(self) -> (usize, usize) {
+        (self.offset, self.size)
+    }
+
     /// The number in a record.
     pub(super) fn number(self, record: &[u8], order: Order) -> Option<i64> {
         let number = order.number(record, self.offset, self.size)?;

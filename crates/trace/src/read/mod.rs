@@ -11,6 +11,7 @@ mod kernel;
 mod order;
 mod perf;
 mod points;
+mod tracedat;
 mod tracing;
 
 pub use input::{Input, Seekable, Spool};
@@ -36,8 +37,7 @@ pub enum ReadError {
 }
 
 /// What can be read.
-const KNOWN: &str =
-    "its own event files, perf.data, and the text of ftrace, trace-cmd report and perf script";
+const KNOWN: &str = "its own event files, perf.data, trace.dat, and the text of ftrace, trace-cmd report and perf script";
 
 /// A reader of one kind of file.
 trait Source {
@@ -86,6 +86,8 @@ impl Recording {
             Box::new(Reader::open(input.into_stream()).map_err(ReadError::Events)?)
         } else if perf::is_perf(head) {
             Box::new(perf::PerfData::open(input)?)
+        } else if tracedat::is_trace_dat(head) {
+            Box::new(tracedat::TraceDat::open(input)?)
         } else if ftrace::is_ftrace(head) {
             Box::new(ftrace::FtraceText::new(input.into_stream()))
         } else {

@@ -34,6 +34,11 @@ impl<'a> Cursor<'a> {
         self.take(1).map(|byte| byte[0])
     }
 
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        let order = self.order;
+        self.take(2).and_then(|bytes| order.u16(bytes, 0))
+    }
+
     pub(super) fn u32(&mut self) -> Option<u32> {
         let order = self.order;
         self.take(4).and_then(|bytes| order.u32(bytes, 0))
@@ -76,6 +81,16 @@ impl Tracing {
     /// Reads a section from its magic number to the last tracepoint; `None` if it is damaged before
     /// the first one. What follows is left in the cursor.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let mut tracing = Self::start(cursor)?;
+        tracing.header(cursor)?;
+        // The tracer's own events, then those of each system.
+        tracing.tracers(cursor)?;
+        tracing.systems(cursor);
+        Some(tracing)
+    }
+
+    /// Reads how the section begins.
+    pub(super) fn start(cursor: &mut Cursor<'_>) -> Option<Self> {
         if cursor.take(MAGIC.len())? != MAGIC {
             return None;
         }
@@ -83,26 +98,38 @@ impl Tracing {
         cursor.order = if cursor.u8()? == 0 { Order::Little } else { Order::Big };
         cursor.u8()?;
         let page_size = cursor.u32()?;
-        let (mut tracing, order) = (None, cursor.order);
+        Some(Self { order: cursor.order, page_size, page: None, formats: Vec::new() })
+    }
+
+    /// Reads how pages of ring buffers look.
+    pub(super) fn header(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
         for name in [&b"header_page"[..], b"header_event"] {
             if cursor.text()? != name {
                 return None;
             }
             let text = String::from_utf8_lossy(cursor.sized()?);
-            // It has neither name nor number.
-            let page = Format::parse(&format!("name: page\nID: 0\n{text}"));
-            tracing = tracing.or(Some(Self { order, page_size, page, formats: Vec::new() }));
+            if self.page.is_none() {
+                // It has neither name nor number.
+                self.page = Format::parse(&format!("name: page\nID: 0\n{text}"));
+            }
         }
-        let mut tracing = tracing?;
-        // The tracer's own events, then those of each system.
-        let of_tracer = cursor.u32()?;
-        tracing.take_formats(cursor, of_tracer);
+        Some(())
+    }
+
+    /// Reads the tracer's own events.
+    pub(super) fn tracers(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+        let count = cursor.u32()?;
+        self.take_formats(cursor, count);
+        Some(())
+    }
+
+    /// Reads the events of each system.
+    pub(super) fn systems(&mut self, cursor: &mut Cursor<'_>) {
         let systems = cursor.u32().unwrap_or(0);
         for _ in 0..systems {
             let Some(count) = cursor.text().and_then(|_| cursor.u32()) else { break };
-            tracing.take_formats(cursor, count);
+            self.take_formats(cursor, count);
         }
-        Some(tracing)
     }
 
     fn take_formats(&mut self, cursor: &mut Cursor<'_>, count: u32) {
