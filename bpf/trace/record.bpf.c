@@ -32,17 +32,117 @@ struct {
 	__type(value, u64);
 } lost SEC(".maps");
 
-/* The name of a task as it was told; of one that was not, nothing. */
+/* What is wanted, if not everything: set before loading. Nothing else is constant here. */
+#define GROUPS 8
+#define WORDS  128
+
+struct filter {
+	u32 by_cpu, by_pid, group_count, unused;
+	u64 cpus[WORDS];
+	u64 group_ids[GROUPS];
+	u32 group_levels[GROUPS];
+};
+
+const volatile struct filter filter = {};
+
+/* Wanted threads and processes, by their ids. What they start comes in too. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 16);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, s32);
+	__type(value, u32);
+} wanted_pids SEC(".maps");
+
+/* What this CPU told last of the tasks whose ids end alike. */
 struct told {
+	u64 start_ns;
 	u64 name[2];
 };
 
+#define TOLD_PLACES 512
+
+struct memory {
+	struct told told[TOLD_PLACES];
+	u64 consumes;
+};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct told);
-} told SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct memory);
+} memories SEC(".maps");
+
+static __always_inline struct memory *own_memory(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&memories, &zero);
+}
+
+/* The tracepoints give what the verifier knows the type of; raw ones give addresses. */
+#ifdef RAW
+#define POINT(name) SEC("raw_tp/" name)
+#define task(value) typed(struct task_struct, value)
+#else
+#define POINT(name) SEC("tp_btf/" name)
+#define task(value) ((struct task_struct *)(value))
+#endif
+
+/* Whether this CPU is wanted. */
+static __always_inline bool here(void)
+{
+	u32 cpu;
+
+	if (!filter.by_cpu)
+		return true;
+	cpu = bpf_get_smp_processor_id();
+	return filter.cpus[cpu / 64 % WORDS] >> cpu % 64 & 1;
+}
+
+static __always_inline u64 group_of(struct task_struct *p)
+{
+	return EXISTS(p, cgroups) ? p->cgroups->dfl_cgrp->kn->id : 0;
+}
+
+/* Whether a task is in one of the cgroups, or below. */
+static __always_inline bool in_group(struct task_struct *p)
+{
+	struct cgroup *cgroup, *above;
+
+	if (!EXISTS(p, cgroups))
+		return false;
+	cgroup = p->cgroups->dfl_cgrp;
+	for (u32 each = 0; each < GROUPS && each < filter.group_count; each++) {
+		u32 level = filter.group_levels[each];
+		u64 id = 0;
+
+		if (cgroup->level < 0 || (u32)cgroup->level < level)
+			continue;
+		if (bpf_probe_read_kernel(&above, sizeof(above),
+		                          (void *)cgroup->ancestors + level * sizeof(above)))
+			continue;
+		id = typed(struct cgroup, above)->kn->id;
+		if (id == filter.group_ids[each])
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool wanted(struct task_struct *p)
+{
+	s32 pid = p->pid, tgid = p->tgid;
+
+	if (!filter.by_pid && !filter.group_count)
+		return true;
+	if (!pid)
+		return false;
+	if (filter.by_pid && !bpf_map_lookup_elem(&wanted_pids, &pid) &&
+	    !bpf_map_lookup_elem(&wanted_pids, &tgid))
+		return false;
+	return !filter.group_count || in_group(p);
+}
 
 /* Room in the ring of this CPU; what there is no room for is counted. */
 static __always_inline struct head *reserve(u64 size, u32 kind)
@@ -65,32 +165,48 @@ static __always_inline struct head *reserve(u64 size, u32 kind)
 	return head;
 }
 
-/* Tells the name of a task, unless it was told. */
-static __always_inline void tell(struct task_struct *p)
+/* Tells the name of a task, whatever was told. */
+static __always_inline bool tell_again(struct task_struct *p)
 {
-	struct naming *naming;
-	struct told *known;
-	u64 *name;
+	struct naming *naming = (void *)reserve(sizeof(*naming), TOLD);
+	u64 *name = (u64 *)p->comm;
 
-	if (!p->pid)
-		return;
-	known = bpf_task_storage_get(&told, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	name = (u64 *)p->comm;
-	if (known && known->name[0] == name[0] && known->name[1] == name[1])
-		return;
-	naming = (void *)reserve(sizeof(*naming), TOLD);
 	if (!naming)
-		return;
+		return false;
 	naming->pid = p->pid;
 	naming->tgid = p->tgid;
 	naming->start_ns = p->start_time;
 	naming->name[0] = name[0];
 	naming->name[1] = name[1];
-	if (known) {
-		known->name[0] = naming->name[0];
-		known->name[1] = naming->name[1];
-	}
+	naming->group = group_of(p);
 	bpf_ringbuf_submit(naming, BPF_RB_NO_WAKEUP);
+	return true;
+}
+
+/* Tells the name of a task, unless this CPU told it last of those whose ids end alike. */
+static __always_inline void tell(struct task_struct *p)
+{
+	struct memory *memory;
+	struct told *known;
+	u64 *name = (u64 *)p->comm, first, second, start_ns;
+	u32 pid = p->pid;
+
+	if (!pid)
+		return;
+	memory = own_memory();
+	if (!memory)
+		return;
+	known = &memory->told[pid % TOLD_PLACES];
+	first = name[0];
+	second = name[1];
+	start_ns = p->start_time;
+	if (known->start_ns == start_ns && known->name[0] == first && known->name[1] == second)
+		return;
+	if (!tell_again(p))
+		return;
+	known->start_ns = start_ns;
+	known->name[0] = first;
+	known->name[1] = second;
 }
 
 static __always_inline int happens(u32 kind, s32 pid, s32 other, u64 value)
@@ -106,62 +222,116 @@ static __always_inline int happens(u32 kind, s32 pid, s32 other, u64 value)
 	return 0;
 }
 
-SEC("tp_btf/sched_switch") int switches(u64 *ctx)
+POINT("sched_switch") int switches(u64 *ctx)
 {
-	struct task_struct *prev = (void *)ctx[1], *next = (void *)ctx[2];
+	struct task_struct *prev = task(ctx[1]), *next = task(ctx[2]);
 	u64 state = (u32)ctx[3] | (u32)prev->exit_state;
+	s32 from = prev->pid, to = next->pid;
 
+	if (!here())
+		return 0;
+	if (filter.by_pid || filter.group_count) {
+		bool goes = wanted(prev), comes = wanted(next);
+
+		if (!goes && !comes)
+			return 0;
+		if (!goes && from) {
+			/* Others do not wait for a CPU: that is not recorded of them. */
+			from = OTHERS;
+			state = 1;
+		} else if (goes) {
+			tell(prev);
+		}
+		if (comes)
+			tell(next);
+		else if (to)
+			to = OTHERS;
+		return happens(SWITCH, to, from, state | (goes ? (ctx[0] & 1) << 32 : 0));
+	}
 	tell(prev);
 	tell(next);
-	return happens(SWITCH, next->pid, prev->pid, state | (ctx[0] & 1) << 32);
+	return happens(SWITCH, to, from, state | (ctx[0] & 1) << 32);
 }
 
-SEC("tp_btf/sched_waking") int waking(u64 *ctx)
+POINT("sched_waking") int waking(u64 *ctx)
 {
-	struct task_struct *p = (void *)ctx[0], *waker = bpf_get_current_task_btf();
+	struct task_struct *p = task(ctx[0]), *waker = bpf_get_current_task_btf();
 
+	if (!here() || !wanted(p))
+		return 0;
 	tell(p);
 	tell(waker);
 	return happens(WAKING, p->pid, waker->pid, 0);
 }
 
-SEC("tp_btf/sched_wakeup_new") int begins(u64 *ctx)
+POINT("sched_wakeup_new") int begins(u64 *ctx)
 {
-	struct task_struct *p = (void *)ctx[0], *waker = bpf_get_current_task_btf();
+	struct task_struct *p = task(ctx[0]), *waker = bpf_get_current_task_btf();
 
+	if (!here() || !wanted(p))
+		return 0;
 	tell(p);
 	tell(waker);
 	return happens(WAKEUP_NEW, p->pid, waker->pid, p->thread_info.cpu);
 }
 
-SEC("tp_btf/sched_migrate_task") int migrates(u64 *ctx)
+POINT("sched_migrate_task") int migrates(u64 *ctx)
 {
-	struct task_struct *p = (void *)ctx[0];
+	struct task_struct *p = task(ctx[0]);
 
+	if (!here() || !wanted(p))
+		return 0;
 	tell(p);
 	return happens(MIGRATE, p->pid, (s32)ctx[1], p->thread_info.cpu);
 }
 
-SEC("tp_btf/sched_process_fork") int forks(u64 *ctx)
+POINT("sched_process_fork") int forks(u64 *ctx)
 {
-	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	struct task_struct *parent = task(ctx[0]), *child = task(ctx[1]);
+	s32 pid = child->pid;
+	u32 yes = 1;
 
+	/* On whatever CPU: the child may run on another. */
+	if (filter.by_pid && wanted(parent))
+		bpf_map_update_elem(&wanted_pids, &pid, &yes, BPF_ANY);
+	if (!here() || !wanted(child))
+		return 0;
 	tell(child);
 	tell(parent);
-	return happens(FORK, child->pid, parent->pid, 0);
+	return happens(FORK, pid, parent->pid, 0);
 }
 
 /* The name has changed, and that is all that is told. */
-SEC("tp_btf/sched_process_exec") int executes(u64 *ctx)
+POINT("sched_process_exec") int executes(u64 *ctx)
 {
-	tell((void *)ctx[0]);
+	struct task_struct *p = task(ctx[0]);
+
+	if (here() && wanted(p))
+		tell(p);
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit") int exits(u64 *ctx)
+POINT("sched_process_exit") int exits(u64 *ctx)
 {
-	struct task_struct *p = (void *)ctx[0];
+	struct task_struct *p = task(ctx[0]);
 
+	if (!here() || !wanted(p))
+		return 0;
 	tell(p);
 	return happens(EXIT, p->pid, 0, 0);
 }
+
+/* A thread, or all of its process, goes to another cgroup. */
+POINT("cgroup_attach_task") int changes_group(u64 *ctx)
+{
+	struct task_struct *p = task(ctx[2]);
+
+	if (!here() || !wanted(p))
+		return 0;
+	tell_again(p);
+	return happens(GROUP, p->pid, ctx[3] & 1, group_of(p));
+}
+
+#ifndef RAW
+#include "record_ext.h"
+#endif

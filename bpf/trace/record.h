@@ -13,22 +13,61 @@ struct thread_info {
 	u32 cpu;
 };
 
+struct kernfs_node {
+	u64 id;
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[1];
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct scx_dispatch_q {
+	u32 nr;
+	u64 id;
+};
+
+struct scx_rq {
+	struct scx_dispatch_q local_dsq;
+};
+
+struct rq {
+	int cpu;
+	struct scx_rq scx;
+};
+
+struct sched_ext_entity {
+	u64 slice, dsq_vtime;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
-	int pid, tgid, exit_state;
+	int pid, tgid, exit_state, on_rq;
 	u64 start_time;
 	char comm[16];
+	struct css_set *cgroups;
+	struct sched_ext_entity scx;
 };
 
 #pragma clang attribute pop
 
-#define BPF_LOCAL_STORAGE_GET_F_CREATE 1
-#define BPF_RB_NO_WAKEUP               1
+#define BPF_RB_NO_WAKEUP 1
 
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
-static void *(*const bpf_task_storage_get)(void *map, struct task_struct *p, void *value,
-                                           u64 flags) = (void *)156;
+static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static long (*const bpf_get_func_arg)(void *ctx, u32 number, u64 *value) = (void *)183;
+static long (*const bpf_get_func_arg_cnt)(void *ctx) = (void *)185;
+extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
+
+#define TYPE_IN_KERNEL(type)  __builtin_btf_type_id(*(type *)0, 1)
+#define EXISTS(object, field) __builtin_preserve_field_info((object)->field, 2)
+#define typed(type, value)    ((type *)bpf_rdonly_cast((void *)(value), TYPE_IN_KERNEL(type)))
 
 /* Kinds of records. Those after the first are a struct happening. */
 #define TOLD       1
@@ -38,6 +77,16 @@ static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158
 #define MIGRATE    5 /* other: to which CPU; value: from which */
 #define FORK       6 /* other: its parent */
 #define EXIT       7
+#define GROUP      8 /* other: 1 for the whole process; value: the cgroup */
+/* Of sched_ext. */
+#define INSERT   9  /* struct queueing; other: how many are in the queue */
+#define REMOVE   10 /* other: how many are left; value: the queue */
+#define CONSUMED 11 /* the same, of what goes to the local queue of the CPU */
+#define RUNNING  12 /* value: what is left of the slice */
+#define STOPPING 13 /* value: whether it still wants to run */
+
+/* The id of all tasks that are not wanted. */
+#define OTHERS -1
 
 /* What all records begin with. */
 struct head {
@@ -56,7 +105,14 @@ struct naming {
 	s32 pid, tgid;
 	u64 start_ns;
 	u64 name[2];
+	u64 group;
+};
+
+struct queueing {
+	struct happening happening;
+	u64 vtime, flags;
 };
 
 _Static_assert(sizeof(struct happening) == 32, "read in this size");
-_Static_assert(sizeof(struct naming) == 48, "read in this size");
+_Static_assert(sizeof(struct naming) == 56, "read in this size");
+_Static_assert(sizeof(struct queueing) == 48, "read in this size");

@@ -3,13 +3,23 @@
 
 use crate::exit::Exit;
 use crate::output::{self, Format};
+use crate::recorder;
+use crate::run::signals::Signals;
 use crate::view::{is_called, open_recording, tell_problems, unknown_tasks};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use rota_events::{Span, SpanKind, Spans, Tables, What};
+use rota_events::{CpuPlace, Event, Span, SpanKind, Spans, Tables, What};
+use rota_kernel::{Host, Wanted, now_ns};
 use rota_topology::{CpuId, CpuMask};
 use rota_trace::{Hist, HistBy, TaskBy, hist_json, hist_plot, hist_text};
+use std::io::IsTerminal;
 use std::path::PathBuf;
+
+/// Memory for each CPU, in which events wait when this machine is looked at.
+const RING_BYTES: u32 = 8 << 20;
+
+/// How often a table is shown while this machine is looked at.
+const SHOW_NS: u64 = 1_000_000_000;
 
 /// Arguments of `rota hist`.
 #[derive(clap::Args)]
@@ -17,16 +27,23 @@ use std::path::PathBuf;
     rota hist trace.rota runq                      how long tasks waited for a CPU\n  \
     rota hist trace.rota runq --by task            the same for each task\n  \
     rota hist trace.rota oncpu --task worker --plot  how long one task runs at a time, as bars\n  \
-    rota hist trace.rota dsq --by dsq              how long tasks are in each queue of sched_ext\n\n\
+    rota hist trace.rota dsq --by dsq              how long tasks are in each queue of sched_ext\n  \
+    rota hist --live runq --for 10s                of this machine, without a file\n\n\
     Quantiles are at most 3.2 % too large, and never too small; count, sum, mean and max are exact.\n\
     The exit code is 1 if the file is damaged: what can be read of it was counted.")]
 pub(crate) struct Args {
     /// A recording, such as `rota sim --trace FILE` writes; - is standard input
-    #[arg(value_hint = clap::ValueHint::FilePath)]
-    file: PathBuf,
+    #[arg(value_hint = clap::ValueHint::FilePath, required_unless_present = "live")]
+    file: Option<PathBuf>,
     /// Which times
-    #[arg(value_enum)]
-    kind: KindChoice,
+    #[arg(value_enum, required_unless_present = "live")]
+    kind: Option<KindChoice>,
+    /// Times of this machine instead of a file, until Ctrl-C or for the time of --for
+    #[arg(long, value_name = "KIND", value_enum, conflicts_with_all = ["file", "kind"])]
+    live: Option<KindChoice>,
+    /// How long to look at this machine
+    #[arg(long = "for", value_name = "DURATION", requires = "live", value_parser = crate::args::duration)]
+    for_ns: Option<u64>,
     /// What to put together
     #[arg(long, value_enum, default_value = "all")]
     by: ByChoice,
@@ -132,44 +149,117 @@ pub(crate) fn name(choice: &impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Shows how times of a recording are distributed.
+/// Shows how times of a recording, or of this machine, are distributed.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    args.by.check(&[args.kind])?;
+    let Some(kind) = args.live.or(args.kind) else { bail!("which times? see rota hist --help") };
+    args.by.check(&[kind])?;
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to
     {
         bail!("--from is later than --to");
     }
-    let mut reader = open_recording(&args.file)?;
-    let (mut spans, mut found) = (Spans::default(), Vec::new());
-    let mut hist = Hist::new(args.by.by(), &reader.machine().cpus);
-    let mut lost = 0_u64;
+    let Some(file) = &args.file else { return live(args, kind) };
+    let mut reader = open_recording(file)?;
+    let mut count = Count::new(args, kind, &reader.machine().cpus);
     while let Some(events) = reader.next_events()? {
-        for event in &events {
+        count.add(&events, reader.tables());
+    }
+    count.show(reader.tables())?;
+    Ok(tell_problems(&file.display().to_string(), reader.problems()))
+}
+
+/// Counts what happens on this machine.
+fn live(args: &Args, kind: KindChoice) -> Result<Exit> {
+    let host = Host::default();
+    let places = rota_sim::cpu_places(&host.topology()?.topology);
+    let signals = Signals::catch().context("catching signals")?;
+    let cpus = places.len() as u32;
+    let mut recorder = recorder::start(&host, RING_BYTES, cpus, Wanted::default())?;
+    let (started_ns, terminal) = (now_ns(), std::io::stdout().is_terminal());
+    let mut count = Count::new(args, kind, &places);
+    count.zero_ns = started_ns;
+    let mut shown_ns = started_ns;
+    loop {
+        recorder::wait(&signals)?;
+        let events = recorder.poll()?;
+        count.add(&events, recorder.tables());
+        let now_ns = now_ns();
+        if args.for_ns.is_some_and(|most| now_ns - started_ns >= most) || signals.taken().is_some()
+        {
+            break;
+        }
+        if terminal && args.format == Format::Table && now_ns - shown_ns >= SHOW_NS {
+            shown_ns = now_ns;
+            // From the upper left corner on, and nothing below stays.
+            output::text(&format!("\x1b[H\x1b[2J{}", count.table(recorder.tables())))?;
+        }
+    }
+    let events = recorder.finish()?;
+    count.add(&events, recorder.tables());
+    if terminal && shown_ns != started_ns {
+        output::text("\x1b[H\x1b[2J")?;
+    }
+    count.show(recorder.tables())?;
+    Ok(if recorder.recorded().lost > 0 { Exit::Negative } else { Exit::Done })
+}
+
+/// What is counted.
+struct Count<'a> {
+    args: &'a Args,
+    kind: KindChoice,
+    spans: Spans,
+    hist: Hist,
+    lost: u64,
+    /// What --from and --to count from.
+    zero_ns: u64,
+}
+
+impl<'a> Count<'a> {
+    fn new(args: &'a Args, kind: KindChoice, cpus: &[CpuPlace]) -> Self {
+        let hist = Hist::new(args.by.by(), cpus);
+        Self { args, kind, spans: Spans::default(), hist, lost: 0, zero_ns: 0 }
+    }
+
+    fn add(&mut self, events: &[Event], tables: &Tables) {
+        let mut found = Vec::new();
+        for event in events {
             if let What::Lost { events } = event.what() {
-                lost = lost.saturating_add(events);
+                self.lost = self.lost.saturating_add(events);
             }
-            spans.add(event, &mut |span| found.push((event.time_ns, span)));
+            self.spans.add(event, &mut |span| found.push((event.time_ns, span)));
         }
-        for (time_ns, span) in found.drain(..) {
-            if wanted(args, time_ns, &span, reader.tables()) {
-                hist.add(&span);
+        for (time_ns, span) in found {
+            let time_ns = time_ns.saturating_sub(self.zero_ns);
+            if span.kind == self.kind.kind() && wanted(self.args, time_ns, &span, tables) {
+                self.hist.add(&span);
             }
         }
     }
-    let rows = hist.rows(reader.tables());
-    match args.format {
-        Format::Json => {
-            output::line(&hist_json(&name(&args.kind), &name(&args.by), lost, &rows).to_string())?;
+
+    fn table(&self, tables: &Tables) -> String {
+        table(self.args, self.kind, &self.hist.rows(tables))
+    }
+
+    /// Prints what came out.
+    fn show(&self, tables: &Tables) -> Result<()> {
+        match self.args.format {
+            Format::Json => {
+                let rows = self.hist.rows(tables);
+                let (kind, by) = (name(&self.kind), name(&self.args.by));
+                output::line(&hist_json(&kind, &by, self.lost, &rows).to_string())?;
+            }
+            Format::Table => output::text(&self.table(tables))?,
         }
-        Format::Table => output::text(&table(args, &rows))?,
+        let unknown = unknown_tasks(&self.args.task, tables);
+        unknown.iter().for_each(|words| output::error(words));
+        if self.lost > 0 {
+            let lost = self.lost;
+            output::error(&format!(
+                "{lost} events are lost: times that were under way are left out"
+            ));
+        }
+        Ok(())
     }
-    let unknown = unknown_tasks(&args.task, reader.tables());
-    unknown.iter().for_each(|words| output::error(words));
-    if lost > 0 {
-        output::error(&format!("{lost} events are lost: times that were under way are left out"));
-    }
-    Ok(tell_problems(&args.file.display().to_string(), reader.problems()))
 }
 
 fn wanted(args: &Args, time_ns: u64, span: &Span, tables: &Tables) -> bool {
@@ -177,16 +267,15 @@ fn wanted(args: &Args, time_ns: u64, span: &Span, tables: &Tables) -> bool {
         let Some(info) = tables.task_of(span.task) else { return false };
         args.task.iter().any(|text| is_called(tables, info, text))
     };
-    span.kind == args.kind.kind()
-        && args.from.is_none_or(|from| time_ns >= from)
+    args.from.is_none_or(|from| time_ns >= from)
         && args.to.is_none_or(|to| time_ns < to)
         && args.cpus.as_ref().is_none_or(|cpus| cpus.contains(CpuId(span.cpu.0)))
         && (args.task.is_empty() || task())
 }
 
-fn table(args: &Args, rows: &[(String, rota_events::Histogram)]) -> String {
+fn table(args: &Args, kind: KindChoice, rows: &[(String, rota_events::Histogram)]) -> String {
     if rows.is_empty() {
-        let why = match args.kind {
+        let why = match kind {
             KindChoice::Dsq | KindChoice::Slice => ": they need the events of sched_ext",
             _ => "",
         };

@@ -19,11 +19,14 @@ mod machine;
 mod object;
 mod output;
 mod progress;
+mod recent;
 mod record;
+mod recorder;
 mod run;
 mod sim;
 mod top;
 mod topology;
+mod until;
 mod verify;
 mod view;
 

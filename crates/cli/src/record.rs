@@ -4,12 +4,14 @@
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::progress;
+use crate::recent::{MOST_BYTES, Recent};
+use crate::recorder::{self, AttachChoice, wait};
 use crate::run::signals::Signals;
-use anyhow::{Context, Result, bail};
-use rota_events::{MachineFacts, Writer, parse_bytes};
-use rota_kernel::{Host, Recorder, RecorderOptions, now_ns};
-use rota_topology::Topology;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::until::{Until, Watch};
+use anyhow::{Context, Result};
+use rota_events::{Event, MachineFacts, Writer, parse_bytes};
+use rota_kernel::{Host, Recorder, RecorderOptions, Wanted, now_ns};
+use rota_topology::{CpuMask, Topology};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,16 +22,16 @@ use std::process::{Child, Command, ExitStatus};
 /// Version of the JSON form.
 const SCHEMA: &str = "rota-record/1";
 
-/// How long what was recorded waits in the rings.
-const POLL_NS: i64 = 5_000_000;
-
 /// Arguments of `rota record`.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     rota record --for 10s                          what all tasks do in ten seconds\n  \
     rota record -o build.rota -- make -j8          while a command runs\n  \
+    rota record --pid 4711 --cpus 0-3 --for 10s    one process, on some CPUs\n  \
+    rota record --ring 5s --until 'latency>10ms'   the 5 s before a long wait\n  \
     rota view record.rota --as summary             what came out\n\n\
-    All tasks of the machine are recorded, also those that are not of the command. The exit code is\n\
+    All tasks of the machine are recorded, also those that are not of the command, unless --cpus,\n\
+    --pid or --cgroup choose: then each that is given must be met. Tasks not wanted are \"others\". The exit code is\n\
     1 if the command failed, or if events were lost: there was no room for them, so give a larger\n\
     --buffer.")]
 pub(crate) struct Args {
@@ -39,6 +41,24 @@ pub(crate) struct Args {
     /// How long to record [default: until the command ends, or Ctrl-C]
     #[arg(long = "for", value_name = "DURATION", value_parser = crate::args::duration)]
     for_ns: Option<u64>,
+    /// Only what happens on these CPUs
+    #[arg(long, value_name = "LIST", value_parser = CpuMask::from_list)]
+    cpus: Option<CpuMask>,
+    /// Only this thread or process, and what it starts
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pid: Vec<i32>,
+    /// Only tasks in this cgroup or below
+    #[arg(long, value_name = "PATH")]
+    cgroup: Vec<String>,
+    /// Stop when a time is longer: latency, wake, oncpu, offcpu or dsq, as in latency[NAME]>10ms
+    #[arg(long, value_name = "CONDITION", value_parser = Until::parse)]
+    until: Option<Until>,
+    /// Write only what happened in the last so many seconds
+    #[arg(long, value_name = "DURATION", value_parser = crate::args::duration)]
+    ring: Option<u64>,
+    /// How to be called by the kernel
+    #[arg(long, value_enum, default_value = "auto", hide = true)]
+    attach: AttachChoice,
     /// Memory for each CPU, in which events wait to be written: a power of two
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = ring_bytes)]
     buffer: u32,
@@ -65,13 +85,28 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let facts = facts(&host, &topology);
     let cpus = facts.cpus.len() as u32;
     let signals = Signals::catch().context("catching signals")?;
-    let options = RecorderOptions { ring_bytes: args.buffer, cpus };
-    let recorder = Recorder::start(rota_programs::trace::RECORD, &host, options)?;
+    let cpu_list = args.cpus.as_ref().map(|mask| mask.iter().map(|cpu| cpu.0).collect());
+    let wanted = Wanted {
+        cpus: cpu_list.unwrap_or_default(),
+        pids: args.pid.clone(),
+        groups: args.cgroup.clone(),
+    };
+    let attach = args.attach.attach();
+    let options = RecorderOptions { wanted, attach, ring_bytes: args.buffer, cpus };
+    let recorder = recorder::start_as(&host, &options)?;
     // Only now, so that a file which was there stays if nothing can be recorded.
     let place = || args.output.display().to_string();
     let file = File::create(&args.output).with_context(place)?;
     let writer = Writer::new(BufWriter::new(file), &facts).with_context(place)?;
-    let mut recording = Recording { recorder, writer, path: &args.output, started_ns: now_ns() };
+    let mut recording = Recording {
+        recorder,
+        writer,
+        path: &args.output,
+        started_ns: now_ns(),
+        recent: args.ring.map(Recent::new),
+        watch: args.until.clone().map(Watch::new),
+        met: None,
+    };
     let mut child = start(&args.command)?;
     let ended = recording.go_on(args.for_ns, &signals, child.as_mut());
     let written = ended.and_then(|status| Ok((status, recording.finish(args.format)?)));
@@ -118,6 +153,11 @@ struct Recording<'a> {
     writer: Writer<BufWriter<File>>,
     path: &'a Path,
     started_ns: u64,
+    /// The last seconds, if only these are wanted.
+    recent: Option<Recent>,
+    watch: Option<Watch>,
+    /// What has met the condition.
+    met: Option<String>,
 }
 
 impl Recording<'_> {
@@ -133,8 +173,7 @@ impl Recording<'_> {
         loop {
             wait(signals)?;
             let events = self.recorder.poll()?;
-            let place = || self.path.display().to_string();
-            self.writer.write(self.recorder.tables(), &events).with_context(place)?;
+            self.keep(&events)?;
             let now_ns = now_ns();
             if terminal && now_ns - shown_ns > progress::EVERY.as_nanos() as u64 {
                 shown_ns = now_ns;
@@ -142,7 +181,7 @@ impl Recording<'_> {
             }
             let ended = child.as_mut().map(|child| child.try_wait()).transpose()?.flatten();
             let over = for_ns.is_some_and(|most| now_ns - self.started_ns >= most);
-            if ended.is_some() || over || signals.taken().is_some() {
+            if ended.is_some() || over || self.met.is_some() || signals.taken().is_some() {
                 if terminal {
                     output::over("");
                 }
@@ -151,11 +190,41 @@ impl Recording<'_> {
         }
     }
 
+    /// Writes events, or keeps them, and looks whether they meet the condition.
+    fn keep(&mut self, events: &[Event]) -> Result<()> {
+        let tables = self.recorder.tables();
+        match &mut self.recent {
+            Some(recent) => recent.add(events),
+            None => {
+                let place = || self.path.display().to_string();
+                self.writer.write(tables, events).with_context(place)?;
+            }
+        }
+        if let Some(watch) = self.watch.as_mut().filter(|_| self.met.is_none()) {
+            self.met = watch.add(events, tables);
+        }
+        Ok(())
+    }
+
     /// Ends the file, tells what is in it, and says whether nothing was lost.
     fn finish(mut self, format: Format) -> Result<bool> {
         let place = || self.path.display().to_string();
         let events = self.recorder.finish()?;
-        self.writer.write(self.recorder.tables(), &events).with_context(place)?;
+        self.keep(&events)?;
+        let mut kept = None;
+        if let Some(recent) = &mut self.recent {
+            let events = recent.events();
+            self.writer.write(self.recorder.tables(), events).with_context(place)?;
+            kept = Some(events.len());
+            if recent.is_short {
+                let most = MOST_BYTES >> 20;
+                output::note(&format!("only what fits into {most} MiB could be kept"));
+            }
+        }
+        if let Some(met) = &self.met {
+            output::note(met);
+        }
+        let about = self.about();
         let (told, long_ns) = (self.told(now_ns()), now_ns() - self.started_ns);
         self.writer.finish().with_context(place)?;
         let bytes = self.path.metadata().map_or(0, |about| about.len());
@@ -163,7 +232,9 @@ impl Recording<'_> {
         match format {
             Format::Table => {
                 let megabytes = bytes as f64 / 1e6;
-                output::note(&format!("{}: {told}, {megabytes:.1} MB", self.path.display()));
+                let kept = kept.map_or(String::new(), |kept| format!(", the last {kept} kept"));
+                let place = self.path.display();
+                output::note(&format!("{place}: {told}{kept}, {megabytes:.1} MB{about}"));
             }
             Format::Json => output::line(
                 &json!({
@@ -175,11 +246,23 @@ impl Recording<'_> {
                     "lost_events": recorded.lost,
                     "hidden_switches": recorded.hidden,
                     "late_events": recorded.late,
+                    "kept_events": kept,
+                    "met": self.met,
+                    "scheduler": self.recorder.scheduler(),
+                    "attach": if self.recorder.is_raw() { "raw_tp" } else { "tp_btf" },
                 })
                 .to_string(),
             )?,
         }
         Ok(recorded.lost == 0)
+    }
+
+    /// What was recorded beside the usual, in words.
+    fn about(&self) -> String {
+        let raw = if self.recorder.is_raw() { "; by raw tracepoints" } else { "" };
+        let scheduler = self.recorder.scheduler();
+        let scheduler = scheduler.map_or(String::new(), |name| format!("; with sched_ext: {name}"));
+        format!("{scheduler}{raw}")
     }
 
     /// What there is so far, in words.
@@ -195,15 +278,5 @@ impl Recording<'_> {
             told += &format!(", {} switches that the kernel hides", recorded.hidden);
         }
         told
-    }
-}
-
-/// Waits for a signal, or until it is time to poll.
-fn wait(signals: &Signals) -> Result<()> {
-    let mut fds: Vec<_> =
-        signals.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: POLL_NS })) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => bail!("waiting: {error}"),
     }
 }

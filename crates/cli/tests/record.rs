@@ -28,9 +28,9 @@ fn read(file: &Path) -> (Tables, Vec<Event>) {
 /// Who leaves a CPU is who came last, and each CPU's time goes forward. Says how many switches.
 ///
 /// Some kernels in sandboxes hide what process 1 does, from perf as well: it comes onto CPUs and
-/// never leaves one. Then a loss is told.
+/// never leaves one. Then a loss is told. It may be one of those that are not wanted.
 fn continuous(tables: &Tables, events: &[Event]) -> u64 {
-    let is_first = |task| tables.task_of(task).is_some_and(|info| info.tgid == 1);
+    let is_first = |task| tables.task_of(task).is_some_and(|info| info.tgid == 1 || info.pid == -1);
     let (mut running, mut last_ns, mut switches) = (BTreeMap::new(), BTreeMap::new(), 0);
     for event in events {
         let before = last_ns.insert(event.cpu, event.time_ns);
@@ -149,4 +149,115 @@ fn ends_are_told_and_leave_a_whole_file() {
         assert_eq!(output.status.code(), Some(2), "{path} {arguments:?}");
         assert!(!output.stderr.is_empty());
     }
+}
+
+/// What is chosen is all that is recorded, and the rest is "others".
+#[test]
+fn filters_choose() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let mut loud = Command::new("sh");
+    loud.args(["-c", "while :; do sleep 0.001; done"]).stdin(Stdio::null());
+    let mut loud = loud.spawn().unwrap();
+    let pid = loud.id().to_string();
+    let output = record(&file, &["--for", "500ms", "--pid", &pid]);
+    loud.kill().unwrap();
+    loud.wait().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let (tables, events) = read(&file);
+    assert!(continuous(&tables, &events) > 20, "{said}");
+    let is_other = |task| tables.task_of(task).is_some_and(|info| info.pid == -1);
+    let is_loud = |task: TaskRef| {
+        let info = tables.task_of(task);
+        info.is_some_and(|info| ["sh", "sleep"].contains(&tables.text_of(info.name)))
+    };
+    let mut started = 0;
+    for event in &events {
+        match event.what() {
+            What::Switch { from, .. } => {
+                let of = [from, event.task];
+                assert!(of.into_iter().any(is_loud), "{event:?}");
+                let known = |task: TaskRef| !task.is_some() || is_loud(task) || is_other(task);
+                assert!(of.into_iter().all(known), "{event:?}");
+            }
+            What::Fork { parent } => started += u64::from(is_loud(parent)),
+            What::Waking { .. } | What::Wakeup { .. } => assert!(is_loud(event.task), "{event:?}"),
+            _ => (),
+        }
+    }
+    assert!(started > 10, "{started} were started");
+
+    let output = record(&file, &["--cpus", "0", "--", "taskset", "-c", "0", "sleep", "0.05"]);
+    assert_eq!(output.status.code(), Some(0));
+    let (_, events) = read(&file);
+    assert!(!events.is_empty() && events.iter().all(|event| event.cpu.0 == 0));
+
+    let output = record(&file, &["--for", "50ms", "--cgroup", "/no/such/cgroup"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Both ways to be called see the same.
+#[test]
+fn raw_tracepoints_see_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let bench = ["--", "taskset", "-c", "0", "perf", "bench", "sched", "pipe", "-l", "5000"];
+    let counts = ["tp-btf", "raw-tp"].map(|attach| {
+        let output = record(&file, &[&["--attach", attach], &bench[..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(said.contains("by raw tracepoints"), attach == "raw-tp", "{said}");
+        let (tables, events) = read(&file);
+        continuous(&tables, &events);
+        let pipes = tasks(&tables, "sched-pipe");
+        let of = |kind| {
+            events.iter().filter(|e| e.kind == kind && pipes.contains(&e.task)).count() as u64
+        };
+        (of(rota_events::Kind::Switch), of(rota_events::Kind::Waking))
+    });
+    // Two switches an operation, and at least one of them needs somebody to be woken up.
+    for (switches, wakings) in counts {
+        assert!((9_900..12_000).contains(&switches), "{counts:?}");
+        assert!((4_900..11_000).contains(&wakings), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_condition_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let script = "while :; do sleep 0.01; done";
+    let until = ["--until", "offcpu[sh]>2ms", "--format", "json"];
+    let long = ["--for", "20s", "--", "sh", "-c", script];
+    let output = record(&file, &[&until, &long[..]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["met"].as_str().unwrap().starts_with("offcpu of sh["), "{told}");
+    assert!(told["duration_ns"].as_u64().unwrap() < 20_000_000_000);
+    read(&file);
+
+    // Only the end is kept.
+    let ring = ["--ring", "100ms", "--for", "600ms", "--format", "json", "--", "sh", "-c", script];
+    let output = record(&file, &ring);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (_, events) = read(&file);
+    let long_ns = events.last().unwrap().time_ns - events[0].time_ns;
+    assert!(long_ns <= 100_000_000, "{long_ns}");
+    assert_eq!(told["kept_events"], events.len());
+    assert!(told["kept_events"].as_u64() < told["events"].as_u64());
+}
+
+#[test]
+fn histograms_without_a_file() {
+    let mut rota = Command::new(env!("CARGO_BIN_EXE_rota"));
+    rota.args(["hist", "--live", "oncpu", "--for", "300ms", "--format", "json"]);
+    let output = rota.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["kind"], "oncpu");
+    assert!(told["rows"][0]["count"].as_u64().unwrap() > 0, "{told}");
+    let mut both = Command::new(env!("CARGO_BIN_EXE_rota"));
+    let both = both.args(["hist", "file", "runq", "--live", "runq"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
 }

@@ -26,5 +26,5 @@ pub use live::Live;
 pub use log::{Verbosity, set_verbosity};
 pub use plan::Plan;
 pub use probe::{BpfProbe, probe_bpf};
-pub use record::{Recorded, Recorder, RecorderOptions};
+pub use record::{Attach, Recorded, Recorder, RecorderObjects, RecorderOptions, Wanted};
 pub use verify::{Verification, VerifiedProgram, verify};

@@ -2,10 +2,11 @@
 //! Where events come from: this machine, a recording, a simulation that runs.
 
 use crate::exit::Exit;
+use crate::recorder;
 use crate::view::{open_recording, tell_problems};
 use anyhow::{Context, Result, anyhow, bail};
 use rota_events::{CpuPlace, Event, Problems, Tables};
-use rota_kernel::{Host, Recorder, RecorderOptions, now_ns};
+use rota_kernel::{Host, Recorder, Wanted, now_ns};
 use rota_trace::{Look, Top};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -51,8 +52,7 @@ impl Source {
                 let host = Host::default();
                 let places = rota_sim::cpu_places(&host.topology()?.topology);
                 let cpus = places.len() as u32;
-                let options = RecorderOptions { ring_bytes: RING_BYTES, cpus };
-                let recorder = Recorder::start(rota_programs::trace::RECORD, &host, options)?;
+                let recorder = recorder::start(&host, RING_BYTES, cpus, Wanted::default())?;
                 (From::Machine(Box::new(recorder)), places)
             }
         };

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! From the records of many CPUs to one stream of events.
 
+use super::groups::Groups;
 use super::raw::{About, Raw};
-use rota_events::{CpuNumber, Event, Tables, TaskInfo, TaskRef, What};
+use rota_events::{CpuNumber, DsqId, Event, Tables, TaskInfo, TaskRef, What};
 use std::collections::BTreeMap;
 
+/// The id that stands for all tasks that are not wanted (bpf/trace/record.h).
+const OTHERS: i32 = -1;
+
 /// Puts records in order, and names what is in them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Merge {
+    groups: Groups,
     waiting: Vec<Raw>,
     /// Who has a thread id at the moment.
     tasks: BTreeMap<i32, TaskRef>,
@@ -15,6 +20,8 @@ pub(super) struct Merge {
     lost: BTreeMap<u32, u32>,
     /// Who runs on each CPU, as far as its switches tell.
     running: BTreeMap<u32, i32>,
+    /// Since when tasks run, as the scheduler of sched_ext is told.
+    runs: BTreeMap<i32, u64>,
     last_ns: u64,
     /// Switches that the kernel did not tell: somebody else left the CPU than came last.
     pub(super) hidden: u64,
@@ -23,6 +30,20 @@ pub(super) struct Merge {
 }
 
 impl Merge {
+    pub(super) fn new(groups: Groups) -> Self {
+        Self {
+            groups,
+            waiting: Vec::new(),
+            tasks: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            running: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            last_ns: 0,
+            hidden: 0,
+            late: 0,
+        }
+    }
+
     /// Takes a record.
     pub(super) fn add(&mut self, raw: Raw) {
         self.waiting.push(raw);
@@ -37,6 +58,10 @@ impl Merge {
         for raw in std::mem::replace(&mut self.waiting, rest) {
             self.late += u64::from(raw.time_ns < self.last_ns);
             self.last_ns = self.last_ns.max(raw.time_ns);
+            if let About::Seen(what) = raw.about {
+                events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), TaskRef::NONE, what));
+                continue;
+            }
             self.tell_lost(raw.cpu, raw.lost, raw.time_ns, events);
             self.tell_hidden(&raw, events);
             self.turn(&raw, tables, events);
@@ -67,14 +92,20 @@ impl Merge {
     fn turn(&mut self, raw: &Raw, tables: &mut Tables, events: &mut Vec<Event>) {
         let mut of = |pid| self.task(pid, tables);
         let what = match raw.about {
-            About::Told { tgid, start_ns, name } => {
+            About::Told { tgid, start_ns, name, group } => {
                 let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
                 let name = String::from_utf8_lossy(name.get(..end).unwrap_or(&[]));
                 let name = tables.text(&name);
-                let info = TaskInfo { pid: raw.pid, tgid, start_ns, name, ..TaskInfo::default() };
+                let group = tables.text(self.groups.path(group));
+                let info = TaskInfo { pid: raw.pid, tgid, start_ns, name, group };
                 self.tasks.insert(raw.pid, tables.task(info));
                 return;
             }
+            About::Group { whole, group } => {
+                self.change_group(raw, whole, group, tables, events);
+                return;
+            }
+            About::Seen(_) => return,
             About::Switch { from, leaves } => What::Switch { from: of(from), leaves },
             About::Waking { waker } => What::Waking { waker: of(waker) },
             About::WakeupNew { waker, on } => What::Wakeup { on: CpuNumber(on), waker: of(waker) },
@@ -83,8 +114,47 @@ impl Merge {
             }
             About::Fork { parent } => What::Fork { parent: of(parent) },
             About::Exit => What::Exit,
+            About::Insert { depth, dsq, vtime, at_head } => {
+                What::Insert { dsq: DsqId(dsq), depth, vtime, at_head }
+            }
+            About::Remove { depth, dsq, .. } => What::Remove { dsq: DsqId(dsq), depth },
+            About::Running { slice_ns } => {
+                self.runs.insert(raw.pid, raw.time_ns);
+                What::Running { slice_ns }
+            }
+            About::Stopping { runnable } => {
+                let since = self.runs.remove(&raw.pid).unwrap_or(raw.time_ns);
+                What::Stopping { ran_ns: raw.time_ns.saturating_sub(since), runnable }
+            }
         };
-        events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), of(raw.pid), what));
+        let (task, cpu) = (self.task(raw.pid, tables), CpuNumber(raw.cpu));
+        events.push(Event::new(raw.time_ns, cpu, task, what));
+        if let About::Remove { dsq, consumed: true, .. } = raw.about {
+            let what = What::MoveToLocal { from: DsqId(dsq) };
+            events.push(Event::new(raw.time_ns, cpu, task, what));
+        }
+    }
+
+    /// Tells the cgroup of a task, or of all of its process, that was told of.
+    fn change_group(
+        &mut self,
+        raw: &Raw,
+        whole: bool,
+        id: u64,
+        tables: &mut Tables,
+        events: &mut Vec<Event>,
+    ) {
+        let first = self.task(raw.pid, tables);
+        let tgid = tables.task_of(first).map(|info| info.tgid);
+        let group = tables.text(self.groups.path(id));
+        for task in self.tasks.values().copied() {
+            let Some(info) = tables.task_of(task).copied() else { continue };
+            if task == first || whole && Some(info.tgid) == tgid {
+                tables.task(TaskInfo { group, ..info });
+                let what = What::Group { group, id };
+                events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), task, what));
+            }
+        }
     }
 
     /// Who has a thread id; somebody without a name if the name got lost.
@@ -92,7 +162,8 @@ impl Merge {
         if pid == 0 {
             return TaskRef::NONE;
         }
-        let unknown = TaskInfo { pid, tgid: pid, ..TaskInfo::default() };
+        let name = tables.text(if pid == OTHERS { "others" } else { "" });
+        let unknown = TaskInfo { pid, tgid: pid, name, ..TaskInfo::default() };
         *self.tasks.entry(pid).or_insert_with(|| tables.task(unknown))
     }
 }
@@ -101,14 +172,19 @@ impl Merge {
 mod tests {
     use super::*;
 
+    fn merge() -> Merge {
+        Merge::new(Groups::new("/no/such/folder".as_ref()))
+    }
+
     fn raw(time_ns: u64, cpu: u32, lost: u32, pid: i32, about: About) -> Raw {
         Raw { time_ns, cpu, lost, pid, about }
     }
 
     #[test]
     fn order_is_that_of_time_and_ids_are_used_again() {
-        let (mut merge, mut tables, mut events) = (Merge::default(), Tables::default(), Vec::new());
-        let told = |start_ns, name: u8| About::Told { tgid: 7, start_ns, name: [name; 16] };
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
+        let told =
+            |start_ns, name: u8| About::Told { tgid: 7, start_ns, name: [name; 16], group: 0 };
         merge.add(raw(30, 0, 0, 7, About::Exit));
         merge.add(raw(40, 0, 0, 7, told(35, b'b')));
         merge.add(raw(41, 0, 0, 7, About::Fork { parent: 0 }));
@@ -128,7 +204,7 @@ mod tests {
 
     #[test]
     fn who_leaves_is_who_came_last() {
-        let (mut merge, mut tables, mut events) = (Merge::default(), Tables::default(), Vec::new());
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
         let switch = |time_ns, cpu, lost, from, to| {
             raw(
                 time_ns,
@@ -158,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_told_where_it_is_missing() {
-        let (mut merge, mut tables, mut events) = (Merge::default(), Tables::default(), Vec::new());
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
         merge.add(raw(1, 0, u32::MAX, 1, About::Exit));
         merge.add(raw(2, 0, 1, 1, About::Exit));
         merge.add(raw(3, 1, 0, 1, About::Exit));

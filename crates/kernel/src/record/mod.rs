@@ -5,25 +5,57 @@
 //! a poll does not find was made after that poll began, and all that is older than the beginning of
 //! the poll before can be put in order.
 
+mod filter;
+mod groups;
 mod merge;
 mod raw;
+mod scheduler;
 
 use crate::host::{Host, now_ns};
+use crate::plan::write;
 use crate::{log, refusal};
+pub use filter::Wanted;
+use groups::Groups;
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, MapType, ObjectBuilder, RingBuffer, RingBufferBuilder,
 };
 use merge::Merge;
-use raw::Raw;
+use raw::{About, Raw};
 use rota_events::{Event, Tables};
 use rota_object::{EngineError, Refusal};
+use scheduler::Scheduler;
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
-/// How to record.
+/// How to be called when something happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Attach {
+    /// In the first of these ways that the kernel takes.
+    #[default]
+    Any,
+    /// By tracepoints with types (`tp_btf`), and functions of sched_ext.
+    Typed,
+    /// By raw tracepoints: nothing of sched_ext is recorded.
+    Raw,
+}
+
+/// The objects of `bpf/trace/record.bpf.c` and `record_raw.bpf.c`.
 #[derive(Debug, Clone, Copy)]
+pub struct RecorderObjects<'a> {
+    /// For [`Attach::Typed`].
+    pub typed: &'a [u8],
+    /// For [`Attach::Raw`].
+    pub raw: &'a [u8],
+}
+
+/// How to record.
+#[derive(Debug, Clone)]
 pub struct RecorderOptions {
+    /// What to record.
+    pub wanted: Wanted,
+    /// How to be called.
+    pub attach: Attach,
     /// Bytes for the ring of each CPU: a power of two, and at least a page.
     pub ring_bytes: u32,
     /// How many CPUs the machine may have.
@@ -54,34 +86,79 @@ pub struct Recorder {
     cpus: u32,
     merge: Merge,
     tables: Tables,
+    scheduler: Scheduler,
+    is_raw: bool,
     /// When the last poll began.
     polled_ns: u64,
     recorded: Recorded,
 }
 
 impl Recorder {
-    /// Loads `bytes`, which is the object of `bpf/trace/record.bpf.c`, and begins.
+    /// Loads the recorder, and begins.
     ///
     /// # Errors
     /// [`EngineError::Refused`] if the kernel does not take it, most often for lack of rights;
-    /// [`EngineError::System`] if there is no memory for the rings.
-    pub fn start(bytes: &[u8], host: &Host, options: RecorderOptions) -> Result<Self, EngineError> {
+    /// [`EngineError::System`] if there is no memory for the rings, or what is wanted can't be had.
+    pub fn start(
+        objects: RecorderObjects<'_>,
+        host: &Host,
+        options: &RecorderOptions,
+    ) -> Result<Self, EngineError> {
         if !host.sys_has("kernel/btf/vmlinux") {
             return Err(EngineError::Refused(Refusal::NoBtf));
         }
         if host.capabilities().is_some_and(|has| !has.may_load()) {
             return Err(EngineError::Refused(Refusal::Permission));
         }
-        let object = load(bytes, host, options.cpus)?;
+        let typed = || Self::start_one(objects.typed, host, options, false);
+        let raw = || Self::start_one(objects.raw, host, options, true);
+        match options.attach {
+            Attach::Typed => typed(),
+            Attach::Raw => raw(),
+            // If neither is taken, the reason is that of the first.
+            Attach::Any => typed().or_else(|error| raw().map_err(|_| error)),
+        }
+    }
+
+    fn start_one(
+        bytes: &[u8],
+        host: &Host,
+        options: &RecorderOptions,
+        is_raw: bool,
+    ) -> Result<Self, EngineError> {
+        let mut groups = Groups::new("/sys/fs/cgroup".as_ref());
+        let filter = options.wanted.to_bytes(&mut groups)?;
+        let object = load(bytes, host, options.cpus, &filter)?;
+        want(&object, &options.wanted.pids)?;
         let (rings, records) = make_rings(&object, options)?;
         let mut links = Vec::new();
-        for program in object.progs_mut() {
+        for program in object.progs_mut().filter(|program| program.autoload()) {
             let (attached, _) = log::capture(|| program.attach());
             links.push(attached.map_err(|e| system("attaching the recorder", &e))?);
         }
-        let (merge, tables) = (Merge::default(), Tables::default());
-        let (cpus, polled_ns, recorded) = (options.cpus, now_ns(), Recorded::default());
-        Ok(Self { links, rings, records, object, cpus, merge, tables, polled_ns, recorded })
+        Ok(Self {
+            links,
+            rings,
+            records,
+            object,
+            cpus: options.cpus,
+            merge: Merge::new(groups),
+            tables: Tables::default(),
+            scheduler: Scheduler::new(host),
+            is_raw,
+            polled_ns: now_ns(),
+            recorded: Recorded::default(),
+        })
+    }
+
+    /// Whether only raw tracepoints could be used.
+    pub fn is_raw(&self) -> bool {
+        self.is_raw
+    }
+
+    /// The scheduler of sched_ext that ran last while this was recorded.
+    pub fn scheduler(&self) -> Option<&str> {
+        self.scheduler.seen.as_deref()
     }
 
     /// What the numbers in the events stand for.
@@ -101,6 +178,7 @@ impl Recorder {
     pub fn poll(&mut self) -> Result<Vec<Event>, EngineError> {
         let began_ns = now_ns();
         self.take()?;
+        self.look(began_ns, false);
         let until_ns = std::mem::replace(&mut self.polled_ns, began_ns);
         let mut events = Vec::new();
         self.merge.until(until_ns, &mut self.tables, &mut events);
@@ -110,6 +188,7 @@ impl Recorder {
 
     /// Ends recording, and returns the rest.
     pub fn finish(&mut self) -> Result<Vec<Event>, EngineError> {
+        self.look(now_ns(), true);
         self.links.clear();
         self.take()?;
         let mut events = Vec::new();
@@ -119,6 +198,14 @@ impl Recorder {
         }
         self.count(&events)?;
         Ok(events)
+    }
+
+    /// Adds what is seen of the scheduler of sched_ext.
+    fn look(&mut self, now_ns: u64, last: bool) {
+        for what in self.scheduler.look(now_ns, last, &mut self.tables) {
+            let about = About::Seen(what);
+            self.merge.add(Raw { time_ns: now_ns, cpu: 0, lost: 0, pid: 0, about });
+        }
     }
 
     fn take(&mut self) -> Result<(), EngineError> {
@@ -147,7 +234,12 @@ impl Recorder {
     }
 }
 
-fn load(bytes: &[u8], host: &Host, cpus: u32) -> Result<libbpf_rs::Object, EngineError> {
+fn load(
+    bytes: &[u8],
+    host: &Host,
+    cpus: u32,
+    filter: &[u8],
+) -> Result<libbpf_rs::Object, EngineError> {
     let refused = |e: &libbpf_rs::Error, printed: &str| {
         EngineError::Refused(refusal::of_load(host, e, printed))
     };
@@ -156,19 +248,45 @@ fn load(bytes: &[u8], host: &Host, cpus: u32) -> Result<libbpf_rs::Object, Engin
     for mut map in open.maps_mut().filter(|map| map.name() == "rings") {
         map.set_max_entries(cpus).map_err(|e| system("counting rings", &e))?;
     }
+    write(&mut open, |name| name.ends_with(".rodata"), 0, filter)
+        .ok_or_else(|| missing("choosing what to record", "the object has no place for it"))?;
+    if host.sched_ext().is_some()
+        && let Ok(types) = libbpf_rs::btf::Btf::from_vmlinux()
+    {
+        for mut program in open.progs_mut() {
+            let section = program.section().to_string_lossy().into_owned();
+            let Some(("fentry" | "fexit", function)) = section.split_once('/') else { continue };
+            program.set_autoload(
+                types.type_by_name::<libbpf_rs::btf::types::Func<'_>>(function).is_some(),
+            );
+        }
+    }
     let (loaded, printed) = log::capture(|| open.load());
     loaded.map_err(|e| refused(&e, &printed))
+}
+
+/// Says which threads and processes are wanted.
+fn want(object: &libbpf_rs::Object, pids: &[i32]) -> Result<(), EngineError> {
+    let place = object.maps().find(|map| map.name() == "wanted_pids");
+    let place = place.ok_or_else(|| missing("choosing tasks", "the object has no place for it"))?;
+    for pid in pids {
+        place
+            .update(&pid.to_ne_bytes(), &1_u32.to_ne_bytes(), MapFlags::ANY)
+            .map_err(|e| system("choosing tasks", &e))?;
+    }
+    Ok(())
+}
+
+fn missing(what: &str, error: &str) -> EngineError {
+    EngineError::System { what: what.to_owned(), error: error.to_owned() }
 }
 
 type Rings = (RingBuffer<'static>, Rc<RefCell<Vec<Raw>>>);
 
 /// Makes the rings, and puts each into its place.
-fn make_rings(object: &libbpf_rs::Object, options: RecorderOptions) -> Result<Rings, EngineError> {
+fn make_rings(object: &libbpf_rs::Object, options: &RecorderOptions) -> Result<Rings, EngineError> {
     let place = object.maps().find(|map| map.name() == "rings");
-    let place = place.ok_or_else(|| EngineError::System {
-        what: "looking for the rings".into(),
-        error: "the object has none".into(),
-    })?;
+    let place = place.ok_or_else(|| missing("looking for the rings", "the object has none"))?;
     let records = Rc::<RefCell<Vec<Raw>>>::default();
     let mut builder = RingBufferBuilder::new();
     let how = libbpf_sys::bpf_map_create_opts {

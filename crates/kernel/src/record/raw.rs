@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Records as `bpf/trace/record.h` has them.
 
-use rota_events::Leaves;
+use rota_events::{Leaves, What};
 
 /// A record, and the CPU that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +17,61 @@ pub(super) struct Raw {
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
-    Told { tgid: i32, start_ns: u64, name: [u8; 16] },
-    Switch { from: i32, leaves: Leaves },
-    Waking { waker: i32 },
-    WakeupNew { waker: i32, on: u32 },
-    Migrate { from: u32, to: u32 },
-    Fork { parent: i32 },
+    Told {
+        tgid: i32,
+        start_ns: u64,
+        name: [u8; 16],
+        group: u64,
+    },
+    Switch {
+        from: i32,
+        leaves: Leaves,
+    },
+    Waking {
+        waker: i32,
+    },
+    WakeupNew {
+        waker: i32,
+        on: u32,
+    },
+    Migrate {
+        from: u32,
+        to: u32,
+    },
+    Fork {
+        parent: i32,
+    },
     Exit,
+    /// The thread, or its whole process, is in another cgroup now.
+    Group {
+        whole: bool,
+        group: u64,
+    },
+    Insert {
+        depth: u32,
+        dsq: u64,
+        vtime: Option<u64>,
+        at_head: bool,
+    },
+    /// `consumed`: into the local queue of the CPU.
+    Remove {
+        depth: u32,
+        dsq: u64,
+        consumed: bool,
+    },
+    Running {
+        slice_ns: u64,
+    },
+    Stopping {
+        runnable: bool,
+    },
+    /// No record: what user space has seen.
+    Seen(What),
 }
+
+/// The flags with which a task comes into a queue (kernel: `enum scx_enq_flags`).
+const HEAD: u64 = 1 << 4;
+const BY_VTIME: u64 = 1 << 57;
 
 impl Raw {
     /// Reads a record; `None` for what is none.
@@ -36,7 +83,7 @@ impl Raw {
         let about = match kind {
             1 => {
                 let name = bytes.get(32..48)?.try_into().ok()?;
-                About::Told { tgid: by, start_ns: value, name }
+                About::Told { tgid: by, start_ns: value, name, group: u64_at(bytes, 48)? }
             }
             2 => About::Switch { from: by, leaves: leaves(by, value) },
             3 => About::Waking { waker: by },
@@ -44,6 +91,15 @@ impl Raw {
             5 => About::Migrate { from: value as u32, to: other },
             6 => About::Fork { parent: by },
             7 => About::Exit,
+            8 => About::Group { whole: other != 0, group: value },
+            9 => {
+                let (vtime, flags) = (u64_at(bytes, 32)?, u64_at(bytes, 40)?);
+                let vtime = (flags & BY_VTIME != 0).then_some(vtime);
+                About::Insert { depth: other, dsq: value, vtime, at_head: flags & HEAD != 0 }
+            }
+            10 | 11 => About::Remove { depth: other, dsq: value, consumed: kind == 11 },
+            12 => About::Running { slice_ns: value },
+            13 => About::Stopping { runnable: value != 0 },
             _ => return None,
         };
         Some(Self { time_ns: u64_at(bytes, 0)?, cpu, lost: u32_at(bytes, 12)?, pid, about })
@@ -101,14 +157,17 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_no_record() {
-        let mut bytes = [0u8; 48];
+        let mut bytes = [0u8; 56];
         bytes[8] = 1;
         assert!(Raw::read(0, &bytes).is_some());
-        assert_eq!(Raw::read(0, &bytes[..47]), None);
+        assert_eq!(Raw::read(0, &bytes[..55]), None);
         bytes[8] = 7;
         assert!(Raw::read(0, &bytes[..32]).is_some());
         assert_eq!(Raw::read(0, &bytes[..31]), None);
-        bytes[8] = 8;
+        bytes[8] = 9;
+        assert!(Raw::read(0, &bytes[..48]).is_some());
+        assert_eq!(Raw::read(0, &bytes[..47]), None);
+        bytes[8] = 14;
         assert_eq!(Raw::read(0, &bytes), None);
     }
 }

@@ -21,6 +21,7 @@ mod fair_shares;
 mod fair_traces;
 mod foreign;
 mod guest;
+mod record;
 mod restored;
 mod run;
 mod scenarios;
@@ -58,6 +59,8 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("run::two_capabilities_suffice", run::two_capabilities_suffice),
     ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
     ("examples::every_case", examples::every_case),
+    ("record::simple", record::simple),
+    ("record::domains", record::domains),
     ("types::are_the_kernels", types::are_the_kernels),
     ("answers::equal_the_kernels", answers::equal_the_kernels),
     ("verify::equals_veristat", verify::equals_veristat),

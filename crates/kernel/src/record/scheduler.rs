@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is known of the scheduler of sched_ext without tracing: when it comes and goes, and what its
+//! callbacks take.
+
+use crate::host::Host;
+use libbpf_rs::ProgramType;
+use libbpf_rs::query::ProgInfoIter;
+use rota_events::{Tables, What};
+use std::collections::BTreeMap;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// How often to look, in ns.
+const LOOK_NS: u64 = 100_000_000;
+/// How often to tell of callbacks, in ns.
+const TELL_NS: u64 = 1_000_000_000;
+
+/// Watches the scheduler.
+#[derive(Debug)]
+pub(super) struct Scheduler {
+    host: Host,
+    looked_ns: u64,
+    told_ns: u64,
+    attached: Option<String>,
+    /// The kernel measures programs as long as this is open.
+    measures: Option<OwnedFd>,
+    /// Runs and ns of each program, by its id, when measuring began.
+    before: BTreeMap<u32, (u64, u64)>,
+    /// Whether there was one at any time.
+    pub(super) seen: Option<String>,
+}
+
+impl Scheduler {
+    pub(super) fn new(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            looked_ns: 0,
+            told_ns: 0,
+            attached: None,
+            measures: None,
+            before: BTreeMap::new(),
+            seen: None,
+        }
+    }
+
+    /// Looks, if it is time to; `last` tells everything.
+    pub(super) fn look(&mut self, now_ns: u64, last: bool, tables: &mut Tables) -> Vec<What> {
+        let mut news = Vec::new();
+        if now_ns.saturating_sub(self.looked_ns) < LOOK_NS && !last {
+            return news;
+        }
+        self.looked_ns = now_ns;
+        let state = self.host.sched_ext().filter(|ext| ext.state == "enabled");
+        let name = state.and_then(|ext| ext.scheduler);
+        if self.attached.is_some() && (last || name != self.attached || self.is_due(now_ns)) {
+            self.told_ns = now_ns;
+            self.tell(tables, &mut news);
+        }
+        if name != self.attached {
+            if self.attached.is_some() {
+                news.push(What::Detach { message: tables.text(""), kind: 0, code: 0 });
+                self.measures = None;
+            }
+            if let Some(name) = &name {
+                news.push(What::Attach { scheduler: tables.text(name) });
+                self.seen = Some(name.clone());
+                self.before = programs().into_iter().map(|(id, (_, spent))| (id, spent)).collect();
+                self.measures = measure();
+                self.told_ns = now_ns;
+            }
+            self.attached = name;
+        }
+        news
+    }
+
+    fn is_due(&self, now_ns: u64) -> bool {
+        now_ns - self.told_ns >= TELL_NS
+    }
+
+    /// Says how often each callback ran so far, and how long.
+    fn tell(&self, tables: &mut Tables, news: &mut Vec<What>) {
+        if self.measures.is_none() {
+            return;
+        }
+        for (id, (name, (runs, ns))) in programs() {
+            let (runs_before, ns_before) = self.before.get(&id).copied().unwrap_or_default();
+            let runs = runs.saturating_sub(runs_before);
+            if runs > 0 {
+                let counted = tables.text(&format!("callback {name} count"));
+                let spent = tables.text(&format!("callback {name} ns"));
+                news.push(What::Counter { name: counted, value: runs });
+                news.push(What::Counter { name: spent, value: ns.saturating_sub(ns_before) });
+            }
+        }
+    }
+}
+
+/// Every program that is a callback, by its id, with its name, how often it ran and for how many ns.
+fn programs() -> BTreeMap<u32, (String, (u64, u64))> {
+    let all = ProgInfoIter::default().filter(|about| about.ty == ProgramType::StructOps);
+    all.map(|about| {
+        let name = about.name.to_string_lossy().into_owned();
+        (about.id, (name, (about.run_cnt, about.run_time_ns)))
+    })
+    .collect()
+}
+
+/// Lets the kernel measure programs.
+#[expect(unsafe_code, reason = "libbpf-rs does not have it")]
+fn measure() -> Option<OwnedFd> {
+    // SAFETY: a call with a number, which gives a file descriptor or an error.
+    let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
+    // SAFETY: it was just opened, and nobody else has it.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota record` while a scheduler of sched_ext runs: what happens in its queues.
+
+use crate::guest::{Guest, contains, ensure, say};
+use crate::run::script;
+use libtest_mimic::Failed;
+use rota_events::{Event, Reader, Tables, What};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+
+pub(crate) fn simple(guest: &mut Guest) -> Result<(), Failed> {
+    queues(guest, "simple")
+}
+
+pub(crate) fn domains(guest: &mut Guest) -> Result<(), Failed> {
+    queues(guest, "domains")
+}
+
+/// Records a scheduler under load; what comes into a queue leaves it, and as many tasks are told to run
+/// as the kernel counts runs of the callback that is told of it.
+fn queues(guest: &mut Guest, scheduler: &str) -> Result<(), Failed> {
+    let (here, there) = guest.dir(&format!("record-{scheduler}"))?;
+    let text = guest.expect(
+        0,
+        &script(&format!(
+            "rota run {scheduler} >/tmp/out 2>&1 & pid=$!; up {scheduler}
+             rota record -o {there}/file --buffer 32MiB -- \
+                 stress-ng --temp-path /tmp --cpu 5 --switch 1 --pipe 1 --timeout 3 2>&1 || exit 1
+             kill -INT $pid; wait $pid; down
+             rota hist {there}/file dsq --by dsq; rota hist {there}/file slice
+             rota view {there}/file --as timehist --summary"
+        )),
+    )?;
+    contains(&text, &[", 0 lost, ", &format!("; with sched_ext: {scheduler}"), "global", "p99"])?;
+    let (tables, events) = read(&here.join("file"))?;
+    let attached = events.iter().any(|event| match event.what() {
+        What::Attach { scheduler: name } => tables.text_of(name) == scheduler,
+        _ => false,
+    });
+    ensure(attached, || "nobody attached".to_owned())?;
+    let (inserts, strays) = followed(&events);
+    say(&format!("{}: {scheduler}: {inserts} come into queues, {strays} stray", guest.series));
+    ensure(inserts > 100 && strays * 1000 <= inserts, || {
+        format!("{strays} of {inserts} tasks that came into a queue ran without leaving it")
+    })?;
+    counted(guest, scheduler, &tables, &events)
+}
+
+/// What a file has; it must be whole.
+fn read(file: &std::path::Path) -> Result<(Tables, Vec<Event>), Failed> {
+    let mut reader = Reader::open(BufReader::new(File::open(file)?))?;
+    let mut events = Vec::new();
+    while let Some(more) = reader.next_events()? {
+        events.extend(more);
+    }
+    ensure(reader.problems().count() == 0, || format!("{:?}", reader.problems().list()))?;
+    Ok((reader.tables().clone(), events))
+}
+
+/// How many came into a queue, and how many of them ran, or came into a queue again, without having
+/// left it.
+fn followed(events: &[Event]) -> (u64, u64) {
+    let (mut queued, mut inserts, mut strays) = (BTreeMap::new(), 0, 0);
+    for event in events {
+        match event.what() {
+            What::Insert { dsq, .. } => {
+                inserts += 1;
+                strays += u64::from(queued.insert(event.task, dsq).is_some());
+            }
+            What::Remove { dsq, .. } => {
+                let known = queued.remove(&event.task);
+                strays += u64::from(known.is_some_and(|known| known != dsq));
+            }
+            What::Running { .. } => strays += u64::from(queued.remove(&event.task).is_some()),
+            _ => (),
+        }
+    }
+    (inserts, strays)
+}
+
+/// The kernel counts how often it calls the callbacks `running`.
+fn counted(
+    guest: &Guest,
+    scheduler: &str,
+    tables: &Tables,
+    events: &[Event],
+) -> Result<(), Failed> {
+    let mut counters = BTreeMap::new();
+    let (mut first_ns, mut runs) = (None, 0);
+    for event in events {
+        match event.what() {
+            What::Attach { .. } => first_ns = Some(event.time_ns),
+            What::Counter { name, value } => {
+                counters.insert(tables.text_of(name).to_owned(), value);
+            }
+            What::Running { .. } => runs += u64::from(first_ns.is_some()),
+            _ => (),
+        }
+    }
+    let name = format!("callback {scheduler}_running");
+    let calls = counters.iter().find(|(key, _)| key.starts_with(&name) && key.ends_with(" count"));
+    let calls = calls.map(|(_, value)| *value);
+    say(&format!("{}: {scheduler}: {runs} run, {calls:?} calls", guest.series));
+    // Between the kernel's numbers and the events lies a look at each.
+    let near = calls.is_some_and(|calls| calls.abs_diff(runs) <= 20 + runs / 100);
+    ensure(near, || format!("{runs} tasks run, {calls:?} calls: {counters:?}"))
+}
