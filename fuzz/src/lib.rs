@@ -15,6 +15,7 @@ mod elf;
 mod input;
 mod kernels;
 mod object;
+mod reader;
 mod recording;
 mod run;
 mod text;
@@ -23,6 +24,7 @@ pub use btf::btf;
 pub use bytecode::bytecode;
 pub use elf::elf;
 pub use object::object;
+pub use reader::reader;
 pub use recording::recording;
 pub use text::text;
 
@@ -30,11 +32,12 @@ pub use text::text;
 pub type Target = fn(&[u8]);
 
 /// Every target with its name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("elf", elf),
     ("btf", btf),
     ("object", object),
     ("bytecode", bytecode),
     ("text", text),
     ("recording", recording),
+    ("reader", reader),
 ];
