@@ -194,10 +194,6 @@ pub(crate) fn tell_problems(name: &str, problems: &Problems) -> Exit {
 fn unreadable(name: &str, error: ReadError) -> anyhow::Error {
     let again = output::command(&["sim", "SCHED", "--trace", "FILE.rota"]);
     match (&error, Form::of_name(name)) {
-        (ReadError::Unknown, Form::Perfetto) => anyhow!(
-            "{name}: a trace for Perfetto, which rota writes but does not read: open it in \
-             https://ui.perfetto.dev. For rota view keep an event file: {again}"
-        ),
         (ReadError::Unknown, Form::Text | Form::Json) => anyhow!(
             "{name}: text or JSON, which rota writes but does not read. For rota view keep an event \
              file: {again}"

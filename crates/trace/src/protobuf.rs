@@ -10,6 +10,7 @@ mod wire {
     pub(super) const VARINT: u32 = 0;
     pub(super) const FIXED: u32 = 1;
     pub(super) const LENGTH: u32 = 2;
+    pub(super) const FIXED_4: u32 = 5;
 }
 
 impl Message {
@@ -91,6 +92,107 @@ impl Message {
     /// The message as it is sent.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// What a field of a message holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message, with their numbers; an error, and no more, where it is damaged.
+#[derive(Debug, Clone)]
+pub(crate) struct Fields<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn field(&mut self) -> Option<(u32, Held<'a>)> {
+        let (key, at) = varint(self.bytes, self.at)?;
+        let field = u32::try_from(key >> 3).ok().filter(|field| *field != 0)?;
+        let mut take = |from: usize, length: u64| {
+            let end = from.checked_add(usize::try_from(length).ok()?)?;
+            self.at = end;
+            self.bytes.get(from..end)
+        };
+        let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let held = match (key & 7) as u32 {
+            wire::VARINT => {
+                let (number, end) = varint(self.bytes, at)?;
+                self.at = end;
+                Held::Number(number)
+            }
+            wire::FIXED => Held::Number(number(take(at, 8)?)),
+            wire::FIXED_4 => Held::Number(number(take(at, 4)?)),
+            wire::LENGTH => {
+                let (length, from) = varint(self.bytes, at)?;
+                Held::Bytes(take(from, length)?)
+            }
+            _ => return None,
+        };
+        Some((field, held))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(u32, Held<'a>), ()>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.bytes.len() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.at = self.bytes.len();
+        }
+        Some(field.ok_or(()))
+    }
+}
+
+/// The numbers of a packed field, up to where it is damaged.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbers<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Numbers<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let (number, at) = varint(self.bytes, self.at)?;
+        self.at = at;
+        Some(number)
+    }
+}
+
+/// A number at a place, and where it ends.
+pub(crate) fn varint(bytes: &[u8], mut at: usize) -> Option<(u64, usize)> {
+    let (mut value, mut shift) = (0_u64, 0);
+    loop {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some((value, at));
+        }
+        shift += 7;
+        if shift >= 64 {
+            return None;
+        }
     }
 }
 

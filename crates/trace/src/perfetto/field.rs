@@ -17,6 +17,7 @@ pub(crate) mod packet {
     pub(crate) const TRACK_EVENT: u32 = 11;
     pub(crate) const SEQUENCE_FLAGS: u32 = 13;
     pub(crate) const SYSTEM_INFO: u32 = 45;
+    pub(crate) const COMPRESSED: u32 = 50;
     pub(crate) const TRACK_DESCRIPTOR: u32 = 60;
 }
 
@@ -77,9 +78,11 @@ pub(crate) mod event {
     pub(crate) const PID: u32 = 2;
     pub(crate) const FLAGS: u32 = 5;
     pub(crate) const SWITCH: u32 = 4;
+    pub(crate) const WAKEUP: u32 = 17;
     pub(crate) const WAKING: u32 = 20;
     pub(crate) const WAKEUP_NEW: u32 = 114;
     pub(crate) const NEW_TASK: u32 = 235;
+    pub(crate) const RENAME: u32 = 236;
     pub(crate) const EXIT: u32 = 238;
     pub(crate) const MIGRATE: u32 = 491;
 }
@@ -118,6 +121,7 @@ pub(crate) mod life {
     pub(crate) const PID: u32 = 1;
     pub(crate) const NEW_NAME: u32 = 2;
     pub(crate) const CLONE_FLAGS: u32 = 3;
+    pub(crate) const RENAMED_NAME: u32 = 3;
 }
 
 /// `TrackDescriptor`, its `ThreadDescriptor` and its `CounterDescriptor`.

@@ -39,6 +39,7 @@ struct Piece {
     wakings: [Message; 6],
     last_waking_ns: u64,
     events: Message,
+    last: (u64, Stands),
 }
 
 /// What a task is called.
@@ -57,6 +58,16 @@ struct Known {
     nice: i32,
     /// Its wake-up was asked for, and did not happen yet.
     asked: bool,
+}
+
+/// In which order Perfetto takes what happened at one time: in a piece, switches stand before wakings,
+/// and columns before whole events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stands {
+    #[default]
+    Switch,
+    Waking,
+    Whole,
 }
 
 /// What CPUs did.
@@ -113,9 +124,11 @@ impl Sched {
             What::Lost { .. } => {
                 let cpu = self.cpus.entry(event.cpu).or_default();
                 cpu.running = None;
-                let before = std::mem::take(&mut cpu.piece);
+                if cpu.piece.any {
+                    std::mem::take(&mut cpu.piece).write(out, event.cpu)?;
+                }
                 cpu.piece.lost = true;
-                return before.write(out, event.cpu);
+                return Ok(());
             }
             _ => return Ok(()),
         }
@@ -141,7 +154,8 @@ impl Sched {
             (known.cpu, known.asked) = (Some(event.cpu), false);
         }
         let cpu = self.cpus.entry(event.cpu).or_default();
-        if cpu.running.replace(event.task) == Some(from) {
+        let known = cpu.running.replace(event.task) == Some(from);
+        if known && cpu.piece.comes(event.time_ns, Stands::Switch) {
             let name = cpu.piece.name(event.task, event.cpu, tables);
             return cpu
                 .piece
@@ -165,7 +179,8 @@ impl Sched {
         // The kernel names the CPU that it was on.
         let target = known.cpu.unwrap_or(event.cpu);
         let cpu = self.cpus.entry(event.cpu).or_default();
-        if cpu.running.is_some_and(|running| waker == running || !waker.is_some()) {
+        let known = cpu.running.is_some_and(|running| waker == running || !waker.is_some());
+        if known && cpu.piece.comes(event.time_ns, Stands::Waking) {
             let name = cpu.piece.name(event.task, event.cpu, tables);
             let flags = if waker.is_some() { 0 } else { IN_INTERRUPT.cast_signed() };
             let pid = pid(event.task, tables);
@@ -197,6 +212,7 @@ impl Sched {
         }
         let piece = &mut self.cpus.entry(event.cpu).or_default().piece;
         piece.any = true;
+        piece.last = (event.time_ns, Stands::Whole);
         piece.events.add_message(bundle::EVENT, &whole.message(field, says));
     }
 
@@ -223,6 +239,16 @@ impl Sched {
 }
 
 impl Piece {
+    /// Whether something may stand there and still be taken after all that happened before it.
+    fn comes(&mut self, time_ns: u64, stands: Stands) -> bool {
+        let next = (time_ns, stands);
+        let comes = next.0 != self.last.0 || next.1 >= self.last.1;
+        if comes {
+            self.last = next;
+        }
+        comes
+    }
+
     /// The number of a name in this piece.
     fn name(&mut self, task: TaskRef, cpu: CpuNumber, tables: &Tables) -> u32 {
         let name = match tables.task_of(task) {

@@ -10,6 +10,7 @@ mod input;
 mod kernel;
 mod order;
 mod perf;
+mod perfetto;
 mod points;
 mod tracedat;
 mod tracing;
@@ -37,7 +38,7 @@ pub enum ReadError {
 }
 
 /// What can be read.
-const KNOWN: &str = "its own event files, perf.data, trace.dat, and the text of ftrace, trace-cmd report and perf script";
+const KNOWN: &str = "its own event files, perf.data, trace.dat, traces of Perfetto, and the text of ftrace, trace-cmd report and perf script";
 
 /// A reader of one kind of file.
 trait Source {
@@ -88,6 +89,8 @@ impl Recording {
             Box::new(perf::PerfData::open(input)?)
         } else if tracedat::is_trace_dat(head) {
             Box::new(tracedat::TraceDat::open(input)?)
+        } else if perfetto::is_perfetto(head) {
+            Box::new(perfetto::Trace::open(input)?)
         } else if ftrace::is_ftrace(head) {
             Box::new(ftrace::FtraceText::new(input.into_stream()))
         } else {

@@ -4,7 +4,7 @@
 
 mod attribute;
 mod features;
-mod queue;
+pub(super) mod queue;
 mod session;
 mod unpack;
 

@@ -13,26 +13,26 @@ const KEPT_MAX: usize = 1 << 20;
 
 /// A record that waits for its turn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Waiting {
-    pub(super) time_ns: u64,
-    pub(super) cpu: u32,
+pub(in crate::read) struct Waiting {
+    pub(in crate::read) time_ns: u64,
+    pub(in crate::read) cpu: u32,
     /// Thread and process that ran there.
-    pub(super) tid: i32,
-    pub(super) pid: i32,
-    pub(super) interrupt: bool,
-    pub(super) kept: Kept,
+    pub(in crate::read) tid: i32,
+    pub(in crate::read) pid: i32,
+    pub(in crate::read) interrupt: bool,
+    pub(in crate::read) kept: Kept,
 }
 
 /// A task, with its name in place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Task {
+pub(in crate::read) struct Task {
     pid: i32,
     name: [u8; NAME_BYTES],
 }
 
 /// What a record says.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kept {
+pub(in crate::read) enum Kept {
     Switch(Task, Leaves, Task),
     Waking(Task),
     Wakeup(Task, u32),
@@ -48,7 +48,7 @@ pub(super) enum Kept {
 }
 
 impl Task {
-    pub(super) fn of(named: Named<'_>) -> Self {
+    pub(in crate::read) fn of(named: Named<'_>) -> Self {
         let mut name = [0; NAME_BYTES];
         let length = named.name.len().min(NAME_BYTES - 1);
         name[..length].copy_from_slice(&named.name[..length]);
@@ -62,7 +62,7 @@ impl Task {
 }
 
 impl Kept {
-    pub(super) fn of(point: &Point<'_>) -> Self {
+    pub(in crate::read) fn of(point: &Point<'_>) -> Self {
         match *point {
             Point::Switch { from, leaves, to } => {
                 Self::Switch(Task::of(from), leaves, Task::of(to))
@@ -79,7 +79,7 @@ impl Kept {
     }
 
     /// What it says; nothing if it only says to which process a thread belongs.
-    pub(super) fn point(&self) -> Option<Point<'_>> {
+    pub(in crate::read) fn point(&self) -> Option<Point<'_>> {
         Some(match self {
             Self::Switch(from, leaves, to) => {
                 Point::Switch { from: from.named(), leaves: *leaves, to: to.named() }
@@ -103,7 +103,7 @@ impl Kept {
 
 /// Records that wait for their turn.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(in crate::read) struct Queue {
     waiting: Vec<Waiting>,
     /// The youngest time that came, and what it was at the end of the round before.
     youngest_ns: u64,
@@ -112,23 +112,23 @@ pub(super) struct Queue {
 
 impl Queue {
     /// The youngest time that came.
-    pub(super) fn youngest_ns(&self) -> u64 {
+    pub(in crate::read) fn youngest_ns(&self) -> u64 {
         self.youngest_ns
     }
 
-    pub(super) fn add(&mut self, waiting: Waiting) {
+    pub(in crate::read) fn add(&mut self, waiting: Waiting) {
         self.youngest_ns = self.youngest_ns.max(waiting.time_ns);
         self.waiting.push(waiting);
     }
 
     /// What has its turn at the end of a round.
-    pub(super) fn round(&mut self) -> Vec<Waiting> {
+    pub(in crate::read) fn round(&mut self) -> Vec<Waiting> {
         let until_ns = std::mem::replace(&mut self.round_ns, self.youngest_ns);
         self.until(until_ns)
     }
 
     /// What has its turn because too much waits, if it does: the older half.
-    pub(super) fn overflow(&mut self) -> Vec<Waiting> {
+    pub(in crate::read) fn overflow(&mut self) -> Vec<Waiting> {
         if self.waiting.len() < KEPT_MAX {
             return Vec::new();
         }
@@ -138,7 +138,7 @@ impl Queue {
     }
 
     /// All that waits.
-    pub(super) fn finish(&mut self) -> Vec<Waiting> {
+    pub(in crate::read) fn finish(&mut self) -> Vec<Waiting> {
         self.until(u64::MAX)
     }
 
