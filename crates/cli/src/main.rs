@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod file;
 mod hist;
+mod http;
 mod list;
 mod machine;
 mod object;

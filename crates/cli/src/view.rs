@@ -2,6 +2,7 @@
 //! `rota view`.
 
 mod map;
+mod serve;
 mod timehist;
 
 use crate::exit::Exit;
@@ -26,7 +27,8 @@ use std::path::{Path, PathBuf};
     rota view trace.rota --event switch --event waking --from 1s --to 1100ms\n  \
     rota view trace.rota --as timehist -MVw        what each CPU did, as perf sched timehist shows it\n  \
     rota view trace.rota --as map --by group       who ran on which CPU when, by letters\n  \
-    rota view trace.rota --as perfetto --output trace.pftrace   for https://ui.perfetto.dev\n\n\
+    rota view trace.rota --as perfetto --output trace.pftrace   for https://ui.perfetto.dev\n  \
+    rota view trace.rota --as perfetto --open      in Perfetto, in a browser\n\n\
     The exit code is 1 if the file is damaged: what can be read of it was shown.")]
 pub(crate) struct Args {
     /// An event file, such as `rota sim --trace FILE` writes; - is standard input
@@ -64,6 +66,12 @@ pub(crate) struct Args {
     /// In a trace for Perfetto, arrows from who wakes to who then runs; it gets several times as large
     #[arg(long)]
     arrows: bool,
+    /// Hand the trace for Perfetto to https://ui.perfetto.dev in a browser, from port 9001 of this machine
+    #[arg(long)]
+    open: bool,
+    /// With --open: only say what to open
+    #[arg(long, requires = "open")]
+    no_browser: bool,
     #[command(flatten)]
     timehist: timehist::Options,
     #[command(flatten)]
@@ -132,11 +140,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     } else if filters(args) && !matches!(args.form, View::Text | View::Json) {
         bail!("some events only are shown with --as text or --as json; metrics need all of them");
     }
-    if args.arrows && args.form != View::Perfetto {
-        bail!("--arrows needs --as perfetto");
+    if (args.arrows || args.open) && args.form != View::Perfetto {
+        bail!("--arrows and --open need --as perfetto");
     }
     let binary = matches!(args.form, View::Perfetto | View::Parquet);
-    if binary && args.output.is_none() && io::stdout().is_terminal() {
+    if binary && args.output.is_none() && !args.open && io::stdout().is_terminal() {
         bail!(
             "a trace for Perfetto, or a table, is not for a terminal; give a file with --output FILE"
         );
@@ -149,6 +157,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     match args.form {
         View::Text => stream(args, &mut reader, Form::Text)?,
         View::Json => stream(args, &mut reader, Form::Json)?,
+        View::Perfetto if args.open => serve(args, &mut reader)?,
         View::Perfetto => stream(args, &mut reader, Form::Perfetto)?,
         View::Ftrace => stream(args, &mut reader, Form::Ftrace)?,
         View::Parquet => stream(args, &mut reader, Form::Parquet)?,
@@ -238,7 +247,26 @@ fn open(path: Option<&Path>) -> Result<Box<dyn Write>> {
 
 /// Shows events as they are read.
 fn stream(args: &Args, reader: &mut Recording, form: Form) -> Result<()> {
-    let mut output = Output::new(form, open(args.output.as_deref())?, reader.machine())?;
+    stream_to(args, reader, form, open(args.output.as_deref())?)
+}
+
+/// Hands a trace to the page of Perfetto.
+fn serve(args: &Args, reader: &mut Recording) -> Result<()> {
+    let trace = match &args.output {
+        None => tempfile::tempfile().context("a temporary file")?,
+        Some(path) => {
+            let mut file = File::options();
+            let file = file.read(true).write(true).create(true).truncate(true).open(path);
+            file.with_context(|| path.display().to_string())?
+        }
+    };
+    let out = trace.try_clone().context("the trace")?;
+    stream_to(args, reader, Form::Perfetto, Box::new(BufWriter::new(out)))?;
+    serve::serve(trace, !args.no_browser)
+}
+
+fn stream_to(args: &Args, reader: &mut Recording, form: Form, out: Box<dyn Write>) -> Result<()> {
+    let mut output = Output::new(form, out, reader.machine())?;
     if args.arrows {
         output = output.with_arrows();
     }

@@ -75,11 +75,7 @@ fn failure(error: &str) -> String {
 }
 
 fn http(status: &str, content_type: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-         Connection: close\r\n\r\n{body}"
-    )
+    crate::http::head(status, content_type, body.len() as u64, &[]) + body
 }
 
 /// The socket and its clients.
