@@ -120,6 +120,7 @@ const HOST_TESTS: &[&str] = &[
     "--package=rota",
     "--test=record",
     "--test=perf",
+    "--test=perfetto",
     "--test=queries",
     "--test=top",
     "--test=trace_cmd",

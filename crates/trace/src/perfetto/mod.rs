@@ -25,9 +25,8 @@ use tracks::{Arrow, Track, Tracks, Value};
 pub(crate) struct Perfetto {
     machine: MachineFacts,
     started: bool,
-    /// How many of what is told of tasks the trace has, and those that are to be told yet.
+    /// How many of what is told of tasks the trace has.
     told: usize,
-    untold: BTreeSet<TaskRef>,
     sched: Sched,
     load: Load,
     tracks: Tracks,
@@ -48,7 +47,6 @@ impl Perfetto {
             machine: machine.clone(),
             started: false,
             told: 0,
-            untold: BTreeSet::new(),
             sched: Sched::default(),
             load: Load::default(),
             tracks: Tracks::default(),
@@ -72,7 +70,14 @@ impl Perfetto {
             self.started = true;
             packets::start(out, &self.machine, first.time_ns)?;
         }
-        self.tell_tasks(out, tables, events)?;
+        // Who is born among these events is named by that: Perfetto takes who has the id before for
+        // another one. What else there is to tell comes after.
+        let news = tables.told().get(self.told..).unwrap_or_default();
+        self.told = tables.told().len();
+        let born = events.iter().filter(|event| matches!(event.what(), What::Fork { .. }));
+        let born: BTreeSet<TaskRef> = born.map(|event| event.task).collect();
+        let (later, now): (Vec<_>, Vec<_>) = news.iter().partition(|task| born.contains(task));
+        packets::tasks(out, tables, now.into_iter())?;
         let mut shown = Vec::new();
         for event in events {
             self.sched.add(out, tables, event)?;
@@ -83,7 +88,7 @@ impl Perfetto {
             self.own(out, tables, event)?;
             self.arrow(out, tables, event)?;
         }
-        Ok(())
+        packets::tasks(out, tables, later.into_iter())
     }
 
     /// Writes what is left.
@@ -98,24 +103,6 @@ impl Perfetto {
             self.tracks.counter(out, &Tables::default(), counter)?;
         }
         self.sched.flush(out)
-    }
-
-    /// Says the names of threads that are new, or have another name. Who is born among these events is
-    /// named by that: Perfetto takes who has the id before for another one.
-    fn tell_tasks(
-        &mut self,
-        out: &mut dyn Write,
-        tables: &Tables,
-        events: &[Event],
-    ) -> io::Result<()> {
-        let news = tables.told().get(self.told..).unwrap_or_default();
-        self.told = tables.told().len();
-        self.untold.extend(news);
-        let born = events.iter().filter(|event| matches!(event.what(), What::Fork { .. }));
-        let born: BTreeSet<TaskRef> = born.map(|event| event.task).collect();
-        let later = self.untold.intersection(&born).copied().collect();
-        let now = std::mem::replace(&mut self.untold, later);
-        packets::tasks(out, tables, now.difference(&born).copied())
     }
 
     /// What is on tracks of our own: queues, counters, and what happens to the scheduler.
