@@ -142,8 +142,9 @@ fn what_can_not_be_shown_is_said_in_one_line() {
     let (file, good) = (dir.path().join("a.rota"), dir.path().join("good.rota"));
     fs::write(&file, "no recording").unwrap();
     fs::write(&good, recording()).unwrap();
-    let unknown = "a.rota: not a recording that Rota reads: its own event files, perf.data, traces \
-                   of Perfetto, and the text of ftrace, trace-cmd report and perf script\n";
+    let unknown = "a.rota: not a recording that Rota reads: its own event files, perf.data, \
+                   trace.dat, traces of Perfetto, and the text of ftrace, trace-cmd report and perf \
+                   script\n";
     assert!(refusal(&view(&file, "")).ends_with(unknown));
     assert!(refusal(&view(dir.path(), "")).contains("Is a directory"));
     assert!(refusal(&view(&dir.path().join("none"), "")).contains("none: No such file"));
