@@ -32,7 +32,7 @@ fn queues(guest: &mut Guest, scheduler: &str) -> Result<(), Failed> {
              rota view {there}/file --as timehist --summary"
         )),
     )?;
-    contains(&text, &[", 0 lost, ", &format!("; with sched_ext: {scheduler}"), "global", "p99"])?;
+    contains(&text, &[", 0 lost, ", &format!("; with sched_ext: {scheduler}"), "local 0", "p99"])?;
     let (tables, events) = read(&here.join("file"))?;
     let attached = events.iter().any(|event| match event.what() {
         What::Attach { scheduler: name } => tables.text_of(name) == scheduler,
