@@ -66,8 +66,8 @@ impl Perfetto {
         tables: &Tables,
         events: &[Event],
     ) -> io::Result<()> {
-        if let (false, Some(first)) = (self.started, events.first()) {
-            self.started = true;
+        let Some(first) = events.first() else { return Ok(()) };
+        if !std::mem::replace(&mut self.started, true) {
             packets::start(out, &self.machine, first.time_ns)?;
         }
         // Who is born among these events is named by that: Perfetto takes who has the id before for
