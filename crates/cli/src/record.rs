@@ -259,7 +259,10 @@ impl Recording<'_> {
 
     /// What was recorded beside the usual, in words.
     fn about(&self) -> String {
-        let raw = if self.recorder.is_raw() { "; by raw tracepoints" } else { "" };
+        let raw = match self.recorder.is_raw() {
+            true => "; by raw tracepoints, so without what sched_ext does",
+            false => "",
+        };
         let scheduler = self.recorder.scheduler();
         let scheduler = scheduler.map_or(String::new(), |name| format!("; with sched_ext: {name}"));
         format!("{scheduler}{raw}")

@@ -31,7 +31,7 @@ pub(super) fn serve(mut trace: File, browser: bool) -> Result<()> {
         ),
         Err(error) => return Err(error).context(format!("port {PORT}")),
     };
-    let url = format!("{PAGE}/#!/?url=http://127.0.0.1:{PORT}{NAME}");
+    let url = format!("{PAGE}/#!/?url=http://{}:{PORT}{NAME}", Ipv4Addr::LOCALHOST);
     output::note(&format!(
         "open {url}\nthis ends when the page has fetched the trace, or with Ctrl-C"
     ));
