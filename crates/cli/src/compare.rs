@@ -8,9 +8,10 @@ mod timeline;
 use crate::args::duration;
 use crate::exit::Exit;
 use crate::output::{self, Format};
+use crate::sim::MACHINE;
 use crate::sim::contestant::{self, Contestant, EEVDF};
 use crate::sim::input;
-use crate::{file, machine};
+use crate::{file, machine, replay};
 use anyhow::{Result, bail};
 use rota_compare::{CostScale, Experiment, Note, Part, Report, Results, Shard, WIDTH};
 use rota_events::fnv1a;
@@ -26,6 +27,7 @@ const EXAMPLES: &str = "Examples:\n  \
     rota compare simple simple:slice=5ms simple:fifo      settings of one scheduler\n  \
     rota compare simple ./mine.bpf.o eevdf --workload game --html page.html\n  \
     rota compare simple eevdf --machine machine.json --workload work.json\n  \
+    rota compare simple domains eevdf --replay trace.rota  what a machine did, with others\n  \
     rota compare simple eevdf --seeds 100 --shard 1/4 --out part-1.parquet\n  \
     rota compare --merge part-*.parquet";
 
@@ -65,9 +67,10 @@ pub(crate) struct Args {
     #[arg(value_name = "SCHED|FILE.bpf.o|eevdf", value_hint = clap::ValueHint::FilePath, required_unless_present = "merge")]
     scheds: Vec<String>,
     /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
-    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
-    #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
-    machine: String,
+    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree [default:
+    /// desktop16]
+    #[arg(long, value_name = "NAME|SPEC|FILE", value_hint = clap::ValueHint::AnyPath)]
+    machine: Option<String>,
     #[arg(long, help = format!("{WORKLOAD}; --help lists them"), long_help = format!("{WORKLOAD}; they are listed below"))]
     #[arg(value_name = "NAME[:KEY=VALUE,...]", default_value = "mixed")]
     workload: Vec<String>,
@@ -75,9 +78,16 @@ pub(crate) struct Args {
     /// same noise with a seed; fewer than 6 can't tell a difference from noise
     #[arg(long, value_name = "N|LIST", default_value = "10", value_parser = seeds)]
     seeds: Seeds,
-    /// How long each run takes, in the machine's own time
-    #[arg(long = "for", value_name = "DURATION", default_value = "1s", value_parser = duration, allow_hyphen_values = true)]
-    run_for: u64,
+    /// A recording as the workload, as rota sim --replay has it: its machine is the machine and its
+    /// length the time, unless they are given
+    #[arg(long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
+    replay: Option<PathBuf>,
+    /// The nice value that tasks of this name have in the replay; without it, 0
+    #[arg(long, value_name = "NAME=N", requires = "replay", value_parser = replay::name_nice, allow_hyphen_values = true)]
+    nice: Vec<(String, i32)>,
+    /// How long each run takes, in the machine's own time [default: 1s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    run_for: Option<u64>,
     /// How many times as much as the machine says everything costs: the first is shown, the others
     /// tell whether its rankings hold
     #[arg(long, value_name = "LIST", default_value = "1,1/2,2", value_delimiter = ',')]
@@ -112,9 +122,12 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     /// Run nothing; join the parts in these files, in any order, and show what all of them say
     #[arg(long, value_name = "FILES", num_args = 1.., value_hint = clap::ValueHint::FilePath,
-        conflicts_with_all = ["scheds", "machine", "workload", "seeds", "run_for", "costs", "no_noise", "kernel", "btf", "jobs", "shard"])]
+        conflicts_with_all = ["scheds", "machine", "workload", "replay", "seeds", "run_for", "costs", "no_noise", "kernel", "btf", "jobs", "shard"])]
     merge: Vec<PathBuf>,
 }
+
+/// How long each run takes unless it is said, in ns.
+const RUN_NS: u64 = 1_000_000_000;
 
 /// The largest file of a part that is read, and the largest file of types.
 const PART_BYTES_MAX: u64 = 1 << 30;
@@ -203,15 +216,31 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .map(|path| Ok((path.display().to_string(), file::read(path, PART_BYTES_MAX)?)));
         return show(args, &rota_compare::merge(&files.collect::<Result<Vec<_>>>()?)?);
     }
-    if args.run_for == 0 {
+    if args.run_for == Some(0) {
         bail!("--for 0s: there is nothing to see in no time");
     }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let mut model = machine::read(&args.machine)?;
+    let replayed = args.replay.as_deref().map(|path| replay::load(path, &args.nice)).transpose()?;
+    let recorded = replayed.as_ref().map(|replayed| replayed.machine.as_str());
+    let machine = args.machine.as_deref().or(recorded).unwrap_or(MACHINE);
+    let mut model = machine::read(machine)?;
     if args.no_noise {
         model.platform.noise = Noise::default();
     }
-    let workload = input::workload(&args.workload, &model)?;
+    if let Some(replayed) = &replayed {
+        replayed.prepare(&mut model);
+    }
+    let recorded_ns = replayed.as_ref().map(|replayed| replayed.length_ns.max(1));
+    let run_ns = args.run_for.or(recorded_ns).unwrap_or(RUN_NS);
+    let given = match (&args.replay, &args.nice[..]) {
+        (Some(path), []) => vec![format!("replay of {}", path.display())],
+        (Some(path), nice) => vec![format!("replay of {} with nice {nice:?}", path.display())],
+        (None, _) => args.workload.clone(),
+    };
+    let workload = match &replayed {
+        Some(replayed) => replayed.workload.clone(),
+        None => input::workload(&args.workload, &model)?,
+    };
     let mut inputs = BTreeMap::from([
         ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("machine".to_owned(), fingerprint(format!("{model:?}"))),
@@ -233,15 +262,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         seeds: args.seeds.0.clone(),
         scales: args.costs.clone(),
         machine: match args.no_noise {
-            true => format!("{} without noise", args.machine),
-            false => args.machine.clone(),
+            true => format!("{machine} without noise"),
+            false => machine.to_owned(),
         },
         machine_in_words: model.topology.in_words(),
         cpus: model.topology.online().count() as u32,
         kernel: kernel.shown_name(),
-        workload: args.workload.clone(),
+        workload: given,
         workload_in_words: workload.in_words(),
-        run_ns: args.run_for,
+        run_ns,
         inputs,
     };
     experiment.check()?;

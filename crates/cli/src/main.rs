@@ -23,6 +23,7 @@ mod progress;
 mod recent;
 mod record;
 mod recorder;
+mod replay;
 mod run;
 mod sim;
 mod top;

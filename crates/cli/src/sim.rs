@@ -14,6 +14,7 @@ use crate::args::{duration, name_value};
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::progress::Progress;
+use crate::replay::{self, Replayed};
 use crate::{file, machine};
 use anyhow::{Result, bail};
 use contestant::Contestant;
@@ -25,22 +26,30 @@ use std::path::{Path, PathBuf};
 use trace::Trace;
 
 /// Arguments of `rota sim`.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Args {
     /// A scheduler of `rota list`, with settings if you like (simple:fifo), a compiled object, or
     /// eevdf, a model of the kernel's own scheduler
     #[arg(value_name = "SCHED|FILE.bpf.o|eevdf", value_hint = clap::ValueHint::FilePath)]
     sched: String,
     /// The machine: laptop, desktop16, server256 or server1024, a machine file (.toml), a short
-    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree
-    #[arg(long, value_name = "NAME|SPEC|FILE", default_value = "desktop16", value_hint = clap::ValueHint::AnyPath)]
-    machine: String,
+    /// form such as 2s:4l:8c:2t, a snapshot of `rota topology --save`, or a sysfs tree [default:
+    /// desktop16]
+    #[arg(long, value_name = "NAME|SPEC|FILE", value_hint = clap::ValueHint::AnyPath)]
+    machine: Option<String>,
     /// What runs on it; several at once with + between them, or by saying it again
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "periodic+cpu")]
     workload: Vec<String>,
-    /// How long, in the machine's own time
-    #[arg(long = "for", value_name = "DURATION", default_value = "10s", value_parser = duration, allow_hyphen_values = true)]
-    run_for: u64,
+    /// A recording as the workload: its tasks run, sleep and wait for each other as they did. Its
+    /// machine is the machine and its length the time, unless they are given
+    #[arg(long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
+    replay: Option<PathBuf>,
+    /// The nice value that tasks of this name have in the replay; without it, 0
+    #[arg(long, value_name = "NAME=N", requires = "replay", value_parser = replay::name_nice, allow_hyphen_values = true)]
+    nice: Vec<(String, i32)>,
+    /// How long, in the machine's own time [default: 10s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    run_for: Option<u64>,
     /// Seed of all random numbers: the same seed gives the same run
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -125,7 +134,27 @@ impl EngineChoice {
     }
 }
 
+/// The machine, unless another is given.
+pub(crate) const MACHINE: &str = "desktop16";
+/// How long a run takes unless it is said, in ns.
+const RUN_NS: u64 = 10_000_000_000;
+
 impl Args {
+    /// The machine as it was given, or the default.
+    fn machine(&self) -> &str {
+        self.machine.as_deref().unwrap_or(MACHINE)
+    }
+
+    /// The same with what a recording says where nothing else was given.
+    fn replaying(&self, path: &Path, replayed: &Replayed) -> Self {
+        Self {
+            machine: Some(self.machine.clone().unwrap_or_else(|| replayed.machine.clone())),
+            run_for: Some(self.run_for.unwrap_or(replayed.length_ns.max(1))),
+            workload: vec![format!("replay of {}", path.display())],
+            ..self.clone()
+        }
+    }
+
     /// The seed of interleaving, if CPUs are interleaved.
     fn interleaving(&self) -> Option<u64> {
         self.interleave.map(|seed| seed.unwrap_or(self.seed))
@@ -139,7 +168,7 @@ pub(crate) fn after_help() -> String {
 
 /// Runs the scheduler and shows what came of it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    if args.run_for == 0 {
+    if args.run_for == Some(0) {
         bail!("--for 0s: there is nothing to see in no time");
     }
     let contestant = Contestant::resolve(&args.sched, &args.set, &args.settings)?;
@@ -147,7 +176,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         bail!("--snapshot: {} plans no moves between domains", contestant.name());
     }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let mut model = machine::read(&args.machine)?;
+    let replayed = args.replay.as_deref().map(|path| replay::load(path, &args.nice)).transpose()?;
+    let filled = args.replay.as_deref().zip(replayed.as_ref());
+    let filled = filled.map(|(path, replayed)| args.replaying(path, replayed));
+    let args = filled.as_ref().unwrap_or(args);
+    let run_ns = args.run_for.unwrap_or(RUN_NS);
+    let mut model = machine::read(args.machine())?;
+    if let Some(replayed) = &replayed {
+        replayed.prepare(&mut model);
+    }
     if args.costs == CostsChoice::None {
         model.costs = Costs::NONE;
         model.platform.idle.clear();
@@ -155,14 +192,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.no_noise {
         model.platform.noise = Noise::default();
     }
-    let workload = input::workload(&args.workload, &model)?;
+    let given;
+    let workload = match &replayed {
+        Some(replayed) => &replayed.workload,
+        None => {
+            given = input::workload(&args.workload, &model)?;
+            &given
+        }
+    };
     let job = Job {
         contestant: &contestant,
         kernel: &kernel,
         model: &model,
-        workload: &workload,
+        workload,
         seed: args.seed,
-        run_ns: args.run_for,
+        run_ns,
         interleave: args.interleaving(),
         mode: args.engine.mode(),
         half_cost_ns: args.half_cost,
@@ -182,10 +226,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         ..setup.machine_facts()
     };
     let trace = args.trace.as_deref().map(|path| Trace::create(path, &facts)).transpose()?;
-    let mut watch = Watch { trace, progress: Progress::new(), all_ns: args.run_for };
+    let mut watch = Watch { trace, progress: Progress::new(), all_ns: run_ns };
     let outcome = job.drive(setup, &mut watch)?;
     watch.finish()?;
-    let about = report::About { args, job: &job };
+    let about = report::About { args, job: &job, replayed: replayed.as_ref() };
     output::if_anyone_reads(report::print(&about, &outcome))?;
     if let Some(path) = &args.snapshot {
         let Some((snapshot, policy)) = &outcome.snapshot else {

@@ -26,6 +26,7 @@ mod output;
 mod perfetto;
 mod protobuf;
 mod read;
+mod replay;
 mod summary;
 mod task_by;
 mod text;
@@ -43,6 +44,7 @@ pub use json::EVENTS_SCHEMA;
 pub use map::Map;
 pub use output::{Form, Output};
 pub use read::{Input, ReadError, Recording, Seekable, Spool};
+pub use replay::{Replay, ReplayCounts, ReplayError, ReplayOptions};
 pub use summary::{
     QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
     task_use_json,

@@ -10,6 +10,7 @@ const EXAMPLES: &str = "Examples:\n  \
     rota sim simple:slice=5ms --workload burst --seed 7 --format json\n  \
     rota sim simple --workload web:rate=9000,service=lognormal/1ms/1.2\n  \
     rota sim simple --workload pingpong:pairs=8 --trace pairs.pftrace\n  \
+    rota sim eevdf --replay trace.rota --nice make=10\n  \
     rota sim ./scx_mine.bpf.o --set nr_queues=4 --kernel 7.0";
 
 /// Examples, and every workload with its parameters.

@@ -94,7 +94,7 @@ pub(crate) fn workload(texts: &[String], model: &Model) -> Result<Workload> {
 }
 
 /// Names of groups that stand for something else in results: the whole machine, what disturbs it.
-const RESERVED: [&str; 2] = [rota_compare::ALL, rota_sim::NOISE];
+pub(crate) const RESERVED: [&str; 2] = [rota_compare::ALL, rota_sim::NOISE];
 
 /// A workload file in rt-app's grammar, with what is not modelled of it.
 fn workload_file(path: &Path, cpus: u32) -> Result<(Workload, Vec<Remark>)> {

@@ -6,6 +6,7 @@ use super::contestant::{self, Contestant};
 use super::drive::{Job, Outcome};
 use crate::exit::Exit;
 use crate::output::{self, Format};
+use crate::replay::Replayed;
 use crate::run::report as ejection;
 use anyhow::Result;
 use rota_events::{Distance, TaskUse, format_ns, table_with_meanings};
@@ -22,6 +23,8 @@ const SCHEMA: &str = "rota-sim/1";
 pub(super) struct About<'a> {
     pub(super) args: &'a Args,
     pub(super) job: &'a Job<'a>,
+    /// The recording that is replayed.
+    pub(super) replayed: Option<&'a Replayed>,
 }
 
 /// Tasks that are shown together.
@@ -104,6 +107,9 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
         let _ = writeln!(text, "\nwhat {name} counted itself, means of all {seconds:.1} s");
         text += &table_with_meanings(metrics, first, last);
     }
+    if let Some(replayed) = about.replayed {
+        text += &replayed.text(summary);
+    }
     if matches!(about.job.contestant, Contestant::Eevdf) {
         let _ = writeln!(text, "\nnote: {}", contestant::eevdf_note());
     }
@@ -115,7 +121,7 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
 }
 
 fn heading(about: &About<'_>, seconds: f64) -> String {
-    let About { args, job } = about;
+    let About { args, job, .. } = about;
     let name = match job.contestant {
         Contestant::Eevdf => format!("eevdf ({})", contestant::EEVDF_IS),
         Contestant::Scheduler(choice, _) => choice.name.clone(),
@@ -130,7 +136,7 @@ fn heading(about: &About<'_>, seconds: f64) -> String {
         args.interleaving().map_or_else(String::new, |seed| format!(" (interleaved by {seed})"));
     format!(
         "{name} on a simulated machine: {}, {}{interleaved}, {}, seed {}, {took} of {}\n\n",
-        args.machine,
+        args.machine(),
         if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") },
         job.kernel.shown_name(),
         args.seed,
@@ -211,7 +217,7 @@ fn requests_table(text: &mut String, outcome: &Outcome, seconds: f64) {
 }
 
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
-    let About { args, job } = about;
+    let About { args, job, .. } = about;
     let choice = job.contestant.choice();
     let summary = &outcome.summary;
     let machine = summary.machine();
@@ -243,7 +249,7 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "scheduler": job.contestant.name(),
         "settings": settings,
         "verified": choice.is_none_or(Choice::is_built_in),
-        "machine": args.machine,
+        "machine": args.machine(),
         "cpus": job.model.topology.online().count(),
         "kernel": job.kernel.name(),
         "workload": args.workload,
@@ -262,6 +268,7 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "statistics": statistics,
         "events": summary.kinds.iter().sum::<u64>(),
         "events_hash": format!("{:016x}", outcome.hash),
+        "replay": about.replayed.map(|replayed| replayed.json(summary)),
         "exit": exit,
     })
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn began_with(args: &Args, contestant: &Contestant) -> BTreeMap<String, String> {
     let mut all = BTreeMap::from([
         ("seed".to_owned(), args.seed.to_string()),
-        ("machine".to_owned(), args.machine.clone()),
+        ("machine".to_owned(), args.machine().to_owned()),
         ("workload".to_owned(), args.workload.join("+")),
         ("scheduler".to_owned(), contestant.name().to_owned()),
     ]);

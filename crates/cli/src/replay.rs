@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Recordings as workloads, for `rota sim --replay` and `rota compare --replay`.
+
+use crate::output;
+use crate::sim::input::RESERVED;
+use crate::view::{open_recording, tell_problems};
+use anyhow::{Context, Result, bail};
+use rota_events::{Activity, CpuPlace, Summary, format_ns};
+use rota_sim::{Costs, Model, Noise};
+use rota_trace::{Replay, ReplayCounts, ReplayOptions};
+use rota_workload::{TASKS_MAX, Workload};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+/// A recording that is to be replayed.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// What its tasks did.
+    pub(crate) workload: Workload,
+    /// Its machine, in the short form.
+    pub(crate) machine: String,
+    /// How long it is, in ns.
+    pub(crate) length_ns: u64,
+    /// What was measured when it was recorded.
+    summary: Summary,
+    counts: ReplayCounts,
+    /// How long an idle CPU took to run who woke up, as a median in ns.
+    idle_wake_ns: u64,
+}
+
+/// A `name=nice` argument.
+pub(crate) fn name_nice(text: &str) -> Result<(String, i32), String> {
+    let (name, nice) = crate::args::name_value(text)?;
+    let value = nice.parse().ok().filter(|nice| (-20..=19).contains(nice));
+    Ok((name, value.ok_or_else(|| format!("'{nice}' is no nice value, which is -20 to 19"))?))
+}
+
+/// The machine of a recording in the short form: as many nodes, caches, cores and threads as it
+/// has. One that is not even gets as many CPUs.
+fn short_form(cpus: &[CpuPlace]) -> String {
+    let count =
+        |of: &dyn Fn(&CpuPlace) -> u32| cpus.iter().map(of).collect::<BTreeSet<_>>().len().max(1);
+    let (cores, llcs, nodes) = (count(&|c| c.core), count(&|c| c.llc), count(&|c| c.node));
+    let (all, even) = (cpus.len().max(1), |part: usize, of: usize| part.is_multiple_of(of));
+    match even(all, cores) && even(cores, llcs) && even(llcs, nodes) {
+        true => format!("{nodes}n:{}l:{}c:{}t", llcs / nodes, cores / llcs, all / cores),
+        false => format!("{all}c"),
+    }
+}
+
+/// Reads a recording.
+pub(crate) fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
+    let name = path.display().to_string();
+    let mut reader = open_recording(path)?;
+    let mut activity = Activity::new(&reader.machine().cpus);
+    let (mut replay, mut cpus) = (Replay::default(), 0);
+    while let Some(events) = reader.next_events()? {
+        for event in &events {
+            activity.add(event);
+            replay.add(event);
+            cpus = cpus.max(event.cpu.0.saturating_add(1));
+        }
+    }
+    tell_problems(&name, reader.problems());
+    let places = &reader.machine().cpus;
+    let machine = if places.is_empty() { format!("{}c", cpus.max(1)) } else { short_form(places) };
+    let (counts, length_ns) = (replay.counts(), replay.length_ns());
+    let idle_wake_ns = replay.idle_wakes().quantile(1, 2);
+    let reserved = RESERVED.map(str::to_owned).to_vec();
+    let options = ReplayOptions { nice: nice.to_vec(), reserved };
+    let workload = replay.workload(reader.tables(), &options).with_context(|| name.clone())?;
+    let tasks = workload.templates.len();
+    if tasks as u64 > TASKS_MAX {
+        bail!("{name}: {tasks} tasks; a machine can have {TASKS_MAX}");
+    }
+    if counts.lost > 0 {
+        output::note(&format!(
+            "rota: {name}: {} events are lost; what tasks did meanwhile is left out",
+            counts.lost
+        ));
+    }
+    let summary = activity.summary(0);
+    Ok(Replayed { workload, machine, length_ns, summary, counts, idle_wake_ns })
+}
+
+impl Replayed {
+    /// Times of a recording have in them what switches, ticks and cold caches took, and its tasks
+    /// are its noise: none of it comes twice. What a scheduler of sched_ext takes comes on top.
+    pub(crate) fn prepare(&self, model: &mut Model) {
+        model.costs = Costs {
+            switch_ns: 0,
+            interrupt_ns: self.idle_wake_ns,
+            tick_ns: 0,
+            migration_ns: Costs::NONE.migration_ns,
+            refill_ns: 0,
+            smt_percent: Costs::NONE.smt_percent,
+            ..model.costs
+        };
+        model.platform.idle.clear();
+        model.platform.noise = Noise::default();
+    }
+
+    /// What the recording and its replay have in common, line by line: names, and both numbers.
+    fn rows(&self, replay: &Summary) -> [(&'static str, f64, f64); 5] {
+        let (a, b) = (self.summary.total(), replay.total());
+        let (at, bt) = (self.summary.machine(), replay.machine());
+        let quantile =
+            |part| (a.latency.quantile(part, 1000) as f64, b.latency.quantile(part, 1000) as f64);
+        let (p50, p99) = (quantile(500), quantile(990));
+        [
+            ("switches", at.switches as f64, bt.switches as f64),
+            ("latency p50", p50.0, p50.1),
+            ("latency p99", p99.0, p99.1),
+            ("utilisation", at.utilisation(), bt.utilisation()),
+            ("run time", a.run_ns as f64, b.run_ns as f64),
+        ]
+    }
+
+    /// How well the replay reproduces the recording, as a table.
+    pub(crate) fn text(&self, replay: &Summary) -> String {
+        let counts = &self.counts;
+        let mut text = format!(
+            "\nreplay      {:.1} % of {} wake-ups by tasks became dependencies; {} sleeps ended by \
+             interrupts, {} for no known reason\n{:<12}{:>14}{:>14}{:>10}\n",
+            100.0 * counts.share(),
+            counts.by_tasks,
+            counts.by_interrupts,
+            counts.unexplained,
+            "",
+            "recorded",
+            "replayed",
+            "change",
+        );
+        for (name, before, after) in self.rows(replay) {
+            let form = |value: f64| match name {
+                "switches" => format!("{value:.0}"),
+                "utilisation" => format!("{:.1} %", 100.0 * value),
+                _ => format_ns(value as u64),
+            };
+            let change = 100.0 * (after - before) / before.max(f64::MIN_POSITIVE);
+            let change = if before > 0.0 { format!("{change:+.1} %") } else { "-".to_owned() };
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "{name:<12}{:>14}{:>14}{change:>10}", form(before), form(after));
+        }
+        text
+    }
+
+    /// The same as JSON, times in ns.
+    pub(crate) fn json(&self, replay: &Summary) -> Value {
+        let rows = self.rows(replay);
+        let side = |which: fn(&(&'static str, f64, f64)) -> f64| {
+            let pairs = rows.iter().map(|row| (row.0.replace(' ', "_"), json!(which(row))));
+            Value::Object(pairs.collect())
+        };
+        json!({
+            "recorded": side(|row| row.1),
+            "replayed": side(|row| row.2),
+            "wakeups_by_tasks": self.counts.by_tasks,
+            "dependencies": self.counts.dependencies,
+            "share": self.counts.share(),
+            "by_interrupts": self.counts.by_interrupts,
+            "unexplained": self.counts.unexplained,
+            "forks": self.counts.forks,
+            "lost": self.counts.lost,
+            "idle_wake_ns": self.idle_wake_ns,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_in_the_short_form() {
+        let place = |core, llc, node| CpuPlace { core, llc, node };
+        let smt = [place(0, 0, 0), place(0, 0, 0), place(1, 1, 1), place(1, 1, 1)];
+        assert_eq!(short_form(&smt), "2n:1l:1c:2t");
+        assert_eq!(short_form(&smt[..3]), "3c", "not even");
+        assert!(name_nice("a=20").is_err() && name_nice("a=-20").is_ok());
+    }
+}

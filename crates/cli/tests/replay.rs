@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `rota sim --replay` and `rota compare --replay`: simulations that are recorded and replayed, and
+//! wrong calls. What becomes of recordings of a kernel needs one, and is a test of its own.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn rota(folder: &Path, line: &str) -> Output {
+    let mut rota = Command::new(env!("CARGO_BIN_EXE_rota"));
+    rota.args(line.split(' ')).current_dir(folder).output().unwrap()
+}
+
+/// Records a simulation of one second, and replays it; what the replay says of both.
+fn both(sched: &str, workload: &str, costs: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!(
+        "sim {sched} --machine 4c --workload {workload} --for 1s --costs {costs} --no-noise --trace a.rota"
+    );
+    let made = rota(folder.path(), &line);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let again = rota(folder.path(), &format!("sim {sched} --replay a.rota --format json"));
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let json: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&json["cpus"], &json["workload"][0]), (&4.into(), &"replay of a.rota".into()));
+    json["replay"].clone()
+}
+
+fn close(both: &Value, name: &str, percent: f64) {
+    let of = |side: &str| both[side][name].as_f64().unwrap();
+    let (before, after) = (of("recorded"), of("replayed"));
+    let most = before * percent / 100.0;
+    assert!((after - before).abs() <= most, "{name}: {before}, then {after}: {both}");
+}
+
+#[test]
+fn a_replay_is_like_the_recording() {
+    for workload in ["pingpong:pairs=2", "periodic", "web", "pingpong:pairs=2+periodic+cpu"] {
+        let both = both("eevdf", workload, "none");
+        assert!(both["share"].as_f64().unwrap() >= 0.95, "{workload}: {both}");
+        close(&both, "switches", 10.0);
+        close(&both, "run_time", 2.0);
+        close(&both, "utilisation", 2.0);
+    }
+}
+
+#[test]
+fn what_a_machine_costs_is_not_paid_twice() {
+    let both = both("eevdf", "pingpong:pairs=4+cpu", "machine");
+    close(&both, "run_time", 5.0);
+    close(&both, "switches", 15.0);
+}
+
+#[test]
+fn schedulers_are_compared_under_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "sim eevdf --machine 2c --workload periodic --for 200ms --trace a.rota";
+    assert!(rota(folder.path(), line).status.success());
+    let line = "compare simple eevdf --replay a.rota --seeds 6 --costs 1 --format json";
+    let output = rota(folder.path(), line);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("replay of a.rota"), "{text}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "sim eevdf --machine 2c --workload periodic --for 50ms --trace a.rota";
+    assert!(rota(folder.path(), line).status.success());
+    std::fs::write(folder.path().join("text"), "nothing of the kind").unwrap();
+    for (line, words) in [
+        ("sim eevdf --replay none.rota", "none.rota"),
+        ("sim eevdf --replay text", "text: not a recording"),
+        (
+            "sim eevdf --replay a.rota --nice nobody=3",
+            "no task of the recording is called 'nobody'",
+        ),
+        ("sim eevdf --replay a.rota --nice nobody=30", "'30' is no nice value"),
+        ("sim eevdf --replay a.rota --workload web", "cannot be used with"),
+    ] {
+        let output = rota(folder.path(), line);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        assert!(text.contains(words), "{line}: {text}");
+    }
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A recording as a workload: each task does again what it did, and waits for whom it waited for.
+//!
+//! What a task does between two sleeps is the CPU time that it got, however often it lost the CPU
+//! meanwhile. A wake-up by a task happens when the waker has used as much CPU time as it had then;
+//! the sleep that it ends becomes a wait for it, so that a late waker delays whom it wakes. A
+//! wake-up by nobody is an interrupt: the sleep takes as long as it took, or ends when it ended,
+//! whichever the task's sleeps say is steadier. A task that was made in the recording is made by
+//! the same task again.
+
+mod build;
+
+use rota_events::{CpuNumber, Event, Histogram, TaskRef, What};
+use std::collections::BTreeMap;
+
+pub use build::{ReplayError, ReplayOptions};
+
+/// What a task did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    /// It used so much CPU time, in ns.
+    Run(u64),
+    /// It slept until an interrupt: so long, and until then since the recording began.
+    Sleep { ns: u64, until_ns: u64 },
+    /// It slept until a task woke it up.
+    Wait,
+    /// It woke up a task.
+    Signal(TaskRef),
+    /// It made a task.
+    Fork(TaskRef),
+    /// It woke up a task that was awake.
+    Nothing,
+}
+
+/// Where a task is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing was said of it yet.
+    #[default]
+    Unknown,
+    /// It runs, or wants to.
+    Awake,
+    /// It sleeps since then.
+    Asleep(u64),
+    /// It has ended.
+    Gone,
+}
+
+/// A task so far.
+#[derive(Debug, Default)]
+struct Task {
+    pieces: Vec<Piece>,
+    /// CPU time since the last piece, in ns.
+    ran_ns: u64,
+    state: State,
+    /// When it began, or when the recording did.
+    begin_ns: u64,
+    /// Another task of the recording made it.
+    forked: bool,
+    /// It was made, and has not run yet.
+    fresh: bool,
+    exits: bool,
+    /// Who woke it up while it was awake, and which of their pieces that is.
+    early: Option<(TaskRef, usize)>,
+    /// When it woke up, if it has not run since, and a CPU was idle then.
+    woke_ns: Option<u64>,
+}
+
+impl Task {
+    /// What it ran becomes a piece.
+    fn settle(&mut self) {
+        let ns = std::mem::take(&mut self.ran_ns);
+        if ns == 0 {
+            return;
+        }
+        match self.pieces.last_mut() {
+            Some(Piece::Run(before)) => *before = before.saturating_add(ns),
+            _ => self.pieces.push(Piece::Run(ns)),
+        }
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.settle();
+        self.pieces.push(piece);
+    }
+}
+
+/// How sleeps of a recording ended, and what of it could not be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReplayCounts {
+    /// Sleeps that a task ended.
+    pub by_tasks: u64,
+    /// Those of them that became waits for that task.
+    pub dependencies: u64,
+    /// Sleeps that an interrupt ended.
+    pub by_interrupts: u64,
+    /// Sleeps of which the recording does not say who ended them.
+    pub unexplained: u64,
+    /// Tasks that others made.
+    pub forks: u64,
+    /// Events that are missing.
+    pub lost: u64,
+}
+
+impl ReplayCounts {
+    /// The share of wake-ups by tasks that became dependencies; 1 if there were none.
+    pub fn share(&self) -> f64 {
+        if self.by_tasks == 0 {
+            return 1.0;
+        }
+        self.dependencies as f64 / self.by_tasks as f64
+    }
+}
+
+/// Makes a workload of a stream of events. Its memory grows with the number of sleeps.
+#[derive(Debug, Default)]
+pub struct Replay {
+    first_ns: Option<u64>,
+    now_ns: u64,
+    tasks: BTreeMap<TaskRef, Task>,
+    /// Who runs, and since when it has been counted.
+    cpus: BTreeMap<CpuNumber, (TaskRef, u64)>,
+    counts: ReplayCounts,
+    idle_wakes: Histogram,
+}
+
+impl Replay {
+    /// Takes the next event. What is earlier than what was before it is taken to happen then.
+    pub fn add(&mut self, event: &Event) {
+        self.now_ns = self.now_ns.max(event.time_ns);
+        self.first_ns.get_or_insert(self.now_ns);
+        let (cpu, task) = (event.cpu, event.task);
+        match event.what() {
+            What::Switch { from, leaves } => {
+                self.leave(cpu, from, leaves.is_runnable());
+                self.come(cpu, task, from);
+            }
+            What::Waking { waker } if task.is_some() => self.wake(cpu, task, waker),
+            What::Fork { parent } if task.is_some() => self.fork(cpu, task, parent),
+            What::Exit if task.is_some() => self.of(task).exits = true,
+            What::Lost { events } => {
+                self.counts.lost = self.counts.lost.saturating_add(events);
+                if let Some((task, since)) = self.cpus.remove(&cpu) {
+                    let ran = self.now_ns.saturating_sub(since);
+                    let task = self.of(task);
+                    task.ran_ns = task.ran_ns.saturating_add(ran);
+                }
+                for task in self.tasks.values_mut() {
+                    (task.early, task.woke_ns) = (None, None);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What was found so far.
+    pub fn counts(&self) -> ReplayCounts {
+        self.counts
+    }
+
+    /// How long it takes from a wake-up to running on a CPU that was idle, in ns.
+    pub fn idle_wakes(&self) -> &Histogram {
+        &self.idle_wakes
+    }
+
+    /// How long the recording is, in ns.
+    pub fn length_ns(&self) -> u64 {
+        self.now_ns - self.first_ns.unwrap_or(self.now_ns)
+    }
+
+    fn of(&mut self, task: TaskRef) -> &mut Task {
+        let begin_ns = self.first_ns.unwrap_or(self.now_ns);
+        self.tasks.entry(task).or_insert_with(|| Task { begin_ns, ..Task::default() })
+    }
+
+    /// A task leaves a CPU.
+    fn leave(&mut self, cpu: CpuNumber, from: TaskRef, runnable: bool) {
+        let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
+        let seen = self.cpus.contains_key(&cpu);
+        let ran = self.cpus.remove(&cpu).filter(|(task, _)| *task == from);
+        if !from.is_some() {
+            return;
+        }
+        let task = self.of(from);
+        let since = match ran {
+            Some((_, since)) => since,
+            // It has run there since before the recording.
+            None if !seen && task.state == State::Unknown => first,
+            None => now,
+        };
+        task.ran_ns = task.ran_ns.saturating_add(now - since);
+        task.state = match (runnable, task.exits) {
+            (true, _) => State::Awake,
+            (false, true) => State::Gone,
+            (false, false) => State::Asleep(now),
+        };
+        if task.state == State::Awake {
+            task.early = None;
+        }
+        task.settle();
+    }
+
+    /// A task gets a CPU from another.
+    fn come(&mut self, cpu: CpuNumber, to: TaskRef, from: TaskRef) {
+        let now = self.now_ns;
+        self.cpus.insert(cpu, (to, now));
+        if !to.is_some() {
+            return;
+        }
+        let task = self.of(to);
+        if let Some(woke_ns) = task.woke_ns.take().filter(|_| !from.is_some()) {
+            self.idle_wakes.add(now - woke_ns);
+        }
+        let task = self.of(to);
+        task.fresh = false;
+        let early = task.early.take();
+        if let State::Asleep(since) = task.state {
+            // Nobody was seen who woke it up since it fell asleep: who did before, or nobody.
+            match early {
+                Some((waker, at)) if waker.is_some() => {
+                    task.push(Piece::Wait);
+                    self.of(waker).pieces[at] = Piece::Signal(to);
+                    self.counts.by_tasks += 1;
+                    self.counts.dependencies += 1;
+                }
+                _ => {
+                    self.sleep(to, since);
+                    self.counts.unexplained += 1;
+                }
+            }
+        }
+        self.of(to).state = State::Awake;
+    }
+
+    /// A task slept until now, and no task ended that.
+    fn sleep(&mut self, task: TaskRef, since_ns: u64) {
+        let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
+        if now > since_ns {
+            self.of(task).push(Piece::Sleep { ns: now - since_ns, until_ns: now - first });
+        }
+    }
+
+    /// The task that runs on a CPU has used CPU time until now; whether it is this one.
+    fn runs(&mut self, cpu: CpuNumber, task: TaskRef) -> bool {
+        let now = self.now_ns;
+        let first = self.first_ns.unwrap_or(now);
+        let seen = self.cpus.contains_key(&cpu);
+        if !seen && self.of(task).state == State::Unknown {
+            // It has run there since before the recording.
+            self.of(task).state = State::Awake;
+            self.cpus.insert(cpu, (task, first));
+        }
+        let Some((current, since)) = self.cpus.get_mut(&cpu).filter(|(t, _)| *t == task) else {
+            return false;
+        };
+        let (current, ran) = (*current, now - std::mem::replace(since, now));
+        let task = self.of(current);
+        task.ran_ns = task.ran_ns.saturating_add(ran);
+        task.settle();
+        true
+    }
+
+    /// Somebody wakes up a task.
+    fn wake(&mut self, cpu: CpuNumber, task: TaskRef, waker: TaskRef) {
+        let first = self.first_ns.unwrap_or(self.now_ns);
+        let idle = self.cpus.values().any(|(current, _)| !current.is_some());
+        let now = self.now_ns;
+        let works = waker.is_some() && waker != task && self.runs(cpu, waker);
+        let woken = self.of(task);
+        match woken.state {
+            State::Gone => {}
+            State::Awake if woken.fresh => {}
+            State::Awake => {
+                if works {
+                    let waker_task = self.of(waker);
+                    waker_task.push(Piece::Nothing);
+                    let at = waker_task.pieces.len() - 1;
+                    self.of(task).early = Some((waker, at));
+                }
+            }
+            State::Unknown | State::Asleep(_) => {
+                let since = match woken.state {
+                    State::Asleep(since) => since,
+                    _ => woken.begin_ns.max(first),
+                };
+                woken.state = State::Awake;
+                woken.early = None;
+                woken.woke_ns = idle.then_some(now);
+                if waker.is_some() && waker != task {
+                    self.counts.by_tasks += 1;
+                } else {
+                    self.counts.by_interrupts += 1;
+                }
+                if works {
+                    self.counts.dependencies += 1;
+                    self.of(task).push(Piece::Wait);
+                    self.of(waker).push(Piece::Signal(task));
+                } else {
+                    self.sleep(task, since);
+                }
+            }
+        }
+    }
+
+    /// A task makes another one.
+    fn fork(&mut self, cpu: CpuNumber, task: TaskRef, parent: TaskRef) {
+        if self.tasks.contains_key(&task) {
+            return;
+        }
+        let works = parent.is_some() && parent != task && self.runs(cpu, parent);
+        let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
+        let child = self.of(task);
+        if works {
+            (child.begin_ns, child.forked, child.fresh) = (now, true, true);
+            child.state = State::Awake;
+            self.of(parent).push(Piece::Fork(task));
+            self.counts.forks += 1;
+        } else {
+            // It comes from nowhere, at this time.
+            child.state = State::Asleep(first);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Recordings as workloads: what each task does again, and streams that make no sense.
+
+use proptest::prelude::*;
+use rota_events::{CpuNumber, Event, Leaves, Tables, TaskInfo, TaskRef, What};
+use rota_trace::{Replay, ReplayError, ReplayOptions};
+use rota_workload::{EventId, Span, Step, TemplateId, Workload};
+
+const NONE: TaskRef = TaskRef::NONE;
+
+/// Tasks 1 to 3, called a, b and c.
+fn tables() -> Tables {
+    let mut tables = Tables::default();
+    for (pid, name) in (1..).zip(["a", "b", "c"]) {
+        let name = tables.text(name);
+        tables.task(TaskInfo { pid, tgid: pid, name, ..TaskInfo::default() });
+    }
+    tables
+}
+
+fn event(ns: u64, cpu: u32, task: u32, what: What) -> Event {
+    Event::new(ns, CpuNumber(cpu), TaskRef(task), what)
+}
+
+fn switch(ns: u64, cpu: u32, from: u32, to: u32, leaves: Leaves) -> Event {
+    event(ns, cpu, to, What::Switch { from: TaskRef(from), leaves })
+}
+
+fn waking(ns: u64, cpu: u32, task: u32, waker: TaskRef) -> Event {
+    event(ns, cpu, task, What::Waking { waker })
+}
+
+fn replay(events: &[Event]) -> Replay {
+    let mut replay = Replay::default();
+    events.iter().for_each(|event| replay.add(event));
+    replay
+}
+
+fn workload(events: &[Event]) -> Workload {
+    replay(events).workload(&tables(), &ReplayOptions::default()).unwrap()
+}
+
+fn run(ns: u64) -> Step {
+    Step::Run(Span::Fixed(ns))
+}
+
+fn sleep(ns: u64) -> Step {
+    Step::Sleep(Span::Fixed(ns))
+}
+
+#[test]
+fn a_wake_up_happens_at_the_wakers_cpu_time_whoever_takes_its_cpu() {
+    use Leaves::{Preempted, Sleeping};
+    let none = NONE.0;
+    let events = [
+        switch(0, 0, none, 1, Sleeping),
+        switch(0, 1, 2, none, Sleeping),
+        // Another one takes the CPU for a while.
+        switch(30, 0, 1, 3, Preempted),
+        switch(50, 0, 3, 1, Preempted),
+        waking(60, 0, 2, TaskRef(1)),
+        switch(65, 1, none, 2, Sleeping),
+        switch(75, 1, 2, none, Sleeping),
+        switch(100, 0, 1, 3, Sleeping),
+        waking(300, 1, 1, NONE),
+        switch(300, 1, none, 1, Sleeping),
+        switch(310, 1, 1, none, Sleeping),
+    ];
+    let found = workload(&events);
+    let steps = |at: usize| found.templates[at].program.steps();
+    let (a, b) = (EventId(0), EventId(1));
+    let again = [run(40), Step::Signal(b, 1), run(40), sleep(200), run(10), Step::Wait(a)];
+    assert_eq!(steps(0), again);
+    assert_eq!(steps(1), [Step::Wait(b), run(10), Step::Wait(b)]);
+    let counts = replay(&events).counts();
+    assert_eq!((counts.by_tasks, counts.dependencies, counts.by_interrupts), (1, 1, 1));
+}
+
+#[test]
+fn who_is_woken_on_the_way_to_sleep_does_not_wait_in_vain() {
+    let none = NONE.0;
+    let events = [
+        switch(0, 0, none, 1, Leaves::Sleeping),
+        switch(0, 1, none, 2, Leaves::Sleeping),
+        waking(10, 0, 2, TaskRef(1)),
+        switch(11, 1, 2, none, Leaves::Sleeping),
+        switch(12, 1, none, 2, Leaves::Sleeping),
+        switch(20, 1, 2, none, Leaves::Sleeping),
+    ];
+    let found = workload(&events);
+    let (a, b) = (EventId(0), EventId(1));
+    let signals = [run(10), Step::Signal(b, 1), run(10), Step::Wait(a)];
+    assert_eq!(found.templates[0].program.steps(), signals);
+    let waits = [run(11), Step::Wait(b), run(8), Step::Wait(b)];
+    assert_eq!(found.templates[1].program.steps(), waits);
+}
+
+#[test]
+fn who_is_made_in_the_recording_is_made_again() {
+    let events = [
+        switch(0, 0, NONE.0, 1, Leaves::Sleeping),
+        event(10, 0, 2, What::Fork { parent: TaskRef(1) }),
+        waking(10, 0, 2, TaskRef(1)),
+        switch(15, 0, 1, 2, Leaves::Sleeping),
+        event(19, 0, 2, What::Exit),
+        switch(20, 0, 2, NONE.0, Leaves::Zombie),
+    ];
+    let found = workload(&events);
+    assert_eq!(found.starts, [TemplateId(0)]);
+    let parent = [run(10), Step::Fork(TemplateId(1)), run(5), Step::Wait(EventId(0))];
+    assert_eq!(found.templates[0].program.steps(), parent);
+    assert_eq!(found.templates[1].program.steps(), [run(5)], "and ends");
+}
+
+#[test]
+fn sleeps_that_end_by_the_clock_keep_their_times() {
+    // Awake each 1,000 ns, for longer and longer.
+    let mut events = vec![switch(0, 0, NONE.0, 1, Leaves::Sleeping)];
+    for turn in 0..20 {
+        let at = turn * 1000;
+        events.push(switch(at + 10 + 20 * turn, 0, 1, NONE.0, Leaves::Sleeping));
+        events.push(waking(at + 1000, 0, 1, NONE));
+        events.push(switch(at + 1000, 0, NONE.0, 1, Leaves::Sleeping));
+    }
+    let found = workload(&events);
+    let steps = found.templates[0].program.steps();
+    let timers = steps.iter().filter(|step| matches!(step, Step::Timer(_, p) if p.ns == 1000));
+    assert_eq!(timers.count(), 20, "{steps:?}");
+}
+
+#[test]
+fn what_can_not_be_replayed_is_said() {
+    let empty = Replay::default().workload(&tables(), &ReplayOptions::default());
+    assert_eq!(empty, Err(ReplayError::Empty));
+    let events =
+        [switch(0, 0, 1, NONE.0, Leaves::Sleeping), switch(9, 0, NONE.0, 1, Leaves::Sleeping)];
+    let more = [switch(20, 0, 1, NONE.0, Leaves::Sleeping)];
+    let options = ReplayOptions { nice: vec![("z".into(), 1)], ..ReplayOptions::default() };
+    let wrong = replay(&[&events[..], &more].concat()).workload(&tables(), &options);
+    assert_eq!(wrong, Err(ReplayError::NoTask("z".into())));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let task = || prop_oneof![8 => 0..6_u32, 1 => any::<u32>()];
+    let leaves = prop_oneof![
+        Just(Leaves::Sleeping),
+        Just(Leaves::Runnable),
+        Just(Leaves::Preempted),
+        Just(Leaves::Zombie)
+    ];
+    let what = prop_oneof![
+        4 => (task(), leaves).prop_map(|(from, leaves)| What::Switch { from: TaskRef(from), leaves }),
+        4 => task().prop_map(|waker| What::Waking { waker: TaskRef(waker) }),
+        1 => task().prop_map(|parent| What::Fork { parent: TaskRef(parent) }),
+        1 => Just(What::Exit),
+        1 => any::<u64>().prop_map(|events| What::Lost { events }),
+    ];
+    let time = prop_oneof![8 => 0..10_000_u64, 1 => any::<u64>()];
+    (time, 0..4_u32, task(), what).prop_map(|(ns, cpu, task, what)| event(ns, cpu, task, what))
+}
+
+proptest! {
+    /// Any stream: no panic, at most four pieces for an event, and every name stands for something.
+    #[test]
+    fn whatever_a_stream_says(events in prop::collection::vec(any_event(), 0..300), sorted: bool) {
+        let mut events = events;
+        if sorted {
+            events.sort_by_key(|event| event.time_ns);
+        }
+        let made = replay(&events);
+        let counts = made.counts();
+        prop_assert!(counts.dependencies <= counts.by_tasks);
+        let Ok(found) = made.workload(&tables(), &ReplayOptions::default()) else { return Ok(()) };
+        let (mut all, mut waits, mut signals) = (0, 0, 0);
+        for step in found.templates.iter().flat_map(|template| template.program.steps()) {
+            all += 1;
+            match step {
+                Step::Wait(event) => {
+                    waits += 1;
+                    prop_assert!((event.0 as usize) < found.events.len());
+                }
+                Step::Signal(event, _) => {
+                    signals += 1;
+                    prop_assert!((event.0 as usize) < found.events.len());
+                }
+                Step::Fork(kind) => prop_assert!((kind.0 as usize) < found.templates.len()),
+                _ => {}
+            }
+        }
+        prop_assert!(all <= 4 * events.len() + found.templates.len());
+        // Each dependency has both ends; who was there at the end waits once more.
+        prop_assert_eq!(signals, counts.dependencies);
+        prop_assert!(waits >= signals && waits <= signals + found.templates.len() as u64);
+    }
+}
