@@ -122,10 +122,11 @@ impl Replayed {
     pub(crate) fn text(&self, replay: &Summary) -> String {
         let counts = &self.counts;
         let mut text = format!(
-            "\nreplay      {:.1} % of {} wake-ups by tasks became dependencies; {} sleeps ended by \
-             interrupts, {} for no known reason\n{:<12}{:>14}{:>14}{:>10}\n",
+            "\nreplay      {:.1} % of {} wake-ups by tasks became dependencies, and {} answers; {} \
+             sleeps ended by interrupts, {} for no known reason\n{:<12}{:>14}{:>14}{:>10}\n",
             100.0 * counts.share(),
             counts.by_tasks,
+            counts.answers,
             counts.by_interrupts,
             counts.unexplained,
             "",
@@ -160,6 +161,7 @@ impl Replayed {
             "wakeups_by_tasks": self.counts.by_tasks,
             "dependencies": self.counts.dependencies,
             "share": self.counts.share(),
+            "answers": self.counts.answers,
             "by_interrupts": self.counts.by_interrupts,
             "unexplained": self.counts.unexplained,
             "forks": self.counts.forks,

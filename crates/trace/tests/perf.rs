@@ -204,3 +204,16 @@ fn what_is_missing_is_said() {
     // Without its last parts, nothing says what records mean.
     assert!(why(&whole[..300]).contains("description"));
 }
+
+/// Found by the fuzzer `reader`: a record too short for what it should begin with.
+#[test]
+fn short_records_do_no_harm() {
+    for big in [false, true] {
+        for kind in 0..100 {
+            for bytes in 0..24 {
+                let record = record(big, kind, &Bytes::new(big).raw(&vec![1; bytes]));
+                read(&[head_of_pipe(big), record].concat());
+            }
+        }
+    }
+}

@@ -43,6 +43,7 @@ impl Replay {
         options: &ReplayOptions,
     ) -> Result<Workload, ReplayError> {
         self.end();
+        self.choose_answers();
         self.tasks.retain(|_, task| task.forked || !task.pieces.is_empty());
         if !self.tasks.values().any(|task| task.pieces.iter().any(|p| matches!(p, Piece::Run(_)))) {
             return Err(ReplayError::Empty);
@@ -89,6 +90,19 @@ impl Replay {
             return Err(ReplayError::NoTask(name.clone()));
         }
         Ok(workload)
+    }
+
+    /// Keeps the answers of those who are always waited for.
+    fn choose_answers(&mut self) {
+        for (number, task) in &mut self.tasks {
+            let awaited =
+                |by, of| self.answers.get(&(by, of)).is_some_and(|answers| answers.are_awaited());
+            task.pieces.retain(|piece| match piece {
+                Piece::Await(of) => awaited(*number, *of),
+                Piece::Answer(by) => awaited(*by, *number),
+                _ => true,
+            });
+        }
     }
 
     /// The recording ends: who runs has run until now.
@@ -148,8 +162,10 @@ impl Task {
                     Some(Step::Timer(Timer::Own(0), Period { ns, absolute: true }))
                 }
                 Piece::Sleep { ns, .. } => Some(Step::Sleep(Span::Fixed(*ns))),
-                Piece::Wait => event(&number).map(Step::Wait),
-                Piece::Signal(task) => event(task).map(|event| Step::Signal(event, 1)),
+                Piece::Wait | Piece::Await(_) => event(&number).map(Step::Wait),
+                Piece::Signal(task) | Piece::Answer(task) => {
+                    event(task).map(|event| Step::Signal(event, 1))
+                }
                 Piece::Fork(task) => {
                     numbers.get(task).map(|number| Step::Fork(TemplateId(*number)))
                 }

@@ -30,6 +30,38 @@ enum Piece {
     Fork(TaskRef),
     /// It woke up a task that was awake.
     Nothing,
+    /// It may have waited here for a task that it had woken up, and that took its CPU.
+    Await(TaskRef),
+    /// It may have answered the task that had woken it up.
+    Answer(TaskRef),
+}
+
+/// Whom a task was woken up by, and how far that task was then.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    by: TaskRef,
+    deeds: u64,
+}
+
+/// How often a task, having woken up another one, did nothing until that slept, since it had lost its
+/// CPU; and how often it did something.
+#[derive(Debug, Clone, Copy, Default)]
+struct Answers {
+    still: u64,
+    went_on: u64,
+}
+
+impl Answers {
+    /// So many show it, of which so many in a hundred have to be still.
+    const MIN: u64 = 20;
+    const PERCENT: u64 = 95;
+
+    /// Whether the one always waits for the other. Of two who write to each other by a pipe, say,
+    /// who is preempted before it reads is not asleep: nobody wakes it up, though it is answered.
+    fn are_awaited(self) -> bool {
+        let all = self.still + self.went_on;
+        all >= Self::MIN && self.still * 100 >= all * Self::PERCENT
+    }
 }
 
 /// Where a task is.
@@ -64,6 +96,10 @@ struct Task {
     early: Option<(TaskRef, usize)>,
     /// When it woke up, if it has not run since, and a CPU was idle then.
     woke_ns: Option<u64>,
+    /// By whom it was woken up for the last time, unless it has slept since.
+    asked: Option<Asked>,
+    /// What it did that others notice, sleeping included.
+    deeds: u64,
 }
 
 impl Task {
@@ -81,6 +117,7 @@ impl Task {
 
     fn push(&mut self, piece: Piece) {
         self.settle();
+        self.deeds += 1;
         self.pieces.push(piece);
     }
 }
@@ -96,6 +133,9 @@ pub struct ReplayCounts {
     pub by_interrupts: u64,
     /// Sleeps of which the recording does not say who ended them.
     pub unexplained: u64,
+    /// Answers to tasks that had lost their CPU before they slept: nobody woke them up, but they did
+    /// nothing before. They became dependencies too, and are not among those above.
+    pub answers: u64,
     /// Tasks that others made.
     pub forks: u64,
     /// Events that are missing.
@@ -122,6 +162,8 @@ pub struct Replay {
     cpus: BTreeMap<CpuNumber, (TaskRef, u64)>,
     counts: ReplayCounts,
     idle_wakes: Histogram,
+    /// By who woke and who was woken up.
+    answers: BTreeMap<(TaskRef, TaskRef), Answers>,
 }
 
 impl Replay {
@@ -155,7 +197,8 @@ impl Replay {
 
     /// What was found so far.
     pub fn counts(&self) -> ReplayCounts {
-        self.counts
+        let awaited = self.answers.values().filter(|answers| answers.are_awaited());
+        ReplayCounts { answers: awaited.map(|answers| answers.still).sum(), ..self.counts }
     }
 
     /// How long it takes from a wake-up to running on a CPU that was idle, in ns.
@@ -194,10 +237,34 @@ impl Replay {
             (false, true) => State::Gone,
             (false, false) => State::Asleep(now),
         };
+        task.settle();
         if task.state == State::Awake {
             task.early = None;
+            return;
         }
-        task.settle();
+        task.deeds += 1;
+        if let Some(asked) = task.asked.take() {
+            self.answer(from, asked);
+        }
+    }
+
+    /// A task goes to sleep that was woken up by another one. If that has done nothing since, and is
+    /// on no CPU, it may have waited for this.
+    fn answer(&mut self, task: TaskRef, asked: Asked) {
+        let runs = self.cpus.values().any(|(current, _)| *current == asked.by);
+        let by = self.of(asked.by);
+        let still = !runs && by.state == State::Awake && by.deeds == asked.deeds;
+        let answers = self.answers.entry((asked.by, task)).or_default();
+        if still {
+            answers.still += 1;
+            // That it waited is no deed of its own.
+            let by = self.of(asked.by);
+            by.settle();
+            by.pieces.push(Piece::Await(task));
+            self.of(task).pieces.push(Piece::Answer(asked.by));
+        } else {
+            answers.went_on += 1;
+        }
     }
 
     /// A task gets a CPU from another.
@@ -294,7 +361,10 @@ impl Replay {
                 if works {
                     self.counts.dependencies += 1;
                     self.of(task).push(Piece::Wait);
-                    self.of(waker).push(Piece::Signal(task));
+                    let by = self.of(waker);
+                    by.push(Piece::Signal(task));
+                    let deeds = by.deeds;
+                    self.of(task).asked = Some(Asked { by: waker, deeds });
                 } else {
                     self.sleep(task, since);
                 }

@@ -3,19 +3,19 @@
 
 /// Writes numbers in a byte order.
 #[derive(Clone)]
-pub struct Bytes {
+pub(crate) struct Bytes {
     big: bool,
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Bytes {
     /// Nothing yet.
-    pub fn new(big: bool) -> Self {
+    pub(crate) fn new(big: bool) -> Self {
         Self { big, bytes: Vec::new() }
     }
 
     /// A number of so many bytes.
-    pub fn number(mut self, value: u64, size: usize) -> Self {
+    pub(crate) fn number(mut self, value: u64, size: usize) -> Self {
         let bytes = value.to_be_bytes();
         let bytes = bytes[8 - size..].iter();
         match self.big {
@@ -26,28 +26,28 @@ impl Bytes {
     }
 
     /// Two bytes.
-    pub fn u16(self, value: u64) -> Self {
+    pub(crate) fn u16(self, value: u64) -> Self {
         self.number(value, 2)
     }
 
     /// Four bytes.
-    pub fn u32(self, value: u64) -> Self {
+    pub(crate) fn u32(self, value: u64) -> Self {
         self.number(value, 4)
     }
 
     /// Eight bytes.
-    pub fn u64(self, value: u64) -> Self {
+    pub(crate) fn u64(self, value: u64) -> Self {
         self.number(value, 8)
     }
 
     /// Bytes as they are.
-    pub fn raw(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
         self.bytes.extend(bytes);
         self
     }
 
     /// A text with zeroes behind it.
-    pub fn padded(self, text: &str, size: usize) -> Self {
+    pub(crate) fn padded(self, text: &str, size: usize) -> Self {
         let mut bytes = text.as_bytes().to_vec();
         bytes.resize(size, 0);
         self.raw(&bytes)
@@ -70,14 +70,14 @@ fn format(name: &str, id: u32, fields: &[(&str, usize)], print: &str) -> String 
 }
 
 /// The number of sched_switch.
-pub const SWITCH: u64 = 300;
+pub(crate) const SWITCH: u64 = 300;
 /// The number of sched_waking.
-pub const WAKING: u64 = 301;
+pub(crate) const WAKING: u64 = 301;
 const STATES: &str = "REC->prev_state & 255 ? __print_flags(REC->prev_state & 255, \"|\", { 1, \"S\" }, { 2, \"D\" }) : \"R\", \
                       REC->prev_state & 256 ? \"+\" : \"\"";
 
 /// The descriptions as perf keeps them.
-pub fn tracing(big: bool) -> Vec<u8> {
+pub(crate) fn tracing(big: bool) -> Vec<u8> {
     let switch = [
         ("char prev_comm[16]", 16),
         ("pid_t prev_pid", 4),
@@ -105,7 +105,7 @@ const CPU: u64 = 1 << 7;
 const RAW: u64 = 1 << 10;
 
 /// What an event was asked to record.
-pub fn attribute(big: bool, id: u64) -> Bytes {
+pub(crate) fn attribute(big: bool, id: u64) -> Bytes {
     // Bit 18 of a bit field that begins at the other end where the highest byte comes first.
     let sample_id_all = if big { 1 << 45 } else { 1 << 18 };
     let bytes = Bytes::new(big).u32(2).u32(64).u64(id).u64(1);
@@ -113,13 +113,13 @@ pub fn attribute(big: bool, id: u64) -> Bytes {
 }
 
 /// A record with its head.
-pub fn record(big: bool, kind: u64, payload: &Bytes) -> Vec<u8> {
+pub(crate) fn record(big: bool, kind: u64, payload: &Bytes) -> Vec<u8> {
     let size = payload.bytes.len() as u64 + 8;
     Bytes::new(big).u32(kind).u16(0).u16(size).raw(&payload.bytes).bytes
 }
 
 /// What perf says of tasks that are there at the start.
-pub fn names(big: bool) -> Vec<u8> {
+pub(crate) fn names(big: bool) -> Vec<u8> {
     let name = |pid: u64| {
         let bytes = Bytes::new(big).u32(pid).u32(pid).padded(&format!("task {pid}"), 16);
         record(big, 3, &bytes.u32(pid).u32(pid).u64(0).u32(0).u32(0))
@@ -128,7 +128,7 @@ pub fn names(big: bool) -> Vec<u8> {
 }
 
 /// A pipe up to where events begin.
-pub fn head_of_pipe(big: bool) -> Vec<u8> {
+pub(crate) fn head_of_pipe(big: bool) -> Vec<u8> {
     let magic: &[u8] = if big { b"2ELIFREP" } else { b"PERFILE2" };
     let mut bytes = Bytes::new(big).raw(magic).u64(16);
     for id in [SWITCH, WAKING] {

@@ -180,7 +180,8 @@ impl Session {
             kind::COMPRESSED => return Next::Compressed(0, bytes.len()),
             kind::COMPRESSED2 => {
                 let size = order.u64(bytes, 0).map_or(0, |size| size as usize);
-                return Next::Compressed(8, size.saturating_add(8).min(bytes.len()));
+                let from = bytes.len().min(8);
+                return Next::Compressed(from, size.saturating_add(8).clamp(from, bytes.len()));
             }
             _ => {}
         }
