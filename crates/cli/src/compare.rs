@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use rota_compare::{CostScale, Experiment, Note, Part, Report, Results, Shard, WIDTH};
 use rota_events::fnv1a;
 use rota_sim::{EEVDF_LEAVES_OUT, Model, Noise};
-use rota_workload::WORKLOADS;
+use rota_workload::{WORKLOADS, Workload};
 use runs::Parts;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -207,6 +207,42 @@ fn advise(args: &Args) {
     }
 }
 
+/// The machine and what runs on it: by their names, or as a recording has them.
+struct Stage {
+    machine: String,
+    model: Model,
+    /// The workload as it was given.
+    given: Vec<String>,
+    workload: Workload,
+    run_ns: u64,
+}
+
+impl Stage {
+    fn set(args: &Args) -> Result<Self> {
+        let load = |path| replay::load(path, &args.nice);
+        let replayed = args.replay.as_deref().map(load).transpose()?;
+        let recorded = replayed.as_ref().map(|replayed| replayed.machine.as_str());
+        let machine = args.machine.as_deref().or(recorded).unwrap_or(MACHINE).to_owned();
+        let mut model = machine::read(&machine)?;
+        if args.no_noise {
+            model.platform.noise = Noise::default();
+        }
+        let (Some(replayed), Some(path)) = (replayed, &args.replay) else {
+            let workload = input::workload(&args.workload, &model)?;
+            let (given, run_ns) = (args.workload.clone(), args.run_for.unwrap_or(RUN_NS));
+            return Ok(Self { machine, model, given, workload, run_ns });
+        };
+        replayed.prepare(&mut model);
+        let with = match &args.nice[..] {
+            [] => String::new(),
+            nice => format!(" with nice {nice:?}"),
+        };
+        let given = vec![format!("replay of {}{with}", path.display())];
+        let run_ns = args.run_for.unwrap_or(replayed.length_ns.max(1));
+        Ok(Self { machine, model, given, workload: replayed.workload, run_ns })
+    }
+}
+
 /// Makes all runs, or a part of them, or joins parts; and shows what they say.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     if !args.merge.is_empty() {
@@ -220,27 +256,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         bail!("--for 0s: there is nothing to see in no time");
     }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let replayed = args.replay.as_deref().map(|path| replay::load(path, &args.nice)).transpose()?;
-    let recorded = replayed.as_ref().map(|replayed| replayed.machine.as_str());
-    let machine = args.machine.as_deref().or(recorded).unwrap_or(MACHINE);
-    let mut model = machine::read(machine)?;
-    if args.no_noise {
-        model.platform.noise = Noise::default();
-    }
-    if let Some(replayed) = &replayed {
-        replayed.prepare(&mut model);
-    }
-    let recorded_ns = replayed.as_ref().map(|replayed| replayed.length_ns.max(1));
-    let run_ns = args.run_for.or(recorded_ns).unwrap_or(RUN_NS);
-    let given = match (&args.replay, &args.nice[..]) {
-        (Some(path), []) => vec![format!("replay of {}", path.display())],
-        (Some(path), nice) => vec![format!("replay of {} with nice {nice:?}", path.display())],
-        (None, _) => args.workload.clone(),
-    };
-    let workload = match &replayed {
-        Some(replayed) => replayed.workload.clone(),
-        None => input::workload(&args.workload, &model)?,
-    };
+    let Stage { machine, model, given, workload, run_ns } = Stage::set(args)?;
     let mut inputs = BTreeMap::from([
         ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("machine".to_owned(), fingerprint(format!("{model:?}"))),
@@ -263,7 +279,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         scales: args.costs.clone(),
         machine: match args.no_noise {
             true => format!("{machine} without noise"),
-            false => machine.to_owned(),
+            false => machine,
         },
         machine_in_words: model.topology.in_words(),
         cpus: model.topology.online().count() as u32,

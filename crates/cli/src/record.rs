@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Only tasks in this cgroup or below
     #[arg(long, value_name = "PATH")]
     cgroup: Vec<String>,
-    /// Stop when a time is longer: latency, wake, oncpu, offcpu or dsq, as in latency[NAME]>10ms
+    /// Stop when a time is longer: latency, wake, oncpu, offcpu or dsq, as in `latency[NAME]>10ms`
     #[arg(long, value_name = "CONDITION", value_parser = Until::parse)]
     until: Option<Until>,
     /// Write only what happened in the last so many seconds

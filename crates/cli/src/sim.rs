@@ -18,7 +18,7 @@ use crate::replay::{self, Replayed};
 use crate::{file, machine};
 use anyhow::{Result, bail};
 use contestant::Contestant;
-use drive::{Job, Onlooker};
+use drive::{Job, Onlooker, Outcome};
 use rota_bytecode::Mode;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_sim::{Costs, Noise};
@@ -231,18 +231,24 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     watch.finish()?;
     let about = report::About { args, job: &job, replayed: replayed.as_ref() };
     output::if_anyone_reads(report::print(&about, &outcome))?;
+    keep(args, contestant.name(), &outcome)?;
+    Ok(outcome.exit.as_ref().map_or(Exit::Done, |info| Exit::Ejected(info.cause())))
+}
+
+/// Keeps what the scheduler would plan moves from, and its dump, if they are asked for.
+fn keep(args: &Args, name: &str, outcome: &Outcome) -> Result<()> {
     if let Some(path) = &args.snapshot {
         let Some((snapshot, policy)) = &outcome.snapshot else {
-            bail!("--snapshot: {} was gone at the end", contestant.name());
+            bail!("--snapshot: {name} was gone at the end");
         };
         file::save(path, rota_balance::write(snapshot, policy) + "\n")?;
     }
     if let (Some(path), Some(info)) = (&args.dump, &outcome.exit)
-        && let Some(kept) = crate::run::report::keep_dump(contestant.name(), info, Some(path))
+        && let Some(kept) = crate::run::report::keep_dump(name, info, Some(path))
     {
         output::note(&kept);
     }
-    Ok(outcome.exit.as_ref().map_or(Exit::Done, |info| Exit::Ejected(info.cause())))
+    Ok(())
 }
 
 /// Keeps the trace, and shows how far the run is.

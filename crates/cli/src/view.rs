@@ -66,7 +66,7 @@ pub(crate) struct Args {
     /// In a trace for Perfetto, arrows from who wakes to who then runs; it gets several times as large
     #[arg(long)]
     arrows: bool,
-    /// Hand the trace for Perfetto to https://ui.perfetto.dev in a browser, from port 9001 of this machine
+    /// Hand the trace for Perfetto to its page, <https://ui.perfetto.dev>, in a browser, from port 9001 of this machine
     #[arg(long)]
     open: bool,
     /// With --open: only say what to open

@@ -2,7 +2,7 @@
 //! Recordings of several tools, read as one stream of events.
 //!
 //! What a file is, its first bytes tell. Each reader is a [`Source`]; those that read what the
-//! kernel's tracepoints say hand it to [`Kernel`], which makes events of it.
+//! kernel's tracepoints say hand it to `Kernel`, which makes events of it.
 
 mod format;
 mod ftrace;
