@@ -28,9 +28,14 @@ fn read(file: &Path) -> (Tables, Vec<Event>) {
 /// Who leaves a CPU is who came last, and each CPU's time goes forward. Says how many switches.
 ///
 /// Some kernels in sandboxes hide what process 1 does, from perf as well: it comes onto CPUs and
-/// never leaves one. Then a loss is told. It may be one of those that are not wanted.
+/// never leaves one. Then a loss is told. It may be one of those that are not wanted, or have come onto
+/// a CPU of which only was told that it was idle.
 fn continuous(tables: &Tables, events: &[Event]) -> u64 {
-    let is_first = |task| tables.task_of(task).is_some_and(|info| info.tgid == 1 || info.pid == -1);
+    let filtered = tables.tasks().any(|(_, info)| info.pid == -1);
+    let is_first = |task: TaskRef| match tables.task_of(task) {
+        Some(info) => info.tgid == 1 || info.pid == -1,
+        None => filtered && !task.is_some(),
+    };
     let (mut running, mut last_ns, mut switches) = (BTreeMap::new(), BTreeMap::new(), 0);
     for event in events {
         let before = last_ns.insert(event.cpu, event.time_ns);

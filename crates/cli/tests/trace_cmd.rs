@@ -75,6 +75,8 @@ fn said(file: &Path) -> (Vec<String>, u64) {
         if let Some((_, rest)) = line.split_once(" EVENTS DROPPED]").and(line.split_once(" [")) {
             lost += rest.split(' ').next().unwrap().parse::<u64>().unwrap();
         }
+        // Of these nobody knows how many; one at least.
+        lost += u64::from(line.contains("[EVENTS DROPPED]"));
         let Some((head, event)) = line.split_once(": sched_") else { continue };
         let (event, fields) = event.split_once(':').unwrap();
         let mut words = head.split_whitespace().rev();

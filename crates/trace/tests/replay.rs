@@ -95,6 +95,46 @@ fn who_is_woken_on_the_way_to_sleep_does_not_wait_in_vain() {
     assert_eq!(found.templates[1].program.steps(), waits);
 }
 
+/// Task 1 wakes task 2, which takes its CPU and sleeps, so many times; in between, it wakes task 3 as
+/// often as asked.
+fn asks(times: u64, also: u64) -> Vec<Event> {
+    use Leaves::{Preempted, Sleeping};
+    let mut events = vec![switch(0, 1, 3, NONE.0, Sleeping), switch(0, 0, 2, 1, Sleeping)];
+    for i in 0..times {
+        let at = 1000 * i;
+        events.push(waking(at + 10, 0, 2, TaskRef(1)));
+        if i < also {
+            events.push(waking(at + 15, 0, 3, TaskRef(1)));
+            events.push(switch(at + 16, 1, NONE.0, 3, Sleeping));
+            events.push(switch(at + 17, 1, 3, NONE.0, Sleeping));
+        }
+        events.push(switch(at + 20, 0, 1, 2, Preempted));
+        events.push(switch(at + 50, 0, 2, 1, Sleeping));
+    }
+    events
+}
+
+#[test]
+fn who_is_preempted_by_whom_it_woke_is_answered() {
+    let (a, b) = (EventId(0), EventId(1));
+    let events = asks(30, 0);
+    let found = workload(&events);
+    let steps = |at: usize| found.templates[at].program.steps();
+    let again = [run(10), Step::Signal(b, 1), run(10), Step::Wait(a)];
+    assert_eq!(steps(0)[..4], again);
+    assert_eq!(steps(1)[..4], [Step::Wait(b), run(30), Step::Signal(a, 1), Step::Wait(b)]);
+    let counts = replay(&events).counts();
+    assert_eq!((counts.answers, counts.by_tasks, counts.dependencies), (30, 30, 30));
+    // Twice in thirty it does something else first, which is too often; and ten times show nothing.
+    for events in [asks(30, 2), asks(10, 0)] {
+        assert_eq!(replay(&events).counts().answers, 0);
+        let found = workload(&events);
+        let waits = |step: &&Step| **step == Step::Wait(a);
+        // But for the end.
+        assert_eq!(found.templates[0].program.steps().iter().filter(waits).count(), 1);
+    }
+}
+
 #[test]
 fn who_is_made_in_the_recording_is_made_again() {
     let events = [

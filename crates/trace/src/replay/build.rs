@@ -102,6 +102,14 @@ impl Replay {
                 Piece::Answer(by) => awaited(*by, *number),
                 _ => true,
             });
+            // What was cut for the others is one again.
+            task.pieces.dedup_by(|next, before| match (next, before) {
+                (Piece::Run(next), Piece::Run(before)) => {
+                    *before = before.saturating_add(*next);
+                    true
+                }
+                _ => false,
+            });
         }
     }
 

@@ -41,10 +41,12 @@ enum Piece {
 struct Asked {
     by: TaskRef,
     deeds: u64,
+    sleeps: u64,
 }
 
-/// How often a task, having woken up another one, did nothing until that slept, since it had lost its
-/// CPU; and how often it did something.
+/// How often a task, having woken up another one, did nothing until that slept, and how often it woke
+/// up somebody else meanwhile. If it slept itself, what woke it up is known, and that counts as
+/// neither.
 #[derive(Debug, Clone, Copy, Default)]
 struct Answers {
     still: u64,
@@ -98,8 +100,9 @@ struct Task {
     woke_ns: Option<u64>,
     /// By whom it was woken up for the last time, unless it has slept since.
     asked: Option<Asked>,
-    /// What it did that others notice, sleeping included.
+    /// What it did that others notice, and how often it slept.
     deeds: u64,
+    sleeps: u64,
 }
 
 impl Task {
@@ -242,29 +245,35 @@ impl Replay {
             task.early = None;
             return;
         }
-        task.deeds += 1;
+        task.sleeps += 1;
         if let Some(asked) = task.asked.take() {
             self.answer(from, asked);
         }
     }
 
-    /// A task goes to sleep that was woken up by another one. If that has done nothing since, and is
-    /// on no CPU, it may have waited for this.
+    /// A task goes to sleep that was woken up by another one. If that has done nothing since, it may
+    /// have waited for this.
     fn answer(&mut self, task: TaskRef, asked: Asked) {
-        let runs = self.cpus.values().any(|(current, _)| *current == asked.by);
         let by = self.of(asked.by);
-        let still = !runs && by.state == State::Awake && by.deeds == asked.deeds;
-        let answers = self.answers.entry((asked.by, task)).or_default();
-        if still {
-            answers.still += 1;
-            // That it waited is no deed of its own.
-            let by = self.of(asked.by);
-            by.settle();
-            by.pieces.push(Piece::Await(task));
-            self.of(task).pieces.push(Piece::Answer(asked.by));
-        } else {
-            answers.went_on += 1;
+        if by.sleeps != asked.sleeps || by.state != State::Awake {
+            return;
         }
+        let still = by.deeds == asked.deeds;
+        let answers = self.answers.entry((asked.by, task)).or_default();
+        if !still {
+            answers.went_on += 1;
+            return;
+        }
+        answers.still += 1;
+        let on = self.cpus.iter().find(|(_, (current, _))| *current == asked.by);
+        if let Some(cpu) = on.map(|(cpu, _)| *cpu) {
+            self.runs(cpu, asked.by);
+        }
+        // That it waited is no deed of its own.
+        let by = self.of(asked.by);
+        by.settle();
+        by.pieces.push(Piece::Await(task));
+        self.of(task).pieces.push(Piece::Answer(asked.by));
     }
 
     /// A task gets a CPU from another.
@@ -363,8 +372,8 @@ impl Replay {
                     self.of(task).push(Piece::Wait);
                     let by = self.of(waker);
                     by.push(Piece::Signal(task));
-                    let deeds = by.deeds;
-                    self.of(task).asked = Some(Asked { by: waker, deeds });
+                    let (deeds, sleeps) = (by.deeds, by.sleeps);
+                    self.of(task).asked = Some(Asked { by: waker, deeds, sleeps });
                 } else {
                     self.sleep(task, since);
                 }
