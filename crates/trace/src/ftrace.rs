@@ -19,15 +19,17 @@ pub(crate) const HEADER: &str = "\
 #              | |            |        |   |||||     |         |
 ";
 
-/// The kernel's priority of nice 0, and of real time.
+/// The kernel's priority of nice 0.
 const PRIORITY: i64 = 120;
 
 /// Writes events as text of the kernel.
 #[derive(Debug, Default)]
 pub(crate) struct Ftrace {
     running: BTreeMap<CpuNumber, TaskRef>,
-    /// Tasks whose wake-up was asked for, and did not happen yet.
-    asked: BTreeSet<TaskRef>,
+    /// Tasks that were born, and were not woken up yet.
+    born: BTreeSet<TaskRef>,
+    /// Where each task was last.
+    places: BTreeMap<TaskRef, CpuNumber>,
     /// Nice values, as far as they are told.
     nice: BTreeMap<TaskRef, i32>,
 }
@@ -63,6 +65,7 @@ impl Ftrace {
         let (on, interrupt, says) = match event.what() {
             What::Switch { from, leaves } => {
                 self.running.insert(event.cpu, event.task);
+                self.places.insert(event.task, event.cpu);
                 let (before, before_prio) = (name(from), self.priority(from));
                 // The idle task always wants to run.
                 let state = if from.is_some() { leaves } else { Leaves::Runnable }.letter();
@@ -74,18 +77,20 @@ impl Ftrace {
                 (from, false, says)
             }
             What::Waking { waker } => {
-                self.asked.insert(event.task);
                 let on = if waker.is_some() { waker } else { running };
-                let says = woken("sched_waking", &task, prio, event.cpu);
+                let place = self.places.get(&event.task).copied().unwrap_or(event.cpu);
+                let says = woken("sched_waking", &task, prio, place);
                 (on, waker != on, says)
             }
             What::Wakeup { on: at, waker } => {
-                let asked = self.asked.remove(&event.task);
-                let says = if asked { "sched_wakeup" } else { "sched_wakeup_new" };
+                let is_new = self.born.remove(&event.task);
+                let says = if is_new { "sched_wakeup_new" } else { "sched_wakeup" };
+                self.places.insert(event.task, at);
                 let on = if waker.is_some() { waker } else { running };
                 (on, waker != on, woken(says, &task, prio, at))
             }
             What::Migrate { from, to } => {
+                self.places.insert(event.task, to);
                 let says = format!(
                     "sched_migrate_task: comm={} pid={} prio={prio} orig_cpu={} dest_cpu={}",
                     task.comm, task.pid, from.0, to.0
@@ -93,6 +98,7 @@ impl Ftrace {
                 (running, false, says)
             }
             What::Fork { parent } => {
+                self.born.insert(event.task);
                 let from = name(parent);
                 let says = format!(
                     "sched_process_fork: comm={} pid={} child_comm={} child_pid={}",

@@ -57,6 +57,7 @@ pub(super) fn serve(mut trace: File, browser: bool) -> Result<()> {
 /// Answers a request; whether it was for the trace, and got all of it.
 fn answer(mut stream: TcpStream, trace: &mut File) -> io::Result<bool> {
     stream.set_read_timeout(Some(SILENT))?;
+    stream.set_write_timeout(Some(SILENT))?;
     let request = request(&mut stream)?;
     let allowed = [("Access-Control-Allow-Origin", PAGE), ("Cache-Control", "no-cache")];
     match judge(&request) {

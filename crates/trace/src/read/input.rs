@@ -69,3 +69,18 @@ impl Input {
         })
     }
 }
+
+/// More than any part of a file has but that of the events.
+pub(super) const SECTION_MAX: u64 = 64 << 20;
+
+/// What stands somewhere in a file, as far as it is there.
+pub(super) fn section(file: &mut Box<dyn Seekable>, at: u64, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // No file is so long, and systems refuse to go there.
+    if i64::try_from(at).is_err() {
+        return Ok(bytes);
+    }
+    file.seek(SeekFrom::Start(at))?;
+    file.take(size.min(SECTION_MAX)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

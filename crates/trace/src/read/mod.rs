@@ -131,4 +131,4 @@ impl Recording {
 }
 
 /// So many bytes tell what a file is.
-const HEAD_BYTES: usize = 4096;
+const HEAD_BYTES: usize = 1 << 16;

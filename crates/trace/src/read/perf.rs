@@ -8,6 +8,7 @@ pub(super) mod queue;
 mod session;
 mod unpack;
 
+use super::input::{SECTION_MAX, section};
 use super::order::Order;
 use super::{Input, ReadError, Seekable, Source};
 use rota_events::{Event, MachineFacts, Problems, Tables, Window};
@@ -26,8 +27,6 @@ const RECORD_HEAD: usize = 8;
 /// A record that says that a round is over: after damage, reading goes on there.
 const ROUND_LITTLE: [u8; 8] = [68, 0, 0, 0, 0, 0, 8, 0];
 const ROUND_BIG: [u8; 8] = [0, 0, 0, 68, 0, 0, 0, 8];
-/// More than any section but that of the data has.
-const SECTION_MAX: u64 = 64 << 20;
 /// So many events are handed over at once, or a few more.
 const EVENTS_AT_ONCE: usize = 1 << 14;
 
@@ -161,6 +160,7 @@ impl PerfData {
             self.window.skip(8);
         }
         let bytes = self.window.at() - from;
+        self.session.hole();
         let what = if self.window.fill(1)? { "damaged" } else { "cut off" };
         self.session.problems.add(from, format!("{what} ({bytes} bytes that can't be read)"));
         Ok(())
@@ -185,6 +185,8 @@ impl PerfData {
                 let (kind, size) = record_head(rest, self.session.order);
                 if size < RECORD_HEAD {
                     self.session.problems.add(at, "a compressed record without a size");
+                    self.session.hole();
+                    self.taken += (self.unpacked.len() - start) as u64;
                     start = self.unpacked.len();
                     break;
                 }
@@ -199,7 +201,11 @@ impl PerfData {
                 Ok(false) => return,
                 Err(why) => {
                     self.session.problems.add(at, format!("compressed records: {why}"));
-                    self.unpacker = None;
+                    self.session.hole();
+                    // Whatever comes next begins anew.
+                    (self.unpacker, self.taken) = (None, 0);
+                    self.unpacked.clear();
+                    self.rounds.clear();
                     return;
                 }
             }
@@ -250,7 +256,8 @@ fn open_file(
             }
         }
     }
-    file.seek(SeekFrom::Start(data_at))?;
+    let is_there = i64::try_from(data_at).is_ok();
+    file.seek(if is_there { SeekFrom::Start(data_at) } else { SeekFrom::End(0) })?;
     // Who was stopped while it recorded did not say how much there is.
     let size = if data_size == 0 { u64::MAX } else { data_size };
     Ok(Window::new(Box::new(file.take(size)), data_at))
@@ -260,14 +267,6 @@ fn open_file(
 fn has_feature(head: &[u8], order: Order, feature: u32) -> bool {
     let word = order.u64(head, 72 + feature as usize / 64 * 8).unwrap_or(0);
     word >> (feature % 64) & 1 != 0
-}
-
-/// What stands somewhere in a file, as far as it is there.
-fn section(file: &mut Box<dyn Seekable>, at: u64, size: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(at))?;
-    file.take(size.min(SECTION_MAX)).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 impl Source for PerfData {

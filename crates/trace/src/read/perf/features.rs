@@ -51,7 +51,7 @@ fn words(cursor: &mut Cursor<'_>) -> Option<Vec<String>> {
     (0..count.min(cursor.left() as u32 / 4)).map(|_| text(cursor)).collect()
 }
 
-/// How many CPUs there may be, and are; the second is what counts.
+/// How many CPUs there may be, and are.
 fn cpus(cursor: &mut Cursor<'_>, machine: &mut MachineFacts) -> Option<()> {
     let (available, online) = (cursor.u32()?, cursor.u32()?);
     let count = available.max(online);

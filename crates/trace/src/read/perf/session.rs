@@ -106,7 +106,10 @@ impl Session {
 
     /// Why nothing of it can be read, if that is so.
     pub(super) fn unusable(&self) -> Option<String> {
-        let tracepoints: Vec<_> = self.attributes.iter().filter(|a| a.is_tracepoint).collect();
+        let is_wanted = |a: &&Attribute| {
+            a.is_tracepoint && (self.points.is_empty() || self.points.wants(a.config))
+        };
+        let tracepoints: Vec<_> = self.attributes.iter().filter(is_wanted).collect();
         if tracepoints.is_empty() {
             return Some("no tracepoints are recorded here: perf sched record does".to_owned());
         }
@@ -210,7 +213,7 @@ impl Session {
                 (known.is_tracepoint && self.points.wants(known.config)).then_some(known)
             }
             // Old files, and those with one event only, have no numbers: the raw record tells.
-            None => Some(first),
+            None => self.attributes.iter().find(|a| a.is_tracepoint && a.lacks().is_none()),
         }
     }
 
@@ -261,6 +264,12 @@ impl Session {
             }
             self.kernel.add(&Traced { time_ns, cpu, current, interrupt, point }, &mut self.events);
         }
+    }
+
+    /// Something could not be read: what was under way before is not to be believed after it.
+    pub(super) fn hole(&mut self) {
+        let (time_ns, kept) = (self.queue.youngest_ns(), Kept::Lost(1));
+        self.queue.add(Waiting { time_ns, cpu: 0, tid: 0, pid: 0, interrupt: false, kept });
     }
 
     /// At the end of the file.

@@ -6,16 +6,15 @@
 
 use super::ring::Places;
 use super::unpack::Packing;
+use crate::read::input::{SECTION_MAX, section};
 use crate::read::order::Order;
 use crate::read::points::Points;
 use crate::read::tracing::{Cursor, Tracing};
 use crate::read::{ReadError, Seekable};
 use rota_events::{CpuPlace, MachineFacts, Problems};
 use std::collections::BTreeMap;
-use std::io::{self, Read, SeekFrom};
+use std::io;
 
-/// More than any section but those of pages has, in bytes, also unpacked.
-const SECTION_MAX: u64 = 64 << 20;
 /// How much of a file of version 6 is looked at, at first.
 const HEAD_BYTES: u64 = 4 << 20;
 /// More CPUs than a kernel can have, and more sections of options than a file.
@@ -450,12 +449,4 @@ fn part(
     };
     let unpacked = packing.unpack(held, u64::from(whole).min(SECTION_MAX) as usize);
     Ok(unpacked.map_err(|why| problems.add(at, format!("a compressed section: {why}"))).ok())
-}
-
-/// Bytes at a place, as far as they are there.
-fn section(file: &mut Box<dyn Seekable>, at: u64, size: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(at))?;
-    file.take(size.min(SECTION_MAX)).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
