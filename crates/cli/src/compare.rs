@@ -78,13 +78,8 @@ pub(crate) struct Args {
     /// same noise with a seed; fewer than 6 can't tell a difference from noise
     #[arg(long, value_name = "N|LIST", default_value = "10", value_parser = seeds)]
     seeds: Seeds,
-    /// A recording as the workload, as rota sim --replay has it: its machine is the machine and its
-    /// length the time, unless they are given
-    #[arg(long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
-    replay: Option<PathBuf>,
-    /// The nice value that tasks of this name have in the replay; without it, 0
-    #[arg(long, value_name = "NAME=N", requires = "replay", value_parser = replay::name_nice, allow_hyphen_values = true)]
-    nice: Vec<(String, i32)>,
+    #[command(flatten)]
+    replay: replay::ReplayArgs,
     /// How long each run takes, in the machine's own time [default: 1s]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     run_for: Option<u64>,
@@ -219,21 +214,20 @@ struct Stage {
 
 impl Stage {
     fn set(args: &Args) -> Result<Self> {
-        let load = |path| replay::load(path, &args.nice);
-        let replayed = args.replay.as_deref().map(load).transpose()?;
+        let replayed = args.replay.load()?;
         let recorded = replayed.as_ref().map(|replayed| replayed.machine.as_str());
         let machine = args.machine.as_deref().or(recorded).unwrap_or(MACHINE).to_owned();
         let mut model = machine::read(&machine)?;
         if args.no_noise {
             model.platform.noise = Noise::default();
         }
-        let (Some(replayed), Some(path)) = (replayed, &args.replay) else {
+        let (Some(replayed), Some(path)) = (replayed, &args.replay.file) else {
             let workload = input::workload(&args.workload, &model)?;
             let (given, run_ns) = (args.workload.clone(), args.run_for.unwrap_or(RUN_NS));
             return Ok(Self { machine, model, given, workload, run_ns });
         };
         replayed.prepare(&mut model);
-        let with = match &args.nice[..] {
+        let with = match &args.replay.nice[..] {
             [] => String::new(),
             nice => format!(" with nice {nice:?}"),
         };

@@ -12,7 +12,26 @@ use rota_workload::{TASKS_MAX, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Options by which a recording is the workload.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// A recording as the workload: its tasks run, sleep and wait for each other as they did. Its
+    /// machine is the machine and its length the time, unless they are given
+    #[arg(id = "replay", long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// The nice value that tasks of this name have in the replay; without it, 0
+    #[arg(long, value_name = "NAME=N", requires = "replay", value_parser = name_nice, allow_hyphen_values = true)]
+    pub(crate) nice: Vec<(String, i32)>,
+}
+
+impl ReplayArgs {
+    /// Reads the recording, if one is given.
+    pub(crate) fn load(&self) -> Result<Option<Replayed>> {
+        self.file.as_deref().map(|path| load(path, &self.nice)).transpose()
+    }
+}
 
 /// A recording that is to be replayed.
 #[derive(Debug)]
@@ -31,7 +50,7 @@ pub(crate) struct Replayed {
 }
 
 /// A `name=nice` argument.
-pub(crate) fn name_nice(text: &str) -> Result<(String, i32), String> {
+fn name_nice(text: &str) -> Result<(String, i32), String> {
     let (name, nice) = crate::args::name_value(text)?;
     let value = nice.parse().ok().filter(|nice| (-20..=19).contains(nice));
     Ok((name, value.ok_or_else(|| format!("'{nice}' is no nice value, which is -20 to 19"))?))
@@ -51,7 +70,7 @@ fn short_form(cpus: &[CpuPlace]) -> String {
 }
 
 /// Reads a recording.
-pub(crate) fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
+fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     let name = path.display().to_string();
     let mut reader = open_recording(path)?;
     let mut activity = Activity::new(&reader.machine().cpus);

@@ -40,13 +40,8 @@ pub(crate) struct Args {
     /// What runs on it; several at once with + between them, or by saying it again
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]", default_value = "periodic+cpu")]
     workload: Vec<String>,
-    /// A recording as the workload: its tasks run, sleep and wait for each other as they did. Its
-    /// machine is the machine and its length the time, unless they are given
-    #[arg(long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
-    replay: Option<PathBuf>,
-    /// The nice value that tasks of this name have in the replay; without it, 0
-    #[arg(long, value_name = "NAME=N", requires = "replay", value_parser = replay::name_nice, allow_hyphen_values = true)]
-    nice: Vec<(String, i32)>,
+    #[command(flatten)]
+    replay: replay::ReplayArgs,
     /// How long, in the machine's own time [default: 10s]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     run_for: Option<u64>,
@@ -176,8 +171,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         bail!("--snapshot: {} plans no moves between domains", contestant.name());
     }
     let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let replayed = args.replay.as_deref().map(|path| replay::load(path, &args.nice)).transpose()?;
-    let filled = args.replay.as_deref().zip(replayed.as_ref());
+    let replayed = args.replay.load()?;
+    let filled = args.replay.file.as_deref().zip(replayed.as_ref());
     let filled = filled.map(|(path, replayed)| args.replaying(path, replayed));
     let args = filled.as_ref().unwrap_or(args);
     let run_ns = args.run_for.unwrap_or(RUN_NS);

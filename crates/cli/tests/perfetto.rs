@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 fn rota(folder: &Path, line: &str) {
     let mut rota = Command::new(env!("CARGO_BIN_EXE_rota"));
@@ -64,6 +64,17 @@ fn a_recording_of_this_machine() {
     assert!(bytes <= 10 * lines as u64, "{bytes} bytes for {lines} events");
 }
 
+/// A program that does not outlive its test, whose port the next one needs.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A browser, for which a page of the tests has the origin of Perfetto's, fetches the trace; a page of
 /// another origin can't.
 #[test]
@@ -74,8 +85,8 @@ fn the_page_of_perfetto_gets_the_trace_and_no_other() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rota"));
     command.args("view a.rota --as perfetto --open --no-browser --output t.pftrace".split(' '));
     command.current_dir(folder).stdin(Stdio::null()).stderr(Stdio::piped());
-    let mut serving = command.spawn().unwrap();
-    let mut said = BufReader::new(serving.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut serving = Serving(command.spawn().unwrap());
+    let mut said = BufReader::new(serving.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     let first = said.next().unwrap();
     let url = first.strip_prefix("open ").unwrap_or_else(|| panic!("{first}"));
     // The port is taken.
@@ -100,6 +111,6 @@ fn the_page_of_perfetto_gets_the_trace_and_no_other() {
     let bytes = fs::metadata(folder.join("t.pftrace")).unwrap().len();
     let expected = format!("fetched 200 {bytes} {}\n", &sum[..64]);
     assert_eq!(page(&[url]), expected);
-    assert!(serving.wait().unwrap().success());
+    assert!(serving.0.wait().unwrap().success());
     assert_eq!(said.last().unwrap(), "the page has the trace");
 }

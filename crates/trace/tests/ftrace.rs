@@ -138,3 +138,31 @@ fn what_can_not_be_read_is_told_with_its_place() {
     let (_, events, problems) = read(long.as_bytes());
     assert_eq!((events.len(), problems.len()), (1, 1));
 }
+
+#[test]
+fn only_who_was_born_is_woken_as_new_and_on_the_cpu_where_it_was() {
+    let mut tables = Tables::default();
+    let mut task = |pid, name: &str| {
+        let name = tables.text(name);
+        tables.task(TaskInfo { pid, tgid: pid, name, ..TaskInfo::default() })
+    };
+    let (a, b, none) = (task(5, "a"), task(6, "b"), TaskRef::NONE);
+    let at = |ns, cpu, task, what| Event::new(ns, CpuNumber(cpu), task, what);
+    let wakeup = |waker| What::Wakeup { on: CpuNumber(1), waker };
+    let events = [
+        at(1, 3, a, What::Switch { from: none, leaves: Leaves::Runnable }),
+        at(2, 3, none, What::Switch { from: a, leaves: Leaves::Sleeping }),
+        at(3, 0, a, wakeup(none)),
+        at(4, 1, b, What::Fork { parent: a }),
+        at(5, 1, b, wakeup(a)),
+        at(6, 0, a, What::Waking { waker: none }),
+    ];
+    let mut output = Output::new(Form::Ftrace, Vec::new(), &MachineFacts::default()).unwrap();
+    output.write(&tables, &events).unwrap();
+    let text = String::from_utf8(output.finish().unwrap()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let says: Vec<&str> = lines.map(|line| line.split_once(": ").unwrap().1).collect();
+    assert_eq!(says[2], "sched_wakeup: comm=a pid=5 prio=120 target_cpu=001");
+    assert_eq!(says[4], "sched_wakeup_new: comm=b pid=6 prio=120 target_cpu=001");
+    assert_eq!(says[5], "sched_waking: comm=a pid=5 prio=120 target_cpu=001");
+}

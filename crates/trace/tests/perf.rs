@@ -217,3 +217,20 @@ fn short_records_do_no_harm() {
         }
     }
 }
+
+/// What can't be read may be anything: what was under way before is not to be believed after it.
+#[test]
+fn a_hole_is_a_loss() {
+    let switch = Made::Switch { from: 1, state: 1, to: 2 };
+    let part = |ns| [data(false, ns, 0, &switch), data(false, 0, 0, &Made::Round)].concat();
+    let head = head_of_pipe(false);
+    let losses = |bytes: &[u8]| {
+        let (_, events, problems, _) = read(bytes);
+        let lost = events.iter().filter(|event| matches!(event.what(), What::Lost { .. }));
+        (events.len(), lost.count(), problems.len())
+    };
+    assert_eq!(losses(&[&head[..], &part(1000), &part(2000)].concat()), (2, 0, 0));
+    // A record of no size, then the end of a round, from which reading goes on.
+    let hole = [vec![0; 16], part(3000), part(4000)].concat();
+    assert_eq!(losses(&[&head[..], &part(1000), &hole].concat()), (3, 1, 1));
+}
