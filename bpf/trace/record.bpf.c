@@ -37,7 +37,9 @@ struct {
 #define WORDS  128
 
 struct filter {
-	u32 by_cpu, by_pid, group_count, unused;
+	u32 by_cpu, by_pid, group_count;
+	/* From a CPU's struct rq to its count of interrupts, in bytes; 0 if there is no way. */
+	s32 interrupts;
 	u64 cpus[WORDS];
 	u64 group_ids[GROUPS];
 	u32 group_levels[GROUPS];
@@ -253,6 +255,21 @@ POINT("sched_switch") int switches(u64 *ctx)
 	return happens(SWITCH, to, from, state | (ctx[0] & 1) << 32);
 }
 
+/*
+ * Whether an interrupt runs on this CPU, not the task. Being called here is none, unlike by perf.
+ */
+static __always_inline bool in_interrupt(struct task_struct *current)
+{
+	u32 count;
+
+	if (!filter.interrupts || !EXISTS(current, se.cfs_rq))
+		return false;
+	if (bpf_probe_read_kernel(&count, sizeof(count),
+	                          (void *)current->se.cfs_rq->rq + filter.interrupts))
+		return false;
+	return count & IN_INTERRUPT;
+}
+
 POINT("sched_waking") int waking(u64 *ctx)
 {
 	struct task_struct *p = task(ctx[0]), *waker = bpf_get_current_task_btf();
@@ -260,6 +277,8 @@ POINT("sched_waking") int waking(u64 *ctx)
 	if (!here() || !wanted(p))
 		return 0;
 	tell(p);
+	if (in_interrupt(waker))
+		return happens(WAKING, p->pid, 0, 0);
 	tell(waker);
 	return happens(WAKING, p->pid, waker->pid, 0);
 }

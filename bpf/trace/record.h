@@ -27,6 +27,14 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct cfs_rq {
+	struct rq *rq;
+};
+
+struct sched_entity {
+	struct cfs_rq *cfs_rq;
+};
+
 struct scx_dispatch_q {
 	u32 nr;
 	u64 id;
@@ -51,10 +59,14 @@ struct task_struct {
 	u64 start_time;
 	char comm[16];
 	struct css_set *cgroups;
+	struct sched_entity se;
 	struct sched_ext_entity scx;
 };
 
 #pragma clang attribute pop
+
+/* Serving a soft interrupt, a hard one, or one that can't be masked (kernel: linux/preempt.h). */
+#define IN_INTERRUPT (1 << 8 | 0xf << 16 | 0xf << 20)
 
 #define BPF_RB_NO_WAKEUP 1
 
@@ -72,7 +84,7 @@ extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
 /* Kinds of records. Those after the first are a struct happening. */
 #define TOLD       1
 #define SWITCH     2 /* other: who ran; value: its state, and above 32 bits whether preempted */
-#define WAKING     3 /* other: who wakes it */
+#define WAKING     3 /* other: who wakes it; 0 for an interrupt */
 #define WAKEUP_NEW 4 /* the same; value: its CPU */
 #define MIGRATE    5 /* other: to which CPU; value: from which */
 #define FORK       6 /* other: its parent */

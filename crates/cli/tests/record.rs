@@ -202,6 +202,59 @@ fn filters_choose() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// The wakings in a file that `rota view` reads: of each thread in their order, whether a task does it.
+fn wakings(file: &Path) -> BTreeMap<(i64, String), Vec<bool>> {
+    let mut rota = Command::new(env!("CARGO_BIN_EXE_rota"));
+    let output = rota.args(["view", "--as", "json"]).arg(file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut wakings = BTreeMap::<_, Vec<_>>::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        if event["event"] == "waking" {
+            let task = &event["task"];
+            let task = (task["pid"].as_i64().unwrap(), task["comm"].as_str().unwrap().to_owned());
+            wakings.entry(task).or_default().push(!event["waker"].is_null());
+        }
+    }
+    wakings
+}
+
+/// What an interrupt does is not done by the task that it interrupts: perf, which is told by the
+/// kernel, says the same of each waking.
+#[test]
+fn interrupts_are_not_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "while :; do :; done & hog=$!
+                  i=0; while [ $i -lt 50 ]; do sleep 0.002; i=$((i + 1)); done
+                  perf bench sched pipe -l 2000; kill $hog";
+    for attach in ["tp-btf", "raw-tp"] {
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        let mut perf = Command::new("perf");
+        perf.args(["record", "-q", "-a", "-m", "8M", "-e", "sched:sched_waking", "-o"])
+            .arg(&theirs);
+        perf.arg("--").arg(env!("CARGO_BIN_EXE_rota")).args(["record", "--attach", attach, "-o"]);
+        perf.arg(&ours).args(["--", "taskset", "-c", "0", "sh", "-c", script]);
+        let output = perf.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains(", 0 lost, "), "{said}");
+        let (ours, theirs) = (wakings(&ours), wakings(&theirs));
+        let (mut timers, mut pipes) = (Vec::new(), Vec::new());
+        for (task, by_tasks) in &ours {
+            match task.1.as_str() {
+                "sleep" => timers.extend(by_tasks),
+                "sched-pipe" => pipes.extend(by_tasks),
+                _ => continue,
+            }
+            assert_eq!(theirs.get(task), Some(by_tasks), "{task:?}");
+        }
+        let share =
+            |list: &[bool]| list.iter().filter(|by| **by).count() as f64 / list.len() as f64;
+        // A timer may go off before who set it sleeps.
+        assert!(timers.len() >= 30 && share(&timers) < 0.1, "{timers:?}");
+        assert!(pipes.len() > 1000 && share(&pipes) > 0.95, "{}", share(&pipes));
+    }
+}
+
 /// Both ways to be called see the same.
 #[test]
 fn raw_tracepoints_see_the_same() {

@@ -7,6 +7,8 @@ use rota_object::EngineError;
 /// As many cgroups, and numbers of CPUs, as `bpf/trace/record.bpf.c` has places for.
 const GROUPS: usize = 8;
 const WORDS: usize = 128;
+/// Where the structure `filter` says where a CPU counts its interrupts.
+pub(super) const INTERRUPTS_AT: usize = 12;
 
 /// What to record: with nothing in it, everything. What is in several lists must be wanted by each.
 #[derive(Debug, Clone, Default)]

@@ -7,6 +7,7 @@
 
 mod filter;
 mod groups;
+mod interrupts;
 mod merge;
 mod raw;
 mod scheduler;
@@ -14,6 +15,7 @@ mod scheduler;
 use crate::host::{Host, now_ns};
 use crate::plan::write;
 use crate::{log, refusal};
+use filter::INTERRUPTS_AT;
 pub use filter::Wanted;
 use groups::Groups;
 use libbpf_rs::{
@@ -22,7 +24,8 @@ use libbpf_rs::{
 use merge::Merge;
 use raw::{About, Raw};
 use rota_events::{Event, Tables};
-use rota_object::{EngineError, Refusal};
+use rota_object::{EngineError, KernelTypes, Refusal};
+use rota_topology::Tree;
 use scheduler::Scheduler;
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
@@ -250,15 +253,18 @@ fn load(
     }
     write(&mut open, |name| name.ends_with(".rodata"), 0, filter)
         .ok_or_else(|| missing("choosing what to record", "the object has no place for it"))?;
-    if host.sched_ext().is_some()
-        && let Ok(types) = libbpf_rs::btf::Btf::from_vmlinux()
-    {
+    let types = host.read("kernel/btf/vmlinux").unwrap_or_default();
+    let types = KernelTypes::from_bytes("this kernel", &types)
+        .map_err(|e| missing("reading the kernel's types", &e.to_string()))?;
+    if let Some(distance) = interrupts::distance(types.btf()) {
+        write(&mut open, |name| name.ends_with(".rodata"), INTERRUPTS_AT, &distance.to_ne_bytes())
+            .ok_or_else(|| missing("telling interrupts", "the object has no place for it"))?;
+    }
+    if host.sched_ext().is_some() {
         for mut program in open.progs_mut() {
             let section = program.section().to_string_lossy().into_owned();
             let Some(("fentry" | "fexit", function)) = section.split_once('/') else { continue };
-            program.set_autoload(
-                types.type_by_name::<libbpf_rs::btf::types::Func<'_>>(function).is_some(),
-            );
+            program.set_autoload(types.function(function).is_some());
         }
     }
     let (loaded, printed) = log::capture(|| open.load());
