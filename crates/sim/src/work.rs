@@ -318,7 +318,6 @@ impl Machine {
     /// A task that runs may have come to the end of its present step.
     pub(crate) fn work_on(&mut self, task: TaskId) -> Result<(), Stop> {
         let cpu = self.sched.task(task).cpu;
-        self.charge(cpu);
         let left = self.work_left(task);
         if left > 0 {
             self.look_after(task, left);
