@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Records what tasks do: who gets a CPU and how the task before leaves it, who wakes whom, who
- * moves, begins and ends.
+ * moves, begins and ends; if wanted, who sends what to whom.
  *
  * Each CPU has a ring of its own, so that CPUs don't wait for each other, and a count of the
  * records that it had no room for, which each record carries: what is missing is missing between
@@ -351,6 +351,7 @@ POINT("cgroup_attach_task") int changes_group(u64 *ctx)
 	return happens(GROUP, p->pid, ctx[3] & 1, group_of(p));
 }
 
+#include "record_messages.h"
 #ifndef RAW
 #include "record_ext.h"
 #endif

@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Only tasks in this cgroup or below
     #[arg(long, value_name = "PATH")]
     cgroup: Vec<String>,
+    /// Also what is sent and received through Unix sockets, so that a replay knows who waits for whom
+    #[arg(long)]
+    messages: bool,
     /// Stop when a time is longer: latency, wake, oncpu, offcpu or dsq, as in `latency[NAME]>10ms`
     #[arg(long, value_name = "CONDITION", value_parser = Until::parse)]
     until: Option<Until>,
@@ -90,6 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         cpus: cpu_list.unwrap_or_default(),
         pids: args.pid.clone(),
         groups: args.cgroup.clone(),
+        messages: args.messages,
     };
     let attach = args.attach.attach();
     let options = RecorderOptions { wanted, attach, ring_bytes: args.buffer, cpus };

@@ -256,6 +256,58 @@ fn interrupts_are_not_tasks() {
 }
 
 /// Both ways to be called see the same.
+/// What went through each channel, in bytes, and how many messages were sent.
+fn messages(events: &[Event]) -> (BTreeMap<u64, (u64, u64)>, usize) {
+    let (mut bytes, mut sent) = (BTreeMap::<u64, (u64, u64)>::new(), 0);
+    for event in events {
+        match event.what() {
+            What::Send { channel, bytes: more } => {
+                bytes.entry(channel).or_default().0 += u64::from(more);
+                sent += 1;
+            }
+            What::Receive { channel, bytes: more } => {
+                bytes.entry(channel).or_default().1 += u64::from(more);
+            }
+            _ => (),
+        }
+    }
+    (bytes, sent)
+}
+
+#[test]
+fn every_message_is_told_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    for attach in ["tp-btf", "raw-tp"] {
+        let file = folder.path().join(attach);
+        // 20 senders write to each of 20 receivers 20 times, 100 bytes.
+        let bench = ["--", "perf", "bench", "sched", "messaging", "-g", "1", "-l", "20"];
+        let output = record(&file, &[&["--attach", attach, "--messages"], &bench[..]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let (tables, events) = read(&file);
+        continuous(&tables, &events);
+        let (bytes, sent) = messages(&events);
+        let whole = bytes.values().filter(|(sent, received)| sent == received && *sent == 40_000);
+        assert_eq!(whole.count(), 20, "{bytes:?}");
+        assert!((8000..8200).contains(&sent), "{sent}");
+
+        let line = ["sim", "eevdf", "--format", "json", "--replay"];
+        let output = Command::new(env!("CARGO_BIN_EXE_rota")).args(line).arg(&file).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let replay = &json["replay"];
+        assert!(replay["messages"].as_u64().unwrap() > 5000, "{replay}");
+        assert!(replay["share"].as_f64().unwrap() >= 0.95, "{replay}");
+        // Nobody waits in vain.
+        let run = |side: &str| replay[side]["run_time"].as_f64().unwrap();
+        assert!((run("replayed") / run("recorded") - 1.0).abs() < 0.05, "{replay}");
+    }
+    let file = folder.path().join("without");
+    let bench = ["--", "perf", "bench", "sched", "messaging", "-g", "1", "-l", "1"];
+    assert!(record(&file, &bench).status.success());
+    assert_eq!(messages(&read(&file).1).1, 0, "nobody has asked for them");
+}
+
 #[test]
 fn raw_tracepoints_see_the_same() {
     let folder = tempfile::tempdir().unwrap();

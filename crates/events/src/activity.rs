@@ -29,7 +29,7 @@
 //! Where events are lost on a CPU, its time until the next switch is unknown, and no wait that had
 //! begun anywhere ends in a latency, since a wake-up may be among what is lost.
 
-use crate::event::{Event, KINDS, What};
+use crate::event::{Event, KINDS, Kind, What};
 use crate::file::CpuPlace;
 use crate::histogram::Histogram;
 use crate::ids::{CpuNumber, TaskRef};
@@ -167,6 +167,32 @@ impl CpuUse {
     }
 }
 
+/// How many events there were of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindCounts([u64; KINDS.len()]);
+
+impl Default for KindCounts {
+    fn default() -> Self {
+        Self([0; KINDS.len()])
+    }
+}
+
+impl KindCounts {
+    fn add(&mut self, kind: Kind) {
+        self.0[kind as usize - 1] += 1;
+    }
+
+    /// Those of each kind, in the order of [`KINDS`].
+    pub fn each(self) -> [u64; KINDS.len()] {
+        self.0
+    }
+
+    /// All events.
+    pub fn total(self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
 /// All metrics of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -178,8 +204,8 @@ pub struct Summary {
     pub tasks: BTreeMap<TaskRef, TaskUse>,
     /// What each CPU did.
     pub cpus: BTreeMap<CpuNumber, CpuUse>,
-    /// How many events there were of each kind, in the order of [`KINDS`].
-    pub kinds: [u64; KINDS.len()],
+    /// How many events there were of each kind.
+    pub kinds: KindCounts,
     /// How many events are known to be missing.
     pub lost: u64,
     /// CPU time lost while CPUs were idle and tasks waited, in ns.
@@ -340,7 +366,7 @@ pub struct Activity {
     now_ns: u64,
     tasks: BTreeMap<TaskRef, TaskNow>,
     cpus: BTreeMap<CpuNumber, (CpuNow, CpuUse)>,
-    kinds: [u64; KINDS.len()],
+    kinds: KindCounts,
     lost: u64,
     shares: Shares,
 }
@@ -360,7 +386,7 @@ impl Activity {
         }
         self.now_ns = self.now_ns.max(event.time_ns);
         self.shares.advance(self.now_ns);
-        self.kinds[event.kind as usize - 1] += 1;
+        self.kinds.add(event.kind);
         let (now, cpu, task) = (self.now_ns, event.cpu, event.task);
         match event.what() {
             What::Switch { from, leaves } => self.switch(cpu, from, leaves.is_runnable(), task),

@@ -47,10 +47,12 @@ pub enum Kind {
     Counter,
     Lost,
     Clock,
+    Send,
+    Receive,
 }
 
 /// Every kind with its name and what it means, in the order of their numbers, which start at 1.
-pub const KINDS: [(Kind, &str, &str); 31] = [
+pub const KINDS: [(Kind, &str, &str); 33] = [
     (Kind::Switch, "switch", "the CPU goes on with the task, or with none"),
     (Kind::Waking, "waking", "somebody wants the task to wake up; an interrupt, if no task does"),
     (Kind::Wakeup, "wakeup", "the task has woken up, on a CPU"),
@@ -82,6 +84,8 @@ pub const KINDS: [(Kind, &str, &str); 31] = [
     (Kind::Counter, "counter", "a number of the recorder or the scheduler"),
     (Kind::Lost, "lost", "events are missing here"),
     (Kind::Clock, "clock", "what another clock shows now"),
+    (Kind::Send, "send", "the task has sent a message"),
+    (Kind::Receive, "receive", "the task has received what was sent"),
 ];
 
 impl Kind {
@@ -232,6 +236,16 @@ pub enum What {
         clock: TextRef,
         now_ns: u64,
     },
+    /// `channel` is what both ends have in common, and nobody else; numbers are the recorder's.
+    Send {
+        channel: u64,
+        bytes: u32,
+    },
+    /// So much of what was sent first.
+    Receive {
+        channel: u64,
+        bytes: u32,
+    },
 }
 
 /// First flag of a kind: still wants to run, goes to sleep, is online, by vtime, is a cid.
@@ -288,6 +302,8 @@ impl What {
             Self::Counter { name, value } => (Kind::Counter, 0, name.0, value, 0),
             Self::Lost { events } => (Kind::Lost, 0, 0, events, 0),
             Self::Clock { clock, now_ns } => (Kind::Clock, 0, clock.0, now_ns, 0),
+            Self::Send { channel, bytes } => (Kind::Send, 0, bytes, channel, 0),
+            Self::Receive { channel, bytes } => (Kind::Receive, 0, bytes, channel, 0),
         }
     }
 }
@@ -353,6 +369,8 @@ impl Event {
             Kind::Counter => What::Counter { name: TextRef(a), value: b },
             Kind::Lost => What::Lost { events: b },
             Kind::Clock => What::Clock { clock: TextRef(a), now_ns: b },
+            Kind::Send => What::Send { channel: b, bytes: a },
+            Kind::Receive => What::Receive { channel: b, bytes: a },
         }
     }
 

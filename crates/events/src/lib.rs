@@ -31,7 +31,7 @@ mod spans;
 mod tables;
 mod window;
 
-pub use activity::{Activity, CpuUse, Distance, Summary, TaskUse};
+pub use activity::{Activity, CpuUse, Distance, KindCounts, Summary, TaskUse};
 pub use event::{EVENT_BYTES, Event, KINDS, Kind, StreamHash, What};
 pub use file::{CpuPlace, MAGIC as FILE_MAGIC, MachineFacts, OpenError, Reader, Writer};
 pub use hash::fnv1a;

@@ -85,6 +85,9 @@ pub(crate) fn fields(event: &Event) -> Vec<(&'static str, Field)> {
         What::Counter { name, value } => vec![("name", Text(name)), ("value", Number(value))],
         What::Lost { events } => vec![("events", Number(events))],
         What::Clock { clock, now_ns } => vec![("clock", Text(clock)), ("now_ns", Number(now_ns))],
+        What::Send { channel, bytes } | What::Receive { channel, bytes } => {
+            vec![("channel", Number(channel)), ("bytes", Number(bytes.into()))]
+        }
         What::Dispatch | What::Idle | What::Busy | What::Exit => Vec::new(),
     }
 }

@@ -35,7 +35,7 @@ pub fn short_ns(ns: u64) -> String {
 /// The metrics as tables for people.
 pub fn summary_text(summary: &Summary, tables: &Tables, machine: &MachineFacts) -> String {
     let MachineFacts { kernel, clock, .. } = machine;
-    let events: u64 = summary.kinds.iter().sum();
+    let events: u64 = summary.kinds.total();
     let time = short_ns(summary.end_ns - summary.start_ns);
     let cpus = summary.cpus.len();
     let busy = percent(summary.machine().utilisation());
@@ -143,7 +143,7 @@ pub fn summary_json(summary: &Summary, tables: &Tables, machine: &MachineFacts) 
             "switches": used.switches,
         })
     });
-    let kinds = KINDS.iter().zip(summary.kinds).filter(|(_, count)| *count > 0);
+    let kinds = KINDS.iter().zip(summary.kinds.each()).filter(|(_, count)| *count > 0);
     let kinds: Map<_, _> =
         kinds.map(|((_, name, _), count)| ((*name).to_owned(), count.into())).collect();
     json!({

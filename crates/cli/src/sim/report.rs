@@ -77,7 +77,7 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
         "\nutilisation {:.1} %, {:.0} switches/s, {} events",
         100.0 * machine.utilisation(),
         machine.switches as f64 / seconds,
-        summary.kinds.iter().sum::<u64>(),
+        summary.kinds.total(),
     );
     let total = summary.total();
     let all_ns = (machine.busy_ns + machine.idle_ns).max(1) as f64;
@@ -266,7 +266,7 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "callbacks": callbacks,
         "kfuncs": kfuncs,
         "statistics": statistics,
-        "events": summary.kinds.iter().sum::<u64>(),
+        "events": summary.kinds.total(),
         "events_hash": format!("{:016x}", outcome.hash),
         "replay": about.replayed.map(|replayed| replayed.json(summary)),
         "exit": exit,

@@ -19,6 +19,8 @@ pub struct Wanted {
     pub pids: Vec<i32>,
     /// Only tasks in these cgroups and below, by path from the outermost one.
     pub groups: Vec<String>,
+    /// Messages through sockets, too.
+    pub messages: bool,
 }
 
 impl Wanted {
@@ -58,7 +60,7 @@ mod tests {
     #[test]
     fn the_layout_is_that_of_the_object() {
         let mut groups = Groups::new("/no/such/folder".as_ref());
-        let wanted = Wanted { cpus: vec![1, 64], pids: vec![7], groups: Vec::new() };
+        let wanted = Wanted { cpus: vec![1, 64], pids: vec![7], ..Wanted::default() };
         let bytes = wanted.to_bytes(&mut groups).unwrap();
         assert_eq!(bytes.len(), 16 + WORDS * 8 + GROUPS * 12);
         let filter: Vec<u32> =

@@ -22,6 +22,8 @@ pub(super) struct Merge {
     running: BTreeMap<u32, i32>,
     /// Since when tasks run, as the scheduler of sched_ext is told.
     runs: BTreeMap<i32, u64>,
+    /// A number for each socket that messages come to, instead of its address.
+    channels: BTreeMap<u64, u64>,
     last_ns: u64,
     /// Switches that the kernel did not tell: somebody else left the CPU than came last.
     pub(super) hidden: u64,
@@ -38,6 +40,7 @@ impl Merge {
             lost: BTreeMap::new(),
             running: BTreeMap::new(),
             runs: BTreeMap::new(),
+            channels: BTreeMap::new(),
             last_ns: 0,
             hidden: 0,
             late: 0,
@@ -122,6 +125,10 @@ impl Merge {
                 self.runs.insert(raw.pid, raw.time_ns);
                 What::Running { slice_ns }
             }
+            About::Sent { socket, bytes } => What::Send { channel: self.channel(socket), bytes },
+            About::Received { socket, bytes } => {
+                What::Receive { channel: self.channel(socket), bytes }
+            }
             About::Stopping { runnable } => {
                 let since = self.runs.remove(&raw.pid).unwrap_or(raw.time_ns);
                 What::Stopping { ran_ns: raw.time_ns.saturating_sub(since), runnable }
@@ -155,6 +162,12 @@ impl Merge {
                 events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), task, what));
             }
         }
+    }
+
+    /// The number of a socket.
+    fn channel(&mut self, socket: u64) -> u64 {
+        let next = self.channels.len() as u64 + 1;
+        *self.channels.entry(socket).or_insert(next)
     }
 
     /// Who has a thread id; somebody without a name if the name got lost.

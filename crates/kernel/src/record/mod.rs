@@ -23,7 +23,7 @@ use libbpf_rs::{
 };
 use merge::Merge;
 use raw::{About, Raw};
-use rota_events::{Event, Tables};
+use rota_events::{CpuNumber, Event, Tables, TaskRef, What};
 use rota_object::{EngineError, KernelTypes, Refusal};
 use rota_topology::Tree;
 use scheduler::Scheduler;
@@ -94,6 +94,8 @@ pub struct Recorder {
     /// When the last poll began.
     polled_ns: u64,
     recorded: Recorded,
+    /// How often the kernel did not call a program; known at the end.
+    missed: u64,
 }
 
 impl Recorder {
@@ -131,7 +133,7 @@ impl Recorder {
     ) -> Result<Self, EngineError> {
         let mut groups = Groups::new("/sys/fs/cgroup".as_ref());
         let filter = options.wanted.to_bytes(&mut groups)?;
-        let object = load(bytes, host, options.cpus, &filter)?;
+        let object = load(bytes, host, options, &filter)?;
         want(&object, &options.wanted.pids)?;
         let (rings, records) = make_rings(&object, options)?;
         let mut links = Vec::new();
@@ -151,6 +153,7 @@ impl Recorder {
             is_raw,
             polled_ns: now_ns(),
             recorded: Recorded::default(),
+            missed: 0,
         })
     }
 
@@ -199,6 +202,12 @@ impl Recorder {
         for (cpu, lost) in (0..).zip(self.lost()?) {
             self.merge.tell_lost(cpu, lost as u32, now_ns(), &mut events);
         }
+        self.missed = self.misses();
+        let missed = self.missed;
+        if missed > 0 {
+            let (what, cpu) = (What::Lost { events: missed }, CpuNumber(0));
+            events.push(Event::new(now_ns(), cpu, TaskRef::NONE, what));
+        }
         self.count(&events)?;
         Ok(events)
     }
@@ -220,10 +229,22 @@ impl Recorder {
     fn count(&mut self, events: &[Event]) -> Result<(), EngineError> {
         let happened = events.iter().filter(|event| event.kind != rota_events::Kind::Lost);
         self.recorded.events += happened.count() as u64;
-        self.recorded.lost = self.lost()?.iter().sum();
+        self.recorded.lost = self.lost()?.iter().sum::<u64>() + self.missed;
         self.recorded.late = self.merge.late;
         self.recorded.hidden = self.merge.hidden;
         Ok(())
+    }
+
+    /// How often the kernel did not call a program because it was at work on that CPU, as it says
+    /// (kernel: `bpf_prog_show_fdinfo`). On which CPUs is not known.
+    fn misses(&self) -> u64 {
+        let of = |program: libbpf_rs::Program<'_>| {
+            let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+            let told = std::fs::read_to_string(path).unwrap_or_default();
+            let line = told.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
+            line.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
+        self.object.progs().filter(|program| program.autoload()).map(of).sum()
     }
 
     /// How many records each CPU lost.
@@ -240,7 +261,7 @@ impl Recorder {
 fn load(
     bytes: &[u8],
     host: &Host,
-    cpus: u32,
+    options: &RecorderOptions,
     filter: &[u8],
 ) -> Result<libbpf_rs::Object, EngineError> {
     let refused = |e: &libbpf_rs::Error, printed: &str| {
@@ -249,7 +270,7 @@ fn load(
     let (open, printed) = log::capture(|| ObjectBuilder::default().open_memory(bytes));
     let mut open = open.map_err(|e| refused(&e, &printed))?;
     for mut map in open.maps_mut().filter(|map| map.name() == "rings") {
-        map.set_max_entries(cpus).map_err(|e| system("counting rings", &e))?;
+        map.set_max_entries(options.cpus).map_err(|e| system("counting rings", &e))?;
     }
     write(&mut open, |name| name.ends_with(".rodata"), 0, filter)
         .ok_or_else(|| missing("choosing what to record", "the object has no place for it"))?;
@@ -260,11 +281,16 @@ fn load(
         write(&mut open, |name| name.ends_with(".rodata"), INTERRUPTS_AT, &distance.to_ne_bytes())
             .ok_or_else(|| missing("telling interrupts", "the object has no place for it"))?;
     }
-    if host.sched_ext().is_some() {
-        for mut program in open.progs_mut() {
-            let section = program.section().to_string_lossy().into_owned();
-            let Some(("fentry" | "fexit", function)) = section.split_once('/') else { continue };
-            program.set_autoload(types.function(function).is_some());
+    for mut program in open.progs_mut() {
+        let section = program.section().to_string_lossy().into_owned();
+        match section.split_once('/') {
+            Some(("fentry" | "fexit", function)) if host.sched_ext().is_some() => {
+                program.set_autoload(types.function(function).is_some());
+            }
+            Some(("tp", _)) => {
+                program.set_autoload(options.wanted.messages);
+            }
+            _ => {}
         }
     }
     let (loaded, printed) = log::capture(|| open.load());

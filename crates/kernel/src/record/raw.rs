@@ -65,6 +65,15 @@ pub(super) enum About {
     Stopping {
         runnable: bool,
     },
+    /// `socket` is the address of that which the message comes to.
+    Sent {
+        socket: u64,
+        bytes: u32,
+    },
+    Received {
+        socket: u64,
+        bytes: u32,
+    },
     /// No record: what user space has seen.
     Seen(What),
 }
@@ -100,6 +109,8 @@ impl Raw {
             10 | 11 => About::Remove { depth: other, dsq: value, consumed: kind == 11 },
             12 => About::Running { slice_ns: value },
             13 => About::Stopping { runnable: value != 0 },
+            14 => About::Sent { socket: value, bytes: other },
+            15 => About::Received { socket: value, bytes: other },
             _ => return None,
         };
         Some(Self { time_ns: u64_at(bytes, 0)?, cpu, lost: u32_at(bytes, 12)?, pid, about })
@@ -167,7 +178,7 @@ mod tests {
         bytes[8] = 9;
         assert!(Raw::read(0, &bytes[..48]).is_some());
         assert_eq!(Raw::read(0, &bytes[..47]), None);
-        bytes[8] = 14;
+        bytes[8] = 16;
         assert_eq!(Raw::read(0, &bytes), None);
     }
 }
