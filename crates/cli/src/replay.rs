@@ -33,6 +33,10 @@ impl ReplayArgs {
     }
 }
 
+/// What a switch takes of the time that a task is on a CPU, in ns: as machines say, and not more than
+/// the shortest that recordings show.
+const SWITCH_NS: u64 = 1000;
+
 /// A recording that is to be replayed.
 #[derive(Debug)]
 pub(crate) struct Replayed {
@@ -74,7 +78,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     let name = path.display().to_string();
     let mut reader = open_recording(path)?;
     let mut activity = Activity::new(&reader.machine().cpus);
-    let (mut replay, mut cpus) = (Replay::default(), 0);
+    let (mut replay, mut cpus) = (Replay::with_switches_of(SWITCH_NS), 0);
     while let Some(events) = reader.next_events()? {
         for event in &events {
             activity.add(event);
@@ -82,6 +86,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
             cpus = cpus.max(event.cpu.0.saturating_add(1));
         }
     }
+    replay.finish();
     tell_problems(&name, reader.problems());
     let places = &reader.machine().cpus;
     let machine = if places.is_empty() { format!("{}c", cpus.max(1)) } else { short_form(places) };
@@ -109,7 +114,7 @@ impl Replayed {
     /// are its noise: none of it comes twice. What a scheduler of sched_ext takes comes on top.
     pub(crate) fn prepare(&self, model: &mut Model) {
         model.costs = Costs {
-            switch_ns: 0,
+            switch_ns: SWITCH_NS,
             interrupt_ns: self.idle_wake_ns,
             tick_ns: 0,
             migration_ns: Costs::NONE.migration_ns,
@@ -141,11 +146,12 @@ impl Replayed {
     pub(crate) fn text(&self, replay: &Summary) -> String {
         let counts = &self.counts;
         let mut text = format!(
-            "\nreplay      {:.1} % of {} wake-ups by tasks became dependencies, and {} answers; {} \
-             sleeps ended by interrupts, {} for no known reason\n{:<12}{:>14}{:>14}{:>10}\n",
+            "\nreplay      {:.1} % of {} wake-ups by tasks became dependencies, and {} answers and {} \
+             messages; {} sleeps ended by interrupts, {} for no known reason\n{:<12}{:>14}{:>14}{:>10}\n",
             100.0 * counts.share(),
             counts.by_tasks,
             counts.answers,
+            counts.messages,
             counts.by_interrupts,
             counts.unexplained,
             "",
@@ -181,6 +187,7 @@ impl Replayed {
             "dependencies": self.counts.dependencies,
             "share": self.counts.share(),
             "answers": self.counts.answers,
+            "messages": self.counts.messages,
             "by_interrupts": self.counts.by_interrupts,
             "unexplained": self.counts.unexplained,
             "forks": self.counts.forks,

@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// text (.txt), JSON lines (.json) or for Perfetto (.pftrace, .perfetto-trace)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     trace: Option<PathBuf>,
+    /// Have messages from task to task in that file, so that a replay knows who waits for whom
+    #[arg(long, requires = "trace")]
+    messages: bool,
     /// Keep the kernel's debug dump here if the scheduler is ejected for an error
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     dump: Option<PathBuf>,
@@ -203,6 +206,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         seed: args.seed,
         run_ns,
         interleave: args.interleaving(),
+        messages: args.messages,
         mode: args.engine.mode(),
         half_cost_ns: args.half_cost,
     };

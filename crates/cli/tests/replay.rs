@@ -2,6 +2,12 @@
 //! `rota sim --replay` and `rota compare --replay`: simulations that are recorded and replayed, and
 //! wrong calls. What becomes of recordings of a kernel needs one, and is a test of its own.
 
+use rota_events::{Event, Kind, Tables};
+use rota_object::KernelTypes;
+use rota_sim::{Shape, Simulation};
+use rota_topology::Spec;
+use rota_trace::{Replay, ReplayOptions};
+use rota_workload::Workload;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -41,6 +47,43 @@ fn a_replay_is_like_the_recording() {
         close(&both, "switches", 10.0);
         close(&both, "run_time", 2.0);
         close(&both, "utilisation", 2.0);
+    }
+}
+
+/// What happens when a machine without costs runs a workload, messages included.
+fn recorded(workload: &Workload) -> (Vec<Event>, Tables) {
+    let types = KernelTypes::builtin("6.18").unwrap();
+    let topology = "2c".parse::<Spec>().unwrap().topology();
+    let shape = Shape { messages: true, ..Shape::default() };
+    let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+    world.start_recording();
+    world.add(workload).unwrap();
+    world.run_until(1_000_000_000).unwrap();
+    let events = world.take_events();
+    (events, world.tables().unwrap().clone())
+}
+
+/// Who ran when and where, and who woke whom.
+fn decisions(events: &[Event]) -> Vec<&Event> {
+    events.iter().filter(|event| matches!(event.kind, Kind::Switch | Kind::Waking)).collect()
+}
+
+#[test]
+fn where_messages_are_recorded_every_switch_comes_back() {
+    for work in ["messaging:groups=3,loops=100,room=100000", "pipe:pairs=3,loops=200+cpu:tasks=2"]
+    {
+        let (events, tables) = recorded(&Workload::parse(work, 2).unwrap());
+        let mut replay = Replay::default();
+        events.iter().for_each(|event| replay.add(event));
+        let again = replay.workload(&tables, &ReplayOptions::default()).unwrap();
+        let (again, _) = recorded(&again);
+        let (before, after) = (decisions(&events), decisions(&again));
+        assert!(before.len() > 200, "{work}: {} events", before.len());
+        let apart = before.iter().zip(&after).position(|(before, after)| before != after);
+        let (at, few) =
+            (apart.unwrap_or(0), |all: &[&Event]| format!("{:?}", &all[..all.len().min(3)]));
+        assert_eq!(apart, None, "{work}: {} then {}", few(&before[at..]), few(&after[at..]));
+        assert_eq!(before.len(), after.len(), "{work}");
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Shape {
     pub start_ns: u64,
     /// The seed of interleaving: with one, CPUs stand still within callbacks while others go on.
     pub interleave: Option<u64>,
+    /// Recordings have the signals of events that count without end, as messages.
+    pub messages: bool,
 }
 
 impl Default for Shape {
@@ -75,6 +77,7 @@ impl Default for Shape {
             budget: 1 << 32,
             start_ns: 1,
             interleave: None,
+            messages: false,
         }
     }
 }

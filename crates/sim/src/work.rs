@@ -49,6 +49,8 @@ struct Progress {
     asked_ns: u64,
     /// When the piece of work that it has begun was asked for.
     begun_ns: Option<u64>,
+    /// What it is woken up for and receives when it runs.
+    receives: Option<EventId>,
 }
 
 /// What tasks have to do.
@@ -279,6 +281,7 @@ impl Machine {
             sleep: 0,
             asked_ns: self.now_ns,
             begun_ns: None,
+            receives: None,
         };
         let index = task.0 as usize;
         if self.work.progress.len() <= index {
@@ -377,6 +380,10 @@ impl Machine {
         let now = self.now_ns;
         for _ in 0..STEPS_MAX {
             let Some(progress) = self.work.of(task) else { return Ok(Next::Exit) };
+            if let Some(event) = progress.receives.take() {
+                self.record_message(task, event, false);
+                continue;
+            }
             if let Some(ns) = progress.runs(now) {
                 return Ok(Next::Run(ns));
             }

@@ -180,6 +180,95 @@ fn what_can_not_be_replayed_is_said() {
     assert_eq!(wrong, Err(ReplayError::NoTask("z".into())));
 }
 
+fn send(ns: u64, cpu: u32, task: u32, bytes: u32) -> Event {
+    event(ns, cpu, task, What::Send { channel: 9, bytes })
+}
+
+fn receive(ns: u64, cpu: u32, task: u32, bytes: u32) -> Event {
+    event(ns, cpu, task, What::Receive { channel: 9, bytes })
+}
+
+#[test]
+fn who_receives_waits_for_what_was_sent_asleep_or_not() {
+    use Leaves::Sleeping;
+    let none = NONE.0;
+    let events = [
+        switch(0, 0, none, 1, Sleeping),
+        switch(0, 1, 2, none, Sleeping),
+        // The first one wakes the receiver up, which finds the second one, and a half of the third.
+        waking(10, 0, 2, TaskRef(1)),
+        send(12, 0, 1, 100),
+        switch(15, 1, none, 2, Sleeping),
+        send(30, 0, 1, 100),
+        send(40, 0, 1, 100),
+        receive(50, 1, 2, 100),
+        receive(60, 1, 2, 150),
+        receive(70, 1, 2, 50),
+        switch(75, 1, 2, none, Sleeping),
+        switch(90, 0, 1, none, Sleeping),
+    ];
+    let found = workload(&events);
+    let (a, b, messages) = (EventId(0), EventId(1), EventId(2));
+    let (sent, wait) = (Step::Signal(messages, 1), Step::Wait(messages));
+    let sender = [run(10), sent, run(2), run(18), sent, run(10), sent, run(50), Step::Wait(a)];
+    assert_eq!(found.templates[0].program.steps(), sender);
+    let receiver = [wait, run(35), run(10), wait, wait, run(10), run(5), Step::Wait(b)];
+    assert_eq!(found.templates[1].program.steps(), receiver);
+    let mut again = replay(&events);
+    again.finish();
+    let counts = again.counts();
+    assert_eq!((counts.by_tasks, counts.dependencies, counts.messages), (1, 1, 2));
+}
+
+#[test]
+fn who_had_no_room_waits_for_room_where_there_is_none() {
+    use Leaves::Sleeping;
+    // Task 1 sends 8 messages, and sleeps until task 2 has received 6 of them.
+    let mut events = vec![switch(0, 0, NONE.0, 1, Sleeping), switch(0, 1, NONE.0, 2, Sleeping)];
+    events.extend((1..=8).map(|n| send(10 * n, 0, 1, 7)));
+    events.push(switch(85, 0, 1, NONE.0, Sleeping));
+    events.extend((1..=5).map(|n| receive(100 + n, 1, 2, 7)));
+    events.extend([waking(106, 1, 1, TaskRef(2)), receive(107, 1, 2, 7)]);
+    events.push(switch(110, 0, NONE.0, 1, Sleeping));
+    events.push(send(115, 0, 1, 7));
+    events.extend((1..=3).map(|n| receive(120 + n, 1, 2, 7)));
+    events.push(switch(130, 0, 1, NONE.0, Sleeping));
+    let found = workload(&events);
+    let room = found.events[3];
+    assert_eq!((room.initial, room.wakes_at), (8, 5), "what is received counts when it is");
+    let steps = found.templates[0].program.steps();
+    let (taken, sent) = (Step::Wait(EventId(3)), Step::Signal(EventId(2), 1));
+    assert_eq!(steps[..3], [taken, run(10), sent]);
+    let end = [run(5), taken, run(5), sent, run(15), Step::Wait(EventId(0))];
+    assert_eq!(steps[steps.len() - 6..], end);
+    let freed = found.templates[1].program.steps().iter();
+    assert_eq!(freed.filter(|step| **step == Step::Signal(EventId(3), 1)).count(), 9);
+}
+
+#[test]
+fn who_is_slow_to_say_that_it_has_sent_has_sent_before() {
+    // Task 2 receives what task 1 says only later, and what was sent before the recording.
+    let switches =
+        [switch(0, 0, NONE.0, 1, Leaves::Sleeping), switch(0, 1, NONE.0, 2, Leaves::Sleeping)];
+    let ends = [
+        switch(200_000, 0, 1, NONE.0, Leaves::Sleeping),
+        switch(200_000, 1, 2, NONE.0, Leaves::Sleeping),
+    ];
+    let waits = |messages: &[Event]| {
+        let found = workload(&[&switches[..], messages, &ends].concat());
+        let steps = found.templates[1].program.steps().iter();
+        steps.filter(|step| **step == Step::Wait(EventId(2))).count()
+    };
+    assert_eq!(waits(&[receive(100, 1, 2, 5), send(110, 0, 1, 5)]), 1);
+    assert_eq!(waits(&[receive(100, 1, 2, 5), send(100_000, 0, 1, 5)]), 0, "too late");
+    let other = send(105, 0, 1, 5);
+    assert_eq!(waits(&[receive(100, 1, 2, 5), other, send(110, 0, 1, 5)]), 1, "of the first");
+}
+
+fn any_bytes() -> impl Strategy<Value = u32> {
+    prop_oneof![8 => 0..5_u32, 1 => any::<u32>()]
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let task = || prop_oneof![8 => 0..6_u32, 1 => any::<u32>()];
     let leaves = prop_oneof![
@@ -194,42 +283,51 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => task().prop_map(|parent| What::Fork { parent: TaskRef(parent) }),
         1 => Just(What::Exit),
         1 => any::<u64>().prop_map(|events| What::Lost { events }),
+        2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Send { channel, bytes }),
+        2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Receive { channel, bytes }),
     ];
     let time = prop_oneof![8 => 0..10_000_u64, 1 => any::<u64>()];
     (time, 0..4_u32, task(), what).prop_map(|(ns, cpu, task, what)| event(ns, cpu, task, what))
 }
 
 proptest! {
-    /// Any stream: no panic, at most four pieces for an event, and every name stands for something.
+    /// Any stream: no panic, at most so many pieces for an event, every name stands for something, and
+    /// nobody waits for what never comes.
     #[test]
     fn whatever_a_stream_says(events in prop::collection::vec(any_event(), 0..300), sorted: bool) {
         let mut events = events;
         if sorted {
             events.sort_by_key(|event| event.time_ns);
         }
-        let made = replay(&events);
+        let mut made = replay(&events);
+        made.finish();
         let counts = made.counts();
         prop_assert!(counts.dependencies <= counts.by_tasks);
         let Ok(found) = made.workload(&tables(), &ReplayOptions::default()) else { return Ok(()) };
-        let (mut all, mut waits, mut signals) = (0, 0, 0);
+        let mut left: Vec<i64> = found.events.iter().map(|event| event.initial.into()).collect();
+        let (mut all, mut signals) = (0, 0);
         for step in found.templates.iter().flat_map(|template| template.program.steps()) {
             all += 1;
             match step {
                 Step::Wait(event) => {
-                    waits += 1;
                     prop_assert!((event.0 as usize) < found.events.len());
+                    left[event.0 as usize] -= 1;
                 }
-                Step::Signal(event, _) => {
-                    signals += 1;
+                Step::Signal(event, times) => {
                     prop_assert!((event.0 as usize) < found.events.len());
+                    left[event.0 as usize] += i64::from(*times);
+                    signals += u64::from((event.0 as usize) < found.templates.len());
                 }
                 Step::Fork(kind) => prop_assert!((kind.0 as usize) < found.templates.len()),
                 _ => {}
             }
         }
-        prop_assert!(all <= 4 * events.len() + found.templates.len());
-        // Each dependency has both ends; who was there at the end waits once more.
-        prop_assert_eq!(signals, counts.dependencies);
-        prop_assert!(waits >= signals && waits <= signals + found.templates.len() as u64);
+        prop_assert!(all <= 6 * events.len() + found.templates.len());
+        // Who was there at the end waits once more.
+        let own = |event: usize| if event < found.templates.len() { -1 } else { 0 };
+        prop_assert!(left.iter().enumerate().all(|(event, left)| *left >= own(event)), "{left:?}");
+        let messages = |event: &Event| matches!(event.what(), What::Receive { .. });
+        prop_assert!(signals <= counts.dependencies);
+        prop_assert!(signals == counts.dependencies || events.iter().any(messages));
     }
 }

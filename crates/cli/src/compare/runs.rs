@@ -111,6 +111,7 @@ impl Parts<'_> {
             seed: id.seed,
             run_ns: self.experiment.run_ns,
             interleave: None,
+            messages: false,
             mode: Mode::Jit,
             half_cost_ns: None,
         };

@@ -33,6 +33,8 @@ pub(crate) struct Job<'a> {
     pub(crate) run_ns: u64,
     /// The seed of interleaving, if CPUs are interleaved.
     pub(crate) interleave: Option<u64>,
+    /// Whether events have messages.
+    pub(crate) messages: bool,
     /// What executes objects.
     pub(crate) mode: Mode,
     /// What each step of the user half costs, in ns, if it is a task.
@@ -83,6 +85,7 @@ impl Job<'_> {
             platform: Arc::new(self.model.platform.clone()),
             start_ns: START_NS,
             interleave: self.interleave,
+            messages: self.messages,
             ..Shape::default()
         };
         self.contestant.open(self.kernel, &self.model.topology, &shape)

@@ -7,6 +7,7 @@
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Due, TaskId, Waker};
+use rota_events::What;
 use rota_workload::{Event, EventId, Random, Source, Step};
 use std::collections::VecDeque;
 
@@ -93,12 +94,24 @@ impl Machine {
                 } else {
                     self.wait_for(task, event)
                 };
+                if !waits {
+                    self.record_message(task, event, false);
+                } else if let Some(progress) = self.work.of(task) {
+                    progress.receives = Some(event);
+                }
                 if waits && self.work.events[event.0 as usize].event.wakes_at > 0 {
                     self.work.look_again(task);
                 }
                 return Ok(waits);
             }
-            Step::Signal(event, times) => self.signal(event, times, since_ns, Waker::Task)?,
+            Step::Signal(event, times) => {
+                let cpu = self.cpu;
+                self.signal(event, times, since_ns, Waker::Task)?;
+                self.cpu = cpu;
+                for _ in 0..times {
+                    self.record_message(task, event, true);
+                }
+            }
             Step::Broadcast(event) => self.broadcast(event, since_ns)?,
             Step::Join(event) => {
                 self.wait_for(task, event);
@@ -108,6 +121,19 @@ impl Machine {
             _ => {}
         }
         Ok(false)
+    }
+
+    /// Records that a task has sent a message, or received one, if the event is such.
+    pub(super) fn record_message(&mut self, task: TaskId, event: EventId, sends: bool) {
+        let kind = self.work.events[event.0 as usize].event;
+        if self.shape.messages && kind.initial == 0 && kind.most == u32::MAX {
+            let (channel, bytes) = (event.0.into(), 1);
+            let what = match sends {
+                true => What::Send { channel, bytes },
+                false => What::Receive { channel, bytes },
+            };
+            self.record(Some(task), what);
+        }
     }
 
     /// Takes a signal of an event, or joins those who wait; whether it waits.

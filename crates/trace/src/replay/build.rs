@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Pieces of what tasks did become programs.
 
-use super::{Piece, Replay, State, Task};
+use super::{Channel, Piece, Replay, State, Task};
 use rota_events::{Tables, TaskRef};
 use rota_workload::{
     Event, EventId, Group, Period, Program, Span, Step, Template, TemplateId, Timer, Workload,
@@ -42,8 +42,7 @@ impl Replay {
         tables: &Tables,
         options: &ReplayOptions,
     ) -> Result<Workload, ReplayError> {
-        self.end();
-        self.choose_answers();
+        self.finish();
         self.tasks.retain(|_, task| task.forked || !task.pieces.is_empty());
         if !self.tasks.values().any(|task| task.pieces.iter().any(|p| matches!(p, Piece::Run(_)))) {
             return Err(ReplayError::Empty);
@@ -53,6 +52,15 @@ impl Replay {
         // Most who wake a task up then sleep themselves, by a pipe or a socket.
         let event = Event { sync: true, ..Event::COUNTER };
         let mut workload = Workload { events: vec![event; numbers.len()], ..Workload::default() };
+        for channel in &self.channels {
+            let room = channel.room.map_or(event, |room| Event {
+                initial: room.messages,
+                wakes_at: room.wakes_at,
+                ..event
+            });
+            workload.events.extend([event, room]);
+        }
+        let events = Events { numbers: &numbers, channels: &self.channels };
         let mut groups: BTreeMap<String, u32> = BTreeMap::new();
         let mut used = vec![false; options.nice.len()];
         for (number, task) in &self.tasks {
@@ -75,7 +83,7 @@ impl Replay {
             if !task.forked {
                 workload.starts.push(TemplateId(workload.templates.len() as u32));
             }
-            let program = Arc::new(task.program(*number, &numbers, first_ns));
+            let program = Arc::new(task.program(*number, &events, first_ns));
             workload.templates.push(Template {
                 name,
                 group,
@@ -92,39 +100,33 @@ impl Replay {
         Ok(workload)
     }
 
-    /// Keeps the answers of those who are always waited for.
-    fn choose_answers(&mut self) {
+    /// Keeps the answers of those who are always waited for. Who answers runs on for as long as after
+    /// other wake-ups of the same task. What was cut for the others is one again.
+    pub(super) fn choose_answers(&mut self) {
+        let awaited = |by, of| self.answers.get(&(by, of)).filter(|answers| answers.are_awaited());
         for (number, task) in &mut self.tasks {
-            let awaited =
-                |by, of| self.answers.get(&(by, of)).is_some_and(|answers| answers.are_awaited());
-            task.pieces.retain(|piece| match piece {
-                Piece::Await(of) => awaited(*number, *of),
-                Piece::Answer(by) => awaited(*by, *number),
-                _ => true,
-            });
-            // What was cut for the others is one again.
-            task.pieces.dedup_by(|next, before| match (next, before) {
-                (Piece::Run(next), Piece::Run(before)) => {
-                    *before = before.saturating_add(*next);
-                    true
+            let mut kept: Vec<Piece> = Vec::with_capacity(task.pieces.len());
+            for piece in std::mem::take(&mut task.pieces) {
+                match (piece, kept.last_mut()) {
+                    (Piece::Await(of), _) if awaited(*number, of).is_none() => {}
+                    (Piece::Answer(by), last) => {
+                        let Some(answers) = awaited(by, *number) else { continue };
+                        let mut rest_ns = 0;
+                        if let Some(Piece::Run(ns)) = last {
+                            rest_ns = answers.rest_ns().min(*ns);
+                            *ns -= rest_ns;
+                        }
+                        kept.extend([piece, Piece::Run(rest_ns)]);
+                    }
+                    (Piece::Run(ns), Some(Piece::Run(before))) => {
+                        *before = before.saturating_add(ns);
+                    }
+                    _ => kept.push(piece),
                 }
-                _ => false,
-            });
-        }
-    }
-
-    /// The recording ends: who runs has run until now.
-    fn end(&mut self) {
-        let running: Vec<_> = self.cpus.keys().copied().zip(self.cpus.values().copied()).collect();
-        for (_, (task, since)) in running {
-            if task.is_some() {
-                let ran = self.now_ns - since;
-                let task = self.of(task);
-                task.ran_ns = task.ran_ns.saturating_add(ran);
             }
+            kept.retain(|piece| *piece != Piece::Run(0));
+            task.pieces = kept;
         }
-        self.cpus.clear();
-        self.tasks.values_mut().for_each(Task::settle);
     }
 }
 
@@ -155,40 +157,135 @@ impl Task {
         spread(between) < spread(lengths)
     }
 
-    fn program(&self, number: TaskRef, numbers: &BTreeMap<TaskRef, u32>, first_ns: u64) -> Program {
+    fn program(&self, number: TaskRef, events: &Events<'_>, first_ns: u64) -> Program {
         let mut program = Program::default().with_timer();
         let clock = self.by_the_clock();
         // When its timer fired last, since the recording began.
         let mut fired_ns = self.begin_ns.saturating_sub(first_ns);
-        let event = |task: &TaskRef| numbers.get(task).map(|number| EventId(*number));
-        for piece in &self.pieces {
-            let step = match piece {
-                Piece::Run(ns) => Some(Step::Run(Span::Fixed(*ns))),
+        let mut passing = Passing::default();
+        let mut steps = Vec::new();
+        for (at, piece) in self.pieces.iter().enumerate() {
+            match *piece {
+                Piece::Run(ns) => passing.run(ns, self.pieces.get(at + 1), events, &mut steps),
                 Piece::Sleep { until_ns, .. } if clock => {
                     let ns = until_ns.saturating_sub(fired_ns);
-                    fired_ns = *until_ns;
-                    Some(Step::Timer(Timer::Own(0), Period { ns, absolute: true }))
+                    fired_ns = until_ns;
+                    steps.push(Step::Timer(Timer::Own(0), Period { ns, absolute: true }));
                 }
-                Piece::Sleep { ns, .. } => Some(Step::Sleep(Span::Fixed(*ns))),
-                Piece::Wait | Piece::Await(_) => event(&number).map(Step::Wait),
-                Piece::Signal(task) | Piece::Answer(task) => {
-                    event(task).map(|event| Step::Signal(event, 1))
+                Piece::Sleep { ns, .. } => steps.push(Step::Sleep(Span::Fixed(ns))),
+                Piece::Wait(_) | Piece::Await(_) => {
+                    steps.extend(events.of(number).map(Step::Wait));
+                }
+                Piece::Signal { to, .. } | Piece::Answer(to) => {
+                    steps.extend(events.of(to).map(|event| Step::Signal(event, 1)));
                 }
                 Piece::Fork(task) => {
-                    numbers.get(task).map(|number| Step::Fork(TemplateId(*number)))
+                    let number = events.numbers.get(&task);
+                    steps.extend(number.map(|number| Step::Fork(TemplateId(*number))));
                 }
-                Piece::Nothing => None,
-            };
-            if let Some(step) = step {
+                _ => passing.pass(*piece, events, &mut steps),
+            }
+            for step in steps.drain(..) {
                 program = program.then(step);
             }
         }
         if self.state != State::Gone {
             // It was there until the end, and does no more than was seen of it.
-            if let Some(event) = event(&number) {
+            if let Some(event) = events.of(number) {
                 program = program.then(Step::Wait(event));
             }
         }
         program
+    }
+}
+
+/// The events that stand for who waits for whom: of each task, then two of each channel.
+struct Events<'a> {
+    numbers: &'a BTreeMap<TaskRef, u32>,
+    channels: &'a [Channel],
+}
+
+impl Events<'_> {
+    /// What a task waits for.
+    fn of(&self, task: TaskRef) -> Option<EventId> {
+        self.numbers.get(&task).map(|number| EventId(*number))
+    }
+
+    /// The messages of a channel.
+    fn messages(&self, channel: u32) -> EventId {
+        EventId(self.numbers.len() as u32 + 2 * channel)
+    }
+
+    /// Room for messages, if anybody ever waited for that.
+    fn room(&self, channel: u32) -> Option<EventId> {
+        self.channels[channel as usize].room?;
+        Some(EventId(self.numbers.len() as u32 + 2 * channel + 1))
+    }
+}
+
+/// What a task has done already of the message that it sends or receives next.
+#[derive(Debug, Default)]
+struct Passing {
+    has_room: bool,
+    sent: bool,
+    received: bool,
+}
+
+/// What sending takes, in ns of CPU time, from when there has to be room until the message is there:
+/// most of what a small one takes in all.
+const SEND_NS: u64 = 2000;
+
+impl Passing {
+    /// A run, before that piece. Who sends needs room before it has done what sending takes.
+    fn run(&mut self, ns: u64, next: Option<&Piece>, events: &Events<'_>, steps: &mut Vec<Step>) {
+        let mut rest_ns = ns;
+        if let Some(Piece::Send(channel) | Piece::Hand(channel)) = next {
+            let before_ns = ns.saturating_sub(SEND_NS);
+            if before_ns > 0 {
+                steps.push(Step::Run(Span::Fixed(before_ns)));
+            }
+            self.room(*channel, events, steps);
+            rest_ns -= before_ns;
+        }
+        steps.push(Step::Run(Span::Fixed(rest_ns)));
+    }
+
+    /// What becomes of a piece that is about messages.
+    fn pass(&mut self, piece: Piece, events: &Events<'_>, steps: &mut Vec<Step>) {
+        match piece {
+            Piece::Expect(channel) if !self.received => {
+                steps.push(Step::Wait(events.messages(channel)));
+                self.received = true;
+            }
+            Piece::Room(channel) => self.room(channel, events, steps),
+            Piece::Hand(channel) => self.send(channel, events, steps),
+            Piece::Send(channel) => {
+                self.send(channel, events, steps);
+                *self = Self::default();
+            }
+            Piece::Receive { channel, messages } => {
+                for _ in u32::from(self.received)..messages {
+                    steps.push(Step::Wait(events.messages(channel)));
+                }
+                if messages > 0 {
+                    steps.extend(events.room(channel).map(|room| Step::Signal(room, messages)));
+                }
+                *self = Self::default();
+            }
+            _ => {}
+        }
+    }
+
+    fn room(&mut self, channel: u32, events: &Events<'_>, steps: &mut Vec<Step>) {
+        if !std::mem::replace(&mut self.has_room, true) {
+            steps.extend(events.room(channel).map(Step::Wait));
+        }
+    }
+
+    fn send(&mut self, channel: u32, events: &Events<'_>, steps: &mut Vec<Step>) {
+        self.room(channel, events, steps);
+        if !std::mem::replace(&mut self.sent, true) {
+            steps.push(Step::Signal(events.messages(channel), 1));
+        }
     }
 }

@@ -6,10 +6,12 @@
 //! the sleep that it ends becomes a wait for it, so that a late waker delays whom it wakes. A
 //! wake-up by nobody is an interrupt: the sleep takes as long as it took, or ends when it ended,
 //! whichever the task's sleeps say is steadier. A task that was made in the recording is made by
-//! the same task again.
+//! the same task again. Where messages are recorded, they take the place of wake-ups.
 
 mod build;
+mod messages;
 
+use messages::{Channel, Sending, Wake};
 use rota_events::{CpuNumber, Event, Histogram, TaskRef, What};
 use std::collections::BTreeMap;
 
@@ -22,10 +24,10 @@ enum Piece {
     Run(u64),
     /// It slept until an interrupt: so long, and until then since the recording began.
     Sleep { ns: u64, until_ns: u64 },
-    /// It slept until a task woke it up.
-    Wait,
+    /// It slept until a task woke it up: the wake-up of this number.
+    Wait(u32),
     /// It woke up a task.
-    Signal(TaskRef),
+    Signal { to: TaskRef, wake: u32 },
     /// It made a task.
     Fork(TaskRef),
     /// It woke up a task that was awake.
@@ -34,6 +36,16 @@ enum Piece {
     Await(TaskRef),
     /// It may have answered the task that had woken it up.
     Answer(TaskRef),
+    /// It has sent a message.
+    Send(u32),
+    /// It has received so many.
+    Receive { channel: u32, messages: u32 },
+    /// It slept until a message came, which it received then.
+    Expect(u32),
+    /// It woke up somebody by the message that it sends.
+    Hand(u32),
+    /// It slept until there was room for the message that it sends.
+    Room(u32),
 }
 
 /// Whom a task was woken up by, and how far that task was then.
@@ -47,22 +59,33 @@ struct Asked {
 /// How often a task, having woken up another one, did nothing until that slept, and how often it woke
 /// up somebody else meanwhile. If it slept itself, what woke it up is known, and that counts as
 /// neither.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Answers {
     still: u64,
     went_on: u64,
+    /// The first times that the other one woke this one up and slept then: what it ran in between.
+    rests_ns: Vec<u64>,
 }
 
 impl Answers {
     /// So many show it, of which so many in a hundred have to be still.
     const MIN: u64 = 20;
     const PERCENT: u64 = 95;
+    /// So many times are kept.
+    const RESTS: usize = 31;
 
     /// Whether the one always waits for the other. Of two who write to each other by a pipe, say,
     /// who is preempted before it reads is not asleep: nobody wakes it up, though it is answered.
-    fn are_awaited(self) -> bool {
+    fn are_awaited(&self) -> bool {
         let all = self.still + self.went_on;
         all >= Self::MIN && self.still * 100 >= all * Self::PERCENT
+    }
+
+    /// How long the other one runs on after its answer.
+    fn rest_ns(&self) -> u64 {
+        let mut rests = self.rests_ns.clone();
+        rests.sort_unstable();
+        rests.get(rests.len() / 2).copied().unwrap_or(0)
     }
 }
 
@@ -103,9 +126,21 @@ struct Task {
     /// What it did that others notice, and how often it slept.
     deeds: u64,
     sleeps: u64,
+    /// When it woke up, or did something that others notice.
+    since_ns: u64,
+    /// Whom it woke up, if that was the last thing it did, and what it has run since.
+    woke: Option<(TaskRef, u64)>,
 }
 
 impl Task {
+    /// It has run for so long.
+    fn ran(&mut self, ns: u64) {
+        self.ran_ns = self.ran_ns.saturating_add(ns);
+        if let Some((_, ran_ns)) = &mut self.woke {
+            *ran_ns = ran_ns.saturating_add(ns);
+        }
+    }
+
     /// What it ran becomes a piece.
     fn settle(&mut self) {
         let ns = std::mem::take(&mut self.ran_ns);
@@ -118,9 +153,11 @@ impl Task {
         }
     }
 
-    fn push(&mut self, piece: Piece) {
+    fn push(&mut self, now_ns: u64, piece: Piece) {
         self.settle();
         self.deeds += 1;
+        self.since_ns = now_ns;
+        self.woke = None;
         self.pieces.push(piece);
     }
 }
@@ -139,6 +176,9 @@ pub struct ReplayCounts {
     /// Answers to tasks that had lost their CPU before they slept: nobody woke them up, but they did
     /// nothing before. They became dependencies too, and are not among those above.
     pub answers: u64,
+    /// Messages to tasks that were awake when they were sent: nobody was woken up. They became
+    /// dependencies too, and are not among those above.
+    pub messages: u64,
     /// Tasks that others made.
     pub forks: u64,
     /// Events that are missing.
@@ -167,9 +207,21 @@ pub struct Replay {
     idle_wakes: Histogram,
     /// By who woke and who was woken up.
     answers: BTreeMap<(TaskRef, TaskRef), Answers>,
+    wakes: Vec<Wake>,
+    /// What sockets receive, and which is whose.
+    channels: Vec<Channel>,
+    channel_numbers: BTreeMap<u64, u32>,
+    switch_ns: u64,
+    finished: bool,
 }
 
 impl Replay {
+    /// Of each time that a task is on a CPU, so many ns were taken by the switch to it, and are not
+    /// its own.
+    pub fn with_switches_of(switch_ns: u64) -> Self {
+        Self { switch_ns, ..Self::default() }
+    }
+
     /// Takes the next event. What is earlier than what was before it is taken to happen then.
     pub fn add(&mut self, event: &Event) {
         self.now_ns = self.now_ns.max(event.time_ns);
@@ -182,20 +234,46 @@ impl Replay {
             }
             What::Waking { waker } if task.is_some() => self.wake(cpu, task, waker),
             What::Fork { parent } if task.is_some() => self.fork(cpu, task, parent),
-            What::Exit if task.is_some() => self.of(task).exits = true,
+            What::Exit if task.is_some() => {
+                let task = self.of(task);
+                task.exits = true;
+                // The kernel says so before the task leaves its CPU for the last time, simulations after.
+                if let State::Asleep(_) = task.state {
+                    task.state = State::Gone;
+                }
+            }
             What::Lost { events } => {
                 self.counts.lost = self.counts.lost.saturating_add(events);
                 if let Some((task, since)) = self.cpus.remove(&cpu) {
                     let ran = self.now_ns.saturating_sub(since);
-                    let task = self.of(task);
-                    task.ran_ns = task.ran_ns.saturating_add(ran);
+                    self.of(task).ran(ran);
                 }
                 for task in self.tasks.values_mut() {
                     (task.early, task.woke_ns) = (None, None);
                 }
             }
+            What::Send { channel, bytes } if task.is_some() => self.send(cpu, task, channel, bytes),
+            What::Receive { channel, bytes } if task.is_some() => {
+                self.receive(cpu, task, channel, bytes);
+            }
             _ => {}
         }
+    }
+
+    /// The recording is over: who runs has run until now. Once is enough.
+    pub fn finish(&mut self) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let running = std::mem::take(&mut self.cpus);
+        for (task, since) in running.into_values().filter(|(task, _)| task.is_some()) {
+            let ran = self.now_ns.saturating_sub(since);
+            self.of(task).ran(ran);
+        }
+        self.tasks.values_mut().for_each(Task::settle);
+        messages::drop_unreceived(&mut self.tasks, &self.channels);
+        self.choose_answers();
+        self.counts.messages = messages::link(&mut self.tasks, &self.wakes, &mut self.channels);
     }
 
     /// What was found so far.
@@ -234,7 +312,7 @@ impl Replay {
             None if !seen && task.state == State::Unknown => first,
             None => now,
         };
-        task.ran_ns = task.ran_ns.saturating_add(now - since);
+        task.ran(now.saturating_sub(since));
         task.state = match (runnable, task.exits) {
             (true, _) => State::Awake,
             (false, true) => State::Gone,
@@ -246,7 +324,14 @@ impl Replay {
             return;
         }
         task.sleeps += 1;
-        if let Some(asked) = task.asked.take() {
+        let (woke, asked) = (task.woke.take(), task.asked.take());
+        if let Some((to, ran_ns)) = woke {
+            let answers = self.answers.entry((to, from)).or_default();
+            if answers.rests_ns.len() < Answers::RESTS {
+                answers.rests_ns.push(ran_ns);
+            }
+        }
+        if let Some(asked) = asked {
             self.answer(from, asked);
         }
     }
@@ -279,7 +364,7 @@ impl Replay {
     /// A task gets a CPU from another.
     fn come(&mut self, cpu: CpuNumber, to: TaskRef, from: TaskRef) {
         let now = self.now_ns;
-        self.cpus.insert(cpu, (to, now));
+        self.cpus.insert(cpu, (to, now.saturating_add(self.switch_ns)));
         if !to.is_some() {
             return;
         }
@@ -294,8 +379,10 @@ impl Replay {
             // Nobody was seen who woke it up since it fell asleep: who did before, or nobody.
             match early {
                 Some((waker, at)) if waker.is_some() => {
-                    task.push(Piece::Wait);
-                    self.of(waker).pieces[at] = Piece::Signal(to);
+                    let wake = self.wakes.len() as u32;
+                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now });
+                    self.of(to).push(now, Piece::Wait(wake));
+                    self.of(waker).pieces[at] = Piece::Signal { to, wake };
                     self.counts.by_tasks += 1;
                     self.counts.dependencies += 1;
                 }
@@ -312,7 +399,7 @@ impl Replay {
     fn sleep(&mut self, task: TaskRef, since_ns: u64) {
         let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
         if now > since_ns {
-            self.of(task).push(Piece::Sleep { ns: now - since_ns, until_ns: now - first });
+            self.of(task).push(now, Piece::Sleep { ns: now - since_ns, until_ns: now - first });
         }
     }
 
@@ -329,9 +416,11 @@ impl Replay {
         let Some((current, since)) = self.cpus.get_mut(&cpu).filter(|(t, _)| *t == task) else {
             return false;
         };
-        let (current, ran) = (*current, now - std::mem::replace(since, now));
+        let current = *current;
+        let ran = now.saturating_sub(*since);
+        *since = now.max(*since);
         let task = self.of(current);
-        task.ran_ns = task.ran_ns.saturating_add(ran);
+        task.ran(ran);
         task.settle();
         true
     }
@@ -349,7 +438,7 @@ impl Replay {
             State::Awake => {
                 if works {
                     let waker_task = self.of(waker);
-                    waker_task.push(Piece::Nothing);
+                    waker_task.push(now, Piece::Nothing);
                     let at = waker_task.pieces.len() - 1;
                     self.of(task).early = Some((waker, at));
                 }
@@ -369,9 +458,12 @@ impl Replay {
                 }
                 if works {
                     self.counts.dependencies += 1;
-                    self.of(task).push(Piece::Wait);
+                    let wake = self.wakes.len() as u32;
+                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now });
+                    self.of(task).push(now, Piece::Wait(wake));
                     let by = self.of(waker);
-                    by.push(Piece::Signal(task));
+                    by.push(now, Piece::Signal { to: task, wake });
+                    by.woke = Some((task, 0));
                     let (deeds, sleeps) = (by.deeds, by.sleeps);
                     self.of(task).asked = Some(Asked { by: waker, deeds, sleeps });
                 } else {
@@ -379,6 +471,43 @@ impl Replay {
                 }
             }
         }
+    }
+
+    /// The number of what a socket receives.
+    fn channel(&mut self, id: u64) -> u32 {
+        let next = self.channels.len() as u32;
+        let number = *self.channel_numbers.entry(id).or_insert(next);
+        if number == next {
+            self.channels.push(Channel::default());
+        }
+        number
+    }
+
+    /// A task has sent a message.
+    fn send(&mut self, cpu: CpuNumber, task: TaskRef, id: u64, bytes: u32) {
+        let (channel, now_ns) = (self.channel(id), self.now_ns);
+        let runs_ns = self.cpus.get(&cpu).map_or(now_ns, |(_, since)| *since).min(now_ns);
+        self.runs(cpu, task);
+        let sender = self.of(task);
+        let sending = Sending { since_ns: sender.since_ns, runs_ns, now_ns };
+        sender.push(now_ns, Piece::Send(channel));
+        let piece = (task, sender.pieces.len() - 1);
+        if let Some((task, at)) = self.channels[channel as usize].send(bytes, piece, sending)
+            && let Piece::Receive { messages, .. } = &mut self.of(task).pieces[at]
+        {
+            *messages += 1;
+        }
+    }
+
+    /// A task has received messages.
+    fn receive(&mut self, cpu: CpuNumber, task: TaskRef, id: u64, bytes: u32) {
+        let (channel, now_ns) = (self.channel(id), self.now_ns);
+        self.runs(cpu, task);
+        let receiver = self.of(task);
+        receiver.settle();
+        let at = receiver.pieces.len();
+        let messages = self.channels[channel as usize].receive(bytes, task, at, now_ns);
+        self.of(task).push(now_ns, Piece::Receive { channel, messages });
     }
 
     /// A task makes another one.
@@ -392,7 +521,7 @@ impl Replay {
         if works {
             (child.begin_ns, child.forked, child.fresh) = (now, true, true);
             child.state = State::Awake;
-            self.of(parent).push(Piece::Fork(task));
+            self.of(parent).push(now, Piece::Fork(task));
             self.counts.forks += 1;
         } else {
             // It comes from nowhere, at this time.
