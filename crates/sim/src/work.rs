@@ -120,6 +120,16 @@ impl Work {
         }
     }
 
+    /// A task has done a piece of work.
+    fn piece_done(&mut self, task: TaskId, now_ns: u64) {
+        let Some(progress) = self.of(task) else { return };
+        let since = progress.begun_ns.take();
+        progress.asked_ns = now_ns;
+        let group = progress.group as usize;
+        self.done[group].add(since.map(|since| now_ns.saturating_sub(since)));
+        self.paused |= self.watched == Some(task);
+    }
+
     /// What a task has joined, and has so far.
     fn joined(&mut self, task: TaskId, event: Option<EventId>) -> Option<EventId> {
         std::mem::replace(&mut self.of(task)?.joined, event)
@@ -429,13 +439,7 @@ impl Machine {
                     }
                 }
                 Some(Step::Yield) => return Ok(Next::Yield),
-                Some(Step::Done) => {
-                    let since = progress.begun_ns.take();
-                    progress.asked_ns = now;
-                    let group = progress.group as usize;
-                    self.work.done[group].add(since.map(|since| now.saturating_sub(since)));
-                    self.work.paused |= self.work.watched == Some(task);
-                }
+                Some(Step::Done) => self.work.piece_done(task, now),
                 // There are too many of its own in a row.
                 Some(
                     Step::Run(_) | Step::Busy(_) | Step::Phase | Step::Begin | Step::Repeat { .. },

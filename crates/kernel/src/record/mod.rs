@@ -244,7 +244,7 @@ impl Recorder {
             let line = told.lines().find_map(|line| line.strip_prefix("recursion_misses:"));
             line.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0)
         };
-        self.object.progs().filter(|program| program.autoload()).map(of).sum()
+        self.object.progs().filter(libbpf_rs::ProgramImpl::autoload).map(of).sum()
     }
 
     /// How many records each CPU lost.
