@@ -2,9 +2,10 @@
 """Decodes a trace for Perfetto with Perfetto's own messages, and compares it with the events it was made
 of: JSON lines, as `rota view --as json` writes them. Says what it compared; exit code 1 if anything differs.
 
-    perfetto_trace.py TRACE EVENTS.jsonl [--arrows]
+    perfetto_trace.py TRACE EVENTS.jsonl [--arrows] [--callbacks]
 
 With --arrows, the trace must have an arrow for each task that was woken by another and then ran.
+With --callbacks, it must have every call of a callback.
 """
 
 import json
@@ -17,6 +18,7 @@ IN_INTERRUPT = 0x08
 CLONE_THREAD = 0x10000
 LETTERS = {0: "R", 1: "S", 2: "D", 4: "T", 8: "t", 16: "X", 32: "Z", 64: "P", 128: "I", 256: "R+"}
 UNKNOWN = object()
+CALLS = "select_cpu runnable quiescent enqueue dequeue dispatch running stopping yield tick".split()
 
 
 def whole(event):
@@ -144,9 +146,10 @@ def slices(cpus):
 
 
 def tracks(trace):
-    """Counters by the names of their tracks, instants, and arrows from whom to whom."""
+    """Counters by the names of their tracks, instants, arrows from whom to whom, slices by the names of
+    their tracks, and calls."""
     named, threads, counters, instants = {}, {}, defaultdict(list), []
-    starts, arrows = {}, []
+    starts, arrows, open_slices, stays, calls = {}, [], {}, defaultdict(list), []
     for packet in trace.packet:
         if packet.HasField("track_descriptor"):
             track = packet.track_descriptor
@@ -160,6 +163,15 @@ def tracks(trace):
                 if not event.HasField("counter_value"):
                     value = event.double_counter_value
                 counters[named[event.track_uuid]].append((packet.timestamp, value))
+            elif event.type == event.TYPE_SLICE_BEGIN:
+                assert event.track_uuid not in open_slices, "slices of one track overlap"
+                open_slices[event.track_uuid] = (packet.timestamp, event.name)
+            elif event.type == event.TYPE_SLICE_END:
+                since, name = open_slices.pop(event.track_uuid)
+                stays[named[event.track_uuid]].append((since, packet.timestamp, name))
+            elif named[event.track_uuid].endswith(" calls"):
+                task = event.debug_annotations[0].string_value if event.debug_annotations else None
+                calls.append((packet.timestamp, named[event.track_uuid], event.name, task))
             elif event.track_uuid in threads:
                 for flow in event.flow_ids:
                     starts[flow] = (packet.timestamp, threads[event.track_uuid])
@@ -167,7 +179,38 @@ def tracks(trace):
                     arrows.append((*starts[flow], packet.timestamp, threads[event.track_uuid]))
             else:
                 instants.append((packet.timestamp, named[event.track_uuid], event.name))
-    return counters, instants, arrows
+    for track, (since, name) in open_slices.items():
+        stays[named[track]].append((since, None, name))
+    return counters, instants, arrows, stays, calls
+
+
+def title(task):
+    return f"{task['comm']}[{task['pid']}]" if task else None
+
+
+def stays_of_events(events):
+    """Who was in which queue from when until when; until None if the recording ends before."""
+    inside, stays = {}, defaultdict(list)
+
+    def leave(task, time):
+        if task in inside:
+            dsq, since, name = inside.pop(task)
+            name_of = dsq.replace(":", " ")
+            stays[f"in DSQ {name_of}"].append((since, time, name))
+
+    for event in events:
+        kind, time, task = event["event"], event["time_ns"], pid(event["task"])
+        if kind == "insert":
+            leave(task, time)
+            inside[task] = (event["dsq"], time, title(event["task"]))
+        elif kind in ("remove", "exit"):
+            leave(task, time)
+        elif kind == "lost":
+            for other in list(inside):
+                leave(other, time)
+    for task in list(inside):
+        leave(task, None)
+    return stays
 
 
 def arrows_of_events(events):
@@ -215,7 +258,7 @@ def main():
     for cpu in expected:
         same(f"events of CPU {cpu}", found[cpu], expected[cpu])
     same("slices", slices(found), slices(expected))
-    counters, instants, arrows = tracks(trace)
+    counters, instants, arrows, stays, calls = tracks(trace)
     depths = defaultdict(list)
     for event in events:
         if event["event"] in ("insert", "remove"):
@@ -223,6 +266,15 @@ def main():
     queues = {name: values for name, values in counters.items() if name.startswith("DSQ ")}
     same("queues", len(queues), len(depths))
     same("depths", sorted(queues.values()), sorted(depths.values()))
+    expected_stays = stays_of_events(events)
+    same("queues with tasks", sorted(stays), sorted(expected_stays))
+    by_start = lambda stay: (stay[0], stay[2], stay[1] or 0)
+    for queue, list_of in expected_stays.items():
+        same(queue, sorted(stays[queue], key=by_start), sorted(list_of, key=by_start))
+    expected_calls = [
+        (e["time_ns"], f"CPU {e['cpu']} calls", e["event"], title(e["task"])) for e in events if e["event"] in CALLS
+    ]
+    same("calls", calls, expected_calls if "--callbacks" in sys.argv else [])
     lost = [(e["time_ns"], f"{e['events']} events lost on CPU {e['cpu']}") for e in events if e["event"] == "lost"]
     same("losses", [(time, name) for time, _, name in instants if "events lost" in name], lost)
     same("arrows", arrows, arrows_of_events(events) if "--arrows" in sys.argv else [])
@@ -232,6 +284,13 @@ def main():
     for cpu, share in busy(events, start, start + 10_000_000).items():
         told = [value for time, value in counters[f"CPU {cpu} busy"] if time <= start]
         assert told and abs(told[-1] / 100 - share) <= 0.0051, (cpu, share, told[-1:])
+        # So many tasks were runnable as were waiting and running, in the mean.
+        runnable, waiting = [
+            [value for time, value in counters[name] if time <= start][-1]
+            for name in ("runnable tasks", "tasks that wait for a CPU")
+        ]
+        ran = sum(busy(events, start, start + 10_000_000).values())
+        assert abs(runnable - waiting - ran) <= 0.021, (runnable, waiting, ran)
     threads = {}
     for packet in trace.packet:
         for thread in packet.process_tree.threads:
@@ -245,6 +304,7 @@ def main():
     same("clocks", trace.packet[0].clock_snapshot.primary_trace_clock, clock)
     kinds = Counter(says[0] for list_of in expected.values() for _, says in list_of)
     kinds.update(slices=len(slices(expected)), queues=len(queues), arrows=len(arrows), names=len(names))
+    kinds.update(stays=sum(map(len, stays.values())), calls=len(calls))
     print(json.dumps(kinds))
 
 

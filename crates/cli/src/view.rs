@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// In a trace for Perfetto, arrows from who wakes to who then runs; it gets several times as large
     #[arg(long)]
     arrows: bool,
+    /// In a trace for Perfetto, each call of a callback of sched_ext; it gets several times as large
+    #[arg(long)]
+    callbacks: bool,
     /// Hand the trace for Perfetto to its page, <https://ui.perfetto.dev>, in a browser, from port 9001 of this machine
     #[arg(long)]
     open: bool,
@@ -140,8 +143,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     } else if filters(args) && !matches!(args.form, View::Text | View::Json) {
         bail!("some events only are shown with --as text or --as json; metrics need all of them");
     }
-    if (args.arrows || args.open) && args.form != View::Perfetto {
-        bail!("--arrows and --open need --as perfetto");
+    if (args.arrows || args.callbacks || args.open) && args.form != View::Perfetto {
+        bail!("--arrows, --callbacks and --open need --as perfetto");
     }
     let binary = matches!(args.form, View::Perfetto | View::Parquet);
     if binary && args.output.is_none() && !args.open && io::stdout().is_terminal() {
@@ -269,6 +272,9 @@ fn stream_to(args: &Args, reader: &mut Recording, form: Form, out: Box<dyn Write
     let mut output = Output::new(form, out, reader.machine())?;
     if args.arrows {
         output = output.with_arrows();
+    }
+    if args.callbacks {
+        output = output.with_callbacks();
     }
     let mut shown = 0;
     while let Some(mut events) = reader.next_events()? {

@@ -41,11 +41,14 @@ fn simulations_track_by_track() {
     for scheduler in ["simple", "domains", "eevdf"] {
         let sim = "--machine 2l:4c --workload messaging+batch --for 200ms --trace a.rota";
         rota(folder.path(), &format!("sim {scheduler} {sim}"));
-        let counted = decoded(folder.path(), "a.rota", "--arrows");
+        let counted = decoded(folder.path(), "a.rota", "--arrows --callbacks");
         for kind in ["switch", "waking", "slices", "arrows", "names"] {
             assert!(counted[kind].as_u64() > Some(10), "{scheduler}: {counted}");
         }
-        assert_eq!(counted["queues"].as_u64() > Some(0), scheduler != "eevdf", "{counted}");
+        for kind in ["queues", "stays", "calls"] {
+            let any = counted[kind].as_u64() > Some(0);
+            assert_eq!(any, scheduler != "eevdf", "{scheduler}: {kind} of {counted}");
+        }
     }
 }
 

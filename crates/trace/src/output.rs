@@ -87,6 +87,15 @@ impl<W: Write> Output<W> {
         self
     }
 
+    /// Has a trace for Perfetto show each call of a callback; other forms stay as they are.
+    #[must_use]
+    pub fn with_callbacks(mut self) -> Self {
+        if let To::Perfetto(_, perfetto) = &mut self.0 {
+            perfetto.show_calls();
+        }
+        self
+    }
+
     /// Writes events. `tables` has what their numbers stand for, and grows from call to call.
     ///
     /// # Errors

@@ -140,7 +140,15 @@ fn threads_queues_and_the_scheduler_are_named() {
         .map(|track| (track.number(1).unwrap(), track.text(2).unwrap()))
         .collect();
     let names: Vec<_> = tracks.values().map(String::as_str).collect();
-    assert_eq!(names, ["dispatch queues", "DSQ 0x42", "DSQ local 1", "scheduler"]);
+    let expected = [
+        "dispatch queues",
+        "in DSQ 0x42",
+        "DSQ 0x42",
+        "in DSQ local 1",
+        "DSQ local 1",
+        "scheduler",
+    ];
+    assert_eq!(names, expected);
     let counters: Vec<_> = packets
         .iter()
         .flat_map(|p| p.messages(11).into_iter().map(move |event| (p.number(8), event)))

@@ -139,6 +139,7 @@ pub(crate) mod track {
 
 /// `TrackEvent`.
 pub(crate) mod track_event {
+    pub(crate) const ANNOTATION: u32 = 4;
     pub(crate) const TYPE: u32 = 9;
     pub(crate) const TRACK: u32 = 11;
     pub(crate) const NAME: u32 = 23;
@@ -146,6 +147,12 @@ pub(crate) mod track_event {
     pub(crate) const COUNTER_DOUBLE: u32 = 44;
     pub(crate) const FLOW: u32 = 47;
     pub(crate) const FLOW_ENDS: u32 = 48;
+}
+
+/// `DebugAnnotation`.
+pub(crate) mod annotation {
+    pub(crate) const TEXT: u32 = 6;
+    pub(crate) const NAME: u32 = 10;
 }
 
 /// Clocks that Perfetto knows by numbers, with the names of recordings.

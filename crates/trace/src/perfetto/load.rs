@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How busy CPUs are, and how many tasks wait for one, in windows of time.
+//! How busy CPUs are, how many tasks wait for one, and how many want one or have it, in windows of time.
 
 use super::tracks::{Track, Value};
 use rota_events::{CpuNumber, Event, TaskRef, What};
@@ -29,7 +29,8 @@ pub(super) struct Load {
     /// How long tasks waited in the window until `until_ns`, all together.
     waited_ns: u128,
     until_ns: u64,
-    told: Option<f64>,
+    /// What was told of waiting and of runnable tasks.
+    told: [Option<f64>; 2],
 }
 
 impl Load {
@@ -97,10 +98,12 @@ impl Load {
     }
 
     fn close(&mut self, start_ns: u64, end_ns: u64, shown: &mut Vec<(u64, Track, Value)>) {
+        let mut ran_ns = 0;
         for (number, cpu) in &mut self.cpus {
             cpu.reach(end_ns);
             let (busy_ns, idle_ns) = (cpu.busy_ns, cpu.idle_ns);
             (cpu.busy_ns, cpu.idle_ns) = (0, 0);
+            ran_ns += u128::from(busy_ns);
             let known_ns = u128::from(busy_ns) + u128::from(idle_ns);
             let Some(percent) = (u128::from(busy_ns) * 100 + known_ns / 2).checked_div(known_ns)
             else {
@@ -113,11 +116,14 @@ impl Load {
         }
         self.wait_until(end_ns);
         let waited_ns = std::mem::take(&mut self.waited_ns);
-        let hundredths = (waited_ns * 100).checked_div(u128::from(end_ns.saturating_sub(start_ns)));
-        let Some(hundredths) = hundredths else { return };
-        let mean = hundredths as f64 / 100.0;
-        if self.told.replace(mean) != Some(mean) {
-            shown.push((start_ns, Track::Waiting, Value::Part(mean)));
+        let window_ns = u128::from(end_ns.saturating_sub(start_ns));
+        let both = [(Track::Waiting, waited_ns), (Track::Runnable, waited_ns + ran_ns)];
+        for (told, (track, ns)) in self.told.iter_mut().zip(both) {
+            let Some(hundredths) = (ns * 100).checked_div(window_ns) else { return };
+            let mean = hundredths as f64 / 100.0;
+            if told.replace(mean) != Some(mean) {
+                shown.push((start_ns, track, Value::Part(mean)));
+            }
         }
     }
 
@@ -166,13 +172,17 @@ mod tests {
             (ms * 1_000_000, Track::BusyCpu(CpuNumber(0)), Value::Whole(percent))
         };
         let waiting = |ms: u64, mean| (ms * 1_000_000, Track::Waiting, Value::Part(mean));
+        let runnable = |ms: u64, mean| (ms * 1_000_000, Track::Runnable, Value::Part(mean));
         let expected = [
             busy(102, 100),
             waiting(102, 0.25),
+            runnable(102, 1.25),
             busy(110, 20),
             waiting(110, 1.6),
+            runnable(110, 1.8),
             busy(120, 0),
             waiting(120, 2.0),
+            runnable(120, 2.0),
         ];
         // The last window ends with the last event, idle as the one before.
         assert_eq!(shown, expected);

@@ -4,18 +4,23 @@
 //! Switches, wake-ups and the like are written as what the kernel's own tracing would have given, from
 //! which Perfetto makes a track for each CPU, with what runs on it, and one for the states of each
 //! thread: running, runnable, preempted, asleep. Beside them there are counters: of the tasks in
-//! each queue, of the tasks that wait, of how busy CPUs are, and those that the recording has. One track
-//! has what happens to the scheduler. Arrows from who wakes to who then runs can be had as well.
+//! each queue, of the tasks that wait, of how busy CPUs are, and those that the recording has. Each queue
+//! has a track with who is in it. One track has what happens to the scheduler. Arrows from who wakes to
+//! who then runs can be had as well, and calls of callbacks.
 
+mod callbacks;
 pub(crate) mod field;
 mod load;
 mod packets;
 mod sched;
+mod stays;
 mod tracks;
 
+use callbacks::{Costs, is_call};
 use load::Load;
 use rota_events::{Event, MachineFacts, Tables, TaskRef, What};
 use sched::Sched;
+use stays::Stays;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use tracks::{Arrow, Track, Tracks, Value};
@@ -29,8 +34,12 @@ pub(crate) struct Perfetto {
     told: usize,
     sched: Sched,
     load: Load,
+    stays: Stays,
+    costs: Costs,
     tracks: Tracks,
     arrows: Option<Arrows>,
+    /// Calls of callbacks are shown too.
+    calls: bool,
 }
 
 /// Arrows from who wakes to who then runs.
@@ -49,14 +58,22 @@ impl Perfetto {
             told: 0,
             sched: Sched::default(),
             load: Load::default(),
+            stays: Stays::default(),
+            costs: Costs::default(),
             tracks: Tracks::default(),
             arrows: None,
+            calls: false,
         }
     }
 
     /// Draws arrows from who wakes to who then runs.
     pub(crate) fn draw_arrows(&mut self) {
         self.arrows = Some(Arrows::default());
+    }
+
+    /// Shows each call of a callback.
+    pub(crate) fn show_calls(&mut self) {
+        self.calls = true;
     }
 
     /// Writes events.
@@ -85,6 +102,10 @@ impl Perfetto {
             for counter in shown.drain(..) {
                 self.tracks.counter(out, tables, counter)?;
             }
+            self.stays(out, tables, event)?;
+            if self.calls && is_call(event.kind) {
+                self.tracks.call(out, tables, event)?;
+            }
             self.own(out, tables, event)?;
             self.arrow(out, tables, event)?;
         }
@@ -105,6 +126,16 @@ impl Perfetto {
         self.sched.flush(out)
     }
 
+    /// Who comes into a queue, and who leaves one.
+    fn stays(&mut self, out: &mut dyn Write, tables: &Tables, event: &Event) -> io::Result<()> {
+        let mut shown = Vec::new();
+        self.stays.add(event, &mut shown);
+        for (track, slice) in shown {
+            self.tracks.slice(out, tables, (event.time_ns, track, slice))?;
+        }
+        Ok(())
+    }
+
     /// What is on tracks of our own: queues, counters, and what happens to the scheduler.
     fn own(&mut self, out: &mut dyn Write, tables: &Tables, event: &Event) -> io::Result<()> {
         let name = match event.what() {
@@ -113,6 +144,10 @@ impl Perfetto {
                 return self.tracks.counter(out, tables, counter);
             }
             What::Counter { name, value } => {
+                if let Some(mean_ns) = self.costs.mean_ns(tables.text_of(name), value) {
+                    let counter = (event.time_ns, Track::CallTime(name), Value::Part(mean_ns));
+                    self.tracks.counter(out, tables, counter)?;
+                }
                 let counter = (event.time_ns, Track::Counter(name), Value::Whole(value));
                 return self.tracks.counter(out, tables, counter);
             }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tracks of our own: counters, what happens to the scheduler, and who wakes whom.
 
-use super::field::{packet, track, track_event};
+use super::field::{annotation, packet, track, track_event};
 use super::packets;
 use super::sched::pid;
 use crate::protobuf::Message;
-use rota_events::{CpuNumber, DsqId, Tables, TaskRef, TextRef};
+use rota_events::{CpuNumber, DsqId, Event, Tables, TaskRef, TextRef};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Types of a `TrackEvent`.
+const BEGIN: u64 = 1;
+const END: u64 = 2;
 const INSTANT: u64 = 3;
 const COUNTER: u64 = 4;
 
@@ -21,15 +23,32 @@ pub(super) enum Track {
     /// Over all queues, and how many tasks are in each.
     Queues,
     Queue(DsqId),
+    /// Who is in a queue: one of its lanes.
+    Stay(DsqId, u32),
     /// Over all CPUs, and how much of the time each is busy, in percent.
     Busy,
     BusyCpu(CpuNumber),
-    /// How many tasks wait for a CPU.
+    /// How many tasks wait for a CPU, and how many want one or have it.
     Waiting,
+    Runnable,
     /// Counters of the recorder or the scheduler.
     Counter(TextRef),
+    /// Over all that is told of callbacks: calls on each CPU, and how long a call takes, for each counter
+    /// of their time.
+    Callbacks,
+    Calls(CpuNumber),
+    CallTime(TextRef),
     /// A task's own.
     Thread(TaskRef),
+}
+
+/// What happens on a track of slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slice {
+    /// The task is there from now on.
+    Begins(TaskRef),
+    /// Who was there is not any more.
+    Ends,
 }
 
 /// What a counter shows.
@@ -50,8 +69,11 @@ impl Tracks {
             return Ok(*known);
         }
         let parent = match wanted {
-            Track::Queue(_) => Some(self.uuid(out, tables, Track::Queues)?),
+            Track::Queue(_) | Track::Stay(..) => Some(self.uuid(out, tables, Track::Queues)?),
             Track::BusyCpu(_) => Some(self.uuid(out, tables, Track::Busy)?),
+            Track::Calls(_) | Track::CallTime(_) => {
+                Some(self.uuid(out, tables, Track::Callbacks)?)
+            }
             _ => None,
         };
         let uuid = self.0.len() as u64 + 1;
@@ -96,6 +118,46 @@ impl Tracks {
         packets::write(out, &at.message(packet::TRACK_EVENT, &shows))
     }
 
+    /// Writes where a slice begins or ends.
+    pub(super) fn slice(
+        &mut self,
+        out: &mut dyn Write,
+        tables: &Tables,
+        (time_ns, on, slice): (u64, Track, Slice),
+    ) -> io::Result<()> {
+        let uuid = self.uuid(out, tables, on)?;
+        let kind = if slice == Slice::Ends { END } else { BEGIN };
+        let mut shows =
+            Message::default().number(track_event::TYPE, kind).number(track_event::TRACK, uuid);
+        if let Slice::Begins(task) = slice {
+            shows = shows.text(track_event::NAME, &tables.task_name(task));
+        }
+        let at = packets::own().number(packet::TIMESTAMP, time_ns);
+        packets::write(out, &at.message(packet::TRACK_EVENT, &shows))
+    }
+
+    /// Writes that a callback is called, and for whom.
+    pub(super) fn call(
+        &mut self,
+        out: &mut dyn Write,
+        tables: &Tables,
+        event: &Event,
+    ) -> io::Result<()> {
+        let uuid = self.uuid(out, tables, Track::Calls(event.cpu))?;
+        let mut call = Message::default()
+            .number(track_event::TYPE, INSTANT)
+            .number(track_event::TRACK, uuid)
+            .text(track_event::NAME, event.kind.name());
+        if event.task.is_some() {
+            let task = Message::default()
+                .text(annotation::NAME, "task")
+                .text(annotation::TEXT, &tables.task_name(event.task));
+            call = call.message(track_event::ANNOTATION, &task);
+        }
+        let at = packets::own().number(packet::TIMESTAMP, event.time_ns);
+        packets::write(out, &at.message(packet::TRACK_EVENT, &call))
+    }
+
     /// Writes something that happens at a time, from or to which an arrow may go.
     pub(super) fn instant(
         &mut self,
@@ -132,10 +194,15 @@ impl Track {
             Self::Scheduler => "scheduler".to_owned(),
             Self::Queues => "dispatch queues".to_owned(),
             Self::Queue(dsq) => format!("DSQ {dsq}"),
+            Self::Stay(dsq, _) => format!("in DSQ {dsq}"),
             Self::Busy => "CPUs busy".to_owned(),
             Self::BusyCpu(cpu) => format!("CPU {} busy", cpu.0),
             Self::Waiting => "tasks that wait for a CPU".to_owned(),
+            Self::Runnable => "runnable tasks".to_owned(),
             Self::Counter(name) => tables.text_of(name).to_owned(),
+            Self::Callbacks => "callbacks".to_owned(),
+            Self::Calls(cpu) => format!("CPU {} calls", cpu.0),
+            Self::CallTime(name) => format!("{} a call", tables.text_of(name)),
             Self::Thread(task) => name(task, tables),
         }
     }
@@ -143,8 +210,9 @@ impl Track {
     /// What it counts, if it is a counter.
     fn unit(self) -> Option<&'static str> {
         match self {
-            Self::Queue(_) | Self::Waiting => Some("tasks"),
+            Self::Queue(_) | Self::Waiting | Self::Runnable => Some("tasks"),
             Self::BusyCpu(_) => Some("%"),
+            Self::CallTime(_) => Some("ns"),
             Self::Counter(_) => Some(""),
             _ => None,
         }
