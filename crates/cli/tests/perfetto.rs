@@ -106,7 +106,9 @@ fn the_page_of_perfetto_gets_the_trace_and_no_other() {
     };
     // Nothing else is there.
     let other = url.replace("trace.pftrace", "other");
-    for stranger in [&[other.as_str()][..], &[url, "https://example.com"]] {
+    let (before, secret) = url.split_once(":9001/").unwrap();
+    let guessed = format!("{before}:9001/{}", secret.split_once('/').unwrap().1);
+    for stranger in [&[other.as_str()][..], &[guessed.as_str()], &[url, "https://example.com"]] {
         assert_eq!(page(stranger), "failed TypeError: Failed to fetch\n");
     }
     let sum = Command::new("sha256sum").arg(folder.join("t.pftrace")).output().unwrap();
