@@ -39,6 +39,8 @@ def whole(event):
         return ("fork", event.pid, says.pid)
     if kind == "sched_process_exit":
         return ("exit", says.pid)
+    if kind == "cpu_frequency":
+        return ("frequency", says.cpu_id, says.state)
     raise ValueError(kind)
 
 
@@ -118,6 +120,8 @@ def cpus_of_events(events, names):
         elif kind == "exit":
             asked.discard(key)
             says = ("exit", key)
+        elif kind == "counter" and event["name"] == "cpu_frequency":
+            says = ("frequency", cpu, event["value"])
         elif kind == "lost":
             if cpus[cpu] and cpus[cpu][-1][1] == ("lost",):
                 continue
@@ -298,7 +302,7 @@ def main():
     for task, called in names.items():
         assert threads.get(task) in called, (task, called, threads.get(task))
     info = [p.system_info.utsname.release for p in trace.packet if p.HasField("system_info")]
-    same("kernels", info, [machine["kernel"]])
+    same("kernels", info, [machine["kernel"] or "6.12-unknown"])
     clock = protos.BUILTIN_CLOCK_MONOTONIC
     clock = clock if machine["clock"] == "monotonic" else protos.BUILTIN_CLOCK_BOOTTIME
     same("clocks", trace.packet[0].clock_snapshot.primary_trace_clock, clock)

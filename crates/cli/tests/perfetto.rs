@@ -67,6 +67,30 @@ fn a_recording_of_this_machine() {
     assert!(bytes <= 10 * lines as u64, "{bytes} bytes for {lines} events");
 }
 
+/// Text of ftrace has what Rota's own recordings do not: here each CPU changes its frequency.
+#[test]
+fn frequencies_that_another_tool_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "# tracer: nop\n".to_owned();
+    for ms in 0..100 {
+        let (cpu, other) = (ms % 2, (ms + 1) % 2);
+        let (from, to) = (10 + ms % 4, 10 + (ms + 2) % 4);
+        text += &format!(
+            "t{from}-{from} [00{cpu}] d..2. 5.{ms:03}000: sched_switch: prev_comm=t{from} prev_pid={from} \
+             prev_prio=120 prev_state=S ==> next_comm=t{to} next_pid={to} next_prio=120\n\
+             t{to}-{to} [00{cpu}] d..2. 5.{ms:03}500: cpu_frequency: state={} cpu_id={other}\n",
+            1_000_000 + ms * 1000
+        );
+    }
+    fs::write(folder.path().join("a.txt"), text).unwrap();
+    let counted = decoded(folder.path(), "a.txt", "");
+    assert_eq!(
+        (&counted["frequency"], &counted["switch"]),
+        (&100.into(), &100.into()),
+        "{counted}"
+    );
+}
+
 /// A program that does not outlive its test, whose port the next one needs.
 struct Serving(Child);
 

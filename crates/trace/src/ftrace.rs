@@ -2,9 +2,10 @@
 //! The text of the kernel's own tracing, for the tools that read it: what `trace` of tracefs shows
 //! with the option `record-tgid`, and times in ns.
 //!
-//! It has what the kernel has tracepoints for: switches, wake-ups, migrations, forks, ends, and
-//! losses. Queues and callbacks of sched_ext are not in it.
+//! It has what the kernel has tracepoints for: switches, wake-ups, migrations, forks, ends,
+//! frequencies, and losses. Queues and callbacks of sched_ext are not in it.
 
+use crate::FREQUENCY;
 use rota_events::{CpuNumber, Event, Leaves, Tables, TaskInfo, TaskRef, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -115,23 +116,37 @@ impl Ftrace {
                 );
                 (event.task, false, says)
             }
+            What::Counter { name, value } if tables.text_of(name) == FREQUENCY => {
+                let says = format!("cpu_frequency: state={value} cpu_id={}", event.cpu.0);
+                (running, false, says)
+            }
             _ => return Ok(()),
         };
-        let on = name(on);
-        let flags = if interrupt { "d.h2." } else { "d..2." };
-        let (seconds, rest) = (event.time_ns / 1_000_000_000, event.time_ns % 1_000_000_000);
-        let cpu = event.cpu.0;
-        let comm = if on.pid == 0 { "<idle>" } else { on.comm.as_str() };
-        writeln!(
-            out,
-            "{comm:>16}-{:<7} ({:>7}) [{cpu:03}] {flags} {seconds:>5}.{rest:09}: {says}",
-            on.pid, on.tgid
-        )
+        line(out, event, &name(on), interrupt, &says)
     }
 
     fn priority(&self, task: TaskRef) -> i64 {
         PRIORITY + i64::from(self.nice.get(&task).copied().unwrap_or(0))
     }
+}
+
+/// Writes a line: who is on the CPU, whether in an interrupt, and what is said.
+fn line(
+    out: &mut dyn Write,
+    event: &Event,
+    on: &Name,
+    interrupt: bool,
+    says: &str,
+) -> io::Result<()> {
+    let flags = if interrupt { "d.h2." } else { "d..2." };
+    let (seconds, rest) = (event.time_ns / 1_000_000_000, event.time_ns % 1_000_000_000);
+    let cpu = event.cpu.0;
+    let comm = if on.pid == 0 { "<idle>" } else { on.comm.as_str() };
+    writeln!(
+        out,
+        "{comm:>16}-{:<7} ({:>7}) [{cpu:03}] {flags} {seconds:>5}.{rest:09}: {says}",
+        on.pid, on.tgid
+    )
 }
 
 fn woken(event: &str, task: &Name, prio: i64, on: CpuNumber) -> String {

@@ -33,6 +33,9 @@ mod text;
 mod timehist;
 mod top;
 
+/// The counter with the frequency of the CPU that its event names, in kHz.
+const FREQUENCY: &str = "cpu_frequency";
+
 pub use columns::{Column, Columns, ColumnsError, read_columns, write_columns};
 pub use effect::{Blocks, Effect};
 pub use event_table::EVENT_TABLE_SCHEMA;

@@ -27,6 +27,7 @@ fn told(event: &Event, tables: &Tables) -> String {
         What::Fork { parent } => format!("fork {}", name(parent)),
         What::Exit => "exit".to_owned(),
         What::Lost { events } => format!("lost {events}"),
+        What::Counter { name, value } => format!("{} {value}", tables.text_of(name)),
         other => format!("{other:?}"),
     };
     // A line that tells a loss has no time.
@@ -48,7 +49,7 @@ const NAMES: [&str; 8] = [
 ];
 
 fn events() -> impl Strategy<Value = (Tables, Vec<Event>)> {
-    let one = (0..7_u8, 0..4_u32, 0..8_u32, 0..8_u32, 0..12_usize, 1..2_000_000_000_u64);
+    let one = (0..8_u8, 0..4_u32, 0..8_u32, 0..8_u32, 0..12_usize, 1..2_000_000_000_u64);
     prop::collection::vec(one, 1..60).prop_map(|all| {
         let mut tables = Tables::default();
         for (i, name) in NAMES.iter().enumerate() {
@@ -71,10 +72,11 @@ fn events() -> impl Strategy<Value = (Tables, Vec<Event>)> {
                 3 => What::Migrate { from: cpu, to: CpuNumber(b) },
                 4 => What::Exit,
                 5 => What::Lost { events: ns },
+                6 => What::Counter { name: tables.text("cpu_frequency"), value: ns },
                 _ => What::Fork { parent: other },
             };
             let task = match what {
-                What::Lost { .. } => TaskRef::NONE,
+                What::Lost { .. } | What::Counter { .. } => TaskRef::NONE,
                 What::Switch { .. } => task,
                 What::Fork { .. } => {
                     born += 1;

@@ -55,6 +55,7 @@ fn told(tables: &Tables, events: &[Event]) -> BTreeMap<u32, Vec<String>> {
             What::Fork { parent } => format!("fork {}", name(parent)),
             What::Exit => "exit".to_owned(),
             What::Lost { .. } => "lost".to_owned(),
+            What::Counter { name, value } => format!("{} {value}", tables.text_of(name)),
             other => panic!("{other:?}"),
         };
         let list = cpus.entry(event.cpu.0).or_default();
@@ -87,7 +88,7 @@ fn without_wakeups(events: &[Event]) -> Vec<Event> {
 }
 
 fn recordings() -> impl Strategy<Value = (Tables, Vec<Event>)> {
-    let one = (0..16_u8, 0..4_u32, 0..8_u32, 0..8_u32, 0..10_usize, 0..3_u64);
+    let one = (0..17_u8, 0..4_u32, 0..8_u32, 0..8_u32, 0..10_usize, 0..3_u64);
     let recordings = prop::collection::vec(one, 1..100).prop_map(|all| {
         let mut tables = Tables::default();
         for (i, name) in
@@ -121,18 +122,24 @@ fn recordings() -> impl Strategy<Value = (Tables, Vec<Event>)> {
                     running.remove(&cpu);
                     What::Lost { events: 7 }
                 }
+                14 => {
+                    task = TaskRef::NONE;
+                    What::Counter { name: tables.text("cpu_frequency"), value: ns * 400_000 }
+                }
                 _ => {
                     born += 1;
                     let name = tables.text("born");
                     let parent = tables.task_of(other).map_or(0, |info| info.tgid);
-                    let tgid = if kind == 14 && parent > 0 { parent } else { born };
+                    let tgid = if kind == 15 && parent > 0 { parent } else { born };
                     let start_ns = now;
                     let info = TaskInfo { pid: born, tgid, start_ns, name, ..TaskInfo::default() };
                     task = tables.task(info);
                     What::Fork { parent: other }
                 }
             };
-            if task.is_some() || matches!(what, What::Switch { .. } | What::Lost { .. }) {
+            let of_nobody =
+                matches!(what, What::Switch { .. } | What::Lost { .. } | What::Counter { .. });
+            if task.is_some() || of_nobody {
                 if let What::Switch { .. } = what {
                     running.insert(cpu, task);
                 }

@@ -45,6 +45,11 @@ enum Kind {
     Fork {
         child: i32,
     },
+    /// Of a CPU that may be another one.
+    Frequency {
+        cpu: u32,
+        khz: u64,
+    },
     /// An event that nobody wants.
     Other,
     /// So many are missing, if that is known.
@@ -88,7 +93,7 @@ const COMMON: &str = "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\ts
 
 /// Name, and fields with their types and sizes, from the eighth byte on without gaps.
 type Described = (&'static str, &'static [(&'static str, usize)], &'static str);
-const DESCRIBED: [Described; 5] = [
+const DESCRIBED: [Described; 6] = [
     (
         "sched_switch",
         &[
@@ -127,6 +132,7 @@ const DESCRIBED: [Described; 5] = [
         "\"\"",
     ),
     ("sched_stat_runtime", &[("u64 runtime", 8)], "\"\""),
+    ("cpu_frequency", &[("u32 state", 4), ("u32 cpu_id", 4)], "\"\""),
 ];
 /// The bit of a task that was preempted, by the text above.
 const PREEMPTED: u64 = 8;
@@ -153,6 +159,7 @@ fn record(wrote: &Wrote, big: bool) -> Vec<u8> {
         Kind::Migrate { .. } => 3,
         Kind::Fork { .. } => 4,
         Kind::Other | Kind::Lost(_) => 5,
+        Kind::Frequency { .. } => 6,
     };
     let flags = if wrote.interrupt { 0x08 } else { 0 };
     bytes.number(id, 2).number(flags, 1).number(0, 1).number(wrote.current as u64, 4);
@@ -171,6 +178,9 @@ fn record(wrote: &Wrote, big: bool) -> Vec<u8> {
         Kind::Fork { child } => {
             bytes.name(wrote.current).number(wrote.current as u64, 4);
             bytes.name(child).number(child as u64, 4);
+        }
+        Kind::Frequency { cpu, khz } => {
+            bytes.number(khz, 4).number(cpu.into(), 4);
         }
         Kind::Other | Kind::Lost(_) => {
             bytes.number(7, 8);
@@ -406,6 +416,7 @@ fn told(event: &Event, tables: &Tables) -> (u64, u32, String) {
         What::Migrate { from, to } => format!("{task} from {} to {}", from.0, to.0),
         What::Fork { parent } => format!("{} has {task}", pid(parent)),
         What::Lost { events } => format!("lost {events}"),
+        What::Counter { name, value } => format!("{} {value}", tables.text_of(name)),
         other => format!("{other:?}"),
     };
     (event.time_ns, event.cpu.0, what)
@@ -428,6 +439,9 @@ fn wanted(wrote: &Wrote) -> Option<(u64, u32, String)> {
         Kind::Migrate { pid, from, to } => format!("{pid} from {from} to {to}"),
         Kind::Fork { child } => format!("{} has {child}", wrote.current),
         Kind::Lost(count) => format!("lost {}", count.unwrap_or(1)),
+        Kind::Frequency { cpu, khz } => {
+            return Some((wrote.ns, cpu, format!("cpu_frequency {khz}")));
+        }
         Kind::Other => return None,
     };
     Some((wrote.ns, wrote.cpu, what))
@@ -445,7 +459,7 @@ type One = (u64, u32, i32, bool, u8, i32, u8);
 
 fn wrote() -> impl Strategy<Value = Vec<Wrote>> {
     let gap = prop_oneof![4 => 1..5_u64, 4 => 1..100_000_u64, 1 => 1..2_000_000_000_u64];
-    let one = (gap, 0..CPUS, 0..9_i32, any::<bool>(), 0..6_u8, 1..9_i32, 0..4_u8);
+    let one = (gap, 0..CPUS, 0..9_i32, any::<bool>(), 0..7_u8, 1..9_i32, 0..4_u8);
     // Above the bits that a whole time has, and below.
     let start = prop_oneof![Just(1_u64), Just(1_u64 << 40), Just(1_u64 << 60)];
     (start, prop::collection::vec(one, 1..200)).prop_map(|(mut ns, all)| {
@@ -460,6 +474,7 @@ fn wrote() -> impl Strategy<Value = Vec<Wrote>> {
                 1 => Kind::Waking(pid),
                 2 => Kind::Migrate { pid, from: cpu, to: u32::from(state) },
                 3 => Kind::Fork { child: 1000 + pid },
+                5 => Kind::Frequency { cpu: state.into(), khz: 100_000 * pid as u64 },
                 4 => Kind::Lost((state > 0).then_some(state.into())),
                 _ => Kind::Other,
             };

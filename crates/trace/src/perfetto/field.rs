@@ -78,6 +78,7 @@ pub(crate) mod event {
     pub(crate) const PID: u32 = 2;
     pub(crate) const FLAGS: u32 = 5;
     pub(crate) const SWITCH: u32 = 4;
+    pub(crate) const FREQUENCY: u32 = 11;
     pub(crate) const WAKEUP: u32 = 17;
     pub(crate) const WAKING: u32 = 20;
     pub(crate) const WAKEUP_NEW: u32 = 114;
@@ -122,6 +123,12 @@ pub(crate) mod life {
     pub(crate) const NEW_NAME: u32 = 2;
     pub(crate) const CLONE_FLAGS: u32 = 3;
     pub(crate) const RENAMED_NAME: u32 = 3;
+}
+
+/// `CpuFrequencyFtraceEvent`.
+pub(crate) mod frequency {
+    pub(crate) const KHZ: u32 = 1;
+    pub(crate) const CPU: u32 = 2;
 }
 
 /// `TrackDescriptor`, its `ThreadDescriptor` and its `CounterDescriptor`.

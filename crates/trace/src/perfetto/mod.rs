@@ -16,6 +16,7 @@ mod sched;
 mod stays;
 mod tracks;
 
+use crate::FREQUENCY;
 use callbacks::{Costs, is_call};
 use load::Load;
 use rota_events::{Event, MachineFacts, Tables, TaskRef, What};
@@ -143,6 +144,8 @@ impl Perfetto {
                 let counter = (event.time_ns, Track::Queue(dsq), Value::Whole(depth.into()));
                 return self.tracks.counter(out, tables, counter);
             }
+            // These have a track of Perfetto's own.
+            What::Counter { name, .. } if tables.text_of(name) == FREQUENCY => return Ok(()),
             What::Counter { name, value } => {
                 if let Some(mean_ns) = self.costs.mean_ns(tables.text_of(name), value) {
                     let counter = (event.time_ns, Track::CallTime(name), Value::Part(mean_ns));

@@ -5,8 +5,11 @@
 //! who came at the one before. Where that is not known, a switch is written as a whole event, and so
 //! is a waking whose waker is somebody else than who runs there.
 
-use super::field::{self, CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, life, switch, task};
+use super::field::{
+    self, CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, frequency, life, switch, task,
+};
 use super::packets;
+use crate::FREQUENCY;
 use crate::protobuf::Message;
 use rota_events::{CpuNumber, Event, Leaves, Tables, TaskInfo, TaskRef, TextRef, What};
 use std::collections::BTreeMap;
@@ -120,6 +123,13 @@ impl Sched {
             What::Weight { nice, .. } => {
                 self.tasks.entry(event.task).or_default().nice = nice;
                 return Ok(());
+            }
+            What::Counter { name, value } if tables.text_of(name) == FREQUENCY => {
+                let says = Message::default()
+                    .number(frequency::KHZ, value)
+                    .number(frequency::CPU, event.cpu.0.into());
+                let running = self.running(event.cpu);
+                self.whole(event, tables, running, event::FREQUENCY, &says);
             }
             What::Lost { .. } => {
                 let cpu = self.cpus.entry(event.cpu).or_default();

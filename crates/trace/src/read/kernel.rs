@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the kernel's tracepoints of scheduling say, whichever tool has written it down, as events.
+//! What the kernel's tracepoints of scheduling and of frequencies say, whichever tool has written it down, as events.
 
+use crate::FREQUENCY;
 use rota_events::{CpuNumber, Event, Leaves, Paged, Tables, TaskInfo, TaskRef, What};
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ pub(super) struct Named<'a> {
 }
 
 /// What the tracepoints say that make events, by their names (kernel:
-/// `include/trace/events/sched.h`, `task.h`).
+/// `include/trace/events/sched.h`, `task.h`, `power.h`). The CPU of a frequency need not be
+/// the one that says it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Point<'a> {
     Switch { from: Named<'a>, leaves: Leaves, to: Named<'a> },
@@ -39,6 +41,7 @@ pub(super) enum Point<'a> {
     Fork { parent: Named<'a>, child: Named<'a> },
     Rename { task: Named<'a> },
     Exit { task: Named<'a> },
+    Frequency { cpu: u32, khz: u64 },
     Lost { events: u64 },
 }
 
@@ -117,6 +120,11 @@ impl Kernel {
                 return;
             }
             Point::Exit { task } => (self.task(task), What::Exit),
+            Point::Frequency { cpu, khz } => {
+                let what = What::Counter { name: self.tables.text(FREQUENCY), value: khz };
+                events.push(Event::new(time_ns, CpuNumber(cpu), TaskRef::NONE, what));
+                return;
+            }
             Point::Lost { events } => (TaskRef::NONE, What::Lost { events }),
         };
         events.push(Event::new(time_ns, CpuNumber(cpu), task, what));

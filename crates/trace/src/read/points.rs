@@ -41,6 +41,7 @@ enum Layout {
     Fork(Task, Task),
     Rename(Task),
     Exit(Task),
+    Frequency { cpu: Field, khz: Field },
 }
 
 /// A record that is wanted.
@@ -130,6 +131,7 @@ impl Layout {
             }
             "task_rename" => Self::Rename(task("pid", "newcomm")?),
             "sched_process_exit" => Self::Exit(one()?),
+            "cpu_frequency" => Self::Frequency { cpu: field("cpu_id")?, khz: field("state")? },
             _ => return None,
         })
     }
@@ -143,6 +145,7 @@ impl Layout {
             Self::Fork(..) => "fork",
             Self::Rename(_) => "rename",
             Self::Exit(_) => "exit",
+            Self::Frequency { .. } => "frequency",
         }
     }
 
@@ -171,6 +174,10 @@ impl Layout {
             },
             Self::Rename(task) => Point::Rename { task: task.read(record, order)? },
             Self::Exit(task) => Point::Exit { task: task.read(record, order)? },
+            Self::Frequency { cpu: of, khz } => {
+                let khz = khz.number(record, order)?.cast_unsigned();
+                Point::Frequency { cpu: cpu(*of)?, khz }
+            }
         })
     }
 }

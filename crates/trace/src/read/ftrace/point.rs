@@ -26,6 +26,7 @@ pub(super) fn parse<'a>(event: &str, says: &'a str) -> Parsed<'a> {
         "sched_process_fork" => fork(says),
         "sched_process_exit" => exit(says),
         "task_rename" => rename(says),
+        "cpu_frequency" => frequency(says),
         _ => return Parsed::Other,
     };
     point.map_or(Parsed::Damaged, Parsed::Point)
@@ -137,6 +138,11 @@ fn rename(says: &str) -> Option<Point<'_>> {
     Some(Point::Rename { task: Named { pid, name: name.as_bytes() } })
 }
 
+fn frequency(says: &str) -> Option<Point<'_>> {
+    let (cpu, khz) = (field(says, "cpu_id=")?, field(says, "state=")?);
+    Some(Point::Frequency { cpu, khz })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +163,7 @@ mod tests {
                 Point::Migrate { task, from, to } => format!("{} {from} {to}", name(task)),
                 Point::Fork { parent, child } => format!("{} {}", name(parent), name(child)),
                 Point::Rename { task } | Point::Exit { task } => name(task),
+                Point::Frequency { cpu, khz } => format!("{khz} kHz on {cpu}"),
                 Point::Lost { events } => events.to_string(),
             },
         }
@@ -187,6 +194,8 @@ mod tests {
             ("sched_process_fork", "comm=sh pid=5 child_comm=sh child_pid=6", "sh[5] sh[6]"),
             ("sched_process_exit", "comm=a pid=5 prio=120 group_dead=true", "a[5]"),
             ("task_rename", "pid=5 oldcomm=a newcomm=b c oom_score_adj=0", "b c[5]"),
+            ("cpu_frequency", "state=2400000 cpu_id=3", "2400000 kHz on 3"),
+            ("cpu_frequency", "state=2400000", "damaged"),
             ("sched_stat_runtime", "comm=a pid=5 runtime=1 [ns]", "other"),
         ] {
             assert_eq!(said(event, says), expected, "{event}: {says}");

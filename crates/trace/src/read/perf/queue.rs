@@ -41,6 +41,7 @@ pub(in crate::read) enum Kept {
     Fork(Task, Task),
     Rename(Task),
     Exit(Task),
+    Frequency(u32, u64),
     Lost(u64),
     /// The thread belongs to the process from now on, or will once it is born.
     Thread,
@@ -74,6 +75,7 @@ impl Kept {
             Point::Fork { parent, child } => Self::Fork(Task::of(parent), Task::of(child)),
             Point::Rename { task } => Self::Rename(Task::of(task)),
             Point::Exit { task } => Self::Exit(Task::of(task)),
+            Point::Frequency { cpu, khz } => Self::Frequency(cpu, khz),
             Point::Lost { events } => Self::Lost(events),
         }
     }
@@ -95,6 +97,7 @@ impl Kept {
             }
             Self::Rename(task) => Point::Rename { task: task.named() },
             Self::Exit(task) => Point::Exit { task: task.named() },
+            Self::Frequency(cpu, khz) => Point::Frequency { cpu: *cpu, khz: *khz },
             Self::Lost(events) => Point::Lost { events: *events },
             Self::Thread | Self::Forked => return None,
         })

@@ -3,7 +3,7 @@
 
 use super::session::{WHO_RUNS, nameless};
 use crate::perfetto::field::{
-    CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, life, switch, task,
+    CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, frequency, life, switch, task,
 };
 use crate::protobuf::{Fields, Held, Numbers};
 use crate::read::kernel::{Named, Point};
@@ -183,6 +183,10 @@ fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry>> {
         }
         event::RENAME => Point::Rename { task: says.task(life::PID, life::RENAMED_NAME) },
         event::EXIT => Point::Exit { task: one() },
+        event::FREQUENCY => {
+            let cpu = says.number(frequency::CPU) as u32;
+            Point::Frequency { cpu, khz: says.number(frequency::KHZ) }
+        }
         _ => return Some(None),
     };
     let interrupt = flags & IN_INTERRUPT != 0;

@@ -193,6 +193,7 @@ impl Session {
                     self.meet(task);
                     self.meet(current);
                 }
+                Point::Frequency { .. } => {}
                 Point::Lost { .. } => {
                     self.running.remove(&cpu);
                 }
