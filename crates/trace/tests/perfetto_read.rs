@@ -211,3 +211,147 @@ fn reading_goes_on_after_damage() {
     assert_eq!(found.events.iter().map(|event| event.time_ns).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(found.problems, [format!("byte {}: here should be a packet", pieces[1])]);
 }
+
+/// What a field holds.
+enum Has {
+    Number(u64),
+    Bytes(Vec<u8>),
+}
+
+/// A message with these fields.
+fn message(fields: Vec<(u32, Has)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let number = |bytes: &mut Vec<u8>, mut number: u64| {
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+    };
+    for (field, has) in fields {
+        match has {
+            Has::Number(value) => {
+                number(&mut bytes, u64::from(field) << 3);
+                number(&mut bytes, value);
+            }
+            Has::Bytes(held) => {
+                number(&mut bytes, u64::from(field) << 3 | 2);
+                number(&mut bytes, held.len() as u64);
+                bytes.extend(held);
+            }
+        }
+    }
+    bytes
+}
+
+fn number(field: u32, value: u64) -> (u32, Has) {
+    (field, Has::Number(value))
+}
+
+fn held(field: u32, fields: Vec<(u32, Has)>) -> (u32, Has) {
+    (field, Has::Bytes(message(fields)))
+}
+
+fn text(field: u32, text: &str) -> (u32, Has) {
+    (field, Has::Bytes(text.as_bytes().to_vec()))
+}
+
+/// A packet of a writer.
+fn packet(writer: u64, mut fields: Vec<(u32, Has)>) -> (u32, Has) {
+    fields.push(number(10, writer));
+    held(1, fields)
+}
+
+/// What a CPU did: something by thread 10.
+fn bundle(cpu: u64, time: u64, kind: u32, says: Vec<(u32, Has)>) -> (u32, Has) {
+    let event = held(2, vec![number(1, time), number(2, 10), held(kind, says)]);
+    held(1, vec![number(1, cpu), event])
+}
+
+fn waking(cpu: u64, time: u64) -> (u32, Has) {
+    bundle(cpu, time, 20, vec![text(1, "w"), number(2, 7)])
+}
+
+/// The kernel tells a birth by `task_newtask`, which says of which process, and by
+/// `sched_process_fork`; a recording has one of them or both.
+#[test]
+fn a_birth_is_told_once() {
+    let new = |time, child, flags| {
+        bundle(0, time, 235, vec![number(1, child), text(2, "p"), number(3, flags)])
+    };
+    let fork = |time, child| {
+        let says = vec![text(1, "p"), number(2, 10), text(3, "c"), number(4, child)];
+        bundle(0, time, 239, says)
+    };
+    let thread = |tid, tgid| held(2, vec![number(1, tid), number(3, tgid)]);
+    let trace = message(vec![
+        packet(1, vec![held(2, vec![thread(10, 9), thread(23, 9)])]),
+        packet(1, vec![new(1, 20, 0x1_0000)]),
+        packet(1, vec![fork(2, 20)]),
+        packet(1, vec![new(3, 21, 0)]),
+        packet(1, vec![fork(4, 21)]),
+        packet(1, vec![fork(5, 22)]),
+        packet(1, vec![fork(6, 23)]),
+        // Somebody else with the same number.
+        packet(1, vec![fork(7, 20)]),
+    ]);
+    let found = read(&trace);
+    let born: Vec<_> = found
+        .events
+        .iter()
+        .map(|event| {
+            assert!(matches!(event.what(), What::Fork { .. }));
+            let info = found.tables.task_of(event.task).unwrap();
+            (event.time_ns, found.tables.task_name(event.task), info.tgid)
+        })
+        .collect();
+    let expected =
+        [(1, "p[20]", 9), (3, "p[21]", 21), (5, "c[22]", 22), (6, "c[23]", 9), (7, "c[20]", 9)];
+    let expected = expected.map(|(time, name, tgid)| (time, name.to_owned(), tgid));
+    assert_eq!((born, found.problems), (expected.to_vec(), vec![]));
+}
+
+#[test]
+fn what_is_missing_is_a_loss() {
+    let stats = |phase, cpus: &[(u64, u64, u64)]| {
+        let mut fields = vec![number(1, phase)];
+        for (cpu, overrun, dropped) in cpus {
+            fields.push(held(2, vec![number(1, *cpu), number(3, *overrun), number(8, *dropped)]));
+        }
+        packet(3, vec![held(34, fields)])
+    };
+    let lost = |cpu, time| {
+        let (field, Has::Bytes(mut bytes)) = waking(cpu, time) else { panic!() };
+        bytes.extend(message(vec![number(3, 1)]));
+        (field, Has::Bytes(bytes))
+    };
+    let dropped = || number(42, 1);
+    let trace = message(vec![
+        stats(1, &[(0, 5, 0), (1, 3, 0)]),
+        // A writer's first packet says so always.
+        packet(1, vec![dropped(), waking(0, 10)]),
+        packet(1, vec![waking(1, 11)]),
+        packet(1, vec![waking(2, 12)]),
+        // Of somebody who writes no bundles.
+        packet(2, vec![dropped()]),
+        packet(2, vec![dropped()]),
+        packet(1, vec![waking(0, 15)]),
+        packet(1, vec![waking(0, 20), dropped()]),
+        packet(1, vec![waking(1, 21)]),
+        packet(1, vec![waking(1, 22)]),
+        packet(1, vec![lost(0, 30)]),
+        stats(2, &[(0, 11, 1), (1, 3, 0), (9, 4, 0)]),
+    ]);
+    let found = read(&trace);
+    let losses: Vec<_> = found
+        .events
+        .iter()
+        .filter_map(|event| match event.what() {
+            What::Lost { events } => Some((event.time_ns, event.cpu.0, events)),
+            _ => None,
+        })
+        .collect();
+    // One of seven was told before; of CPU 2 something may be missing at its end.
+    assert_eq!(losses, [(20, 0, 1), (21, 1, 1), (30, 0, 1), (30, 0, 6), (30, 2, 1)]);
+    assert_eq!((found.events.len(), found.problems), (13, vec![]));
+}

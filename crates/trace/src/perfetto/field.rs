@@ -16,6 +16,9 @@ pub(crate) mod packet {
     pub(crate) const SEQUENCE: u32 = 10;
     pub(crate) const TRACK_EVENT: u32 = 11;
     pub(crate) const SEQUENCE_FLAGS: u32 = 13;
+    pub(crate) const FTRACE_STATS: u32 = 34;
+    /// Packets of the same writer are missing before this one, or it is the first.
+    pub(crate) const DROPPED: u32 = 42;
     pub(crate) const SYSTEM_INFO: u32 = 45;
     pub(crate) const COMPRESSED: u32 = 50;
     pub(crate) const TRACK_DESCRIPTOR: u32 = 60;
@@ -85,6 +88,7 @@ pub(crate) mod event {
     pub(crate) const NEW_TASK: u32 = 235;
     pub(crate) const RENAME: u32 = 236;
     pub(crate) const EXIT: u32 = 238;
+    pub(crate) const FORK: u32 = 239;
     pub(crate) const MIGRATE: u32 = 491;
 }
 
@@ -117,12 +121,31 @@ pub(crate) mod task {
     pub(crate) const EXIT_PRIO: u32 = 4;
 }
 
-/// `TaskNewtaskFtraceEvent`, `TaskRenameFtraceEvent`, `SchedProcessForkFtraceEvent`.
+/// `TaskNewtaskFtraceEvent`, `TaskRenameFtraceEvent`.
 pub(crate) mod life {
     pub(crate) const PID: u32 = 1;
     pub(crate) const NEW_NAME: u32 = 2;
     pub(crate) const CLONE_FLAGS: u32 = 3;
     pub(crate) const RENAMED_NAME: u32 = 3;
+}
+
+/// `SchedProcessForkFtraceEvent`.
+pub(crate) mod fork {
+    pub(crate) const PARENT_NAME: u32 = 1;
+    pub(crate) const PARENT_PID: u32 = 2;
+    pub(crate) const CHILD_NAME: u32 = 3;
+    pub(crate) const CHILD_PID: u32 = 4;
+}
+
+/// `FtraceStats`, its phase at the end of a recording, and its `FtraceCpuStats`.
+pub(crate) mod stats {
+    pub(crate) const PHASE: u32 = 1;
+    pub(crate) const CPU_STATS: u32 = 2;
+    pub(crate) const AT_END: u64 = 2;
+    pub(crate) const CPU: u32 = 1;
+    pub(crate) const OVERRUN: u32 = 3;
+    pub(crate) const COMMIT_OVERRUN: u32 = 4;
+    pub(crate) const DROPPED: u32 = 8;
 }
 
 /// `CpuFrequencyFtraceEvent`.

@@ -3,6 +3,7 @@
 //! as columns (`compact_sched`), packet after packet.
 
 mod bundle;
+mod losses;
 mod session;
 
 use super::{Input, ReadError, Source};
@@ -159,12 +160,14 @@ impl<R: Read> Trace<R> {
 
 /// Takes what a packet holds; nothing if it is damaged.
 fn take(session: &mut Session, bytes: &[u8], at: u64, may_hold_packets: bool) -> Option<()> {
+    head(session, bytes);
     for field in Fields::new(bytes) {
         match field.ok()? {
             (packet::FTRACE_EVENTS, Held::Bytes(bytes)) => session.bundle(bytes, at)?,
             (packet::PROCESS_TREE, Held::Bytes(bytes)) => session.tree(bytes)?,
             (packet::CLOCK_SNAPSHOT, Held::Bytes(bytes)) => session.clocks(bytes)?,
             (packet::SYSTEM_INFO, Held::Bytes(bytes)) => session.system(bytes)?,
+            (packet::FTRACE_STATS, Held::Bytes(bytes)) => session.stats(bytes)?,
             (packet::COMPRESSED, Held::Bytes(bytes)) if may_hold_packets => {
                 let unpacked =
                     miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(bytes, PACKET_MAX);
@@ -178,6 +181,20 @@ fn take(session: &mut Session, bytes: &[u8], at: u64, may_hold_packets: bool) ->
         }
     }
     Some(())
+}
+
+/// Takes what a packet says of itself, which may stand behind what it holds.
+fn head(session: &mut Session, bytes: &[u8]) {
+    let (mut writer, mut dropped, mut is_bundle) = (0, false, false);
+    for field in Fields::new(bytes).map_while(Result::ok) {
+        match field {
+            (packet::SEQUENCE, Held::Number(number)) => writer = number,
+            (packet::DROPPED, Held::Number(number)) => dropped = number != 0,
+            (packet::FTRACE_EVENTS, _) => is_bundle = true,
+            _ => {}
+        }
+    }
+    session.losses.packet(writer, dropped, is_bundle);
 }
 
 impl<R: Read> Source for Trace<R> {

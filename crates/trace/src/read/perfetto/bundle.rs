@@ -3,12 +3,37 @@
 
 use super::session::{WHO_RUNS, nameless};
 use crate::perfetto::field::{
-    CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, frequency, life, switch, task,
+    CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, fork, frequency, life, switch, task,
 };
 use crate::protobuf::{Fields, Held, Numbers};
 use crate::read::kernel::{Named, Point};
 use crate::read::perf::queue::Kept;
 use rota_events::Leaves;
+
+/// What is told of who is born.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Birth {
+    #[default]
+    Process,
+    /// A thread of the same process.
+    Thread,
+    /// One of both, and perhaps it was told already.
+    Either,
+}
+
+impl Birth {
+    /// The number by which it is kept, and back.
+    pub(super) fn number(self) -> i32 {
+        self as i32
+    }
+
+    pub(super) fn of_number(number: i32) -> Self {
+        [Self::Process, Self::Thread, Self::Either]
+            .into_iter()
+            .find(|birth| birth.number() == number)
+            .unwrap_or_default()
+    }
+}
 
 /// Something that was told.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +42,8 @@ pub(super) struct Entry {
     /// Who did it.
     pub(super) by: i32,
     pub(super) interrupt: bool,
-    /// What is born is a thread of the same process.
-    pub(super) thread: bool,
+    /// What is born, if anything is.
+    pub(super) birth: Birth,
     pub(super) kept: Kept,
 }
 
@@ -118,7 +143,7 @@ fn columns(bytes: &[u8], old_states: bool, found: &mut Bundle) -> Option<()> {
             time_ns: now_ns,
             by: WHO_RUNS,
             interrupt: false,
-            thread: false,
+            birth: Birth::default(),
             kept: Kept::of(&point),
         });
     }
@@ -135,7 +160,8 @@ fn columns(bytes: &[u8], old_states: bool, found: &mut Bundle) -> Option<()> {
         let interrupt = flags.next().unwrap_or(0) & IN_INTERRUPT != 0;
         let task = Named { pid: pid as i32, name: name(number) };
         let kept = Kept::of(&Point::Waking { task });
-        found.entries.push(Entry { time_ns: now_ns, by: WHO_RUNS, interrupt, thread: false, kept });
+        let birth = Birth::default();
+        found.entries.push(Entry { time_ns: now_ns, by: WHO_RUNS, interrupt, birth, kept });
     }
     if !as_long {
         found.wrong = Some("columns of switches or wakings are not as long as each other");
@@ -159,7 +185,7 @@ fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry>> {
     let Some((kind, bytes)) = says else { return Some(None) };
     let says = Says::of(bytes)?;
     let one = || says.task(task::PID, task::NAME);
-    let mut thread = false;
+    let mut birth = Birth::default();
     let point = match kind {
         event::SWITCH => Point::Switch {
             from: says.task(switch::FROM_PID, switch::FROM_NAME),
@@ -177,9 +203,18 @@ fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry>> {
             to: says.number(task::MOVE_TO) as u32,
         },
         event::NEW_TASK => {
-            thread = says.number(life::CLONE_FLAGS) & CLONE_THREAD != 0;
+            if says.number(life::CLONE_FLAGS) & CLONE_THREAD != 0 {
+                birth = Birth::Thread;
+            }
             let child = says.task(life::PID, life::NEW_NAME);
             Point::Fork { parent: nameless(by), child }
+        }
+        event::FORK => {
+            birth = Birth::Either;
+            Point::Fork {
+                parent: says.task(fork::PARENT_PID, fork::PARENT_NAME),
+                child: says.task(fork::CHILD_PID, fork::CHILD_NAME),
+            }
         }
         event::RENAME => Point::Rename { task: says.task(life::PID, life::RENAMED_NAME) },
         event::EXIT => Point::Exit { task: one() },
@@ -190,7 +225,7 @@ fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry>> {
         _ => return Some(None),
     };
     let interrupt = flags & IN_INTERRUPT != 0;
-    Some(Some(Entry { time_ns, by, interrupt, thread, kept: Kept::of(&point) }))
+    Some(Some(Entry { time_ns, by, interrupt, birth, kept: Kept::of(&point) }))
 }
 
 /// Most fields that events of interest have.

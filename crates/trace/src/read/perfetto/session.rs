@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a trace said so far.
 
-use super::bundle::{Entry, entries};
+use super::bundle::{Birth, Entry, entries};
+use super::losses::Losses;
 use crate::perfetto::field::{BOOTTIME, CLOCKS, clock, system, tree};
 use crate::protobuf::{Fields, Held};
 use crate::read::kernel::{Kernel, Named, Point, Traced};
@@ -27,6 +28,9 @@ pub(super) struct Session {
     told: BTreeMap<i32, (Option<i32>, Vec<u8>)>,
     seen: BTreeSet<i32>,
     running: BTreeMap<u32, i32>,
+    /// Who was born last of each task, by thread ids.
+    newborn: BTreeMap<i32, i32>,
+    pub(super) losses: Losses,
     last_ns: u64,
     late: u64,
 }
@@ -121,14 +125,12 @@ impl Session {
         }
         let (found, whole) = entries(bytes, self.old_states);
         let youngest_ns = self.queue.youngest_ns();
-        if found.lost {
+        if self.losses.is_before(found.cpu, found.lost) {
             let time_ns = found.entries.iter().map(|entry| entry.time_ns).min();
-            let kept = Kept::Lost(1);
-            let (time_ns, cpu) = (time_ns.unwrap_or(youngest_ns), found.cpu);
-            self.queue.add(Waiting { time_ns, cpu, tid: 0, pid: 0, interrupt: false, kept });
+            self.lost(time_ns.unwrap_or(youngest_ns), found.cpu, 1);
         }
-        for Entry { time_ns, by, interrupt, thread, kept } in found.entries {
-            let (cpu, pid) = (found.cpu, i32::from(thread));
+        for Entry { time_ns, by, interrupt, birth, kept } in found.entries {
+            let (cpu, pid) = (found.cpu, birth.number());
             self.queue.add(Waiting { time_ns, cpu, tid: by, pid, interrupt, kept });
         }
         if let Some(what) = found.wrong {
@@ -139,6 +141,19 @@ impl Session {
         whole.then_some(())
     }
 
+    fn lost(&mut self, time_ns: u64, cpu: u32, events: u64) {
+        let kept = Kept::Lost(events);
+        self.queue.add(Waiting { time_ns, cpu, tid: 0, pid: 0, interrupt: false, kept });
+    }
+
+    /// Takes an `FtraceStats`: of what is missing on the whole, the rest is told here.
+    pub(super) fn stats(&mut self, bytes: &[u8]) -> Option<()> {
+        let rest = self.losses.stats(bytes)?;
+        let now_ns = self.queue.youngest_ns();
+        rest.into_iter().for_each(|(cpu, events)| self.lost(now_ns, cpu, events));
+        Some(())
+    }
+
     fn clock_of_ftrace(&mut self) {
         let name = CLOCKS.iter().find(|(id, _)| *id == BOOTTIME).map_or("", |(_, name)| *name);
         name.clone_into(&mut self.machine.clock);
@@ -146,6 +161,8 @@ impl Session {
 
     /// At the end of the file.
     pub(super) fn finish(&mut self, at: u64) {
+        let now_ns = self.queue.youngest_ns();
+        self.losses.open().into_iter().for_each(|cpu| self.lost(now_ns, cpu, 1));
         let ready = self.queue.finish();
         self.emit(&ready);
         let rest: Vec<i32> = self.told.keys().copied().collect();
@@ -174,14 +191,10 @@ impl Session {
                     self.meet(from);
                     self.meet(to);
                 }
-                Point::Fork { child, .. } => {
-                    let (child, is_thread) = (child.pid, *pid != 0);
-                    self.meet(current);
-                    let parent = self.told.get(&current).and_then(|told| told.0);
-                    let tgid = if is_thread { parent.unwrap_or(current) } else { child };
-                    self.seen.insert(child);
-                    self.told.entry(child).or_default().0 = Some(tgid);
-                    self.kernel.forked(child, tgid);
+                Point::Fork { parent, child } => {
+                    if !self.fork(parent.pid, child.pid, Birth::of_number(*pid)) {
+                        continue;
+                    }
                 }
                 Point::Waking { task }
                 | Point::Wakeup { task, .. }
@@ -204,6 +217,29 @@ impl Session {
             }
             self.kernel.add(&Traced { time_ns, cpu, current, interrupt, point }, &mut self.events);
         }
+    }
+
+    /// Takes a birth; false if it was told already: the kernel tells it twice, with and without
+    /// whether it is a thread of the same process.
+    fn fork(&mut self, parent: i32, child: i32, birth: Birth) -> bool {
+        if birth == Birth::Either {
+            if self.newborn.remove(&parent) == Some(child) {
+                return false;
+            }
+        } else {
+            self.newborn.insert(parent, child);
+        }
+        self.meet(parent);
+        let tgid = match birth {
+            Birth::Process => child,
+            Birth::Thread => self.told.get(&parent).and_then(|told| told.0).unwrap_or(parent),
+            // The process tree may know.
+            Birth::Either => self.told.get(&child).and_then(|told| told.0).unwrap_or(child),
+        };
+        self.seen.insert(child);
+        self.told.entry(child).or_default().0 = Some(tgid);
+        self.kernel.forked(child, tgid);
+        true
     }
 
     /// Whoever is met first is told of, if the trace says anything.
