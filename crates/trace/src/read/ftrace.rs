@@ -2,7 +2,8 @@
 //! Text of the kernel's tracing: `trace` and `trace_pipe` of tracefs, `trace-cmd report`, and
 //! `perf script`, which differ in how a line begins and, for trace-cmd, in what events say.
 //!
-//! A line is: who ran, `[CPU]`, flags, the time in seconds, the event, and what it says.
+//! A line is: who ran, `[CPU]`, flags, the time in seconds, the event, and what it says. With `-l`, trace-cmd
+//! has the CPU and flags in one word.
 
 mod line;
 mod point;

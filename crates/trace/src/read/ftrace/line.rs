@@ -39,7 +39,20 @@ impl<'a> Line<'a> {
             }
             from = open + 1;
         }
-        None
+        Self::latency(line)
+    }
+
+    /// Reads a line of `trace-cmd report -l`, which has the CPU and flags in one word, and names cut after
+    /// eight bytes.
+    fn latency(line: &'a str) -> Option<Self> {
+        line.match_indices(' ').find_map(|(at, _)| {
+            let (word, rest) = line[at + 1..].split_once(' ')?;
+            let end = word.find(|c: char| !c.is_ascii_digit())?;
+            let (cpu, flags) = word.split_at(end);
+            let is_flags = flags.len() >= 3 && flags.starts_with(['.', 'd', 'D', 'b', 'B', 'X']);
+            let (cpu, who) = (digits(cpu)?.parse().ok()?, Who::parse(&line[..at])?);
+            is_flags.then(|| Self::after_time(who, cpu, flags, rest.trim_start()))?
+        })
     }
 
     /// Reads what follows after the CPU: flags, unless there are none, the time, the event.
@@ -50,6 +63,12 @@ impl<'a> Line<'a> {
             (flags, rest) = rest.split_once(' ')?;
             rest = rest.trim_start();
         }
+        Self::after_time(Who { name, pid, tgid }, cpu, flags, rest)
+    }
+
+    /// Reads the time and what follows.
+    fn after_time(who: Who<'a>, cpu: u32, flags: &str, rest: &'a str) -> Option<Self> {
+        let Who { name, pid, tgid } = who;
         let (time_ns, rest) = time(rest)?;
         let (event, says) = event(rest.trim_start())?;
         let interrupt = matches!(flags.as_bytes().get(2), Some(b'h' | b'H' | b'z' | b'Z'));
@@ -74,6 +93,7 @@ fn digits(text: &str) -> Option<&str> {
 }
 
 /// Who ran, as a line begins.
+#[derive(Clone, Copy)]
 struct Who<'a> {
     name: &'a str,
     pid: i32,
@@ -135,6 +155,8 @@ mod tests {
                 "   kworker/0:[1]-5  [012]   3.000000001: e: comm=a pid=7",
                 (5, None, 12, false, 3_000_000_001),
             ),
+            ("a b-x-19   0d.h2.  0.5: e: comm=a pid=7", (19, None, 0, true, 500_000_000)),
+            ("rustc-16484  12dNs3.  1.1: e: comm=a pid=7", (16484, None, 12, false, 1_100_000_000)),
             ("a b   77 [003]  9.25: sched:e: comm=a pid=7", (77, None, 3, false, 9_250_000_000)),
             (
                 "a b   70/77 [003]  9.25:  sched:e:  comm=a pid=7",
@@ -179,6 +201,10 @@ mod tests {
             "# tracer: nop",
             " => schedule <- x",
             "a-1 [0] 1.: e: x",
+            "a-1 0d..2. 1.: e: x",
+            "a-1 0 1.0: e: x",
+            "a 0d..2. 1.0: e: x",
+            "a-1 0q..2. 1.0: e: x",
         ] {
             assert_eq!(Line::parse(text), None, "{text}");
         }
