@@ -150,6 +150,9 @@ fn formats() -> Vec<String> {
     DESCRIBED.iter().enumerate().map(format).collect()
 }
 
+/// Threads with their processes.
+const PROCESSES: &[u8] = b"7 70\n8 80\n1008 80\nx 9\n6\n\0";
+
 /// The record of an event.
 fn record(wrote: &Wrote, big: bool) -> Vec<u8> {
     let mut bytes = Bytes(Vec::new(), big);
@@ -336,7 +339,8 @@ fn file(all: &[Wrote], shape: Shape) -> Vec<u8> {
     if !shape.seven {
         file.raw(&header).raw(&tracers).raw(&systems);
         file.number(3, 4).raw(b"sym").number(0, 4).raw(&names).number(CPUS.into(), 4);
-        file.raw(b"options  \0").number(5, 2).number(9, 4).raw(b"Linux h 5").number(0, 2);
+        file.raw(b"options  \0").number(5, 2).number(9, 4).raw(b"Linux h 5");
+        file.number(32, 2).number(PROCESSES.len() as u64, 4).raw(PROCESSES).number(0, 2);
         file.raw(b"flyrecord\0");
         let mut at = (file.0.len() + 16 * pages.len()).next_multiple_of(shape.page);
         let start = at;
@@ -382,7 +386,10 @@ fn file(all: &[Wrote], shape: Shape) -> Vec<u8> {
         file.raw(&held.0);
     }
     let mut last = Bytes(Vec::new(), shape.big);
-    last.number(5, 2).number(9, 4).raw(b"Linux h 5").number(8, 2).number(4, 4);
+    last.number(5, 2).number(9, 4).raw(b"Linux h 5");
+    // As older ones write it.
+    last.number(8, 2).number(PROCESSES.len() as u64, 4).raw(PROCESSES);
+    last.number(8, 2).number(4, 4);
     last.number(CPUS.into(), 4).number(3, 2).number(buffer.0.len() as u64, 4).raw(&buffer.0);
     last.number(0, 2).number(8, 4).number(0, 8);
     let last = section(&mut file, 0, &last.0, true);
@@ -490,6 +497,15 @@ proptest! {
         let (tables, events, problems, kernel) = read(file(&all, shape));
         prop_assert_eq!(problems, Vec::<String>::new());
         prop_assert_eq!(kernel, "5");
+        // Of who ran, and who was born, the process is known.
+        for (_, info) in tables.tasks() {
+            let ran = all.iter().any(|wrote| wrote.current == info.pid && !matches!(wrote.what, Kind::Other | Kind::Lost(_)));
+            match info.pid {
+                7 | 8 if ran => prop_assert_eq!(info.tgid, 10 * info.pid),
+                1008 => prop_assert_eq!(info.tgid, 80),
+                _ => {}
+            }
+        }
         let found: Vec<_> = events.iter().map(|event| told(event, &tables)).collect();
         prop_assert_eq!(found, all.iter().filter_map(wanted).collect::<Vec<_>>());
     }
@@ -514,7 +530,11 @@ proptest! {
         let known: Vec<_> =
             all.iter().flat_map(|wrote| [wanted(wrote), wanted(&less(wrote))]).flatten().collect();
         for event in &events {
-            prop_assert!(known.contains(&told(event, recording.tables())));
+            let found = told(event, recording.tables());
+            // Where a CPU's records end, something is missing.
+            let cut = found.2 == "lost 1"
+                && all.iter().any(|wrote| (wrote.ns, wrote.cpu) == (found.0, found.1));
+            prop_assert!(cut || known.contains(&found), "{found:?}");
         }
     }
 
@@ -532,5 +552,38 @@ proptest! {
         if let Ok(mut recording) = Recording::open(Input::file(Cursor::new(file))) {
             while recording.next_events().unwrap().is_some() {}
         }
+    }
+}
+
+/// What a page had that can't be read is missing on its CPU: between the pages around it, or at the end.
+#[test]
+fn a_page_that_can_not_be_read_is_a_loss() {
+    let shape = Shape { big: false, seven: false, packing: "none", long: 8, page: 256 };
+    let wakes = |i: u64| Wrote {
+        ns: 1000 + 10 * i,
+        cpu: (i % 2) as u32,
+        current: 3,
+        interrupt: false,
+        what: Kind::Waking(4),
+    };
+    let all: Vec<Wrote> = (0..60).map(wakes).collect();
+    let whole = file(&all, shape);
+    let pages = Pages::of(&all, 0, shape);
+    let start = whole.windows(pages.len()).position(|bytes| bytes == pages).unwrap();
+    let count = pages.len() / shape.page;
+    assert!(count > 4);
+    for spoilt in [1, count - 1] {
+        let mut damaged = whole.clone();
+        // More is used than there is.
+        damaged[start + spoilt * shape.page + 8..][..4].copy_from_slice(&[0xff, 0xff, 0, 0]);
+        let (tables, events, problems, _) = read(damaged);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let of_cpu = events.iter().filter(|event| event.cpu.0 == 0);
+        let found: Vec<_> = of_cpu.map(|event| told(event, &tables)).collect();
+        let lost = found.iter().position(|(_, _, what)| what == "lost 1").unwrap();
+        let others = found.iter().filter(|(_, _, what)| what != "lost 1").count();
+        assert_eq!(others + 1, found.len());
+        assert!(others < 30 && lost > 0);
+        assert_eq!(lost == found.len() - 1, spoilt == count - 1);
     }
 }

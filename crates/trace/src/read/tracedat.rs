@@ -94,8 +94,14 @@ impl TraceDat {
                 }
             }
         }
-        if let Some(name) = head.names.remove(&traced.current) {
-            kernel.thread(traced.current, None, &name);
+        let (name, tgid) = (head.names.remove(&traced.current), head.tgids.get(&traced.current));
+        if name.is_some() || tgid.is_some() {
+            kernel.thread(traced.current, tgid.copied(), &name.unwrap_or_default());
+        }
+        if let Point::Fork { child, .. } = traced.point
+            && let Some(tgid) = head.tgids.get(&child.pid)
+        {
+            kernel.forked(child.pid, *tgid);
         }
         self.late += u64::from(time_ns < self.last_ns);
         self.last_ns = self.last_ns.max(time_ns);

@@ -36,6 +36,8 @@ mod option {
     pub(super) const FTRACE_EVENTS: u16 = 17;
     pub(super) const EVENT_FORMATS: u16 = 18;
     pub(super) const CMDLINES: u16 = 21;
+    /// Of trace-cmd as it is changed for gpuvis.
+    pub(super) const SAVED_TGIDS: u16 = 32;
 }
 
 /// Where a CPU's pages are.
@@ -96,6 +98,8 @@ pub(super) struct Head {
     pub(super) clock: Clock,
     pub(super) points: Points,
     pub(super) names: BTreeMap<i32, Vec<u8>>,
+    /// Threads with their processes, if it is told.
+    pub(super) tgids: BTreeMap<i32, i32>,
     pub(super) extents: Vec<Extent>,
     pub(super) machine: MachineFacts,
 }
@@ -150,6 +154,7 @@ struct Parts {
     /// Places of the buffers of instances, in version 6, by their names.
     places: Vec<(u64, String)>,
     names: BTreeMap<i32, Vec<u8>>,
+    tgids: BTreeMap<i32, i32>,
     clock: Clock,
     clock_name: String,
     kernel: String,
@@ -164,6 +169,7 @@ impl Parts {
             buffers: Vec::new(),
             places: Vec::new(),
             names: BTreeMap::new(),
+            tgids: BTreeMap::new(),
             clock: Clock::default(),
             clock_name: String::new(),
             kernel: String::new(),
@@ -187,6 +193,9 @@ impl Parts {
                 self.kernel = text().split(' ').nth(2).unwrap_or_default().to_owned();
             }
             option::OFFSET => self.clock.shift_ns = text().trim().parse().unwrap_or(0),
+            // Older ones of those give it the number that then became that of CPUs.
+            option::CPUCOUNT if bytes.len() > 8 => self.processes(bytes),
+            option::SAVED_TGIDS => self.processes(bytes),
             option::CPUCOUNT => self.cpus = order.u32(bytes, 0).unwrap_or(0),
             option::TSC2NSEC => {
                 let numbers = (order.u32(bytes, 0), order.u32(bytes, 4), order.u64(bytes, 8));
@@ -195,6 +204,18 @@ impl Parts {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Takes lines of thread ids and those of their processes.
+    fn processes(&mut self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        for line in text.lines() {
+            let numbers = line.trim_end_matches('\0').split_once(' ');
+            let numbers = numbers.map(|(pid, tgid)| (pid.trim().parse(), tgid.trim().parse()));
+            if let Some((Ok(pid), Ok(tgid))) = numbers {
+                self.tgids.insert(pid, tgid);
+            }
         }
     }
 
@@ -258,6 +279,7 @@ impl Parts {
             clock: self.clock,
             points,
             names: self.names,
+            tgids: self.tgids,
             extents: buffer.extents,
             machine: MachineFacts {
                 kernel: self.kernel,

@@ -31,6 +31,12 @@ pub(super) struct Stream {
     /// Where in the buffer the page is that is being read.
     start: usize,
     page: Option<Page>,
+    /// When something was read last, if anything was.
+    last: Option<u64>,
+    /// Something could not be read since then.
+    hole: bool,
+    /// The file ends before what it should have.
+    cut: bool,
 }
 
 /// What a CPU wrote next.
@@ -56,6 +62,9 @@ impl Stream {
             buffer_at: extent.at,
             start: 0,
             page: None,
+            last: None,
+            hole: false,
+            cut: false,
         }
     }
 
@@ -81,9 +90,15 @@ impl Stream {
             let bytes = &rest[..rest.len().min(head.page_size)];
             if let Some(page) = &mut self.page {
                 match page.next(bytes, head.order) {
-                    Ok(Some(range)) => return Ok(Some((page.time, Next::Record(range)))),
+                    Ok(Some(range)) => {
+                        self.last = Some(page.time);
+                        return Ok(Some((page.time, Next::Record(range))));
+                    }
                     Ok(None) => {}
-                    Err(()) => problems.add(self.at(), "a page whose rest can't be read"),
+                    Err(()) => {
+                        self.hole = true;
+                        problems.add(self.at(), "a page whose rest can't be read");
+                    }
                 }
                 self.page = None;
                 self.start += head.page_size;
@@ -91,22 +106,31 @@ impl Stream {
             }
             if bytes.is_empty() {
                 if !self.refill(file, head, problems)? {
-                    return Ok(None);
+                    return Ok(self.hole_at_end());
                 }
                 continue;
             }
             self.page = Page::open(bytes, head.places, head.order);
             match &self.page {
-                Some(page) if page.missed > 0 => {
-                    return Ok(Some((page.time, Next::Lost(page.missed))));
+                Some(page) if page.missed > 0 || self.hole => {
+                    // Of a hole nobody knows how much was in it.
+                    self.hole = false;
+                    return Ok(Some((page.time, Next::Lost(page.missed.max(1)))));
                 }
                 Some(_) => {}
                 None => {
+                    self.hole = true;
                     problems.add(self.at(), "a page that can't be read");
                     self.start += head.page_size;
                 }
             }
         }
+    }
+
+    /// The end, at which something may be missing.
+    fn hole_at_end(&mut self) -> Option<(u64, Next)> {
+        let hole = std::mem::take(&mut self.hole) | std::mem::take(&mut self.cut);
+        hole.then_some((self.last?, Next::Lost(1)))
     }
 
     /// Reads the next pages; whether there are any.
@@ -132,7 +156,7 @@ impl Stream {
         if read < wanted {
             let missing = self.left;
             problems.add(self.at, format!("cut off: {missing} bytes of CPU {}", self.cpu));
-            self.left = 0;
+            (self.left, self.cut) = (0, true);
         }
         Ok(read > 0)
     }
@@ -169,6 +193,7 @@ impl Stream {
                 "it is cut off".to_owned()
             } else if whole > self.chunk_max {
                 // The next one may be read again.
+                self.hole = true;
                 problems.add(self.buffer_at, format!("pages left out: {whole} bytes at once"));
                 return Ok(true);
             } else {
@@ -178,6 +203,7 @@ impl Stream {
                         return Ok(true);
                     }
                     Err(why) => {
+                        self.hole = true;
                         problems.add(self.buffer_at, format!("compressed pages: {why}"));
                         return Ok(true);
                     }
@@ -187,7 +213,7 @@ impl Stream {
             "it is cut off".to_owned()
         };
         problems.add(self.buffer_at, format!("compressed pages of CPU {}: {failed}", self.cpu));
-        self.left = 0;
+        (self.left, self.hole) = (0, true);
         Ok(false)
     }
 }
