@@ -331,6 +331,10 @@ impl Machine {
     /// A task that runs may have come to the end of its present step.
     pub(crate) fn work_on(&mut self, task: TaskId) -> Result<(), Stop> {
         let cpu = self.sched.task(task).cpu;
+        // Where no timer ends slices they end where the kernel looks: not here.
+        if self.sched.fair.hrtick || self.is_ext(task) {
+            self.charge(cpu);
+        }
         let left = self.work_left(task);
         if left > 0 {
             self.look_after(task, left);

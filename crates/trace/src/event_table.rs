@@ -25,7 +25,7 @@ const COMMON: [Column; 10] = [
 ];
 
 /// What some kinds have. A task has three columns: its number, thread id and name.
-const FIELDS: [Column; 46] = [
+const FIELDS: [Column; 48] = [
     ("from_task", Kind::Number),
     ("from_pid", Kind::Signed),
     ("from_comm", Kind::Word),
@@ -72,6 +72,8 @@ const FIELDS: [Column; 46] = [
     ("events", Kind::Number),
     ("clock", Kind::Word),
     ("now_ns", Kind::Number),
+    ("channel", Kind::Number),
+    ("bytes", Kind::Number),
 ];
 
 /// Writes events as a table.
