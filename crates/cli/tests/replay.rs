@@ -63,9 +63,12 @@ fn recorded(workload: &Workload) -> (Vec<Event>, Tables) {
     (events, world.tables().unwrap().clone())
 }
 
-/// Who ran when and where, and who woke whom.
+/// Who ran when and where, and who woke whom. What happens on several CPUs at once is in no order.
 fn decisions(events: &[Event]) -> Vec<&Event> {
-    events.iter().filter(|event| matches!(event.kind, Kind::Switch | Kind::Waking)).collect()
+    let decision = |event: &&Event| matches!(event.kind, Kind::Switch | Kind::Waking);
+    let mut decisions: Vec<&Event> = events.iter().filter(decision).collect();
+    decisions.sort_by_key(|event| (event.time_ns, event.cpu));
+    decisions
 }
 
 #[test]
