@@ -193,8 +193,8 @@ static bool tell_as(struct task_struct *p, const char *name)
 }
 
 /*
- * The same with its own name, unless this CPU told it last of those whose ids end alike. Says whether
- * it is told.
+ * The same with its own name, unless this CPU told it last of those whose ids end alike. Says
+ * whether it is told.
  */
 static __always_inline bool tell_once(struct memory *memory, struct task_struct *p)
 {

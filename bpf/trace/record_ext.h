@@ -93,8 +93,8 @@ SEC("?fentry/scx_task_unlink_from_dsq") int removes_later(u64 *ctx)
 }
 
 /*
- * This CPU has looked for work in a queue that is not its own. If it has found some, that is the task
- * it took last: whom it took before, somebody else took out of its hands.
+ * This CPU has looked for work in a queue that is not its own. If it has found some, that is the
+ * task it took last: whom it took before, somebody else took out of its hands.
  */
 static __always_inline int looks(u64 *ctx, bool done)
 {
