@@ -448,7 +448,7 @@ fn every_message_is_told_and_replayed() {
         assert!(replay["share"].as_f64().unwrap() >= 0.95, "{replay}");
         // Nobody waits in vain.
         let run = |side: &str| replay[side]["run_time"].as_f64().unwrap();
-        assert!((run("replayed") / run("recorded") - 1.0).abs() < 0.05, "{replay}");
+        assert!(run("replayed") > 0.8 * run("recorded"), "{replay}");
     }
     let file = folder.path().join("without");
     let bench = ["--", "perf", "bench", "sched", "messaging", "-g", "1", "-l", "1"];
