@@ -33,9 +33,11 @@ pub(super) fn parse<'a>(event: &str, says: &'a str) -> Parsed<'a> {
 }
 
 /// The CPU and the number of events of a line that says that some are lost; 1 if it does not say
-/// how many.
+/// how many. The name of a buffer may stand before it.
 pub(super) fn lost(line: &str) -> Option<(u32, u64)> {
-    let (cpu, rest) = line.trim().strip_prefix("CPU:")?.split_once(' ')?;
+    let line = line.trim();
+    let line = line.split_once(": ").map_or(line, |(_, rest)| rest);
+    let (cpu, rest) = line.strip_prefix("CPU:")?.split_once(' ')?;
     let words = rest.trim().strip_prefix('[')?.strip_suffix(']')?;
     let rest = words.strip_prefix("LOST ").or_else(|| words.strip_suffix(" DROPPED"))?;
     let count = rest.trim_end_matches("EVENTS").trim();
@@ -207,6 +209,7 @@ mod tests {
         assert_eq!(lost("CPU:12 [LOST 345 EVENTS]"), Some((12, 345)));
         assert_eq!(lost("CPU:1 [345 EVENTS DROPPED]"), Some((1, 345)));
         assert_eq!(lost("CPU:1 [EVENTS DROPPED]"), Some((1, 1)));
+        assert_eq!(lost("a-b: CPU:1 [7 EVENTS DROPPED]"), Some((1, 7)));
         for other in ["", "CPU:1", "CPU:1 x", "CPU:x [LOST 1 EVENTS]", "CPU:1 [LOST x EVENTS]"] {
             assert_eq!(lost(other), None, "{other}");
         }
