@@ -5,8 +5,9 @@
  *
  * Each CPU has a ring of its own, so that CPUs don't wait for each other, and a count of the
  * records that it had no room for, which each record carries: what is missing is missing between
- * two whose counts differ. Records have the ids of tasks; a name is told once, before the first
- * record that has the id, and again when it changes. Nobody is woken up: who reads comes by itself.
+ * two whose counts differ. Records have the ids of tasks; a name and a nice value are told once,
+ * before the first record that has the id, and again when they change: a name at once, a nice value
+ * when the task is seen again. Nobody is woken up: who reads comes by itself.
  */
 #include "record.h"
 
@@ -59,14 +60,18 @@ struct {
 /* What this CPU told last of the tasks whose ids end alike. */
 struct told {
 	u64 start_ns;
-	u64 name[2];
+	u32 static_prio, policy;
 };
 
 #define TOLD_PLACES 512
 
 struct memory {
 	struct told told[TOLD_PLACES];
-	u64 consumes;
+	/* Whom this CPU has just taken from which queue, that it may run them. */
+	u64 taken_from;
+	s32 taken;
+	/* Who got this CPU last, and was told. */
+	s32 running;
 };
 
 struct {
@@ -167,48 +172,62 @@ static __always_inline struct head *reserve(u64 size, u32 kind)
 	return head;
 }
 
-/* Tells the name of a task, whatever was told. */
-static __always_inline bool tell_again(struct task_struct *p)
+/* Tells a name and the nice value of a task, whatever was told. */
+static bool tell_as(struct task_struct *p, const char *name)
 {
 	struct naming *naming = (void *)reserve(sizeof(*naming), TOLD);
-	u64 *name = (u64 *)p->comm;
 
 	if (!naming)
 		return false;
 	naming->pid = p->pid;
 	naming->tgid = p->tgid;
 	naming->start_ns = p->start_time;
-	naming->name[0] = name[0];
-	naming->name[1] = name[1];
+	naming->name[0] = 0;
+	naming->name[1] = 0;
+	bpf_probe_read_kernel_str(naming->name, sizeof(naming->name), name);
 	naming->group = group_of(p);
+	naming->static_prio = p->static_prio;
+	naming->policy = p->policy;
 	bpf_ringbuf_submit(naming, BPF_RB_NO_WAKEUP);
 	return true;
 }
 
-/* Tells the name of a task, unless this CPU told it last of those whose ids end alike. */
-static __always_inline void tell(struct task_struct *p)
+/*
+ * The same with its own name, unless this CPU told it last of those whose ids end alike. Says
+ * whether it is told.
+ */
+static __always_inline bool tell_once(struct memory *memory, struct task_struct *p)
 {
-	struct memory *memory;
-	struct told *known;
-	u64 *name = (u64 *)p->comm, first, second, start_ns;
-	u32 pid = p->pid;
+	u32 pid = p->pid, static_prio = p->static_prio, policy = p->policy;
+	struct told *known = &memory->told[pid % TOLD_PLACES];
+	u64 start_ns = p->start_time;
 
 	if (!pid)
-		return;
-	memory = own_memory();
-	if (!memory)
-		return;
-	known = &memory->told[pid % TOLD_PLACES];
-	first = name[0];
-	second = name[1];
-	start_ns = p->start_time;
-	if (known->start_ns == start_ns && known->name[0] == first && known->name[1] == second)
-		return;
-	if (!tell_again(p))
-		return;
+		return true;
+	if (known->start_ns == start_ns && known->static_prio == static_prio &&
+	    known->policy == policy)
+		return true;
+	if (!tell_as(p, p->comm))
+		return false;
 	known->start_ns = start_ns;
-	known->name[0] = first;
-	known->name[1] = second;
+	known->static_prio = static_prio;
+	known->policy = policy;
+	return true;
+}
+
+static __always_inline void tell(struct task_struct *p)
+{
+	struct memory *memory = own_memory();
+
+	if (memory)
+		tell_once(memory, p);
+}
+
+/* The same for the task that runs here, of which is told when it gets the CPU. */
+static __always_inline void tell_running(struct memory *memory, struct task_struct *p)
+{
+	if (memory->running != p->pid)
+		tell_once(memory, p);
 }
 
 static __always_inline int happens(u32 kind, s32 pid, s32 other, u64 value)
@@ -229,6 +248,7 @@ POINT("sched_switch") int switches(u64 *ctx)
 	struct task_struct *prev = task(ctx[1]), *next = task(ctx[2]);
 	u64 state = (u32)ctx[3] | (u32)prev->exit_state;
 	s32 from = prev->pid, to = next->pid;
+	struct memory *memory;
 
 	if (!here())
 		return 0;
@@ -250,8 +270,11 @@ POINT("sched_switch") int switches(u64 *ctx)
 			to = OTHERS;
 		return happens(SWITCH, to, from, state | (goes ? (ctx[0] & 1) << 32 : 0));
 	}
-	tell(prev);
-	tell(next);
+	memory = own_memory();
+	if (memory) {
+		tell_running(memory, prev);
+		memory->running = tell_once(memory, next) ? to : OTHERS;
+	}
 	return happens(SWITCH, to, from, state | (ctx[0] & 1) << 32);
 }
 
@@ -260,26 +283,27 @@ POINT("sched_switch") int switches(u64 *ctx)
  */
 static __always_inline bool in_interrupt(struct task_struct *current)
 {
-	u32 count;
+	u32 place = __builtin_preserve_field_info(((struct thread_info *)0)->cpu, 0);
+	void *queue;
 
 	if (!filter.interrupts || !EXISTS(current, se.cfs_rq))
 		return false;
-	if (bpf_probe_read_kernel(&count, sizeof(count),
-	                          (void *)current->se.cfs_rq->rq + filter.interrupts))
-		return false;
-	return count & IN_INTERRUPT;
+	queue = current->se.cfs_rq->rq;
+	/* A number at any place is read as if it were this one, since that needs no call. */
+	return typed(struct thread_info, queue + filter.interrupts - place)->cpu & IN_INTERRUPT;
 }
 
 POINT("sched_waking") int waking(u64 *ctx)
 {
 	struct task_struct *p = task(ctx[0]), *waker = bpf_get_current_task_btf();
+	struct memory *memory = own_memory();
 
-	if (!here() || !wanted(p))
+	if (!memory || !here() || !wanted(p))
 		return 0;
-	tell(p);
+	tell_once(memory, p);
 	if (in_interrupt(waker))
 		return happens(WAKING, p->pid, 0, 0);
-	tell(waker);
+	tell_running(memory, waker);
 	return happens(WAKING, p->pid, waker->pid, 0);
 }
 
@@ -320,13 +344,13 @@ POINT("sched_process_fork") int forks(u64 *ctx)
 	return happens(FORK, pid, parent->pid, 0);
 }
 
-/* The name has changed, and that is all that is told. */
-POINT("sched_process_exec") int executes(u64 *ctx)
+/* A task is about to get another name. */
+POINT("task_rename") int renames(u64 *ctx)
 {
 	struct task_struct *p = task(ctx[0]);
 
 	if (here() && wanted(p))
-		tell(p);
+		tell_as(p, (const char *)ctx[1]);
 	return 0;
 }
 
@@ -347,7 +371,7 @@ POINT("cgroup_attach_task") int changes_group(u64 *ctx)
 
 	if (!here() || !wanted(p))
 		return 0;
-	tell_again(p);
+	tell_as(p, p->comm);
 	return happens(GROUP, p->pid, ctx[3] & 1, group_of(p));
 }
 

@@ -55,7 +55,8 @@ struct sched_ext_entity {
 
 struct task_struct {
 	struct thread_info thread_info;
-	int pid, tgid, exit_state, on_rq;
+	int pid, tgid, exit_state, on_rq, static_prio;
+	u32 policy;
 	u64 start_time;
 	char comm[16];
 	struct css_set *cgroups;
@@ -72,8 +73,10 @@ struct task_struct {
 
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_get_func_arg)(void *ctx, u32 number, u64 *value) = (void *)183;
+static long (*const bpf_get_func_ret)(void *ctx, u64 *value) = (void *)184;
 static long (*const bpf_get_func_arg_cnt)(void *ctx) = (void *)185;
 extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
 
@@ -93,7 +96,7 @@ extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
 /* Of sched_ext. */
 #define INSERT   9  /* struct queueing; other: how many are in the queue */
 #define REMOVE   10 /* other: how many are left; value: the queue */
-#define CONSUMED 11 /* the same, of what goes to the local queue of the CPU */
+#define CONSUMED 11 /* it went to the local queue of the CPU; value: from which */
 #define RUNNING  12 /* value: what is left of the slice */
 #define STOPPING 13 /* value: whether it still wants to run */
 
@@ -118,6 +121,8 @@ struct naming {
 	u64 start_ns;
 	u64 name[2];
 	u64 group;
+	/* 120 is a nice value of 0. */
+	u32 static_prio, policy;
 };
 
 struct queueing {
@@ -126,5 +131,5 @@ struct queueing {
 };
 
 _Static_assert(sizeof(struct happening) == 32, "read in this size");
-_Static_assert(sizeof(struct naming) == 56, "read in this size");
+_Static_assert(sizeof(struct naming) == 64, "read in this size");
 _Static_assert(sizeof(struct queueing) == 48, "read in this size");

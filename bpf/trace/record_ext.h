@@ -71,19 +71,15 @@ static __always_inline int leaves(u64 *ctx)
 	struct scx_dispatch_q *dsq = typed(struct scx_dispatch_q, ctx[1]);
 	struct memory *memory = own_memory();
 	u64 queue = queue_of(dsq);
-	u32 kind = REMOVE;
 
-	if (memory && memory->consumes) {
-		/* Who takes from a local queue has taken from the other one before. */
-		if (queue >= LOCAL_ON)
-			memory->consumes = false;
-		else
-			kind = CONSUMED;
-	}
-	if (!here() || !wanted(p))
+	if (!memory)
 		return 0;
-	tell(p);
-	return happens(kind, p->pid, dsq->nr - 1, queue);
+	memory->taken = here() && wanted(p) ? p->pid : 0;
+	memory->taken_from = queue;
+	if (!memory->taken)
+		return 0;
+	tell_once(memory, p);
+	return happens(REMOVE, p->pid, dsq->nr - 1, queue);
 }
 
 SEC("?fentry/task_unlink_from_dsq") int removes(u64 *ctx)
@@ -96,34 +92,41 @@ SEC("?fentry/scx_task_unlink_from_dsq") int removes_later(u64 *ctx)
 	return leaves(ctx);
 }
 
-/* This CPU takes work from a queue that is not its own. */
-static __always_inline int consumes(bool now)
+/*
+ * This CPU has looked for work in a queue that is not its own. If it has found some, that is the
+ * task it took last: whom it took before, somebody else took out of its hands.
+ */
+static __always_inline int looks(u64 *ctx, bool done)
 {
 	struct memory *memory = own_memory();
+	u64 found = 0;
 
-	if (memory)
-		memory->consumes = now;
+	if (!memory)
+		return 0;
+	if (done && memory->taken && !bpf_get_func_ret(ctx, &found) && (found & 0xff))
+		happens(CONSUMED, memory->taken, 0, memory->taken_from);
+	memory->taken = 0;
 	return 0;
 }
 
 SEC("?fentry/consume_dispatch_q") int consuming(u64 *ctx)
 {
-	return consumes(true);
+	return looks(ctx, false);
 }
 
 SEC("?fexit/consume_dispatch_q") int consumed(u64 *ctx)
 {
-	return consumes(false);
+	return looks(ctx, true);
 }
 
 SEC("?fentry/scx_consume_dispatch_q") int consuming_later(u64 *ctx)
 {
-	return consumes(true);
+	return looks(ctx, false);
 }
 
 SEC("?fexit/scx_consume_dispatch_q") int consumed_later(u64 *ctx)
 {
-	return consumes(false);
+	return looks(ctx, true);
 }
 
 /* At the end of it: on the way the task leaves its queue. */

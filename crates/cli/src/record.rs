@@ -98,6 +98,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let attach = args.attach.attach();
     let options = RecorderOptions { wanted, attach, ring_bytes: args.buffer, cpus };
     let recorder = recorder::start_as(&host, &options)?;
+    if recorder.is_raw() && host.sched_ext().is_some() {
+        let why = recorder.why_raw().map_or(String::new(), |why| format!(" ({why})"));
+        output::note(&format!(
+            "rota: only raw tracepoints can be used{why}: of sched_ext, which this kernel has, only \
+             coming and going of schedulers and what their callbacks take are recorded"
+        ));
+    }
     // Only now, so that a file which was there stays if nothing can be recorded.
     let place = || args.output.display().to_string();
     let file = File::create(&args.output).with_context(place)?;
@@ -216,14 +223,17 @@ impl Recording<'_> {
         let events = self.recorder.finish()?;
         self.keep(&events)?;
         let mut kept = None;
-        if let Some(recent) = &mut self.recent {
-            let events = recent.events();
-            self.writer.write(self.recorder.tables(), events).with_context(place)?;
-            kept = Some(events.len());
+        if let Some(recent) = self.recent.take() {
             if recent.is_short {
                 let most = MOST_BYTES >> 20;
                 output::note(&format!("only what fits into {most} MiB could be kept"));
             }
+            let mut count = 0;
+            for events in recent.into_blocks() {
+                self.writer.write(self.recorder.tables(), &events).with_context(place)?;
+                count += events.len();
+            }
+            kept = Some(count);
         }
         if let Some(met) = &self.met {
             output::note(met);
@@ -264,7 +274,7 @@ impl Recording<'_> {
     /// What was recorded beside the usual, in words.
     fn about(&self) -> String {
         let raw = match self.recorder.is_raw() {
-            true => "; by raw tracepoints, so without what sched_ext does",
+            true => "; by raw tracepoints, so without what happens in queues of sched_ext",
             false => "",
         };
         let scheduler = self.recorder.scheduler();

@@ -21,7 +21,7 @@ pub(crate) struct ReplayArgs {
     /// machine is the machine and its length the time, unless they are given
     #[arg(id = "replay", long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
-    /// The nice value that tasks of this name have in the replay; without it, 0
+    /// The nice value that tasks of this name have in the replay; without it, that of the recording
     #[arg(long, value_name = "NAME=N", requires = "replay", value_parser = name_nice, allow_hyphen_values = true)]
     pub(crate) nice: Vec<(String, i32)>,
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota record` on this machine: as root, with perf.
 
-use rota_events::{Event, Leaves, Reader, Tables, TaskRef, What};
-use std::collections::BTreeMap;
+use rota_events::{Event, Leaves, Reader, Tables, TaskRef, What, load_weight, nice_load};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn record(file: &Path, arguments: &[&str]) -> Output {
@@ -119,6 +119,61 @@ fn as_many_sleeps_as_the_kernel_counts() {
     assert_eq!(last.count(), 1);
 }
 
+/// The nice values of tasks, as they are told.
+fn nices(events: &[Event], of: &[TaskRef]) -> Vec<i32> {
+    let weights = events.iter().filter(|event| of.contains(&event.task));
+    let nice = weights.filter_map(|event| match event.what() {
+        What::Weight { nice, weight } => Some((nice, weight)),
+        _ => None,
+    });
+    let wrong = |(nice, weight): &(i32, u32)| *weight != load_weight(nice_load(*nice));
+    let nice: Vec<_> = nice.collect();
+    assert!(!nice.iter().any(wrong), "{nice:?}");
+    nice.into_iter().map(|(nice, _)| nice).collect()
+}
+
+#[test]
+fn nice_values_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    for attach in ["tp-btf", "raw-tp"] {
+        // The shell is made less nice from outside while it runs, and sleeps in between.
+        let script = "sleep 0.03; renice -n 9 -p $$ >/dev/null; sleep 0.03; exec md5sum /dev/null";
+        let bench = ["nice", "-n", "7", "sh", "-c", script];
+        let output = record(&file, &[&["--attach", attach, "--"], &bench[..]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        let (tables, events) = read(&file);
+        let [shell] = tasks(&tables, "md5sum")[..] else { panic!("{attach}: who is it?") };
+        let own = nices(&events, &[shell]);
+        assert_eq!(own[1..], [own[0] + 7, 9], "{attach}: {own:?}");
+        let is_child = |task: &TaskRef| {
+            let born = What::Fork { parent: shell };
+            events.iter().any(|event| event.task == *task && event.what() == born)
+        };
+        let sleeps: Vec<_> = tasks(&tables, "sleep").into_iter().filter(is_child).collect();
+        assert_eq!(nices(&events, &sleeps), own[1..], "{attach}");
+        let realtime = tables.tasks().filter(|(_, info)| {
+            let name = tables.text_of(info.name);
+            name.starts_with("migration/")
+        });
+        let realtime: Vec<_> = realtime.map(|(task, _)| task).collect();
+        assert!(nices(&events, &realtime).is_empty(), "{attach}");
+    }
+}
+
+#[test]
+fn names_that_change_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let script = "echo 'a name of many letters' >/proc/$$/comm";
+    for attach in ["tp-btf", "raw-tp"] {
+        let output = record(&file, &["--attach", attach, "--", "sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(0));
+        let (tables, _) = read(&file);
+        assert_eq!(tasks(&tables, "a name of many ").len(), 1, "{attach}");
+    }
+}
+
 #[test]
 fn ends_are_told_and_leave_a_whole_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,6 +257,84 @@ fn filters_choose() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// A cgroup of version 2 with one in it, as long as this lives.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> Self {
+        let places = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let root = places.into_iter().find(|place| place.join("cgroup.controllers").is_file());
+        let group = Self(root.unwrap().join(format!("rota-test-{}", std::process::id())));
+        fs::create_dir_all(group.0.join("inner")).unwrap();
+        group
+    }
+
+    fn root(&self) -> &Path {
+        self.0.parent().unwrap()
+    }
+
+    fn name(&self) -> String {
+        format!("/{}", self.0.file_name().unwrap().to_str().unwrap())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Who has just ended may still be in it for a moment.
+        for place in [self.0.join("inner"), self.0.clone()] {
+            let gone = (0..100).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                fs::remove_dir(&place).is_ok()
+            });
+            assert!(gone || std::thread::panicking(), "{} is in use", place.display());
+        }
+    }
+}
+
+/// Of a cgroup and those below, what tasks do while they are in it is recorded, and no more.
+#[test]
+fn cgroups_choose() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, group) = (folder.path().join("file"), Group::new());
+    let (root, inner) = (group.root().display(), group.0.join("inner"));
+    let turns = "i=0; while [ $i -lt 10 ]; do sleep 0.002; i=$((i + 1)); done";
+    let script = format!(
+        "sleep 0.01; echo $$ >{}/cgroup.procs; {turns}; ls / >/dev/null
+         echo $$ >{root}/cgroup.procs; {turns}; exec md5sum /dev/null",
+        inner.display()
+    );
+    for attach in ["tp-btf", "raw-tp"] {
+        let start = ["--attach", attach, "--cgroup", &group.name(), "--", "sh", "-c", &script];
+        let output = record(&file, &start);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let (tables, events) = read(&file);
+        assert!(continuous(&tables, &events) > 20, "{said}");
+        let path = format!("{}/inner", group.name());
+        let sh = tasks(&tables, "sh");
+        let named = |name| tasks(&tables, name).len();
+        // Not those from before it came and after it went.
+        assert_eq!([sh.len(), named("sleep"), named("ls"), named("md5sum")], [1, 10, 1, 0]);
+        for task in sh.iter().copied().chain(tasks(&tables, "sleep")) {
+            let info = tables.task_of(task).unwrap();
+            assert_eq!(tables.text_of(info.group), path);
+        }
+        let comes = events.iter().filter(|event| match event.what() {
+            What::Group { group, .. } => event.task == sh[0] && tables.text_of(group) == path,
+            _ => false,
+        });
+        assert_eq!(comes.count(), 1);
+        let forks = events.iter().filter(|event| event.what() == What::Fork { parent: sh[0] });
+        assert_eq!(forks.count(), 11);
+    }
+    // In none of the two, so in neither.
+    let both = ["--cgroup", &group.name(), "--cpus", "0", "--", "sh", "-c", turns];
+    let output = record(&file, &both);
+    assert_eq!(output.status.code(), Some(0));
+    let (_, events) = read(&file);
+    assert!(!events.iter().any(|event| event.kind == rota_events::Kind::Switch));
+}
+
 /// The wakings in a file that `rota view` reads: of each thread in their order, whether a task does it.
 fn wakings(file: &Path) -> BTreeMap<(i64, String), Vec<bool>> {
     let mut rota = Command::new(env!("CARGO_BIN_EXE_rota"));
@@ -219,12 +352,25 @@ fn wakings(file: &Path) -> BTreeMap<(i64, String), Vec<bool>> {
     wakings
 }
 
+/// The ids of a process and of all that it and its children start.
+fn descendants(file: &Path, pid: i32) -> BTreeSet<i64> {
+    let (tables, events) = read(file);
+    let pid_of = |task| i64::from(tables.task_of(task).unwrap().pid);
+    let mut own = BTreeSet::from([pid.into()]);
+    for event in events {
+        if matches!(event.what(), What::Fork { parent } if own.contains(&pid_of(parent))) {
+            own.insert(pid_of(event.task));
+        }
+    }
+    own
+}
+
 /// What an interrupt does is not done by the task that it interrupts: perf, which is told by the
 /// kernel, says the same of each waking.
 #[test]
 fn interrupts_are_not_tasks() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "while :; do :; done & hog=$!
+    let script = "echo $$; while :; do :; done & hog=$!
                   i=0; while [ $i -lt 50 ]; do sleep 0.002; i=$((i + 1)); done
                   perf bench sched pipe -l 2000; kill $hog";
     for attach in ["tp-btf", "raw-tp"] {
@@ -237,9 +383,11 @@ fn interrupts_are_not_tasks() {
         let output = perf.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.contains(", 0 lost, "), "{said}");
+        let shell = String::from_utf8(output.stdout).unwrap();
+        let own = descendants(&ours, shell.lines().next().unwrap().parse().unwrap());
         let (ours, theirs) = (wakings(&ours), wakings(&theirs));
         let (mut timers, mut pipes) = (Vec::new(), Vec::new());
-        for (task, by_tasks) in &ours {
+        for (task, by_tasks) in ours.iter().filter(|(task, _)| own.contains(&task.0)) {
             match task.1.as_str() {
                 "sleep" => timers.extend(by_tasks),
                 "sched-pipe" => pipes.extend(by_tasks),

@@ -2,7 +2,7 @@
 //! Recordings as workloads: what each task does again, and streams that make no sense.
 
 use proptest::prelude::*;
-use rota_events::{CpuNumber, Event, Leaves, Tables, TaskInfo, TaskRef, What};
+use rota_events::{CpuNumber, Event, Kind, Leaves, Tables, TaskInfo, TaskRef, What};
 use rota_trace::{Replay, ReplayError, ReplayOptions};
 use rota_workload::{EventId, Span, Step, TemplateId, Workload};
 
@@ -169,6 +169,38 @@ fn sleeps_that_end_by_the_clock_keep_their_times() {
 }
 
 #[test]
+fn nice_values_are_those_of_the_recording() {
+    let none = NONE.0;
+    let weight = |ns, task, nice, weight| event(ns, 0, task, What::Weight { nice, weight });
+    let events = [
+        weight(0, 1, 5, 33),
+        switch(0, 0, none, 1, Leaves::Sleeping),
+        event(10, 0, 2, What::Fork { parent: TaskRef(1) }),
+        // What is told of a child before its birth is known of it.
+        weight(20, 3, 0, 1),
+        event(20, 0, 3, What::Fork { parent: TaskRef(2) }),
+        switch(30, 0, 1, 2, Leaves::Sleeping),
+        weight(40, 2, 7, 21),
+        switch(40, 0, 2, 3, Leaves::Preempted),
+        weight(50, 2, -90, 9999),
+        switch(50, 0, 3, 2, Leaves::Sleeping),
+        switch(60, 0, 2, none, Leaves::Sleeping),
+    ];
+    let found = workload(&events);
+    assert_eq!([0, 1, 2].map(|at| found.templates[at].nice), [5, 7, 19]);
+    let b = [run(10), Step::Nice(-20), run(10), Step::Wait(EventId(1))];
+    assert_eq!(found.templates[1].program.steps(), b);
+    // Who is not told of has its parent's.
+    let born: Vec<_> =
+        events.iter().filter(|e| e.kind != Kind::Weight || e.task.0 == 1).copied().collect();
+    assert_eq!([0, 1].map(|at| workload(&born).templates[at].nice), [5, 5]);
+    let options = ReplayOptions { nice: vec![("b".into(), 1)], ..ReplayOptions::default() };
+    let other = replay(&events).workload(&tables(), &options).unwrap();
+    assert_eq!([0, 1, 2].map(|at| other.templates[at].nice), [5, 1, 19]);
+    assert!(!other.templates[1].program.steps().iter().any(|step| matches!(step, Step::Nice(_))));
+}
+
+#[test]
 fn what_can_not_be_replayed_is_said() {
     let empty = Replay::default().workload(&tables(), &ReplayOptions::default());
     assert_eq!(empty, Err(ReplayError::Empty));
@@ -285,6 +317,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => any::<u64>().prop_map(|events| What::Lost { events }),
         2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Send { channel, bytes }),
         2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Receive { channel, bytes }),
+        1 => (any::<i32>(), 0..200_u32).prop_map(|(nice, weight)| What::Weight { nice, weight }),
     ];
     let time = prop_oneof![8 => 0..10_000_u64, 1 => any::<u64>()];
     (time, 0..4_u32, task(), what).prop_map(|(ns, cpu, task, what)| event(ns, cpu, task, what))

@@ -2,7 +2,7 @@
 //! From the records of many CPUs to one stream of events.
 
 use super::groups::Groups;
-use super::raw::{About, Raw};
+use super::raw::{About, Nice, Raw};
 use rota_events::{CpuNumber, DsqId, Event, Tables, TaskInfo, TaskRef, What};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ pub(super) struct Merge {
     lost: BTreeMap<u32, u32>,
     /// Who runs on each CPU, as far as its switches tell.
     running: BTreeMap<u32, i32>,
+    /// Nice values, as they were told.
+    nices: BTreeMap<TaskRef, Nice>,
     /// Since when tasks run, as the scheduler of sched_ext is told.
     runs: BTreeMap<i32, u64>,
     /// A number for each socket that messages come to, instead of its address.
@@ -39,6 +41,7 @@ impl Merge {
             tasks: BTreeMap::new(),
             lost: BTreeMap::new(),
             running: BTreeMap::new(),
+            nices: BTreeMap::new(),
             runs: BTreeMap::new(),
             channels: BTreeMap::new(),
             last_ns: 0,
@@ -95,13 +98,15 @@ impl Merge {
     fn turn(&mut self, raw: &Raw, tables: &mut Tables, events: &mut Vec<Event>) {
         let mut of = |pid| self.task(pid, tables);
         let what = match raw.about {
-            About::Told { tgid, start_ns, name, group } => {
+            About::Told { tgid, start_ns, name, group, nice } => {
                 let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
                 let name = String::from_utf8_lossy(name.get(..end).unwrap_or(&[]));
                 let name = tables.text(&name);
                 let group = tables.text(self.groups.path(group));
                 let info = TaskInfo { pid: raw.pid, tgid, start_ns, name, group };
-                self.tasks.insert(raw.pid, tables.task(info));
+                let task = tables.task(info);
+                self.tasks.insert(raw.pid, task);
+                self.tell_nice(raw, task, nice, events);
                 return;
             }
             About::Group { whole, group } => {
@@ -120,7 +125,8 @@ impl Merge {
             About::Insert { depth, dsq, vtime, at_head } => {
                 What::Insert { dsq: DsqId(dsq), depth, vtime, at_head }
             }
-            About::Remove { depth, dsq, .. } => What::Remove { dsq: DsqId(dsq), depth },
+            About::Remove { depth, dsq } => What::Remove { dsq: DsqId(dsq), depth },
+            About::MoveToLocal { from } => What::MoveToLocal { from: DsqId(from) },
             About::Running { slice_ns } => {
                 self.runs.insert(raw.pid, raw.time_ns);
                 What::Running { slice_ns }
@@ -136,9 +142,14 @@ impl Merge {
         };
         let (task, cpu) = (self.task(raw.pid, tables), CpuNumber(raw.cpu));
         events.push(Event::new(raw.time_ns, cpu, task, what));
-        if let About::Remove { dsq, consumed: true, .. } = raw.about {
-            let what = What::MoveToLocal { from: DsqId(dsq) };
-            events.push(Event::new(raw.time_ns, cpu, task, what));
+    }
+
+    /// Tells the nice value of a task when it is seen first, and when it has changed.
+    fn tell_nice(&mut self, raw: &Raw, task: TaskRef, nice: Option<Nice>, events: &mut Vec<Event>) {
+        let Some(now) = nice else { return };
+        if self.nices.insert(task, now) != nice {
+            let what = What::Weight { nice: now.nice, weight: now.weight };
+            events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), task, what));
         }
     }
 
@@ -175,9 +186,10 @@ impl Merge {
         if pid == 0 {
             return TaskRef::NONE;
         }
-        let name = tables.text(if pid == OTHERS { "others" } else { "" });
-        let unknown = TaskInfo { pid, tgid: pid, name, ..TaskInfo::default() };
-        *self.tasks.entry(pid).or_insert_with(|| tables.task(unknown))
+        *self.tasks.entry(pid).or_insert_with(|| {
+            let name = tables.text(if pid == OTHERS { "others" } else { "" });
+            tables.task(TaskInfo { pid, tgid: pid, name, ..TaskInfo::default() })
+        })
     }
 }
 
@@ -196,8 +208,13 @@ mod tests {
     #[test]
     fn order_is_that_of_time_and_ids_are_used_again() {
         let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
-        let told =
-            |start_ns, name: u8| About::Told { tgid: 7, start_ns, name: [name; 16], group: 0 };
+        let told = |start_ns, name: u8| About::Told {
+            tgid: 7,
+            start_ns,
+            name: [name; 16],
+            group: 0,
+            nice: None,
+        };
         merge.add(raw(30, 0, 0, 7, About::Exit));
         merge.add(raw(40, 0, 0, 7, told(35, b'b')));
         merge.add(raw(41, 0, 0, 7, About::Fork { parent: 0 }));
@@ -213,6 +230,23 @@ mod tests {
         merge.add(raw(20, 0, 0, 7, About::Exit));
         merge.until(u64::MAX, &mut tables, &mut events);
         assert_eq!(merge.late, 1);
+    }
+
+    #[test]
+    fn nice_values_are_told_once_and_again_when_they_change() {
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
+        let told = |time_ns, cpu, nice: Option<i32>| {
+            let nice = nice.map(|nice| Nice { nice, weight: 100 });
+            let about = About::Told { tgid: 7, start_ns: 0, name: [b'a'; 16], group: 0, nice };
+            raw(time_ns, cpu, 0, 7, about)
+        };
+        for (at, nice) in (1..).zip([Some(0), Some(0), Some(7), None, Some(7), Some(0)]) {
+            merge.add(told(at, at as u32 % 2, nice));
+        }
+        merge.until(9, &mut tables, &mut events);
+        let found: Vec<_> = events.iter().map(|event| (event.time_ns, event.what())).collect();
+        let weight = |nice| What::Weight { nice, weight: 100 };
+        assert_eq!(found, [(1, weight(0)), (3, weight(7)), (6, weight(0))]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod groups;
 mod interrupts;
 mod merge;
 mod raw;
+mod said;
 mod scheduler;
 
 use crate::host::{Host, now_ns};
@@ -91,6 +92,8 @@ pub struct Recorder {
     tables: Tables,
     scheduler: Scheduler,
     is_raw: bool,
+    /// Why it is raw, if it need not have been.
+    why_raw: Option<String>,
     /// When the last poll began.
     polled_ns: u64,
     recorded: Recorded,
@@ -121,7 +124,10 @@ impl Recorder {
             Attach::Typed => typed(),
             Attach::Raw => raw(),
             // If neither is taken, the reason is that of the first.
-            Attach::Any => typed().or_else(|error| raw().map_err(|_| error)),
+            Attach::Any => typed().or_else(|error| match raw() {
+                Ok(recorder) => Ok(Self { why_raw: Some(error.to_string()), ..recorder }),
+                Err(_) => Err(error),
+            }),
         }
     }
 
@@ -151,6 +157,7 @@ impl Recorder {
             tables: Tables::default(),
             scheduler: Scheduler::new(host),
             is_raw,
+            why_raw: None,
             polled_ns: now_ns(),
             recorded: Recorded::default(),
             missed: 0,
@@ -160,6 +167,11 @@ impl Recorder {
     /// Whether only raw tracepoints could be used.
     pub fn is_raw(&self) -> bool {
         self.is_raw
+    }
+
+    /// Why the kernel did not take the other way.
+    pub fn why_raw(&self) -> Option<&str> {
+        self.why_raw.as_deref()
     }
 
     /// The scheduler of sched_ext that ran last while this was recorded.

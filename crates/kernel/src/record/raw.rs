@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Records as `bpf/trace/record.h` has them.
 
-use rota_events::{Leaves, What};
+use rota_events::{IDLE_LOAD, Leaves, What, load_weight, nice_load};
 
 /// A record, and the CPU that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,31 @@ pub(super) struct Raw {
     pub(super) about: About,
 }
 
+/// A nice value, and what a task weighs: 100 for nice 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Nice {
+    pub(super) nice: i32,
+    pub(super) weight: u32,
+}
+
+impl Nice {
+    /// From a task's `static_prio`; only policies of the kernel's own scheduler and of sched_ext have
+    /// one (kernel: include/uapi/linux/sched.h).
+    fn new(static_prio: u32, policy: u32) -> Option<Self> {
+        const NORMAL: u32 = 0;
+        const BATCH: u32 = 3;
+        const IDLE: u32 = 5;
+        const EXT: u32 = 7;
+        let nice = static_prio.cast_signed().wrapping_sub(120);
+        let load = match policy {
+            NORMAL | BATCH | EXT => nice_load(nice),
+            IDLE => IDLE_LOAD,
+            _ => return None,
+        };
+        (-20..=19).contains(&nice).then(|| Self { nice, weight: load_weight(load) })
+    }
+}
+
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
@@ -22,6 +47,7 @@ pub(super) enum About {
         start_ns: u64,
         name: [u8; 16],
         group: u64,
+        nice: Option<Nice>,
     },
     Switch {
         from: i32,
@@ -53,11 +79,12 @@ pub(super) enum About {
         vtime: Option<u64>,
         at_head: bool,
     },
-    /// `consumed`: into the local queue of the CPU.
     Remove {
         depth: u32,
         dsq: u64,
-        consumed: bool,
+    },
+    MoveToLocal {
+        from: u64,
     },
     Running {
         slice_ns: u64,
@@ -92,7 +119,10 @@ impl Raw {
         let about = match kind {
             1 => {
                 let name = bytes.get(32..48)?.try_into().ok()?;
-                About::Told { tgid: by, start_ns: value, name, group: u64_at(bytes, 48)? }
+                let (group, prio, policy) =
+                    (u64_at(bytes, 48)?, u32_at(bytes, 56)?, u32_at(bytes, 60)?);
+                let nice = Nice::new(prio, policy);
+                About::Told { tgid: by, start_ns: value, name, group, nice }
             }
             2 => About::Switch { from: by, leaves: leaves(by, value) },
             3 => About::Waking { waker: by },
@@ -106,7 +136,8 @@ impl Raw {
                 let vtime = (flags & BY_VTIME != 0).then_some(vtime);
                 About::Insert { depth: other, dsq: value, vtime, at_head: flags & HEAD != 0 }
             }
-            10 | 11 => About::Remove { depth: other, dsq: value, consumed: kind == 11 },
+            10 => About::Remove { depth: other, dsq: value },
+            11 => About::MoveToLocal { from: value },
             12 => About::Running { slice_ns: value },
             13 => About::Stopping { runnable: value != 0 },
             14 => About::Sent { socket: value, bytes: other },
@@ -167,11 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn nice_values_are_of_some_policies_only() {
+        let nice = |prio, policy| Nice::new(prio, policy).map(|nice| (nice.nice, nice.weight));
+        let found = [0, 1, 2, 3, 5, 6, 7].map(|policy| nice(125, policy));
+        let five = Some((5, 33));
+        assert_eq!(found, [five, None, None, five, Some((5, 1)), None, five]);
+        assert_eq!([nice(100, 0), nice(139, 0)], [Some((-20, 8668)), Some((19, 1))]);
+        assert_eq!([nice(99, 0), nice(140, 0), nice(u32::MAX, 0)], [None; 3]);
+    }
+
+    #[test]
     fn what_is_cut_is_no_record() {
-        let mut bytes = [0u8; 56];
+        let mut bytes = [0u8; 64];
         bytes[8] = 1;
         assert!(Raw::read(0, &bytes).is_some());
-        assert_eq!(Raw::read(0, &bytes[..55]), None);
+        assert_eq!(Raw::read(0, &bytes[..63]), None);
         bytes[8] = 7;
         assert!(Raw::read(0, &bytes[..32]).is_some());
         assert_eq!(Raw::read(0, &bytes[..31]), None);

@@ -2,6 +2,7 @@
 //! What is known of the scheduler of sched_ext without tracing: when it comes and goes, and what its
 //! callbacks take.
 
+use super::said::Said;
 use crate::host::Host;
 use libbpf_rs::ProgramType;
 use libbpf_rs::query::ProgInfoIter;
@@ -21,6 +22,7 @@ pub(super) struct Scheduler {
     looked_ns: u64,
     told_ns: u64,
     attached: Option<String>,
+    said: Said,
     /// The kernel measures programs as long as this is open.
     measures: Option<OwnedFd>,
     /// Runs and ns of each program, by its id, when measuring began.
@@ -36,6 +38,7 @@ impl Scheduler {
             looked_ns: 0,
             told_ns: 0,
             attached: None,
+            said: Said::new(),
             measures: None,
             before: BTreeMap::new(),
             seen: None,
@@ -49,15 +52,20 @@ impl Scheduler {
             return news;
         }
         self.looked_ns = now_ns;
-        let state = self.host.sched_ext().filter(|ext| ext.state == "enabled");
-        let name = state.and_then(|ext| ext.scheduler);
+        let name = match self.host.sched_ext() {
+            Some(ext) if ext.state == "enabled" => ext.scheduler,
+            // Why it ends is told when it has ended.
+            Some(ext) if ext.state == "disabling" => self.attached.clone(),
+            _ => None,
+        };
         if self.attached.is_some() && (last || name != self.attached || self.is_due(now_ns)) {
             self.told_ns = now_ns;
             self.tell(tables, &mut news);
         }
         if name != self.attached {
-            if self.attached.is_some() {
-                news.push(What::Detach { message: tables.text(""), kind: 0, code: 0 });
+            if let Some(ended) = self.attached.as_ref().map(|name| self.said.ended(name)) {
+                let message = tables.text(&ended.message);
+                news.push(What::Detach { message, kind: ended.kind, code: 0 });
                 self.measures = None;
             }
             if let Some(name) = &name {

@@ -10,24 +10,14 @@ use crate::run::Stop;
 use rota_events::{Leaves, TaskRef, What};
 use rota_topology::{CpuId, CpuMask};
 
-/// Weights by nice value, from -20 on: each is about 1.25 of the next (kernel:
-/// `sched_prio_to_weight`).
-const WEIGHTS: [u64; 40] = [
-    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
-    3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87,
-    70, 56, 45, 36, 29, 23, 18, 15,
-];
-
 /// The weight of a nice value for the fair class.
 pub(super) fn load_weight(nice: i32) -> i64 {
-    let at = (nice.clamp(-20, 19) + 20) as usize;
-    WEIGHTS[at].cast_signed() * (super::NICE_0 / 1024)
+    i64::from(rota_events::nice_load(nice)) * (super::NICE_0 / 1024)
 }
 
 /// The weight of a nice value, as a cgroup's is counted: 100 for nice 0.
 pub(super) fn weight(nice: i32) -> u64 {
-    let at = (nice.clamp(-20, 19) + 20) as usize;
-    ((WEIGHTS[at] * 100 + 512) / 1024).clamp(1, 10_000)
+    rota_events::load_weight(rota_events::nice_load(nice)).into()
 }
 
 impl Machine {
@@ -249,17 +239,5 @@ impl Machine {
     pub(crate) fn direct(&mut self) -> Direct {
         let here = self.cpu;
         self.sched.rq(here).direct
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::weight;
-
-    #[test]
-    fn weights_are_the_kernels() {
-        // Seen on real kernels.
-        assert_eq!([weight(0), weight(5), weight(-5)], [100, 33, 305]);
-        assert_eq!([weight(19), weight(-20)], [1, 8668]);
     }
 }

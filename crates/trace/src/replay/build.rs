@@ -26,7 +26,7 @@ pub enum ReplayError {
 /// What is to be different from the recording.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayOptions {
-    /// Nice values of tasks by their names; of others it is 0.
+    /// Nice values of tasks by their names; others have those of the recording.
     pub nice: Vec<(String, i32)>,
     /// Names of groups that stand for something else in results.
     pub reserved: Vec<String>,
@@ -63,7 +63,7 @@ impl Replay {
         let events = Events { numbers: &numbers, channels: &self.channels };
         let mut groups: BTreeMap<String, u32> = BTreeMap::new();
         let mut used = vec![false; options.nice.len()];
-        for (number, task) in &self.tasks {
+        for (number, task) in &mut self.tasks {
             let comm = tables.task_of(*number).map_or("", |info| tables.text_of(info.name));
             let name = match comm {
                 "" => format!("task#{}", number.0),
@@ -74,10 +74,10 @@ impl Replay {
                 workload.groups.push(Group { name: name.clone(), deadline_ns: None });
                 workload.groups.len() as u32 - 1
             });
-            let mut nice = 0;
             for ((wanted, value), used) in options.nice.iter().zip(&mut used) {
                 if *wanted == comm {
-                    (nice, *used) = (*value, true);
+                    (task.first_nice, *used) = (Some(*value), true);
+                    task.pieces.retain(|piece| !matches!(piece, Piece::Nice(_)));
                 }
             }
             if !task.forked {
@@ -87,7 +87,7 @@ impl Replay {
             workload.templates.push(Template {
                 name,
                 group,
-                nice,
+                nice: task.first_nice.unwrap_or(0),
                 cpus: None,
                 cgroup: None,
                 realtime: false,
@@ -183,6 +183,7 @@ impl Task {
                     let number = events.numbers.get(&task);
                     steps.extend(number.map(|number| Step::Fork(TemplateId(*number))));
                 }
+                Piece::Nice(nice) => steps.push(Step::Nice(nice)),
                 _ => passing.pass(*piece, events, &mut steps),
             }
             for step in steps.drain(..) {

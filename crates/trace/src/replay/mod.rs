@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 
 pub use build::{ReplayError, ReplayOptions};
 
+/// The weight of nice 19.
+const LEAST_WEIGHT: u32 = 1;
+
 /// What a task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece {
@@ -46,6 +49,8 @@ enum Piece {
     Hand(u32),
     /// It slept until there was room for the message that it sends.
     Room(u32),
+    /// It has another nice value from here on.
+    Nice(i32),
 }
 
 /// Whom a task was woken up by, and how far that task was then.
@@ -123,6 +128,9 @@ struct Task {
     woke_ns: Option<u64>,
     /// By whom it was woken up for the last time, unless it has slept since.
     asked: Option<Asked>,
+    /// Its nice value, in the beginning and now, if it is known.
+    first_nice: Option<i32>,
+    nice: Option<i32>,
     /// What it did that others notice, and how often it slept.
     deeds: u64,
     sleeps: u64,
@@ -242,6 +250,10 @@ impl Replay {
                     task.state = State::Gone;
                 }
             }
+            What::Weight { nice, weight } if task.is_some() => {
+                // The idle policy weighs less than any nice value.
+                self.renice(task, if weight <= LEAST_WEIGHT { 19 } else { nice.clamp(-20, 19) });
+            }
             What::Lost { events } => {
                 self.counts.lost = self.counts.lost.saturating_add(events);
                 if let Some((task, since)) = self.cpus.remove(&cpu) {
@@ -295,6 +307,18 @@ impl Replay {
     fn of(&mut self, task: TaskRef) -> &mut Task {
         let begin_ns = self.first_ns.unwrap_or(self.now_ns);
         self.tasks.entry(task).or_insert_with(|| Task { begin_ns, ..Task::default() })
+    }
+
+    /// A task has another nice value, or it is known now. It is taken to have had that since it began
+    /// to run.
+    fn renice(&mut self, task: TaskRef, nice: i32) {
+        let task = self.of(task);
+        if task.pieces.is_empty() {
+            task.first_nice = Some(nice);
+        } else if task.nice != Some(nice) {
+            task.pieces.push(Piece::Nice(nice));
+        }
+        task.nice = Some(nice);
     }
 
     /// A task leaves a CPU.
@@ -512,12 +536,17 @@ impl Replay {
 
     /// A task makes another one.
     fn fork(&mut self, cpu: CpuNumber, task: TaskRef, parent: TaskRef) {
-        if self.tasks.contains_key(&task) {
+        let is_known = |task: &Task| task.exits || task.state != State::Unknown;
+        if self.tasks.get(&task).is_some_and(is_known) {
             return;
         }
+        let nice = self.tasks.get(&parent).and_then(|parent| parent.nice);
         let works = parent.is_some() && parent != task && self.runs(cpu, parent);
         let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
         let child = self.of(task);
+        if child.nice.is_none() {
+            (child.first_nice, child.nice) = (nice, nice);
+        }
         if works {
             (child.begin_ns, child.forked, child.fresh) = (now, true, true);
             child.state = State::Awake;

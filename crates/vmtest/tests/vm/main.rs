@@ -61,6 +61,7 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("examples::every_case", examples::every_case),
     ("record::simple", record::simple),
     ("record::domains", record::domains),
+    ("record::comes_and_goes", record::comes_and_goes),
     ("types::are_the_kernels", types::are_the_kernels),
     ("answers::equal_the_kernels", answers::equal_the_kernels),
     ("verify::equals_veristat", verify::equals_veristat),

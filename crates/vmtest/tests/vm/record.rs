@@ -47,6 +47,44 @@ fn queues(guest: &mut Guest, scheduler: &str) -> Result<(), Failed> {
     counted(guest, scheduler, &tables, &events)
 }
 
+/// A scheduler comes and goes in the middle, and another one gives up: that is told, with the reason.
+pub(crate) fn comes_and_goes(guest: &mut Guest) -> Result<(), Failed> {
+    let (here, there) = guest.dir("record-comes-and-goes")?;
+    let object = guest.put("give_up.bpf.o", rota_programs::test::GIVE_UP)?;
+    let text = guest.expect(
+        0,
+        &script(&format!(
+            "rota record -o {there}/file -- sh -c 'read -r end' <{there}/end 2>&1 & recorder=$!
+             exec 3>{there}/end; sleep 1
+             rota run simple >/tmp/out 2>&1 & pid=$!; up simple; sleep 1
+             kill -INT $pid; wait $pid; down; sleep 1
+             rota run {object} >/tmp/out 2>&1 & pid=$!; up give_up
+             stress-ng --cpu 6 --timeout 4 >/dev/null 2>&1; wait $pid; down; sleep 1
+             echo >&3; wait $recorder || exit 1
+             rota view {there}/file --as json | grep -E '\"(attach|detach)\"'
+             rota record --attach raw-tp -o {there}/raw --for 50ms 2>&1"
+        )),
+    )?;
+    contains(&text, &["only raw tracepoints can be used", "; with sched_ext: give_up"])?;
+    let (tables, events) = read(&here.join("file"))?;
+    let told = events.iter().filter_map(|event| match event.what() {
+        What::Attach { scheduler } => Some((true, tables.text_of(scheduler), 0)),
+        What::Detach { message, kind, .. } => Some((false, tables.text_of(message), kind)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let [comes, goes, comes_too, gives_up] = &told[..] else {
+        return Err(format!("{told:?}\n{text}").into());
+    };
+    let good = *comes == (true, "simple", 0)
+        && *goes == (false, "unregistered from user space", 64)
+        && *comes_too == (true, "give_up", 0)
+        && gives_up.1.starts_with("scx_bpf_error: ")
+        && gives_up.1.contains("gave up at task")
+        && gives_up.2 == 1025;
+    ensure(good, || format!("{told:?}\n{text}"))
+}
+
 /// What a file has; it must be whole.
 fn read(file: &std::path::Path) -> Result<(Tables, Vec<Event>), Failed> {
     let mut reader = Reader::open(BufReader::new(File::open(file)?))?;
