@@ -5,6 +5,7 @@ use super::groups::Groups;
 use super::raw::{About, Nice, Raw};
 use rota_events::{CpuNumber, DsqId, Event, Tables, TaskInfo, TaskRef, What};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The id that stands for all tasks that are not wanted (bpf/trace/record.h).
 const OTHERS: i32 = -1;
@@ -26,6 +27,8 @@ pub(super) struct Merge {
     runs: BTreeMap<i32, u64>,
     /// A number for each socket that messages come to, instead of its address.
     channels: BTreeMap<u64, u64>,
+    /// When all programs were at work: before and after, a part of what happened is missing.
+    pub(super) whole: Range<u64>,
     last_ns: u64,
     /// Switches that the kernel did not tell: somebody else left the CPU than came last.
     pub(super) hidden: u64,
@@ -44,6 +47,7 @@ impl Merge {
             nices: BTreeMap::new(),
             runs: BTreeMap::new(),
             channels: BTreeMap::new(),
+            whole: 0..u64::MAX,
             last_ns: 0,
             hidden: 0,
             late: 0,
@@ -70,6 +74,10 @@ impl Merge {
             }
             self.tell_lost(raw.cpu, raw.lost, raw.time_ns, events);
             self.tell_hidden(&raw, events);
+            let names = matches!(raw.about, About::Told { .. } | About::Group { .. });
+            if !names && !self.whole.contains(&raw.time_ns) {
+                continue;
+            }
             self.turn(&raw, tables, events);
         }
     }
@@ -230,6 +238,21 @@ mod tests {
         merge.add(raw(20, 0, 0, 7, About::Exit));
         merge.until(u64::MAX, &mut tables, &mut events);
         assert_eq!(merge.late, 1);
+    }
+
+    #[test]
+    fn before_all_programs_are_at_work_only_names_count() {
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
+        merge.whole = 20..30;
+        let told = About::Told { tgid: 7, start_ns: 5, name: [b'a'; 16], group: 0, nice: None };
+        merge.add(raw(10, 0, 0, 7, told));
+        for at in [10, 19, 20, 29, 30] {
+            merge.add(raw(at, 0, 0, 7, About::Exit));
+        }
+        merge.until(99, &mut tables, &mut events);
+        let found: Vec<_> = events.iter().map(|e| (e.time_ns, tables.task_name(e.task))).collect();
+        let name = || "aaaaaaaaaaaaaaaa[7]".to_owned();
+        assert_eq!(found, [(20, name()), (29, name())]);
     }
 
     #[test]

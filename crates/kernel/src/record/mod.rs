@@ -147,13 +147,15 @@ impl Recorder {
             let (attached, _) = log::capture(|| program.attach());
             links.push(attached.map_err(|e| system("attaching the recorder", &e))?);
         }
+        let mut merge = Merge::new(groups);
+        merge.whole.start = now_ns();
         Ok(Self {
             links,
             rings,
             records,
             object,
             cpus: options.cpus,
-            merge: Merge::new(groups),
+            merge,
             tables: Tables::default(),
             scheduler: Scheduler::new(host),
             is_raw,
@@ -207,6 +209,7 @@ impl Recorder {
     /// Ends recording, and returns the rest.
     pub fn finish(&mut self) -> Result<Vec<Event>, EngineError> {
         self.look(now_ns(), true);
+        self.merge.whole.end = now_ns();
         self.links.clear();
         self.take()?;
         let mut events = Vec::new();
@@ -226,9 +229,9 @@ impl Recorder {
 
     /// Adds what is seen of the scheduler of sched_ext.
     fn look(&mut self, now_ns: u64, last: bool) {
-        for what in self.scheduler.look(now_ns, last, &mut self.tables) {
+        for (time_ns, what) in self.scheduler.look(now_ns, last, &mut self.tables) {
             let about = About::Seen(what);
-            self.merge.add(Raw { time_ns: now_ns, cpu: 0, lost: 0, pid: 0, about });
+            self.merge.add(Raw { time_ns, cpu: 0, lost: 0, pid: 0, about });
         }
     }
 

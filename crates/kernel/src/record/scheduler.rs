@@ -3,7 +3,7 @@
 //! callbacks take.
 
 use super::said::Said;
-use crate::host::Host;
+use crate::host::{Host, now_ns};
 use libbpf_rs::ProgramType;
 use libbpf_rs::query::ProgInfoIter;
 use rota_events::{Tables, What};
@@ -45,8 +45,13 @@ impl Scheduler {
         }
     }
 
-    /// Looks, if it is time to; `last` tells everything.
-    pub(super) fn look(&mut self, now_ns: u64, last: bool, tables: &mut Tables) -> Vec<What> {
+    /// Looks, if it is time to, and says what is new since when, in ns; `last` tells everything.
+    pub(super) fn look(
+        &mut self,
+        now_ns: u64,
+        last: bool,
+        tables: &mut Tables,
+    ) -> Vec<(u64, What)> {
         let mut news = Vec::new();
         if now_ns.saturating_sub(self.looked_ns) < LOOK_NS && !last {
             return news;
@@ -65,13 +70,13 @@ impl Scheduler {
         if name != self.attached {
             if let Some(ended) = self.attached.as_ref().map(|name| self.said.ended(name)) {
                 let message = tables.text(&ended.message);
-                news.push(What::Detach { message, kind: ended.kind, code: 0 });
+                news.push((now_ns, What::Detach { message, kind: ended.kind, code: 0 }));
                 self.measures = None;
             }
             if let Some(name) = &name {
-                news.push(What::Attach { scheduler: tables.text(name) });
+                news.push((now_ns, What::Attach { scheduler: tables.text(name) }));
                 self.seen = Some(name.clone());
-                self.before = programs().into_iter().map(|(id, (_, spent))| (id, spent)).collect();
+                self.before = programs().map(|program| (program.id, program.spent)).collect();
                 self.measures = measure();
                 self.told_ns = now_ns;
             }
@@ -85,31 +90,43 @@ impl Scheduler {
     }
 
     /// Says how often each callback ran so far, and how long.
-    fn tell(&self, tables: &mut Tables, news: &mut Vec<What>) {
+    fn tell(&self, tables: &mut Tables, news: &mut Vec<(u64, What)>) {
         if self.measures.is_none() {
             return;
         }
-        for (id, (name, (runs, ns))) in programs() {
+        for Program { time_ns, id, name, spent: (runs, ns) } in programs() {
             let (runs_before, ns_before) = self.before.get(&id).copied().unwrap_or_default();
             let runs = runs.saturating_sub(runs_before);
             if runs > 0 {
                 let counted = tables.text(&format!("callback {name} count"));
                 let spent = tables.text(&format!("callback {name} ns"));
-                news.push(What::Counter { name: counted, value: runs });
-                news.push(What::Counter { name: spent, value: ns.saturating_sub(ns_before) });
+                let ns = ns.saturating_sub(ns_before);
+                news.push((time_ns, What::Counter { name: counted, value: runs }));
+                news.push((time_ns, What::Counter { name: spent, value: ns }));
             }
         }
     }
 }
 
-/// Every program that is a callback, by its id, with its name, how often it ran and for how many ns.
-fn programs() -> BTreeMap<u32, (String, (u64, u64))> {
+/// A program that is a callback.
+struct Program {
+    /// When this was read.
+    time_ns: u64,
+    id: u32,
+    name: String,
+    /// How often it ran, and for how many ns.
+    spent: (u64, u64),
+}
+
+/// Every program that is a callback.
+fn programs() -> impl Iterator<Item = Program> {
     let all = ProgInfoIter::default().filter(|about| about.ty == ProgramType::StructOps);
-    all.map(|about| {
-        let name = about.name.to_string_lossy().into_owned();
-        (about.id, (name, (about.run_cnt, about.run_time_ns)))
+    all.map(|about| Program {
+        time_ns: now_ns(),
+        id: about.id,
+        name: about.name.to_string_lossy().into_owned(),
+        spent: (about.run_cnt, about.run_time_ns),
     })
-    .collect()
 }
 
 /// Lets the kernel measure programs.
