@@ -43,10 +43,13 @@ impl<R: Read> Window<R> {
     ///
     /// # Errors
     /// What reading says.
+    #[inline]
     pub fn fill(&mut self, bytes: usize) -> io::Result<bool> {
-        if self.end - self.start >= bytes {
-            return Ok(true);
-        }
+        if self.end - self.start >= bytes { Ok(true) } else { self.read(bytes) }
+    }
+
+    #[cold]
+    fn read(&mut self, bytes: usize) -> io::Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         while self.end < bytes {

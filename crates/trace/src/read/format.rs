@@ -101,9 +101,26 @@ impl Field {
             (self.offset, self.size)
         };
         let text = record.get(offset..offset.checked_add(size)?)?;
-        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-        Some(&text[..end])
+        Some(&text[..before_zero(text)])
     }
+}
+
+/// How many bytes there are before the first zero, found eight at a time.
+fn before_zero(text: &[u8]) -> usize {
+    const LOW: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = LOW << 7;
+    let mut before = 0;
+    while let Some(word) = text[before..].first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest of these bits is that of the first zero (Warren, Hacker's Delight, 6-1).
+        let zeroes = word.wrapping_sub(LOW) & !word & HIGH;
+        if zeroes != 0 {
+            return before + zeroes.trailing_zeros() as usize / 8;
+        }
+        before += 8;
+    }
+    let rest = text[before..].iter().position(|byte| *byte == 0);
+    rest.map_or(text.len(), |more| before + more)
 }
 
 /// What the bits of a task's state mean at a switch.
@@ -245,6 +262,20 @@ mod tests {
         assert_eq!((number("prev_pid"), text("prev_comm")), (Some(-2), Some(&b"a b"[..])));
         assert_eq!((text("comm"), format.field("no")), (Some(&b"far"[..]), None));
         assert_eq!(format.field("prev_pid").unwrap().number(&record[..26], Order::Little), None);
+    }
+
+    #[test]
+    fn texts_end_before_the_first_zero() {
+        for length in 0..40 {
+            for zero in 0..=length {
+                let mut text = vec![1; length];
+                text[zero..].fill(0);
+                assert_eq!(before_zero(&text), zero, "{text:?}");
+                // What is behind it does not count, nor are other bytes taken for it.
+                text[zero..].iter_mut().skip(1).for_each(|byte| *byte = 0x80);
+                assert_eq!(before_zero(&text), zero, "{text:?}");
+            }
+        }
     }
 
     #[test]

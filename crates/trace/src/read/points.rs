@@ -4,7 +4,7 @@
 use super::format::{Field, Format, States};
 use super::kernel::{Named, Point};
 use super::order::Order;
-use std::collections::BTreeMap;
+use rota_events::Paged;
 
 /// Bit of a record's flags: it was made in a hardware interrupt, or in one that nothing masks.
 const IN_INTERRUPT: i64 = 0x08 | 0x40;
@@ -12,7 +12,9 @@ const IN_INTERRUPT: i64 = 0x08 | 0x40;
 /// What is wanted of the tracepoints of a kernel.
 #[derive(Debug, Default)]
 pub(super) struct Points {
-    layouts: BTreeMap<u16, Layout>,
+    layouts: Vec<Layout>,
+    /// Which of them each number stands for, and one more; 0 is none.
+    places: Paged<usize>,
     /// Fields that all records have.
     common: Option<Common>,
 }
@@ -47,7 +49,7 @@ enum Layout {
 /// A record that is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<'a> {
-    pub(super) point: Point<'a>,
+    pub(super) point: Point<Named<'a>>,
     /// Who ran, if the record says it.
     pub(super) current: Option<i32>,
     /// It was made in a hardware interrupt.
@@ -63,7 +65,8 @@ impl Points {
                 Some(Common { id, flags: field("common_flags"), pid: field("common_pid") });
         }
         if let Some(layout) = Layout::of(format) {
-            self.layouts.insert(format.id, layout);
+            self.layouts.push(layout);
+            *self.places.entry(format.id.into()) = self.layouts.len();
         }
     }
 
@@ -74,19 +77,24 @@ impl Points {
 
     /// Whether the tracepoint with this number is wanted.
     pub(super) fn wants(&self, id: u64) -> bool {
-        u16::try_from(id).is_ok_and(|id| self.layouts.contains_key(&id))
+        self.layout(id).is_some()
+    }
+
+    fn layout(&self, id: u64) -> Option<&Layout> {
+        let place = self.places.get(u16::try_from(id).ok()?.into())?;
+        self.layouts.get(place.checked_sub(1)?)
     }
 
     /// Whether forks, and ends, are known.
     pub(super) fn has(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.layouts.values().any(|layout| is(layout.name()))
+        self.layouts.iter().any(|layout| is(layout.name()))
     }
 
     /// What a record says: nothing if it is not wanted, an error if it is too short.
     pub(super) fn read<'a>(&self, record: &'a [u8], order: Order) -> Result<Option<Found<'a>>, ()> {
         let common = self.common.ok_or(())?;
         let id = common.id.number(record, order).ok_or(())?;
-        let Some(layout) = u16::try_from(id).ok().and_then(|id| self.layouts.get(&id)) else {
+        let Some(layout) = self.layout(id.cast_unsigned()) else {
             return Ok(None);
         };
         let number = |field: Field| field.number(record, order);
@@ -149,7 +157,7 @@ impl Layout {
         }
     }
 
-    fn read<'a>(&self, record: &'a [u8], order: Order) -> Option<Point<'a>> {
+    fn read<'a>(&self, record: &'a [u8], order: Order) -> Option<Point<Named<'a>>> {
         let cpu = |field: Field| Some(field.number(record, order)? as u32);
         Some(match self {
             Self::Switch { from, state, states, to } => Point::Switch {

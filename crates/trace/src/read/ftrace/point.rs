@@ -8,7 +8,7 @@ use rota_events::Leaves;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Parsed<'a> {
     /// One that is wanted.
-    Point(Point<'a>),
+    Point(Point<Named<'a>>),
     /// Nothing that is wanted here.
     Other,
     /// It should be one that is wanted, but can't be read.
@@ -87,7 +87,7 @@ fn leaves(text: &str) -> Leaves {
     word.get(..1).map_or(Leaves::Other, Leaves::from_letter)
 }
 
-fn switch(says: &str) -> Option<Point<'_>> {
+fn switch(says: &str) -> Option<Point<Named<'_>>> {
     let Some(rest) = says.strip_prefix("prev_comm=") else {
         let (from, rest) = short(says)?;
         let (state, to) = rest.split_once("==>")?;
@@ -116,31 +116,31 @@ fn woken(says: &str) -> Option<(Named<'_>, u32)> {
     Some((task, on.unwrap_or_default()))
 }
 
-fn migrate(says: &str) -> Option<Point<'_>> {
+fn migrate(says: &str) -> Option<Point<Named<'_>>> {
     let task = named(says, "comm=", " pid=")?;
     let (from, to) = (field(says, " orig_cpu=")?, field(says, " dest_cpu=")?);
     Some(Point::Migrate { task, from, to })
 }
 
-fn fork(says: &str) -> Option<Point<'_>> {
+fn fork(says: &str) -> Option<Point<Named<'_>>> {
     let (parent, child) = says.rsplit_once(" child_comm=")?;
     let parent = named(parent, "comm=", " pid=")?;
     let (name, pid) = child.rsplit_once(" child_pid=")?;
     Some(Point::Fork { parent, child: Named { pid: number(pid)?, name: name.as_bytes() } })
 }
 
-fn exit(says: &str) -> Option<Point<'_>> {
+fn exit(says: &str) -> Option<Point<Named<'_>>> {
     Some(Point::Exit { task: named(says, "comm=", " pid=")? })
 }
 
-fn rename(says: &str) -> Option<Point<'_>> {
+fn rename(says: &str) -> Option<Point<Named<'_>>> {
     let pid = field(says, "pid=")?;
     let (_, name) = says.split_once(" newcomm=")?;
     let name = name.rsplit_once(" oom_score_adj=").map_or(name, |(name, _)| name);
     Some(Point::Rename { task: Named { pid, name: name.as_bytes() } })
 }
 
-fn frequency(says: &str) -> Option<Point<'_>> {
+fn frequency(says: &str) -> Option<Point<Named<'_>>> {
     let (cpu, khz) = (field(says, "cpu_id=")?, field(says, "state=")?);
     Some(Point::Frequency { cpu, khz })
 }

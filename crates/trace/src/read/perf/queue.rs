@@ -3,11 +3,8 @@
 //! other, round after round: what comes in a round is not older than the end of the round before the
 //! last.
 
-use crate::read::kernel::{Named, Point};
-use rota_events::Leaves;
+use crate::read::kernel::{Known, Point};
 
-/// Room for a name (kernel: `TASK_COMM_LEN`).
-const NAME_BYTES: usize = 16;
 /// So many records are kept of a file that knows no rounds.
 const KEPT_MAX: usize = 1 << 20;
 
@@ -23,84 +20,19 @@ pub(in crate::read) struct Waiting {
     pub(in crate::read) kept: Kept,
 }
 
-/// A task, with its name in place.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::read) struct Task {
-    pid: i32,
-    name: [u8; NAME_BYTES],
-}
-
 /// What a record says.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::read) enum Kept {
-    Switch(Task, Leaves, Task),
-    Waking(Task),
-    Wakeup(Task, u32),
-    WakeupNew(Task, u32),
-    Migrate(Task, u32, u32),
-    Fork(Task, Task),
-    Rename(Task),
-    Exit(Task),
-    Frequency(u32, u64),
-    Lost(u64),
+    Point(Point<Known>),
     /// The thread belongs to the process from now on, or will once it is born.
     Thread,
     Forked,
 }
 
-impl Task {
-    pub(in crate::read) fn of(named: Named<'_>) -> Self {
-        let mut name = [0; NAME_BYTES];
-        let length = named.name.len().min(NAME_BYTES - 1);
-        name[..length].copy_from_slice(&named.name[..length]);
-        Self { pid: named.pid, name }
-    }
-
-    fn named(&self) -> Named<'_> {
-        let length = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_BYTES);
-        Named { pid: self.pid, name: &self.name[..length] }
-    }
-}
-
 impl Kept {
-    pub(in crate::read) fn of(point: &Point<'_>) -> Self {
-        match *point {
-            Point::Switch { from, leaves, to } => {
-                Self::Switch(Task::of(from), leaves, Task::of(to))
-            }
-            Point::Waking { task } => Self::Waking(Task::of(task)),
-            Point::Wakeup { task, on } => Self::Wakeup(Task::of(task), on),
-            Point::WakeupNew { task, on } => Self::WakeupNew(Task::of(task), on),
-            Point::Migrate { task, from, to } => Self::Migrate(Task::of(task), from, to),
-            Point::Fork { parent, child } => Self::Fork(Task::of(parent), Task::of(child)),
-            Point::Rename { task } => Self::Rename(Task::of(task)),
-            Point::Exit { task } => Self::Exit(Task::of(task)),
-            Point::Frequency { cpu, khz } => Self::Frequency(cpu, khz),
-            Point::Lost { events } => Self::Lost(events),
-        }
-    }
-
-    /// What it says; nothing if it only says to which process a thread belongs.
-    pub(in crate::read) fn point(&self) -> Option<Point<'_>> {
-        Some(match self {
-            Self::Switch(from, leaves, to) => {
-                Point::Switch { from: from.named(), leaves: *leaves, to: to.named() }
-            }
-            Self::Waking(task) => Point::Waking { task: task.named() },
-            Self::Wakeup(task, on) => Point::Wakeup { task: task.named(), on: *on },
-            Self::WakeupNew(task, on) => Point::WakeupNew { task: task.named(), on: *on },
-            Self::Migrate(task, from, to) => {
-                Point::Migrate { task: task.named(), from: *from, to: *to }
-            }
-            Self::Fork(parent, child) => {
-                Point::Fork { parent: parent.named(), child: child.named() }
-            }
-            Self::Rename(task) => Point::Rename { task: task.named() },
-            Self::Exit(task) => Point::Exit { task: task.named() },
-            Self::Frequency(cpu, khz) => Point::Frequency { cpu: *cpu, khz: *khz },
-            Self::Lost(events) => Point::Lost { events: *events },
-            Self::Thread | Self::Forked => return None,
-        })
+    /// So many events are missing.
+    pub(in crate::read) fn lost(events: u64) -> Self {
+        Self::Point(Point::Lost { events })
     }
 }
 
@@ -108,6 +40,8 @@ impl Kept {
 #[derive(Debug, Default)]
 pub(in crate::read) struct Queue {
     waiting: Vec<Waiting>,
+    /// Room that is used again.
+    spare: Vec<Waiting>,
     /// The youngest time that came, and what it was at the end of the round before.
     youngest_ns: u64,
     round_ns: u64,
@@ -130,14 +64,16 @@ impl Queue {
         self.until(until_ns)
     }
 
-    /// What has its turn because too much waits, if it does: the older half.
-    pub(in crate::read) fn overflow(&mut self) -> Vec<Waiting> {
-        if self.waiting.len() < KEPT_MAX {
-            return Vec::new();
-        }
-        self.waiting.sort_by_key(|waiting| waiting.time_ns);
-        let half = self.waiting[KEPT_MAX / 2].time_ns;
-        self.until(half)
+    /// Whether too much waits.
+    pub(in crate::read) fn is_full(&self) -> bool {
+        self.waiting.len() >= KEPT_MAX
+    }
+
+    /// The older half of what waits.
+    pub(in crate::read) fn half(&mut self) -> Vec<Waiting> {
+        self.sort();
+        let half = self.waiting.get(KEPT_MAX / 2);
+        self.until(half.map_or(u64::MAX, |waiting| waiting.time_ns))
     }
 
     /// All that waits.
@@ -145,11 +81,23 @@ impl Queue {
         self.until(u64::MAX)
     }
 
-    fn until(&mut self, time_ns: u64) -> Vec<Waiting> {
+    /// Takes back the room of what had its turn.
+    pub(in crate::read) fn recycle(&mut self, mut room: Vec<Waiting>) {
+        room.clear();
+        self.spare = room;
+    }
+
+    fn sort(&mut self) {
         // Stable: what one CPU did at one time stays in its order.
         self.waiting.sort_by_key(|waiting| waiting.time_ns);
+    }
+
+    fn until(&mut self, time_ns: u64) -> Vec<Waiting> {
+        self.sort();
         let ready = self.waiting.partition_point(|waiting| waiting.time_ns <= time_ns);
-        let rest = self.waiting.split_off(ready);
+        let mut rest = std::mem::take(&mut self.spare);
+        rest.extend_from_slice(&self.waiting[ready..]);
+        self.waiting.truncate(ready);
         std::mem::replace(&mut self.waiting, rest)
     }
 }

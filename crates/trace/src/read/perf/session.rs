@@ -3,8 +3,8 @@
 
 use super::attribute::{ATTRIBUTE_BYTES_MIN, Attribute, Trailer};
 use super::features;
-use super::queue::{Kept, Queue, Task, Waiting};
-use crate::read::kernel::{Kernel, Named, Traced};
+use super::queue::{Kept, Queue, Waiting};
+use crate::read::kernel::{Kernel, Named, Point, Traced};
 use crate::read::order::Order;
 use crate::read::points::Points;
 use crate::read::tracing::{Cursor, Tracing};
@@ -30,6 +30,9 @@ mod kind {
 /// The kind of the record that says that a round is over.
 pub(super) const FINISHED_ROUND: u32 = 68;
 
+/// So many numbers of events are found at once: the kernel gives them one after the other.
+const RECENT_IDS: usize = 1 << 8;
+
 /// What comes after a record, or is in it.
 pub(super) enum Next {
     /// The next record.
@@ -53,6 +56,8 @@ pub(super) struct Session {
     attributes: Vec<Attribute>,
     /// Which attribute the numbers in samples stand for.
     ids: BTreeMap<u64, usize>,
+    /// The same of numbers that were met lately.
+    recent_ids: [Option<(u64, usize)>; RECENT_IDS],
     queue: Queue,
     last_ns: u64,
     late: u64,
@@ -73,6 +78,7 @@ impl Session {
             points: Points::default(),
             attributes: Vec::new(),
             ids: BTreeMap::new(),
+            recent_ids: [None; RECENT_IDS],
             queue: Queue::default(),
             last_ns: 0,
             late: 0,
@@ -92,6 +98,7 @@ impl Session {
         for id in ids.chunks_exact(8) {
             self.ids.insert(self.order.u64(id, 0)?, number);
         }
+        self.recent_ids = [None; RECENT_IDS];
         Some(())
     }
 
@@ -133,24 +140,28 @@ impl Session {
                 if let (Some(pid), Some(tid)) = (number(0), number(4)) {
                     let name = bytes.get(8..).unwrap_or_default();
                     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-                    let task = Task::of(Named { pid: tid, name: &name[..end] });
-                    self.other(bytes, None, pid, tid, Kept::Rename(task));
+                    let task = Named { pid: tid, name: &name[..end] };
+                    let kept = Kept::Point(self.kernel.keep(&Point::Rename { task }));
+                    self.other(bytes, None, pid, tid, kept);
                     self.other(bytes, None, pid, tid, Kept::Thread);
                 }
             }
             kind::FORK | kind::EXIT => {
                 let numbers = (number(0), number(4), number(8), number(12), order.u64(bytes, 16));
                 if let (Some(pid), Some(_), Some(tid), Some(parent), Some(time)) = numbers {
-                    let task = |pid| Task::of(Named { pid, name: &[] });
-                    let (wanted, kept) = match kind {
-                        kind::FORK => ("fork", Kept::Fork(task(parent), task(tid))),
-                        _ => ("exit", Kept::Exit(task(tid))),
+                    let task = |pid| Named { pid, name: &[] };
+                    let (wanted, point) = match kind {
+                        kind::FORK => {
+                            ("fork", Point::Fork { parent: task(parent), child: task(tid) })
+                        }
+                        _ => ("exit", Point::Exit { task: task(tid) }),
                     };
                     if kind == kind::FORK {
                         self.other(bytes, Some(time), pid, tid, Kept::Forked);
                     }
                     // What is there at the start was not born then.
                     if !self.points.has(|name| name == wanted) && time != 0 {
+                        let kept = Kept::Point(self.kernel.keep(&point));
                         self.other(bytes, Some(time), pid, tid, kept);
                     }
                 }
@@ -158,7 +169,7 @@ impl Session {
             kind::LOST => {
                 if let Some(lost) = order.u64(bytes, 8) {
                     self.lost = self.lost.saturating_add(lost);
-                    self.other(bytes, None, 0, 0, Kept::Lost(lost));
+                    self.other(bytes, None, 0, 0, Kept::lost(lost));
                 }
             }
             kind::LOST_SAMPLES => {
@@ -167,7 +178,7 @@ impl Session {
             }
             FINISHED_ROUND => {
                 let ready = self.queue.round();
-                self.emit(&ready);
+                self.emit(ready);
             }
             kind::ATTRIBUTE => self.piped_attribute(bytes, at),
             kind::FEATURE => {
@@ -188,9 +199,16 @@ impl Session {
             }
             _ => {}
         }
-        let ready = self.queue.overflow();
-        self.emit(&ready);
+        self.make_room();
         Next::Record
+    }
+
+    /// What a file without rounds says is not kept for ever.
+    fn make_room(&mut self) {
+        if self.queue.is_full() {
+            let ready = self.queue.half();
+            self.emit(ready);
+        }
     }
 
     /// In a pipe, attributes are records.
@@ -204,16 +222,31 @@ impl Session {
     }
 
     /// How a sample is to be read; nothing, if its event is not wanted.
-    fn attribute_of(&self, bytes: &[u8]) -> Option<&Attribute> {
+    fn attribute_of(&mut self, bytes: &[u8]) -> Option<Attribute> {
         let first = self.attributes.first()?;
         let id = first.id_at().and_then(|at| self.order.u64(bytes, at));
-        let known = id.and_then(|id| self.ids.get(&id)).and_then(|i| self.attributes.get(*i));
+        let known = id.and_then(|id| self.place_of(id)).and_then(|i| self.attributes.get(i));
         match known {
             Some(known) => {
-                (known.is_tracepoint && self.points.wants(known.config)).then_some(known)
+                (known.is_tracepoint && self.points.wants(known.config)).then_some(*known)
             }
             // Old files, and those with one event only, have no numbers: the raw record tells.
-            None => self.attributes.iter().find(|a| a.is_tracepoint && a.lacks().is_none()),
+            None => {
+                self.attributes.iter().find(|a| a.is_tracepoint && a.lacks().is_none()).copied()
+            }
+        }
+    }
+
+    /// Which attribute a number stands for.
+    fn place_of(&mut self, id: u64) -> Option<usize> {
+        let recent = &mut self.recent_ids[id as usize % RECENT_IDS];
+        match *recent {
+            Some((known, place)) if known == id => Some(place),
+            _ => {
+                let place = *self.ids.get(&id)?;
+                *recent = Some((id, place));
+                Some(place)
+            }
         }
     }
 
@@ -227,7 +260,7 @@ impl Session {
                 let tid = found.current.unwrap_or(sample.tid);
                 let pid = if tid == sample.tid { sample.pid } else { 0 };
                 let (time_ns, cpu, interrupt) = (sample.time_ns, sample.cpu, found.interrupt);
-                let kept = Kept::of(&found.point);
+                let kept = Kept::Point(self.kernel.keep(&found.point));
                 self.queue.add(Waiting { time_ns, cpu, tid, pid, interrupt, kept });
             }
             Ok(None) => {}
@@ -242,33 +275,34 @@ impl Session {
             None => Trailer::default(),
         };
         let mut time_ns = time_ns.unwrap_or(trailer.time_ns);
-        if time_ns == 0 && matches!(kept, Kept::Lost(_)) {
+        if time_ns == 0 && matches!(kept, Kept::Point(Point::Lost { .. })) {
             time_ns = self.queue.youngest_ns();
         }
         self.queue.add(Waiting { time_ns, cpu: trailer.cpu, tid, pid, interrupt: false, kept });
     }
 
     /// Makes events of what has its turn.
-    fn emit(&mut self, ready: &[Waiting]) {
-        for Waiting { time_ns, cpu, tid, pid, interrupt, kept } in ready {
-            let (time_ns, cpu, current, interrupt) = (*time_ns, *cpu, *tid, *interrupt);
+    fn emit(&mut self, ready: Vec<Waiting>) {
+        for &Waiting { time_ns, cpu, tid: current, pid, interrupt, kept } in &ready {
             match kept {
-                Kept::Forked => self.kernel.forked(*tid, *pid),
-                _ if *pid > 0 && *tid > 0 => self.kernel.thread(*tid, Some(*pid), b""),
+                Kept::Forked => self.kernel.forked(current, pid),
+                _ if pid > 0 && current > 0 => self.kernel.thread(current, Some(pid), b""),
                 _ => {}
             }
-            let Some(point) = kept.point() else { continue };
-            if !matches!(kept, Kept::Rename(_)) {
+            let Kept::Point(point) = kept else { continue };
+            if !matches!(point, Point::Rename { .. }) {
                 self.late += u64::from(time_ns < self.last_ns);
                 self.last_ns = self.last_ns.max(time_ns);
             }
-            self.kernel.add(&Traced { time_ns, cpu, current, interrupt, point }, &mut self.events);
+            let traced = Traced { time_ns, cpu, current, interrupt, point };
+            self.kernel.add_kept(&traced, &mut self.events);
         }
+        self.queue.recycle(ready);
     }
 
     /// Something could not be read: what was under way before is not to be believed after it.
     pub(super) fn hole(&mut self) {
-        let (time_ns, kept) = (self.queue.youngest_ns(), Kept::Lost(1));
+        let (time_ns, kept) = (self.queue.youngest_ns(), Kept::lost(1));
         self.queue.add(Waiting { time_ns, cpu: 0, tid: 0, pid: 0, interrupt: false, kept });
     }
 
@@ -278,11 +312,11 @@ impl Session {
         let untold = self.lost_samples.saturating_sub(self.lost);
         if untold > 0 {
             let time_ns = self.queue.youngest_ns();
-            let kept = Kept::Lost(untold);
+            let kept = Kept::lost(untold);
             self.queue.add(Waiting { time_ns, cpu: 0, tid: 0, pid: 0, interrupt: false, kept });
         }
         let ready = self.queue.finish();
-        self.emit(&ready);
+        self.emit(ready);
         if self.late > 0 {
             self.problems.add(at, format!("{} events stand after younger ones", self.late));
         }

@@ -7,8 +7,10 @@ use crate::perfetto::field::{
 };
 use crate::protobuf::{Fields, Held, Numbers};
 use crate::read::kernel::{Named, Point};
-use crate::read::perf::queue::Kept;
 use rota_events::Leaves;
+
+/// The longest name that the kernel has.
+const NAME_BYTES_MAX: usize = 15;
 
 /// What is told of who is born.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,30 +39,30 @@ impl Birth {
 
 /// Something that was told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct Entry<'a> {
     pub(super) time_ns: u64,
     /// Who did it.
     pub(super) by: i32,
     pub(super) interrupt: bool,
     /// What is born, if anything is.
     pub(super) birth: Birth,
-    pub(super) kept: Kept,
+    pub(super) point: Point<Named<'a>>,
 }
 
 /// What a bundle says.
 #[derive(Debug, Default)]
-pub(super) struct Bundle {
+pub(super) struct Bundle<'a> {
     pub(super) cpu: u32,
     /// Something is missing before it.
     pub(super) lost: bool,
     /// In the order in which Perfetto takes them, if times are the same.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry<'a>>,
     /// What is wrong, if it can be read at all.
     pub(super) wrong: Option<&'static str>,
 }
 
 /// Reads a bundle, as far as it is whole; and whether it is.
-pub(super) fn entries(bytes: &[u8], old_states: bool) -> (Bundle, bool) {
+pub(super) fn entries(bytes: &[u8], old_states: bool) -> (Bundle<'_>, bool) {
     let (mut found, mut events) = (Bundle::default(), Vec::new());
     let mut whole = true;
     for field in Fields::new(bytes) {
@@ -108,12 +110,12 @@ fn leaves(state: u64, old: bool) -> Leaves {
 }
 
 /// Switches and wakings as columns. Columns must be as long as each other: what is longer is left out.
-fn columns(bytes: &[u8], old_states: bool, found: &mut Bundle) -> Option<()> {
-    let mut names: Vec<&[u8]> = Vec::new();
+fn columns<'a>(bytes: &'a [u8], old_states: bool, found: &mut Bundle<'a>) -> Option<()> {
+    let mut names: Vec<&'a [u8]> = Vec::new();
     let mut columns = [&[][..]; 13];
     for field in Fields::new(bytes) {
         match field.ok()? {
-            (compact::NAMES, Held::Bytes(name)) => names.push(name),
+            (compact::NAMES, Held::Bytes(name)) => names.push(cut(name)),
             (field, Held::Bytes(bytes)) => {
                 if let Some(column) = columns.get_mut(field as usize) {
                     *column = bytes;
@@ -144,7 +146,7 @@ fn columns(bytes: &[u8], old_states: bool, found: &mut Bundle) -> Option<()> {
             by: WHO_RUNS,
             interrupt: false,
             birth: Birth::default(),
-            kept: Kept::of(&point),
+            point,
         });
     }
     let mut now_ns = 0_u64;
@@ -159,9 +161,8 @@ fn columns(bytes: &[u8], old_states: bool, found: &mut Bundle) -> Option<()> {
         // Traces of old versions have no flags.
         let interrupt = flags.next().unwrap_or(0) & IN_INTERRUPT != 0;
         let task = Named { pid: pid as i32, name: name(number) };
-        let kept = Kept::of(&Point::Waking { task });
-        let birth = Birth::default();
-        found.entries.push(Entry { time_ns: now_ns, by: WHO_RUNS, interrupt, birth, kept });
+        let (by, birth, point) = (WHO_RUNS, Birth::default(), Point::Waking { task });
+        found.entries.push(Entry { time_ns: now_ns, by, interrupt, birth, point });
     }
     if !as_long {
         found.wrong = Some("columns of switches or wakings are not as long as each other");
@@ -169,8 +170,13 @@ fn columns(bytes: &[u8], old_states: bool, found: &mut Bundle) -> Option<()> {
     Some(())
 }
 
+/// A name as the kernel would have it: other programs write longer ones.
+fn cut(name: &[u8]) -> &[u8] {
+    &name[..name.len().min(NAME_BYTES_MAX)]
+}
+
 /// An `FtraceEvent`: nothing if it is damaged, none if it is of no interest.
-fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry>> {
+fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry<'_>>> {
     let (mut time_ns, mut by, mut flags) = (0, 0, 0);
     let mut says = None;
     for field in Fields::new(bytes) {
@@ -225,7 +231,7 @@ fn whole_event(bytes: &[u8], old_states: bool) -> Option<Option<Entry>> {
         _ => return Some(None),
     };
     let interrupt = flags & IN_INTERRUPT != 0;
-    Some(Some(Entry { time_ns, by, interrupt, birth, kept: Kept::of(&point) }))
+    Some(Some(Entry { time_ns, by, interrupt, birth, point }))
 }
 
 /// Most fields that events of interest have.
@@ -258,6 +264,6 @@ impl<'a> Says<'a> {
     }
 
     fn task(&self, pid: u32, name: u32) -> Named<'a> {
-        Named { pid: self.number(pid) as i32, name: self.texts[name as usize] }
+        Named { pid: self.number(pid) as i32, name: cut(self.texts[name as usize]) }
     }
 }

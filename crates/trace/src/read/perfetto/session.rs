@@ -129,20 +129,23 @@ impl Session {
             let time_ns = found.entries.iter().map(|entry| entry.time_ns).min();
             self.lost(time_ns.unwrap_or(youngest_ns), found.cpu, 1);
         }
-        for Entry { time_ns, by, interrupt, birth, kept } in found.entries {
+        for Entry { time_ns, by, interrupt, birth, point } in found.entries {
             let (cpu, pid) = (found.cpu, birth.number());
+            let kept = Kept::Point(self.kernel.keep(&point));
             self.queue.add(Waiting { time_ns, cpu, tid: by, pid, interrupt, kept });
         }
         if let Some(what) = found.wrong {
             self.problems.add(at, what);
         }
-        let ready = self.queue.overflow();
-        self.emit(&ready);
+        if self.queue.is_full() {
+            let ready = self.queue.half();
+            self.emit(ready);
+        }
         whole.then_some(())
     }
 
     fn lost(&mut self, time_ns: u64, cpu: u32, events: u64) {
-        let kept = Kept::Lost(events);
+        let kept = Kept::lost(events);
         self.queue.add(Waiting { time_ns, cpu, tid: 0, pid: 0, interrupt: false, kept });
     }
 
@@ -164,7 +167,7 @@ impl Session {
         let now_ns = self.queue.youngest_ns();
         self.losses.open().into_iter().for_each(|cpu| self.lost(now_ns, cpu, 1));
         let ready = self.queue.finish();
-        self.emit(&ready);
+        self.emit(ready);
         let rest: Vec<i32> = self.told.keys().copied().collect();
         rest.into_iter().for_each(|pid| self.meet(pid));
         if self.late > 0 {
@@ -173,12 +176,11 @@ impl Session {
     }
 
     /// Makes events of what has its turn.
-    fn emit(&mut self, ready: &[Waiting]) {
-        for Waiting { time_ns, cpu, tid, pid, interrupt, kept } in ready {
-            let (time_ns, cpu, interrupt) = (*time_ns, *cpu, *interrupt);
+    fn emit(&mut self, ready: Vec<Waiting>) {
+        for &Waiting { time_ns, cpu, tid, pid, interrupt, kept } in &ready {
             let runs = self.running.get(&cpu).copied();
-            let current = if *tid == WHO_RUNS { runs.unwrap_or(0) } else { *tid };
-            let Some(mut point) = kept.point() else { continue };
+            let current = if tid == WHO_RUNS { runs.unwrap_or(0) } else { tid };
+            let Kept::Point(mut point) = kept else { continue };
             match &mut point {
                 Point::Switch { from, leaves, to } => {
                     if from.pid == WHO_RUNS {
@@ -192,7 +194,7 @@ impl Session {
                     self.meet(to);
                 }
                 Point::Fork { parent, child } => {
-                    if !self.fork(parent.pid, child.pid, Birth::of_number(*pid)) {
+                    if !self.fork(parent.pid, child.pid, Birth::of_number(pid)) {
                         continue;
                     }
                 }
@@ -211,12 +213,14 @@ impl Session {
                     self.running.remove(&cpu);
                 }
             }
-            if !matches!(kept, Kept::Rename(_)) {
+            if !matches!(point, Point::Rename { .. }) {
                 self.late += u64::from(time_ns < self.last_ns);
                 self.last_ns = self.last_ns.max(time_ns);
             }
-            self.kernel.add(&Traced { time_ns, cpu, current, interrupt, point }, &mut self.events);
+            let traced = Traced { time_ns, cpu, current, interrupt, point };
+            self.kernel.add_kept(&traced, &mut self.events);
         }
+        self.queue.recycle(ready);
     }
 
     /// Takes a birth; false if it was told already: the kernel tells it twice, with and without
