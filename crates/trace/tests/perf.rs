@@ -56,11 +56,14 @@ fn pipe(big: bool, all: &[(u64, u64, Made)]) -> Vec<u8> {
 }
 
 fn file(big: bool, all: &[(u64, u64, Made)]) -> Vec<u8> {
+    let attributes = [SWITCH, WAKING].iter().flat_map(|id| attribute(big, *id).u64(0).u64(0).bytes);
+    file_with(big, all, &attributes.collect::<Vec<u8>>())
+}
+
+fn file_with(big: bool, all: &[(u64, u64, Made)], attributes: &[u8]) -> Vec<u8> {
     let magic: &[u8] = if big { b"2ELIFREP" } else { b"PERFILE2" };
     let mut records = names(big);
     records.extend(all.iter().flat_map(|(time_ns, cpu, made)| data(big, *time_ns, *cpu, made)));
-    let attributes: Vec<u8> =
-        [SWITCH, WAKING].iter().flat_map(|id| attribute(big, *id).u64(0).u64(0).bytes).collect();
     let text = |text: &str| {
         let size = text.len() + 1;
         Bytes::new(big).u32(size as u64).padded(text, size).bytes
@@ -78,7 +81,7 @@ fn file(big: bool, all: &[(u64, u64, Made)]) -> Vec<u8> {
     let bytes = bytes.u64(head).u64(attributes.len() as u64);
     let bytes = bytes.u64(data_at).u64(records.len() as u64).u64(0).u64(0);
     let bytes = bytes.u64(1 << 1 | 1 << 4 | 1 << 7).u64(0).u64(0).u64(0);
-    bytes.raw(&attributes).raw(&records).raw(&table.bytes).raw(&features.concat()).bytes
+    bytes.raw(attributes).raw(&records).raw(&table.bytes).raw(&features.concat()).bytes
 }
 
 fn open(bytes: &[u8]) -> Result<Recording, ReadError> {
@@ -216,6 +219,17 @@ fn short_records_do_no_harm() {
             }
         }
     }
+}
+
+/// Each of a million events may name the whole file for its numbers.
+#[test]
+fn more_events_than_there_can_be_take_little_time() {
+    let switch = Made::Switch { from: 1, state: 1, to: 2 };
+    let one = attribute(false, SWITCH).u64(0).u64(u64::MAX).bytes;
+    let bytes = file_with(false, &[(1000, 0, switch)], &one.repeat(1_000_000));
+    let (_, events, problems, _) = read(&bytes);
+    assert_eq!(events.len(), 1);
+    assert!(problems[0].contains("an attribute that can't be read"), "{problems:?}");
 }
 
 /// What can't be read may be anything: what was under way before is not to be believed after it.

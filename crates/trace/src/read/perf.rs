@@ -27,6 +27,9 @@ const RECORD_HEAD: usize = 8;
 /// A record that says that a round is over: after damage, reading goes on there.
 const ROUND_LITTLE: [u8; 8] = [68, 0, 0, 0, 0, 0, 8, 0];
 const ROUND_BIG: [u8; 8] = [0, 0, 0, 68, 0, 0, 0, 8];
+/// What the numbers of all events may take together, in bytes: one for each event on each CPU. A file
+/// may name the same ones again and again.
+const IDS_BYTES_MAX: u64 = 8 << 20;
 /// So many events are handed over at once, or a few more.
 const EVENTS_AT_ONCE: usize = 1 << 14;
 
@@ -232,10 +235,12 @@ fn open_file(
     let attributes = section(&mut file, attributes.0, attributes.1)?;
     let entry =
         usize::try_from(entry).unwrap_or(usize::MAX).max(attribute::ATTRIBUTE_BYTES_MIN + 16);
+    let mut ids_left = IDS_BYTES_MAX;
     for (i, bytes) in (0_u64..).zip(attributes.chunks_exact(entry)) {
         let (attribute, ids) = bytes.split_at(bytes.len() - 16);
         let ids = (order.u64(ids, 0).unwrap_or(0), order.u64(ids, 8).unwrap_or(0));
-        let ids = section(&mut file, ids.0, ids.1)?;
+        let ids = section(&mut file, ids.0, ids.1.min(ids_left))?;
+        ids_left -= ids.len() as u64;
         if session.attribute(attribute, &ids).is_none() {
             session.problems.add(i * entry as u64, "an attribute that can't be read");
         }

@@ -30,6 +30,8 @@ mod kind {
 /// The kind of the record that says that a round is over.
 pub(super) const FINISHED_ROUND: u32 = 68;
 
+/// More events than perf can record at once: kernels have some 2,000 tracepoints.
+const ATTRIBUTES_MAX: usize = 1 << 14;
 /// So many numbers of events are found at once: the kernel gives them one after the other.
 const RECENT_IDS: usize = 1 << 8;
 
@@ -54,6 +56,8 @@ pub(super) struct Session {
     pub(super) events: Vec<Event>,
     points: Points,
     attributes: Vec<Attribute>,
+    /// The first of them that samples without a number can be read by.
+    nameless: Option<usize>,
     /// Which attribute the numbers in samples stand for.
     ids: BTreeMap<u64, usize>,
     /// The same of numbers that were met lately.
@@ -77,6 +81,7 @@ impl Session {
             events: Vec::new(),
             points: Points::default(),
             attributes: Vec::new(),
+            nameless: None,
             ids: BTreeMap::new(),
             recent_ids: [None; RECENT_IDS],
             queue: Queue::default(),
@@ -87,13 +92,19 @@ impl Session {
         }
     }
 
-    /// Takes an attribute with the numbers that stand for it.
+    /// Takes an attribute with the numbers that stand for it, unless there are too many.
     pub(super) fn attribute(&mut self, bytes: &[u8], ids: &[u8]) -> Option<()> {
+        if self.attributes.len() >= ATTRIBUTES_MAX {
+            return None;
+        }
         let attribute = Attribute::parse(bytes, self.order)?;
         if let Some(clock) = attribute.clock {
             self.machine.clock = clock_name(clock);
         }
         let number = self.attributes.len();
+        if attribute.is_tracepoint && attribute.lacks().is_none() {
+            self.nameless.get_or_insert(number);
+        }
         self.attributes.push(attribute);
         for id in ids.chunks_exact(8) {
             self.ids.insert(self.order.u64(id, 0)?, number);
@@ -231,9 +242,7 @@ impl Session {
                 (known.is_tracepoint && self.points.wants(known.config)).then_some(*known)
             }
             // Old files, and those with one event only, have no numbers: the raw record tells.
-            None => {
-                self.attributes.iter().find(|a| a.is_tracepoint && a.lacks().is_none()).copied()
-            }
+            None => self.attributes.get(self.nameless?).copied(),
         }
     }
 
