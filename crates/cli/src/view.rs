@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::{file, output};
 use anyhow::{Context, Result, anyhow, bail};
 use rota_events::{
-    Activity, Event, Kind, Problems, Tables, TaskInfo, TaskRef, What, hint, nearest,
+    Activity, Event, Kind, Problems, StreamHash, Tables, TaskInfo, TaskRef, What, hint, nearest,
 };
 use rota_topology::{CpuId, CpuMask};
 use rota_trace::{Form, Input, Output, ReadError, Recording, summary_json, summary_text};
@@ -349,11 +349,15 @@ fn wanted(args: &Args, event: &Event, tables: &Tables) -> bool {
 /// Shows the metrics of all events.
 fn summarise(args: &Args, reader: &mut Recording) -> Result<()> {
     let mut activity = Activity::new(&reader.machine().cpus);
+    let mut hash = StreamHash::default();
     while let Some(events) = reader.next_events()? {
-        events.iter().for_each(|event| activity.add(event));
+        for event in &events {
+            activity.add(event);
+            hash.add(event);
+        }
     }
     let (summary, tables, machine) = (activity.summary(0), reader.tables(), reader.machine());
-    let hash = format!("{:016x}", reader.hash().value());
+    let hash = format!("{:016x}", hash.value());
     let text = if args.form == View::Summary {
         format!("{}\nhash of all events: {hash}\n", summary_text(&summary, tables, machine))
     } else {

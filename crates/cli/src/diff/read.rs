@@ -6,7 +6,7 @@ use crate::hist::{ByChoice, KindChoice};
 use crate::output;
 use crate::view::{open_recording, tell_problems};
 use anyhow::Result;
-use rota_events::{Histogram, Span, Spans, What};
+use rota_events::{Histogram, Span, Spans, StreamHash, What};
 use rota_trace::{Blocks, Hist};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,10 +51,11 @@ pub(super) fn read(path: &Path, kinds: &[KindChoice], by: ByChoice) -> Result<Re
     let empty = |kind: &KindChoice| (*kind, Blocks::default(), Hist::new(by.by(), &cpus));
     let mut times: Vec<_> = kinds.iter().map(empty).collect();
     let (mut spans, mut lost, mut events) = (Spans::default(), 0_u64, 0_u64);
-    let mut ends: Option<(u64, u64)> = None;
+    let (mut ends, mut hash): (Option<(u64, u64)>, _) = (None, StreamHash::default());
     while let Some(some) = reader.next_events()? {
         events += some.len() as u64;
         for event in &some {
+            hash.add(event);
             let (first, last) = ends.unwrap_or((event.time_ns, event.time_ns));
             ends = Some((first, last.max(event.time_ns)));
             if let What::Lost { events } = event.what() {
@@ -79,6 +80,6 @@ pub(super) fn read(path: &Path, kinds: &[KindChoice], by: ByChoice) -> Result<Re
     };
     let times = times.into_iter().map(named).collect();
     let whole = tell_problems(&name, reader.problems()) == Exit::Done;
-    let (long_ns, hash) = (ends.map_or(0, |(first, last)| last - first), reader.hash().value());
+    let (long_ns, hash) = (ends.map_or(0, |(first, last)| last - first), hash.value());
     Ok(Recording { name, long_ns, events, cpus: cpus.len(), hash, lost, whole, times })
 }

@@ -17,7 +17,7 @@ mod tracing;
 
 pub use input::{Input, Seekable, Spool};
 
-use rota_events::{Event, MachineFacts, Problems, Reader, StreamHash, Tables};
+use rota_events::{Event, MachineFacts, Problems, Reader, Tables};
 use std::io::{self, Read};
 
 /// Why a recording can't be read at all.
@@ -73,7 +73,6 @@ impl<R: Read> Source for Reader<R> {
 /// A recording of any kind, read piece by piece, in memory that does not grow with its length.
 pub struct Recording {
     source: Box<dyn Source>,
-    hash: StreamHash,
 }
 
 impl Recording {
@@ -96,7 +95,7 @@ impl Recording {
         } else {
             return Err(ReadError::Unknown);
         };
-        Ok(Self { source, hash: StreamHash::default() })
+        Ok(Self { source })
     }
 
     /// The machine, as far as the recording says.
@@ -114,19 +113,12 @@ impl Recording {
         self.source.problems()
     }
 
-    /// The hash of the events read so far.
-    pub fn hash(&self) -> StreamHash {
-        self.hash
-    }
-
     /// The next events, in the order of their times; `None` at the end.
     ///
     /// # Errors
     /// What reading the input says. Damage is no error, but a problem.
     pub fn next_events(&mut self) -> io::Result<Option<Vec<Event>>> {
-        let events = self.source.next_events()?;
-        events.iter().flatten().for_each(|event| self.hash.add(event));
-        Ok(events)
+        self.source.next_events()
     }
 }
 
