@@ -379,7 +379,7 @@ fn golden_text() {
     let columns = TimehistColumns { cpus: 2, state: true, next: true, dsq: true };
     let mut text = timehist_header(&columns);
     let mut lines = TimehistLines::new(columns);
-    rows.iter().for_each(|row| text += lines.row(row, &tables));
+    rows.iter().for_each(|row| text += str::from_utf8(lines.row(row, &tables)).unwrap());
     text += &sums.text(&tables, false);
     text += &sums.text(&tables, true);
     assert_eq!(text, include_str!("timehist.txt"));

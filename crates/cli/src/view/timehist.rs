@@ -102,7 +102,8 @@ pub(super) fn run(args: &Args, reader: &mut Recording) -> Result<()> {
     let options = &args.timehist;
     let (from, to) = options.time.unwrap_or((args.from.unwrap_or(0), args.to.unwrap_or(u64::MAX)));
     let mut rows = Timehist::new(from, to);
-    let mut sums = TimehistSummary::new(from, to, options.idle_hist);
+    let mut sums = (options.summary || options.with_summary)
+        .then(|| TimehistSummary::new(from, to, options.idle_hist));
     let mut out = open(args.output.as_deref())?;
     let (mut lines, mut shown, mut lost) = (None, 0_u64, false);
     while let Some(events) = reader.next_events()? {
@@ -115,22 +116,26 @@ pub(super) fn run(args: &Args, reader: &mut Recording) -> Result<()> {
         let (tables, lines) = (reader.tables(), lines.get_or_insert_default());
         for event in &events {
             lost |= event.kind == Kind::Lost;
-            sums.event(event);
+            if let Some(sums) = &mut sums {
+                sums.event(event);
+            }
             let Some(row) = rows.add(event) else { continue };
             let wanted = wanted(args, &row, tables);
-            sums.row(&row, wanted);
+            if let Some(sums) = &mut sums {
+                sums.row(&row, wanted);
+            }
             if wanted && is_shown(options, &row) {
                 shown += 1;
                 match args.form {
                     View::TimehistJson => writeln!(out, "{}", json_row(&row, tables))?,
                     View::TimehistCsv => out.write_all(csv_row(&row, tables).as_bytes())?,
-                    _ => out.write_all(lines.row(&row, tables).as_bytes())?,
+                    _ => out.write_all(lines.row(&row, tables))?,
                 }
             }
         }
     }
-    sums.finish(&rows);
-    if options.summary || options.with_summary {
+    if let Some(mut sums) = sums {
+        sums.finish(&rows);
         out.write_all(summary(args, &sums, reader.tables()).as_bytes())?;
     }
     out.flush()?;

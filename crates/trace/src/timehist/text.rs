@@ -3,7 +3,8 @@
 
 use super::{Ran, Row, RowKind};
 use rota_events::{Leaves, Paged, Tables, TaskRef};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Which columns there are beside time, CPU, task and the three times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,10 +65,27 @@ fn start(time: &str, cpu: &str, visual: &str, task: &str) -> String {
 #[derive(Debug, Default)]
 pub struct Lines {
     columns: Columns,
-    names: Paged<String>,
+    names: Paged<Name>,
     /// How much of what tables have told is in the names.
     told: usize,
-    line: String,
+    line: Vec<u8>,
+}
+
+/// A name, filled up to the width of its column.
+#[derive(Debug, Clone, Default)]
+struct Name {
+    filled: Vec<u8>,
+    length: usize,
+}
+
+impl Name {
+    fn of(name: String) -> Self {
+        // Letters count, not bytes.
+        let (length, letters) = (name.len(), name.chars().count());
+        let mut filled = name.into_bytes();
+        filled.resize(length + NAME.saturating_sub(letters), b' ');
+        Self { filled, length }
+    }
 }
 
 impl Lines {
@@ -77,64 +95,65 @@ impl Lines {
     }
 
     /// A row, as a line.
-    pub fn row(&mut self, row: &Row, tables: &Tables) -> &str {
+    pub fn row(&mut self, row: &Row, tables: &Tables) -> &[u8] {
         let news = tables.told().get(self.told..).unwrap_or_default();
         self.told = tables.told().len();
-        news.iter().for_each(|task| self.names.entry(task.0).clear());
+        news.iter().for_each(|task| self.names.entry(task.0).filled.clear());
         let (letter, task) = match row.what {
-            RowKind::Ran(Ran { task, .. }) => (if task.is_some() { 's' } else { 'i' }, Some(task)),
-            RowKind::Awakened { waker, .. } => (' ', Some(waker).filter(|waker| waker.is_some())),
-            RowKind::Migrated { by, .. } => ('m', by),
-            RowKind::Lost(_) => (' ', None),
+            RowKind::Ran(Ran { task, .. }) => {
+                (if task.is_some() { b's' } else { b'i' }, Some(task))
+            }
+            RowKind::Awakened { waker, .. } => (b' ', Some(waker).filter(|waker| waker.is_some())),
+            RowKind::Migrated { by, .. } => (b'm', by),
+            RowKind::Lost(_) => (b' ', None),
         };
         self.line.clear();
-        decimal(&mut self.line, row.time_ns / 1000, 6, 15);
-        self.line.push_str(" [");
-        padded(&mut self.line, row.cpu.0.into(), 4, '0');
-        self.line.push_str("]  ");
+        decimal::<6, 15>(&mut self.line, row.time_ns / 1000);
+        self.line.extend(b" [");
+        zeroed::<4>(&mut self.line, row.cpu.0.into());
+        self.line.extend(b"]  ");
         if self.columns.cpus > 0 {
-            let place = |at| if at == row.cpu.0 as usize { letter } else { ' ' };
+            let place = |at| if at == row.cpu.0 as usize { letter } else { b' ' };
             self.line.extend((0..self.columns.cpus).map(place));
-            self.line.push_str("  ");
+            self.line.extend(b"  ");
         }
-        let start = self.line.len();
         match task {
-            Some(task) => self.push_name(task, tables),
-            None => self.line.push('-'),
+            Some(task) => {
+                let name = known(&mut self.names, task, tables);
+                self.line.extend_from_slice(&name.filled);
+            }
+            None => {
+                self.line.push(b'-');
+                self.line.extend([b' '; NAME - 1]);
+            }
         }
-        // Letters count, not bytes.
-        let letters = self.line[start..].chars().count();
-        self.line.extend(std::iter::repeat_n(' ', NAME.saturating_sub(letters)));
         match row.what {
             RowKind::Ran(ran) => self.ran(&ran, tables),
             what => {
                 let gap = if self.columns.dsq { 54 } else { 33 };
                 let gap = gap + 2 + if self.columns.state { 7 } else { 0 };
-                self.line.extend(std::iter::repeat_n(' ', gap));
+                self.line.extend(std::iter::repeat_n(b' ', gap));
                 self.said(what, tables);
             }
         }
-        let length = self.line.trim_end().len();
+        let length = self.line.trim_ascii_end().len();
         self.line.truncate(length);
-        self.line.push('\n');
+        self.line.push(b'\n');
         &self.line
     }
 
     fn push_name(&mut self, task: TaskRef, tables: &Tables) {
-        let known = self.names.entry(task.0);
-        if known.is_empty() {
-            *known = name(task, tables);
-        }
-        self.line.push_str(known);
+        let name = known(&mut self.names, task, tables);
+        self.line.extend_from_slice(&name.filled[..name.length]);
     }
 
     fn push_ms(&mut self, ns: Option<u64>) {
         match ns {
             Some(ns) => {
-                self.line.push_str("  ");
-                decimal(&mut self.line, ns / 1000, 3, 9);
+                self.line.extend(b"  ");
+                decimal::<3, 9>(&mut self.line, ns / 1000);
             }
-            None => self.line.push_str("          -"),
+            None => self.line.extend(b"          -"),
         }
     }
 
@@ -152,7 +171,7 @@ impl Lines {
             let _ = write!(self.line, "  {:>5}", state(ran));
         }
         if self.columns.next {
-            self.line.push_str("  next: ");
+            self.line.extend(b"  next: ");
             self.push_name(ran.next, tables);
         }
     }
@@ -160,11 +179,11 @@ impl Lines {
     fn said(&mut self, what: RowKind, tables: &Tables) {
         match what {
             RowKind::Awakened { task, .. } => {
-                self.line.push_str("awakened: ");
+                self.line.extend(b"awakened: ");
                 self.push_name(task, tables);
             }
             RowKind::Migrated { task, from, to, .. } => {
-                self.line.push_str("migrated: ");
+                self.line.extend(b"migrated: ");
                 self.push_name(task, tables);
                 let _ = write!(self.line, " cpu {} => {}", from.0, to.0);
             }
@@ -176,30 +195,51 @@ impl Lines {
     }
 }
 
-/// A number with so many digits behind the point, at the right of so many columns.
-fn decimal(line: &mut String, value: u64, digits: u32, width: usize) {
-    let scale = 10_u64.pow(digits);
-    padded(line, value / scale, width - digits as usize - 1, ' ');
-    line.push('.');
-    padded(line, value % scale, digits as usize, '0');
+/// The name of a task, made when it is needed first.
+fn known<'a>(names: &'a mut Paged<Name>, task: TaskRef, tables: &Tables) -> &'a Name {
+    let known = names.entry(task.0);
+    if known.filled.is_empty() {
+        *known = Name::of(name(task, tables));
+    }
+    known
 }
 
-/// A whole number at the right of so many columns. Most of what is printed are these, so they do
-/// without the machinery of `format!`.
-fn padded(line: &mut String, mut value: u64, width: usize, fill: char) {
-    const MOST: usize = 32;
-    let mut text = [fill as u8; MOST];
-    let mut at = MOST;
-    loop {
-        at -= 1;
-        text[at] = b'0' + (value % 10) as u8;
-        value /= 10;
+/// Room for a number and its point. Most of what is printed are numbers, so they do without the
+/// machinery of `format!`.
+const ROOM: usize = 32;
+
+/// Adds a number with so many digits behind the point, at the right of so many columns.
+fn decimal<const DIGITS: usize, const WIDTH: usize>(line: &mut Vec<u8>, value: u64) {
+    let (scale, point) = (const { 10_u64.pow(DIGITS as u32) }, ROOM - DIGITS - 1);
+    let mut text = [b' '; ROOM];
+    let mut behind = value % scale;
+    for place in text[point + 1..].iter_mut().rev() {
+        *place = b'0' + (behind % 10) as u8;
+        behind /= 10;
+    }
+    text[point] = b'.';
+    let from = whole(&mut text[..point], value / scale);
+    line.extend_from_slice(if from < ROOM - WIDTH { &text[from..] } else { &text[ROOM - WIDTH..] });
+}
+
+/// Adds a whole number with so many digits or more.
+fn zeroed<const WIDTH: usize>(line: &mut Vec<u8>, value: u64) {
+    let mut text = [b'0'; ROOM];
+    let from = whole(&mut text, value);
+    line.extend_from_slice(if from < ROOM - WIDTH { &text[from..] } else { &text[ROOM - WIDTH..] });
+}
+
+/// Writes a number at the end of a text; where it begins.
+fn whole(text: &mut [u8], mut value: u64) -> usize {
+    let mut from = text.len();
+    for place in text.iter_mut().rev() {
+        *place = b'0' + (value % 10) as u8;
+        (value, from) = (value / 10, from - 1);
         if value == 0 {
             break;
         }
     }
-    let from = at.min(MOST.saturating_sub(width));
-    line.push_str(std::str::from_utf8(&text[from..]).unwrap_or_default());
+    from
 }
 
 /// How it leaves: the idle task does so in its own way.
