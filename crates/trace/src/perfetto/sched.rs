@@ -11,7 +11,7 @@ use super::field::{
 use super::packets;
 use crate::FREQUENCY;
 use crate::protobuf::Message;
-use rota_events::{CpuNumber, Event, Leaves, Tables, TaskInfo, TaskRef, TextRef, What};
+use rota_events::{CpuNumber, Event, Leaves, Paged, Tables, TaskInfo, TaskRef, TextRef, What};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -77,7 +77,7 @@ enum Stands {
 #[derive(Debug, Default)]
 pub(super) struct Sched {
     cpus: BTreeMap<CpuNumber, Cpu>,
-    tasks: BTreeMap<TaskRef, Known>,
+    tasks: Paged<Known>,
     kept: usize,
 }
 
@@ -93,7 +93,7 @@ impl Sched {
             What::Switch { from, leaves } => self.switch(event, tables, from, leaves),
             What::Waking { waker } => self.waking(event, tables, waker),
             What::Wakeup { on, waker } => {
-                let asked = std::mem::take(&mut self.tasks.entry(event.task).or_default().asked);
+                let asked = std::mem::take(&mut self.tasks.entry(event.task.0).asked);
                 // Who is asked for wakes up: Perfetto goes by that.
                 if asked {
                     return Ok(());
@@ -102,8 +102,9 @@ impl Sched {
                 self.whole(event, tables, waker, event::WAKEUP_NEW, &says);
             }
             What::Migrate { from, to } => {
-                let says = self
-                    .named(event.task, tables, event.cpu)
+                // There are many, Perfetto knows the name by the id, and it is the longest part.
+                let says = Message::default()
+                    .signed(task::PID, pid(event.task, tables))
                     .signed(task::PRIO, self.priority(event.task))
                     .signed(task::MOVE_FROM, from.0.into())
                     .signed(task::MOVE_TO, to.0.into());
@@ -118,10 +119,10 @@ impl Sched {
                     .signed(task::EXIT_TGID, tgid.into())
                     .signed(task::EXIT_PRIO, self.priority(event.task));
                 self.whole(event, tables, event.task, event::EXIT, &says);
-                self.tasks.remove(&event.task);
+                *self.tasks.entry(event.task.0) = Known::default();
             }
             What::Weight { nice, .. } => {
-                self.tasks.entry(event.task).or_default().nice = nice;
+                self.tasks.entry(event.task.0).nice = nice;
                 return Ok(());
             }
             What::Counter { name, value } if tables.text_of(name) == FREQUENCY => {
@@ -160,7 +161,7 @@ impl Sched {
         let state = if from.is_some() { state(leaves) } else { state(Leaves::Runnable) };
         let prio = self.priority(event.task);
         if event.task.is_some() {
-            let known = self.tasks.entry(event.task).or_default();
+            let known = self.tasks.entry(event.task.0);
             (known.cpu, known.asked) = (Some(event.cpu), false);
         }
         let cpu = self.cpus.entry(event.cpu).or_default();
@@ -184,7 +185,7 @@ impl Sched {
 
     fn waking(&mut self, event: &Event, tables: &Tables, waker: TaskRef) {
         let prio = self.priority(event.task);
-        let known = self.tasks.entry(event.task).or_default();
+        let known = self.tasks.entry(event.task.0);
         known.asked = true;
         // The kernel names the CPU that it was on.
         let target = known.cpu.unwrap_or(event.cpu);
@@ -244,7 +245,7 @@ impl Sched {
     }
 
     fn priority(&self, task: TaskRef) -> i64 {
-        PRIORITY + i64::from(self.tasks.get(&task).map_or(0, |known| known.nice))
+        PRIORITY + i64::from(self.tasks.get(task.0).map_or(0, |known| known.nice))
     }
 }
 
