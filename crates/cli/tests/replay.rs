@@ -63,24 +63,23 @@ fn recorded(workload: &Workload) -> (Vec<Event>, Tables) {
     (events, world.tables().unwrap().clone())
 }
 
-/// Who ran when and where, and who woke whom. What happens on several CPUs at once is in no order.
+/// Who ran when and where, and who woke whom.
 fn decisions(events: &[Event]) -> Vec<&Event> {
-    let decision = |event: &&Event| matches!(event.kind, Kind::Switch | Kind::Waking);
-    let mut decisions: Vec<&Event> = events.iter().filter(decision).collect();
-    decisions.sort_by_key(|event| (event.time_ns, event.cpu));
-    decisions
+    events.iter().filter(|event| matches!(event.kind, Kind::Switch | Kind::Waking)).collect()
 }
 
 #[test]
 fn where_messages_are_recorded_every_switch_comes_back() {
-    for work in ["messaging:groups=3,loops=100,room=100000", "pipe:pairs=3,loops=200"] {
+    for groups in [1, 3] {
+        let work = format!("messaging:groups={groups},loops=100,room=100000");
+        let work = work.as_str();
         let (events, tables) = recorded(&Workload::parse(work, 2).unwrap());
         let mut replay = Replay::default();
         events.iter().for_each(|event| replay.add(event));
         let again = replay.workload(&tables, &ReplayOptions::default()).unwrap();
         let (again, _) = recorded(&again);
         let (before, after) = (decisions(&events), decisions(&again));
-        assert!(before.len() > 200, "{work}: {} events", before.len());
+        assert!(before.len() > 80, "{work}: {} events", before.len());
         let apart = before.iter().zip(&after).position(|(before, after)| before != after);
         let (at, few) =
             (apart.unwrap_or(0), |all: &[&Event]| format!("{:?}", &all[..all.len().min(3)]));
