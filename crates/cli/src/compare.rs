@@ -15,6 +15,7 @@ use crate::{file, machine, replay};
 use anyhow::{Result, bail};
 use rota_compare::{CostScale, Experiment, Note, Part, Report, Results, Shard, WIDTH};
 use rota_events::fnv1a;
+use rota_object::KernelTypes;
 use rota_sim::{EEVDF_LEAVES_OUT, Model, Noise};
 use rota_workload::{WORKLOADS, Workload};
 use runs::Parts;
@@ -90,12 +91,8 @@ pub(crate) struct Args {
     /// Without the noise of the machine: interrupts, late timers, kernel workers, real-time tasks
     #[arg(long)]
     no_noise: bool,
-    /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3
-    #[arg(long, value_name = "VERSION", default_value = "7.3", conflicts_with = "btf")]
-    kernel: String,
-    /// A kernel by its types: /sys/kernel/btf/vmlinux, a copy of it, or a vmlinux
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    btf: Option<PathBuf>,
+    #[command(flatten)]
+    kernel: input::KernelArgs,
     /// How many runs at a time; by default one on each core. Results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     jobs: Option<u32>,
@@ -205,6 +202,7 @@ fn advise(args: &Args) {
 /// The machine and what runs on it: by their names, or as a recording has them.
 struct Stage {
     machine: String,
+    kernel: KernelTypes,
     model: Model,
     /// The workload as it was given.
     given: Vec<String>,
@@ -217,6 +215,8 @@ impl Stage {
         let replayed = args.replay.load()?;
         let recorded = replayed.as_ref().map(|replayed| replayed.machine.as_str());
         let machine = args.machine.as_deref().or(recorded).unwrap_or(MACHINE).to_owned();
+        let recorded = replayed.as_ref().map(|replayed| replayed.kernel.as_str());
+        let kernel = args.kernel.types(recorded)?;
         let mut model = machine::read(&machine)?;
         if args.no_noise {
             model.platform.noise = Noise::default();
@@ -224,7 +224,7 @@ impl Stage {
         let (Some(replayed), Some(path)) = (replayed, &args.replay.file) else {
             let workload = input::workload(&args.workload, &model)?;
             let (given, run_ns) = (args.workload.clone(), args.run_for.unwrap_or(RUN_NS));
-            return Ok(Self { machine, model, given, workload, run_ns });
+            return Ok(Self { machine, kernel, model, given, workload, run_ns });
         };
         replayed.prepare(&mut model);
         let with = match &args.replay.nice[..] {
@@ -233,7 +233,7 @@ impl Stage {
         };
         let given = vec![format!("replay of {}{with}", path.display())];
         let run_ns = args.run_for.unwrap_or(replayed.length_ns.max(1));
-        Ok(Self { machine, model, given, workload: replayed.workload, run_ns })
+        Ok(Self { machine, kernel, model, given, workload: replayed.workload, run_ns })
     }
 }
 
@@ -249,8 +249,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.run_for == Some(0) {
         bail!("--for 0s: there is nothing to see in no time");
     }
-    let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
-    let Stage { machine, model, given, workload, run_ns } = Stage::set(args)?;
+    let Stage { machine, kernel, model, given, workload, run_ns } = Stage::set(args)?;
     let mut inputs = BTreeMap::from([
         ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("machine".to_owned(), fingerprint(format!("{model:?}"))),
@@ -263,7 +262,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             inputs.insert(format!("object {name}"), fingerprint(&choice.bytes));
         }
     }
-    if let Some(path) = &args.btf {
+    if let Some(path) = &args.kernel.btf {
         inputs.insert("types".to_owned(), fingerprint(file::read(path, PART_BYTES_MAX)?));
     }
     advise(args);

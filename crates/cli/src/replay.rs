@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ReplayArgs {
     /// A recording as the workload: its tasks run, sleep and wait for each other as they did. Its
-    /// machine is the machine and its length the time, unless they are given
+    /// machine is the machine and its length the time, unless they are given, and its kernel that
+    /// which is nearest
     #[arg(id = "replay", long, value_name = "FILE", conflicts_with = "workload", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
     /// The nice value that tasks of this name have in the replay; without it, that of the recording
@@ -44,6 +45,8 @@ pub(crate) struct Replayed {
     pub(crate) workload: Workload,
     /// Its machine, in the short form.
     pub(crate) machine: String,
+    /// Its kernel, as the recording names it.
+    pub(crate) kernel: String,
     /// How long it is, in ns.
     pub(crate) length_ns: u64,
     /// What was measured when it was recorded.
@@ -90,6 +93,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     tell_problems(&name, reader.problems());
     let places = &reader.machine().cpus;
     let machine = if places.is_empty() { format!("{}c", cpus.max(1)) } else { short_form(places) };
+    let kernel = reader.machine().kernel.clone();
     let (counts, length_ns) = (replay.counts(), replay.length_ns());
     let idle_wake_ns = replay.idle_wakes().quantile(1, 2);
     let reserved = RESERVED.map(str::to_owned).to_vec();
@@ -106,7 +110,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
         ));
     }
     let summary = activity.summary(0);
-    Ok(Replayed { workload, machine, length_ns, summary, counts, idle_wake_ns })
+    Ok(Replayed { workload, machine, kernel, length_ns, summary, counts, idle_wake_ns })
 }
 
 impl Replayed {

@@ -52,12 +52,8 @@ pub(crate) struct Args {
     /// run. Without a seed, that of the run
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
     interleave: Option<Option<u64>>,
-    /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3
-    #[arg(long, value_name = "VERSION", default_value = "7.3", conflicts_with = "btf")]
-    kernel: String,
-    /// A kernel by its types: /sys/kernel/btf/vmlinux, a copy of it, or a vmlinux
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    btf: Option<PathBuf>,
+    #[command(flatten)]
+    kernel: input::KernelArgs,
     /// Keep everything that happened in this file: as an event file or, if its name ends so, as
     /// text (.txt), JSON lines (.json) or for Perfetto (.pftrace, .perfetto-trace)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -173,8 +169,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.snapshot.is_some() && !contestant.plans_moves()? {
         bail!("--snapshot: {} plans no moves between domains", contestant.name());
     }
-    let kernel = input::kernel(&args.kernel, args.btf.as_deref())?;
     let replayed = args.replay.load()?;
+    let recorded = replayed.as_ref().map(|replayed| replayed.kernel.as_str());
+    let kernel = args.kernel.types(recorded)?;
     let filled = args.replay.file.as_deref().zip(replayed.as_ref());
     let filled = filled.map(|(path, replayed)| args.replaying(path, replayed));
     let args = filled.as_ref().unwrap_or(args);

@@ -69,6 +69,12 @@ pub struct KernelTypes {
     left_out: Vec<TypeId>,
 }
 
+/// Major and minor version at the start of a release such as `6.18.44-cloud-amd64`.
+pub fn series(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 impl KernelTypes {
     /// The kernels whose types are built in, the oldest first.
     pub fn builtin_names() -> [&'static str; 4] {
@@ -85,6 +91,18 @@ impl KernelTypes {
             found.ok_or_else(|| KernelTypesError::Unknown { name: name.to_owned() })?;
         let kernel = Self::new(name, Btf::parse(bytes)?);
         Ok(kernel.with_configuration(Configuration::parse(configuration)))
+    }
+
+    /// The newest of them that is not newer than a kernel by its release, as `uname -r` prints it; of
+    /// one that is older than all, the oldest, and the newest if it is not known which one it is.
+    ///
+    /// # Errors
+    /// None: they are built in.
+    pub fn nearest(release: &str) -> Result<Self, KernelTypesError> {
+        let asked = series(release);
+        let known = BUILTIN.iter().map(|b| b.0);
+        let older = known.rev().find(|name| asked.is_none() || series(name) <= asked);
+        Self::builtin(older.unwrap_or(BUILTIN[0].0))
     }
 
     /// Types from a file: `/sys/kernel/btf/vmlinux`, or any ELF file with a section `.BTF`. The
@@ -217,5 +235,27 @@ impl KernelTypes {
             wanted(ty) && name_of(&self.btf, ty) == name
         };
         self.named_like(name).iter().find(fits).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_releases() {
+        assert_eq!(series("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(series("7.3-rc1"), Some((7, 3)));
+        assert_eq!(series("7.0.13+deb13-cloud-amd64"), Some((7, 0)));
+        assert_eq!(series("next-20261122"), None);
+        assert_eq!(series("7"), None);
+    }
+
+    #[test]
+    fn the_nearest_is_not_newer() {
+        let nearest = |release| KernelTypes::nearest(release).unwrap().name().to_owned();
+        let of =
+            ["6.18.44-fc", "6.17.9", "6.1.0-50-amd64", "7.2", "8.0.1", "next", ""].map(nearest);
+        assert_eq!(of, ["6.18", "6.16", "6.16", "7.0", "7.3", "7.3", "7.3"]);
     }
 }

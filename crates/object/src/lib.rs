@@ -44,7 +44,7 @@ pub use image::{
     SourceLine, Structure, Table, Variable, VariableId,
 };
 pub use insn::Insn;
-pub use kernel_types::{KernelTypes, KernelTypesError};
+pub use kernel_types::{KernelTypes, KernelTypesError, series};
 pub use link::{FieldRead, LinkError, LinkErrors, Needs, Part, Problem, Taken};
 pub use minimise::{Distance, minimise};
 pub use rota_events::{Duration, format_ns, parse_bytes, parse_ns};

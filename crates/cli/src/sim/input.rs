@@ -10,7 +10,7 @@ use rota_sched::Choice;
 use rota_sim::{Model, Simulation};
 use rota_workload::rtapp::{Remark, RtApp};
 use rota_workload::{TASKS_MAX, Workload, WorkloadError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A name and the text of its value.
 pub(crate) type Pair = (String, String);
@@ -53,11 +53,28 @@ pub(crate) fn name_number(text: &str) -> Result<(String, u32), String> {
     Ok((name, number))
 }
 
-/// The kernel of the machine.
-pub(crate) fn kernel(name: &str, btf: Option<&Path>) -> Result<KernelTypes> {
-    match btf {
-        Some(file) => object::types_from_file(file).with_context(|| file.display().to_string()),
-        None => Ok(KernelTypes::builtin(name)?),
+/// Options by which the machine has a kernel.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct KernelArgs {
+    /// The machine's kernel: 6.16, 6.18, 7.0 or 7.3 [default: of a recording, the newest of these
+    /// that is not newer than its own; else 7.3]
+    #[arg(long, value_name = "VERSION", conflicts_with = "btf")]
+    kernel: Option<String>,
+    /// A kernel by its types: /sys/kernel/btf/vmlinux, a copy of it, or a vmlinux
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) btf: Option<PathBuf>,
+}
+
+impl KernelArgs {
+    /// The kernel of the machine; `recorded` is that of the recording that is the workload.
+    pub(crate) fn types(&self, recorded: Option<&str>) -> Result<KernelTypes> {
+        match (&self.btf, &self.kernel) {
+            (Some(file), _) => {
+                object::types_from_file(file).with_context(|| file.display().to_string())
+            }
+            (None, Some(name)) => Ok(KernelTypes::builtin(name)?),
+            (None, None) => Ok(KernelTypes::nearest(recorded.unwrap_or_default())?),
+        }
     }
 }
 

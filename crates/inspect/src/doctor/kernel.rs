@@ -3,7 +3,7 @@
 
 use super::Finding;
 use super::facts::{Facts, KernelBtf, KernelConfig};
-use rota_object::{BtfError, EngineError, Refusal};
+use rota_object::{BtfError, EngineError, Refusal, series};
 
 /// The series on which every release of Rota is tested.
 const TESTED: [(u32, u32); 4] = [(6, 16), (6, 18), (7, 0), (7, 3)];
@@ -62,12 +62,6 @@ fn version(facts: &Facts) -> Finding {
         format!("{release}; {major}.{minor} is tested"),
         "Rota is tested on this series.",
     )
-}
-
-/// Major and minor version at the start of a release such as `6.18.44-cloud-amd64`.
-fn series(release: &str) -> Option<(u32, u32)> {
-    let mut parts = release.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn sched_ext(facts: &Facts) -> Finding {
@@ -220,15 +214,6 @@ fn mib(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn series_of_releases() {
-        assert_eq!(series("6.18.44-fc-v657"), Some((6, 18)));
-        assert_eq!(series("7.3-rc1"), Some((7, 3)));
-        assert_eq!(series("7.0.13+deb13-cloud-amd64"), Some((7, 0)));
-        assert_eq!(series("next-20261122"), None);
-        assert_eq!(series("7"), None);
-    }
 
     #[test]
     fn sizes() {
