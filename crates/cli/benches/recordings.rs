@@ -80,7 +80,7 @@ fn main() {
     let file = given.clone().unwrap_or_else(|| {
         let file = folder.join("perf.data").display().to_string();
         let record = format!(
-            "perf sched record -m 4M -o {file} -- perf bench sched messaging -g 10 -l 34000"
+            "perf sched record -m 4M -o {file} -- perf bench sched messaging -g 10 -l 42000"
         );
         println!("{record}");
         let quiet = Command::new("sh").args(["-c", &format!("{record} >/dev/null 2>&1")]).status();
