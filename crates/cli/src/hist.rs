@@ -175,6 +175,7 @@ fn live(args: &Args, kind: KindChoice) -> Result<Exit> {
     let signals = Signals::catch().context("catching signals")?;
     let cpus = places.len() as u32;
     let mut recorder = recorder::start(&host, RING_BYTES, cpus, Wanted::default())?;
+    recorder::hurry();
     let (started_ns, terminal) = (now_ns(), std::io::stdout().is_terminal());
     let mut count = Count::new(args, kind, &places);
     count.zero_ns = started_ns;

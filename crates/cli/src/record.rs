@@ -119,6 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         met: None,
     };
     let mut child = start(&args.command)?;
+    recorder::hurry();
     let ended = recording.go_on(args.for_ns, &signals, child.as_mut());
     let written = ended.and_then(|status| Ok((status, recording.finish(args.format)?)));
     // A command does not outlive its recording, whatever became of that.

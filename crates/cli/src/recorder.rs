@@ -47,6 +47,13 @@ pub(crate) fn start_as(host: &Host, options: &RecorderOptions) -> Result<Recorde
     Recorder::start(RecorderObjects { typed: RECORD, raw: RECORD_RAW }, host, options)
 }
 
+/// Lets this thread have a CPU before most others (nice -20), if it may: where hundreds of tasks want to
+/// run, the rings would be full before it is its turn. What it starts afterwards inherits that.
+pub(crate) fn hurry() {
+    // Without the right to it, it records all the same.
+    let _ = rustix::process::setpriority_process(None, -20);
+}
+
 /// Waits for a signal, or until it is time to poll.
 pub(crate) fn wait(signals: &Signals) -> Result<()> {
     let mut fds: Vec<_> =

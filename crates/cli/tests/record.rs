@@ -257,6 +257,19 @@ fn filters_choose() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// Who records gets a CPU before others, the command does not.
+#[test]
+fn who_records_gets_a_cpu_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let script =
+        format!("sleep 0.3; cut -d ' ' -f 19 /proc/$$/stat /proc/$PPID/stat >{}", told.display());
+    let output = record(&folder.path().join("file"), &["--", "sh", "-c", &script]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = fs::read_to_string(told).unwrap();
+    assert_eq!(told.lines().collect::<Vec<_>>(), ["0", "-20"]);
+}
+
 /// A cgroup of version 2 with one in it, as long as this lives.
 struct Group(PathBuf);
 
