@@ -154,7 +154,11 @@ def tracks(trace):
     their tracks, and calls."""
     named, threads, counters, instants = {}, {}, defaultdict(list), []
     starts, arrows, open_slices, stays, calls = {}, [], {}, defaultdict(list), []
+    numbered = {}
     for packet in trace.packet:
+        for name in packet.interned_data.event_names:
+            assert name.iid not in numbered, "a number stands for two names"
+            numbered[name.iid] = name.name
         if packet.HasField("track_descriptor"):
             track = packet.track_descriptor
             named[track.uuid] = track.name
@@ -162,6 +166,13 @@ def tracks(trace):
                 threads[track.uuid] = track.thread.tid
         if packet.HasField("track_event"):
             event = packet.track_event
+            name = event.name
+            if event.name_iid:
+                assert packet.sequence_flags & packet.SEQ_NEEDS_INCREMENTAL_STATE
+                name = numbered[event.name_iid]
+            beside = zip(event.extra_counter_track_uuids, event.extra_counter_values, strict=True)
+            for track, value in beside:
+                counters[named[track]].append((packet.timestamp, value))
             if event.type == event.TYPE_COUNTER:
                 value = event.counter_value
                 if not event.HasField("counter_value"):
@@ -169,10 +180,10 @@ def tracks(trace):
                 counters[named[event.track_uuid]].append((packet.timestamp, value))
             elif event.type == event.TYPE_SLICE_BEGIN:
                 assert event.track_uuid not in open_slices, "slices of one track overlap"
-                open_slices[event.track_uuid] = (packet.timestamp, event.name)
+                open_slices[event.track_uuid] = (packet.timestamp, name)
             elif event.type == event.TYPE_SLICE_END:
-                since, name = open_slices.pop(event.track_uuid)
-                stays[named[event.track_uuid]].append((since, packet.timestamp, name))
+                since, title_of = open_slices.pop(event.track_uuid)
+                stays[named[event.track_uuid]].append((since, packet.timestamp, title_of))
             elif named[event.track_uuid].endswith(" calls"):
                 task = event.debug_annotations[0].string_value if event.debug_annotations else None
                 calls.append((packet.timestamp, named[event.track_uuid], event.name, task))

@@ -149,12 +149,12 @@ fn threads_queues_and_the_scheduler_are_named() {
         "scheduler",
     ];
     assert_eq!(names, expected);
+    // Slices have the counter beside them.
     let counters: Vec<_> = packets
         .iter()
         .flat_map(|p| p.messages(11).into_iter().map(move |event| (p.number(8), event)))
-        .filter(|(_, event)| event.number(9) == Some(4))
-        .map(|(time, event)| (time.unwrap(), &tracks[&event.number(11).unwrap()], event.number(30)))
-        .map(|(time, track, value)| (time, track.as_str(), value.unwrap()))
+        .filter_map(|(time, event)| Some((time?, event.number(31)?, event.number(12)?)))
+        .map(|(time, track, value)| (time, tracks[&track].as_str(), value))
         .collect();
     assert_eq!(counters, [(5, "DSQ 0x42", 1), (6, "DSQ local 1", 1), (7, "DSQ 0x42", 0)]);
     let instants: Vec<_> = packets

@@ -15,6 +15,7 @@ pub(crate) mod packet {
     pub(crate) const TIMESTAMP: u32 = 8;
     pub(crate) const SEQUENCE: u32 = 10;
     pub(crate) const TRACK_EVENT: u32 = 11;
+    pub(crate) const INTERNED_DATA: u32 = 12;
     pub(crate) const SEQUENCE_FLAGS: u32 = 13;
     pub(crate) const FTRACE_STATS: u32 = 34;
     /// Packets of the same writer are missing before this one, or it is the first.
@@ -171,12 +172,24 @@ pub(crate) mod track {
 pub(crate) mod track_event {
     pub(crate) const ANNOTATION: u32 = 4;
     pub(crate) const TYPE: u32 = 9;
+    /// The number of a name that was told before.
+    pub(crate) const NAME_NUMBER: u32 = 10;
     pub(crate) const TRACK: u32 = 11;
+    /// What a counter shows from now on, beside what happens on the track, and which counter.
+    pub(crate) const BESIDE_VALUE: u32 = 12;
+    pub(crate) const BESIDE_TRACK: u32 = 31;
     pub(crate) const NAME: u32 = 23;
     pub(crate) const COUNTER_VALUE: u32 = 30;
     pub(crate) const COUNTER_DOUBLE: u32 = 44;
     pub(crate) const FLOW: u32 = 47;
     pub(crate) const FLOW_ENDS: u32 = 48;
+}
+
+/// `InternedData`, and its `EventName`.
+pub(crate) mod interned {
+    pub(crate) const EVENT_NAMES: u32 = 2;
+    pub(crate) const NUMBER: u32 = 1;
+    pub(crate) const NAME: u32 = 2;
 }
 
 /// `DebugAnnotation`.

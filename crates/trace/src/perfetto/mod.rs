@@ -127,23 +127,30 @@ impl Perfetto {
         self.sched.flush(out)
     }
 
-    /// Who comes into a queue, and who leaves one.
+    /// Who comes into a queue, and who leaves one, and how many are in it then.
     fn stays(&mut self, out: &mut dyn Write, tables: &Tables, event: &Event) -> io::Result<()> {
+        let depth = match event.what() {
+            What::Insert { dsq, depth, .. } | What::Remove { dsq, depth } => {
+                Some((Track::Queue(dsq), depth.into()))
+            }
+            _ => None,
+        };
         let mut shown = Vec::new();
         self.stays.add(event, &mut shown);
+        let Some(last) = shown.pop() else {
+            let Some((queue, depth)) = depth else { return Ok(()) };
+            let counter = (event.time_ns, queue, Value::Whole(depth));
+            return self.tracks.counter(out, tables, counter);
+        };
         for (track, slice) in shown {
-            self.tracks.slice(out, tables, (event.time_ns, track, slice))?;
+            self.tracks.slice(out, tables, (event.time_ns, track, slice), None)?;
         }
-        Ok(())
+        self.tracks.slice(out, tables, (event.time_ns, last.0, last.1), depth)
     }
 
     /// What is on tracks of our own: queues, counters, and what happens to the scheduler.
     fn own(&mut self, out: &mut dyn Write, tables: &Tables, event: &Event) -> io::Result<()> {
         let name = match event.what() {
-            What::Insert { dsq, depth, .. } | What::Remove { dsq, depth } => {
-                let counter = (event.time_ns, Track::Queue(dsq), Value::Whole(depth.into()));
-                return self.tracks.counter(out, tables, counter);
-            }
             // These have a track of Perfetto's own.
             What::Counter { name, .. } if tables.text_of(name) == FREQUENCY => return Ok(()),
             What::Counter { name, value } => {

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 
 /// `SEQ_INCREMENTAL_STATE_CLEARED`: nothing before this packet is needed.
 const STATE_CLEARED: u64 = 1;
+/// `SEQ_NEEDS_INCREMENTAL_STATE`: packets before this one are needed, such as those with names.
+pub(super) const NEEDS_STATE: u64 = 2;
 /// All packets are written by one.
 const WRITER: u64 = 1;
 

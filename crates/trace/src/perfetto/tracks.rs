@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tracks of our own: counters, what happens to the scheduler, and who wakes whom.
 
-use super::field::{annotation, packet, track, track_event};
+use super::field::{annotation, interned, packet, track, track_event};
 use super::packets;
 use super::sched::pid;
 use crate::protobuf::Message;
@@ -58,14 +58,18 @@ pub(super) enum Value {
     Part(f64),
 }
 
-/// The tracks that are described.
+/// The tracks that are described, and the names that are told once.
 #[derive(Debug, Default)]
-pub(super) struct Tracks(BTreeMap<Track, u64>);
+pub(super) struct Tracks {
+    uuids: BTreeMap<Track, u64>,
+    /// Numbers of tasks under their names.
+    names: BTreeMap<(TaskRef, TextRef), u64>,
+}
 
 impl Tracks {
     /// The number of a track, which is described when it is needed first.
     fn uuid(&mut self, out: &mut dyn Write, tables: &Tables, wanted: Track) -> io::Result<u64> {
-        if let Some(known) = self.0.get(&wanted) {
+        if let Some(known) = self.uuids.get(&wanted) {
             return Ok(*known);
         }
         let parent = match wanted {
@@ -76,8 +80,8 @@ impl Tracks {
             }
             _ => None,
         };
-        let uuid = self.0.len() as u64 + 1;
-        self.0.insert(wanted, uuid);
+        let uuid = self.uuids.len() as u64 + 1;
+        self.uuids.insert(wanted, uuid);
         let mut description = Message::default().number(track::UUID, uuid);
         if let Track::Thread(task) = wanted {
             let tgid = tables.task_of(task).map_or(pid(task, tables), |info| info.tgid.into());
@@ -118,22 +122,49 @@ impl Tracks {
         packets::write(out, &at.message(packet::TRACK_EVENT, &shows))
     }
 
-    /// Writes where a slice begins or ends.
+    /// Writes where a slice begins or ends, and what a counter shows from then on.
     pub(super) fn slice(
         &mut self,
         out: &mut dyn Write,
         tables: &Tables,
         (time_ns, on, slice): (u64, Track, Slice),
+        beside: Option<(Track, u64)>,
     ) -> io::Result<()> {
         let uuid = self.uuid(out, tables, on)?;
+        let mut at = packets::own();
         let kind = if slice == Slice::Ends { END } else { BEGIN };
         let mut shows =
             Message::default().number(track_event::TYPE, kind).number(track_event::TRACK, uuid);
         if let Slice::Begins(task) = slice {
-            shows = shows.text(track_event::NAME, &tables.task_name(task));
+            let (number, told) = self.name(task, tables);
+            at = at.number(packet::SEQUENCE_FLAGS, packets::NEEDS_STATE);
+            if let Some(told) = told {
+                at = at.message(packet::INTERNED_DATA, &told);
+            }
+            shows = shows.number(track_event::NAME_NUMBER, number);
         }
-        let at = packets::own().number(packet::TIMESTAMP, time_ns);
+        if let Some((counter, value)) = beside {
+            let counter = self.uuid(out, tables, counter)?;
+            shows = shows
+                .number(track_event::BESIDE_VALUE, value)
+                .number(track_event::BESIDE_TRACK, counter);
+        }
+        let at = at.number(packet::TIMESTAMP, time_ns);
         packets::write(out, &at.message(packet::TRACK_EVENT, &shows))
+    }
+
+    /// The number of a task's name, and what has to be told of it, if it is new.
+    fn name(&mut self, task: TaskRef, tables: &Tables) -> (u64, Option<Message>) {
+        let text = tables.task_of(task).map_or(TextRef::EMPTY, |info| info.name);
+        let next = self.names.len() as u64 + 1;
+        let number = *self.names.entry((task, text)).or_insert(next);
+        let told = (number == next).then(|| {
+            let name = Message::default()
+                .number(interned::NUMBER, number)
+                .text(interned::NAME, &tables.task_name(task));
+            Message::default().message(interned::EVENT_NAMES, &name)
+        });
+        (number, told)
     }
 
     /// Writes that a callback is called, and for whom.
