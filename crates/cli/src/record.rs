@@ -14,7 +14,7 @@ use rota_kernel::{Host, Recorder, RecorderOptions, Wanted, now_ns};
 use rota_topology::{CpuMask, Topology};
 use serde_json::json;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -105,21 +105,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
              coming and going of schedulers and what their callbacks take are recorded"
         ));
     }
-    // Only now, so that a file which was there stays if nothing can be recorded.
-    let place = || args.output.display().to_string();
-    let file = File::create(&args.output).with_context(place)?;
-    let writer = Writer::new(BufWriter::new(file), &facts).with_context(place)?;
+    // What is there stays until the command has started.
+    let output = Output::open(&args.output)?;
+    let started_ns = now_ns();
+    let mut child = start(&args.command).inspect_err(|_| output.give_up())?;
+    let writer = output.begin(&facts)?;
+    recorder::hurry();
     let mut recording = Recording {
         recorder,
         writer,
         path: &args.output,
-        started_ns: now_ns(),
+        started_ns,
         recent: args.ring.map(Recent::new),
         watch: args.until.clone().map(Watch::new),
         met: None,
     };
-    let mut child = start(&args.command)?;
-    recorder::hurry();
     let ended = recording.go_on(args.for_ns, &signals, child.as_mut());
     let written = ended.and_then(|status| Ok((status, recording.finish(args.format)?)));
     // A command does not outlive its recording, whatever became of that.
@@ -130,6 +130,39 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         output::note(&format!("the command failed: {status}"));
     }
     Ok(if lossless && failed.is_none() { Exit::Done } else { Exit::Negative })
+}
+
+/// The file that is to be written.
+struct Output<'a> {
+    path: &'a Path,
+    file: File,
+    /// Whether it was there before.
+    was_there: bool,
+}
+
+impl<'a> Output<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let was_there = path.exists();
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = opened.with_context(|| path.display().to_string())?;
+        Ok(Self { path, file, was_there })
+    }
+
+    /// Leaves everything as it was.
+    fn give_up(&self) {
+        if !self.was_there {
+            // It is empty, so it does no harm if it stays.
+            let _ = fs::remove_file(self.path);
+        }
+    }
+
+    fn begin(self, facts: &MachineFacts) -> Result<Writer<BufWriter<File>>> {
+        let place = || self.path.display().to_string();
+        if self.file.metadata().with_context(place)?.is_file() {
+            self.file.set_len(0).with_context(place)?;
+        }
+        Writer::new(BufWriter::new(self.file), facts).with_context(place)
+    }
 }
 
 /// What stands in the file about the machine.

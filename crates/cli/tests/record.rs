@@ -257,6 +257,26 @@ fn filters_choose() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// What is there stays, and nothing new comes, if the command can't be started.
+#[test]
+fn no_command_leaves_everything_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    fs::write(&old, "something").unwrap();
+    for file in [&old, &new] {
+        let output = record(file, &["--", "/no/such/command"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("/no/such/command"), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&old).unwrap(), "something");
+    assert!(!new.exists());
+    // A longer file is written over as a whole.
+    fs::write(&old, [b'x'; 1 << 20]).unwrap();
+    assert!(record(&old, &["--", "true"]).status.success());
+    assert!(fs::metadata(&old).unwrap().len() < 1 << 20);
+    read(&old);
+}
+
 /// Who records gets a CPU before others, the command does not.
 #[test]
 fn who_records_gets_a_cpu_first() {
