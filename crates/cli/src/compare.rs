@@ -203,6 +203,8 @@ fn advise(args: &Args) {
 struct Stage {
     machine: String,
     kernel: KernelTypes,
+    /// Whether all of the recording, if it is one, could be read.
+    whole: bool,
     model: Model,
     /// The workload as it was given.
     given: Vec<String>,
@@ -224,7 +226,7 @@ impl Stage {
         let (Some(replayed), Some(path)) = (replayed, &args.replay.file) else {
             let workload = input::workload(&args.workload, &model)?;
             let (given, run_ns) = (args.workload.clone(), args.run_for.unwrap_or(RUN_NS));
-            return Ok(Self { machine, kernel, model, given, workload, run_ns });
+            return Ok(Self { machine, kernel, whole: true, model, given, workload, run_ns });
         };
         replayed.prepare(&mut model);
         let with = match &args.replay.nice[..] {
@@ -233,7 +235,8 @@ impl Stage {
         };
         let given = vec![format!("replay of {}{with}", path.display())];
         let run_ns = args.run_for.unwrap_or(replayed.length_ns.max(1));
-        Ok(Self { machine, kernel, model, given, workload: replayed.workload, run_ns })
+        let whole = replayed.whole;
+        Ok(Self { machine, kernel, whole, model, given, workload: replayed.workload, run_ns })
     }
 }
 
@@ -249,7 +252,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.run_for == Some(0) {
         bail!("--for 0s: there is nothing to see in no time");
     }
-    let Stage { machine, kernel, model, given, workload, run_ns } = Stage::set(args)?;
+    let Stage { machine, kernel, whole, model, given, workload, run_ns } = Stage::set(args)?;
     let mut inputs = BTreeMap::from([
         ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("machine".to_owned(), fingerprint(format!("{model:?}"))),
@@ -298,11 +301,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let bytes = rota_compare::write_part(&Part { experiment, shard, runs })?;
         file::save(out, &bytes)?;
         output::note(&said);
-        return Ok(Exit::Done);
+        return Ok(if whole { Exit::Done } else { Exit::Negative });
     }
     args.html.as_deref().map_or(Ok(()), file::can_save)?;
     let runs = parts.run(&experiment.runs(), jobs)?;
-    show(args, &Results::new(experiment, runs)?)
+    let exit = show(args, &Results::new(experiment, runs)?)?;
+    Ok(if whole { exit } else { Exit::Negative })
 }
 
 /// Shows what the results say.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Recordings as workloads, for `rota sim --replay` and `rota compare --replay`.
 
+use crate::exit::Exit;
 use crate::output;
 use crate::sim::input::RESERVED;
 use crate::view::{open_recording, tell_problems};
 use anyhow::{Context, Result, bail};
-use rota_events::{Activity, CpuPlace, Summary, format_ns};
+use rota_events::{Activity, CpuPlace, Summary};
 use rota_sim::{Costs, Model, Noise};
-use rota_trace::{Replay, ReplayCounts, ReplayOptions};
+use rota_trace::{Replay, ReplayCounts, ReplayOptions, short_ns};
 use rota_workload::{TASKS_MAX, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -49,6 +50,8 @@ pub(crate) struct Replayed {
     pub(crate) kernel: String,
     /// How long it is, in ns.
     pub(crate) length_ns: u64,
+    /// Whether all of it could be read.
+    pub(crate) whole: bool,
     /// What was measured when it was recorded.
     summary: Summary,
     counts: ReplayCounts,
@@ -90,7 +93,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
         }
     }
     replay.finish();
-    tell_problems(&name, reader.problems());
+    let whole = tell_problems(&name, reader.problems()) == Exit::Done;
     let places = &reader.machine().cpus;
     let machine = if places.is_empty() { format!("{}c", cpus.max(1)) } else { short_form(places) };
     let kernel = reader.machine().kernel.clone();
@@ -110,7 +113,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
         ));
     }
     let summary = activity.summary(0);
-    Ok(Replayed { workload, machine, kernel, length_ns, summary, counts, idle_wake_ns })
+    Ok(Replayed { workload, machine, kernel, length_ns, whole, summary, counts, idle_wake_ns })
 }
 
 impl Replayed {
@@ -167,7 +170,7 @@ impl Replayed {
             let form = |value: f64| match name {
                 "switches" => format!("{value:.0}"),
                 "utilisation" => format!("{:.1} %", 100.0 * value),
-                _ => format_ns(value as u64),
+                _ => short_ns(value as u64),
             };
             let change = 100.0 * (after - before) / before.max(f64::MIN_POSITIVE);
             let change = if before > 0.0 { format!("{change:+.1} %") } else { "-".to_owned() };

@@ -228,7 +228,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let about = report::About { args, job: &job, replayed: replayed.as_ref() };
     output::if_anyone_reads(report::print(&about, &outcome))?;
     keep(args, contestant.name(), &outcome)?;
-    Ok(outcome.exit.as_ref().map_or(Exit::Done, |info| Exit::Ejected(info.cause())))
+    let read =
+        if replayed.is_none_or(|replayed| replayed.whole) { Exit::Done } else { Exit::Negative };
+    Ok(outcome.exit.as_ref().map_or(read, |info| Exit::Ejected(info.cause())))
 }
 
 /// Keeps what the scheduler would plan moves from, and its dump, if they are asked for.

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
     rota view trace.rota | less                    every event, a line each\n  \
     rota view trace.rota --as summary              run times, latencies, utilisation\n  \
     rota view trace.rota --task worker --cpus 0-3  what concerns one task, on some CPUs\n  \
-    rota view trace.rota --event switch --event waking --from 1s --to 1100ms\n  \
+    rota view trace.rota --event switch --event waking --to 60100ms\n  \
     rota view trace.rota --as timehist -MVw        what each CPU did, as perf sched timehist shows it\n  \
     rota view trace.rota --as map --by group       who ran on which CPU when, by letters\n  \
     rota view trace.rota --as perfetto --output trace.pftrace   for https://ui.perfetto.dev\n  \

@@ -91,7 +91,7 @@ fn limits_and_wrong_calls() {
         ("b.rota a.rota --fail-if runq.max<50%", 1, "40.00us became 10.00us"),
         ("b.rota a.rota --fail-if runq.max>1us", 0, ""),
         ("a.rota short.rota --fail-if oncpu.count<10", 1, "200 became 6"),
-        ("a.rota b.rota --fail-if dsq.max>1us", 0, ""),
+        ("a.rota b.rota --fail-if dsq.max>1us", 1, "not both recordings have such times"),
         ("a.rota cut.rota", 1, "cut.rota: "),
         ("a.rota b.rota --fail-if runq.p98>1%", 2, "did you mean p90?"),
         ("a.rota b.rota --fail-if rung.p99>1%", 2, "did you mean runq?"),

@@ -108,6 +108,23 @@ fn schedulers_are_compared_under_a_recording() {
 }
 
 #[test]
+fn a_part_of_a_recording_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "sim eevdf --machine 2c --workload pingpong:pairs=4 --for 200ms --trace a.rota";
+    assert!(rota(folder.path(), line).status.success());
+    let file = folder.path().join("a.rota");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() * 3 / 4]).unwrap();
+    for line in
+        ["sim eevdf --replay a.rota", "compare simple eevdf --replay a.rota --seeds 6 --costs 1"]
+    {
+        let output = rota(folder.path(), line);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("a.rota: byte"), "{line}: {said}");
+    }
+}
+
+#[test]
 fn mistakes_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let line = "sim eevdf --machine 2c --workload periodic --for 50ms --trace a.rota";

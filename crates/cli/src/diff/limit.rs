@@ -54,12 +54,16 @@ pub(super) fn parse(text: &str) -> Result<Limit, String> {
 }
 
 impl Limit {
-    /// What to say if it is passed. Of recordings without such times, it is not.
+    /// What to say if it is passed, or can't be looked at.
     pub(super) fn passed(&self, first: &Recording, second: &Recording) -> Option<String> {
         let number = |recording: &Recording| {
-            hist_number(&recording.of(self.kind)?.blocks.all(), self.number)
+            let times = recording.of(self.kind)?.blocks.all();
+            let some = times.count() > 0 || ["count", "sum"].contains(&self.number);
+            hist_number(&times, self.number).filter(|_| some)
         };
-        let (a, b) = (number(first)?, number(second)?);
+        let (Some(a), Some(b)) = (number(first), number(second)) else {
+            return Some(format!("{}: not both recordings have such times", self.text));
+        };
         let (more, from) = if self.larger { (b, a) } else { (a, b) };
         let difference = more.checked_sub(from)?;
         let past = match self.by {
