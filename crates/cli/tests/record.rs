@@ -504,7 +504,8 @@ fn every_message_is_told_and_replayed() {
 fn raw_tracepoints_see_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    let bench = ["--", "taskset", "-c", "0", "perf", "bench", "sched", "pipe", "-l", "5000"];
+    let script = "echo $$; perf bench sched pipe -l 5000";
+    let bench = ["--", "taskset", "-c", "0", "sh", "-c", script];
     let counts = ["tp-btf", "raw-tp"].map(|attach| {
         let output = record(&file, &[&["--attach", attach], &bench[..]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
@@ -512,7 +513,10 @@ fn raw_tracepoints_see_the_same() {
         assert_eq!(said.contains("by raw tracepoints"), attach == "raw-tp", "{said}");
         let (tables, events) = read(&file);
         continuous(&tables, &events);
-        let pipes = tasks(&tables, "sched-pipe");
+        let shell = String::from_utf8(output.stdout).unwrap();
+        let own = descendants(&file, shell.lines().next().unwrap().parse().unwrap());
+        let is_own = |task: &TaskRef| own.contains(&tables.task_of(*task).unwrap().pid.into());
+        let pipes: Vec<_> = tasks(&tables, "sched-pipe").into_iter().filter(is_own).collect();
         let of = |kind| {
             events.iter().filter(|e| e.kind == kind && pipes.contains(&e.task)).count() as u64
         };
