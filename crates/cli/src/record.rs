@@ -109,7 +109,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let output = Output::open(&args.output)?;
     let started_ns = now_ns();
     let mut child = start(&args.command).inspect_err(|_| output.give_up())?;
-    let writer = output.begin(&facts)?;
+    let writer = match output.begin(&facts) {
+        Ok(writer) => writer,
+        Err(error) => {
+            child.map(end).transpose()?;
+            return Err(error);
+        }
+    };
     recorder::hurry();
     let mut recording = Recording {
         recorder,
