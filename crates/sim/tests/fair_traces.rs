@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The model of the fair class against what a kernel was seen to do.
+//! The model of the fair class against what kernels were seen to do.
 #![expect(clippy::disallowed_methods, reason = "a test may read files")]
 
 use rota_sim::FairTrace;
 use std::path::Path;
 
-#[test]
-fn the_model_does_what_a_kernel_did() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fair");
+/// Does the recordings of a folder to the model, with the rules of a kernel.
+fn agrees(folder: &str, series: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fair").join(folder);
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "txt"));
@@ -16,7 +16,7 @@ fn the_model_does_what_a_kernel_did() {
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let trace = FairTrace::parse(&text).unwrap();
-        match trace.replay() {
+        match trace.replay(series) {
             Ok(agreement) => {
                 let summary = agreement.to_string();
                 let first = text.lines().next().unwrap_or_default();
@@ -25,4 +25,14 @@ fn the_model_does_what_a_kernel_did() {
             Err(disagreement) => panic!("{}: {disagreement}", path.display()),
         }
     }
+}
+
+#[test]
+fn the_model_does_what_a_kernel_did() {
+    agrees("", "7.3");
+}
+
+#[test]
+fn the_model_does_what_kernels_did_before() {
+    agrees("6.18", "6.18");
 }

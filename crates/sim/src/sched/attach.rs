@@ -22,8 +22,8 @@ impl Sched {
     /// A machine without a scheduler.
     pub(crate) fn none(cpus: u32, types: &KernelTypes) -> Self {
         let fair = Fair::of(types, cpus);
-        let slice_ns = fair.slice_ns;
-        let rq = |_| Rq { online: true, fair: Queue::new(slice_ns), ..Rq::default() };
+        let (slice_ns, rules) = (fair.slice_ns, fair.rules);
+        let rq = |_| Rq { online: true, fair: Queue::new(slice_ns, rules), ..Rq::default() };
         Self {
             rqs: (0..cpus).map(rq).collect(),
             fair,

@@ -131,6 +131,9 @@ const OLDEST_AND_NEWEST: &[(&str, &str, u32, Test)] = &[
 /// most, and often waits.
 const MACHINES: usize = 4;
 
+/// Kernels before the newest whose fair class is compared with the model's.
+const FAIR_BEFORE: &[&str] = &["6.18"];
+
 /// Kernels whose type information has broken kfunc prototypes.
 const BROKEN: &[&str] = &["7.1", "7.2"];
 
@@ -185,6 +188,10 @@ fn main() -> ExitCode {
     scenarios(shorter, &mut add);
     for (name, smp, nodes, test) in NEWEST {
         add(format!("{name}::{newest}"), "newest", newest.clone(), smp, *nodes, *test);
+    }
+    for series in FAIR_BEFORE {
+        let (name, smp) = (format!("fair_traces::every_pick::{series}"), "counted 1");
+        add(name, "fair", (*series).to_owned(), smp, 1, fair_traces::every_pick_before);
     }
     for series in BROKEN {
         let name = format!("doctor::broken_prototypes::{series}");

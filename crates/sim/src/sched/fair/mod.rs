@@ -28,6 +28,7 @@ mod queue;
 #[cfg(test)]
 mod reference;
 mod replay;
+mod rules;
 mod select;
 mod stats;
 mod tree;
@@ -41,6 +42,7 @@ pub(crate) use groups::{GroupId, TOP};
 pub(crate) use load::CpuLoad;
 pub(crate) use queue::Queue;
 pub use replay::{Agreement, Disagreement, FairTrace, TraceError};
+pub(crate) use rules::Rules;
 pub(crate) use select::Company;
 pub(crate) use when::Balance;
 
@@ -73,6 +75,7 @@ pub const EEVDF_LEAVES_OUT: &[&str] = &[
 pub(crate) struct Fair {
     /// What a task that does not ask for another slice gets, in ns.
     pub(crate) slice_ns: i64,
+    pub(crate) rules: Rules,
     /// Whether a timer ends each slice to the nanosecond, not the tick. Since Linux 7.0 it does.
     pub(crate) hrtick: bool,
     domains: Rc<Domains>,
@@ -111,8 +114,9 @@ fn slice_ns(cpus: u32) -> i64 {
 impl Fair {
     /// What it is like with a kernel.
     pub(crate) fn of(types: &KernelTypes, cpus: u32) -> Self {
-        let hrtick = types.configuration().version >= [7, 0, 0];
-        Self { slice_ns: slice_ns(cpus), hrtick, groups: Groups::new(cpus), ..Self::none() }
+        let version = types.configuration().version;
+        let (hrtick, rules) = (version >= [7, 0, 0], Rules::of(version));
+        Self { slice_ns: slice_ns(cpus), hrtick, rules, groups: Groups::new(cpus), ..Self::none() }
     }
 
     /// Of no machine.
@@ -120,6 +124,7 @@ impl Fair {
         Self {
             slice_ns: SLICE_NS,
             hrtick: false,
+            rules: Rules::NEWEST,
             domains: Rc::default(),
             kept: Kept::default(),
             caches: Vec::new(),

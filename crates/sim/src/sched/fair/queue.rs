@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The fair class' queue of one CPU: earliest eligible virtual deadline first (kernel:
-//! `struct cfs_rq` of `kernel/sched/fair.c`, as in Linux 7.3).
+//! `struct cfs_rq` of `kernel/sched/fair.c`); in what kernels differ is in `rules.rs`.
 //!
 //! Each task's virtual time goes on while it runs, the slower the more weight it has. Who is not
 //! ahead of the weighted average of all is *eligible*; of those, the one with the earliest deadline
@@ -16,8 +16,9 @@
 //!
 //! Entities are in a list by the numbers of tasks; the one that runs is not in the tree.
 
-use super::super::{TICK_NS, TaskId};
+use super::super::TaskId;
 use super::entity::Entity;
+use super::rules::Rules;
 use super::tree::Tree;
 
 /// What is chosen to run.
@@ -34,6 +35,7 @@ pub(crate) enum Picked {
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    pub(super) rules: Rules,
     tree: Tree,
     /// The task that runs, whether it still wants to or not.
     pub(super) current: Option<TaskId>,
@@ -60,14 +62,15 @@ fn at_mut(all: &mut [Entity], task: TaskId) -> &mut Entity {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self::new(super::SLICE_NS)
+        Self::new(super::SLICE_NS, Rules::NEWEST)
     }
 }
 
 impl Queue {
     /// An empty one, on a machine where this is the slice.
-    pub(crate) fn new(slice_ns: i64) -> Self {
+    pub(crate) fn new(slice_ns: i64, rules: Rules) -> Self {
         Self {
+            rules,
             tree: Tree::default(),
             current: None,
             weighted: 0,
@@ -146,7 +149,7 @@ impl Queue {
     /// A task's lag, which has a limit (kernel: `entity_lag`).
     fn lag(&self, all: &[Entity], task: TaskId, average: i64) -> i64 {
         let entity = at(all, task);
-        let limit = entity.virtual_of(self.slice_ns + TICK_NS as i64);
+        let limit = entity.virtual_of(self.rules.lag_limit_ns(self.slice_ns));
         (average - entity.vruntime).clamp(-limit, limit)
     }
 
@@ -158,7 +161,7 @@ impl Queue {
         let entity = at_mut(all, task);
         if entity.delayed {
             // It has neither got deeper into debt meanwhile, nor anything for having waited.
-            vlag = vlag.max(entity.vlag).min(0);
+            vlag = if self.rules.debt_is_kept { vlag.max(entity.vlag) } else { vlag }.min(0);
         }
         entity.vlag = vlag;
         average - vlag != entity.vruntime
@@ -371,13 +374,15 @@ impl Queue {
         };
         if !at(all, task).delayed && !new {
             match self.pick_next(all) {
-                Picked::Delayed(other) => return Err(other),
+                Picked::Delayed(other) if self.rules.wakes_past_delayed => return Err(other),
                 Picked::Task(picked) if picked == task => {
-                    let running = at_mut(all, current);
-                    running.protected = running.protected.min(running.vruntime);
+                    if self.rules.preemption_unprotects {
+                        let running = at_mut(all, current);
+                        running.protected = running.protected.min(running.vruntime);
+                    }
                     return Ok(true);
                 }
-                Picked::Task(_) | Picked::Nothing => {}
+                Picked::Task(_) | Picked::Delayed(_) | Picked::Nothing => {}
             }
         }
         self.shorten_protection(all, current);
@@ -389,7 +394,10 @@ impl Queue {
         let slice_ns = self.slice_ns;
         let average = self.average(all);
         let running = at_mut(all, current);
-        let from = running.vruntime.min(average);
+        let from = match self.rules.protects_from_average {
+            true => running.vruntime.min(average),
+            false => running.vruntime,
+        };
         let until = from + running.virtual_of(slice_ns);
         running.protected = running.protected.min(until);
     }

@@ -6,6 +6,7 @@ use super::super::TaskId;
 use super::entity::{Entity, NICE_0};
 use super::groups::{Contents, GroupId, Groups};
 use super::queue::{Picked, Queue};
+use super::rules::Rules;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -314,7 +315,7 @@ impl Both {
             groups.make(GroupId(*around as u32));
         }
         Self {
-            queue: Queue::new(SLICE as i64),
+            queue: Queue::new(SLICE as i64, Rules::NEWEST),
             all: (0..TASKS).map(|_| Entity::new(NICE_0)).collect(),
             groups,
             top: Contents::default(),
@@ -578,7 +579,7 @@ proptest! {
 /// How often tasks of these weights, which always want to run, ran for a tick each.
 fn shares(weights: &[i64], ticks: u32) -> Vec<u32> {
     let mut all: Vec<Entity> = weights.iter().map(|weight| Entity::new(weight * 1024)).collect();
-    let mut queue = Queue::new(SLICE as i64);
+    let mut queue = Queue::new(SLICE as i64, Rules::NEWEST);
     for task in 0..all.len() as u32 {
         queue.enqueue(&mut all, TaskId(task), false);
     }
