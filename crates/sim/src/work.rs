@@ -85,6 +85,8 @@ enum Next {
     /// It waits until somebody wakes it up.
     Wait,
     Yield,
+    /// It comes back from the kernel, and was told to give way there.
+    GiveWay,
     Exit,
     /// It runs no more on its CPU.
     Gone,
@@ -366,6 +368,10 @@ impl Machine {
                 self.look_after(task, 0);
                 self.yield_task(cpu, task)
             }
+            Next::GiveWay => {
+                self.look_after(task, 0);
+                self.schedule(cpu, None)
+            }
             Next::Gone => Ok(()),
             Next::Exit => {
                 self.work.progress[task.0 as usize] = None;
@@ -386,6 +392,22 @@ impl Machine {
             machine.leave_kernel(cpu);
             Ok(())
         })
+    }
+
+    /// A task begins a system call of so many ns, unless it has to come back from the one before first.
+    fn enter_kernel(&mut self, task: TaskId, ns: u64) -> Option<Next> {
+        let now = self.now_ns;
+        let cpu = self.sched.task(task).cpu;
+        let rq = self.sched.rq(cpu);
+        let left_ns = rq.kernel_until_ns.saturating_sub(now);
+        if left_ns == 0 {
+            rq.kernel_until_ns = now.saturating_add(ns);
+            return None;
+        }
+        // There it gives way, if it was told to.
+        let gives_way = rq.resched;
+        self.work.look_again(task);
+        Some(if gives_way { Next::GiveWay } else { Next::Run(left_ns) })
     }
 
     /// Executes steps until one takes time.
@@ -432,15 +454,18 @@ impl Machine {
                         return Ok(Next::Wait);
                     }
                 }
+                Some(Step::Call(ns)) => {
+                    if let Some(first) = self.enter_kernel(task, ns) {
+                        return Ok(first);
+                    }
+                }
                 Some(Step::Fork(template)) => {
                     self.fork_worker(task, template)?;
                 }
                 Some(Step::Nice(nice)) => self.set_nice(task, nice)?,
                 Some(Step::Cpus(place)) => {
                     let program = Arc::clone(&progress.program);
-                    if let Some(cpus) = program.mask(place) {
-                        self.set_allowed(task, cpus)?;
-                    }
+                    program.mask(place).map_or(Ok(()), |cpus| self.set_allowed(task, cpus))?;
                 }
                 Some(Step::Yield) => return Ok(Next::Yield),
                 Some(Step::Done) => self.work.piece_done(task, now),

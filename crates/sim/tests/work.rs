@@ -2,10 +2,12 @@
 //! Workloads under a scheduler: tasks get the CPU time that their programs say, when they say.
 
 use rota_bytecode::Mode;
+use rota_events::What;
 use rota_object::{Engine, KernelTypes, Object, Setup, World};
 use rota_sim::{Costs, Model, Pause, Shape, Simulation};
 use rota_topology::Spec;
-use rota_workload::Workload;
+use rota_workload::{Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload};
+use std::sync::Arc;
 
 /// A machine on which `simple` schedules a workload, after so many ns.
 fn run(machine: &str, workload: &str, shape: &Shape, time_ns: u64) -> Simulation {
@@ -134,4 +136,57 @@ fn a_scheduler_that_is_taken_off_says_so() {
     let info = world.exit_info().unwrap().unwrap();
     assert_eq!(info.cause(), rota_object::ExitCause::Detached);
     assert_eq!(world.run_until(2 * SECOND).unwrap(), Pause::Exit);
+}
+
+/// One who wakes another one up every 200 us, and goes on; with a system call of so long, if any.
+fn waker_and_woken(call_ns: Option<u64>) -> Workload {
+    let run = |ns| Step::Run(Span::Fixed(ns));
+    let call = call_ns.map(Step::Call);
+    let waker = [Some(run(100_000)), call, Some(Step::Signal(EventId(0), 1)), Some(run(100_000))];
+    let woken = [Step::Wait(EventId(0)), run(5_000)];
+    let template = |program: Program| Template {
+        name: "task".to_owned(),
+        group: 0,
+        nice: 0,
+        cpus: None,
+        cgroup: None,
+        realtime: false,
+        program: Arc::new(program),
+    };
+    Workload {
+        events: vec![Event::COUNTER],
+        groups: vec![Group { name: "all".to_owned(), deadline_ns: None }],
+        templates: vec![
+            template(Program::default().repeated(None, woken)),
+            template(Program::default().repeated(None, waker.into_iter().flatten())),
+        ],
+        starts: vec![TemplateId(0), TemplateId(1)],
+        ..Workload::default()
+    }
+}
+
+#[test]
+fn who_wakes_somebody_up_gives_way_at_the_end_of_its_call() {
+    let types = KernelTypes::builtin("6.18").unwrap();
+    let topology = "1c".parse::<Spec>().unwrap().topology();
+    for call_ns in [None, Some(7_000)] {
+        let mut world = Simulation::fair(&types, &topology, &free()).unwrap();
+        world.start_recording();
+        world.add(&waker_and_woken(call_ns)).unwrap();
+        world.run_until(SECOND).unwrap();
+        let (mut waking, mut at_once, mut late) = (None, 0, 0);
+        for event in world.take_events() {
+            match event.what() {
+                What::Waking { .. } => waking = Some(event.time_ns),
+                What::Switch { leaves, .. } if leaves.is_runnable() => {
+                    let Some(since) = waking.take() else { continue };
+                    let preempted = event.time_ns - since == call_ns.unwrap_or(0);
+                    (at_once, late) =
+                        (at_once + i32::from(preempted), late + i32::from(!preempted));
+                }
+                _ => {}
+            }
+        }
+        assert!(at_once > 4_000 && late < 100, "{call_ns:?}: {at_once}, {late} later");
+    }
 }

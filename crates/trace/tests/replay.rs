@@ -95,6 +95,35 @@ fn who_is_woken_on_the_way_to_sleep_does_not_wait_in_vain() {
     assert_eq!(found.templates[1].program.steps(), waits);
 }
 
+#[test]
+fn who_wakes_others_up_gives_way_at_the_end_of_its_system_call() {
+    use Leaves::{Preempted, Sleeping};
+    let none = NONE.0;
+    let events = |late: u64| {
+        [
+            switch(0, 1, 2, none, Sleeping),
+            switch(0, 0, 3, 1, Sleeping),
+            waking(10, 0, 2, TaskRef(1)),
+            waking(15, 0, 3, TaskRef(1)),
+            switch(15 + late, 0, 1, 3, Preempted),
+            switch(20 + late, 0, 3, 2, Sleeping),
+            switch(25 + late, 0, 2, 1, Sleeping),
+            switch(45 + late, 0, 1, none, Sleeping),
+        ]
+    };
+    let steps = |late| {
+        let found = workload(&events(late));
+        found.templates[0].program.steps().to_vec()
+    };
+    let (b, c) = (Step::Signal(EventId(1), 1), Step::Signal(EventId(2), 1));
+    let end = Step::Wait(EventId(0));
+    // Two wake-ups so close to one another are made by one call.
+    assert_eq!(steps(3), [run(10), Step::Call(8), b, run(5), c, run(23), end]);
+    // Who is preempted at once is so in its call, and who is so much later is so by something else.
+    assert_eq!(steps(0), [run(10), b, run(5), c, run(20), end]);
+    assert_eq!(steps(30_000), [run(10), b, run(5), c, run(30_020), end]);
+}
+
 /// Task 1 wakes task 2, which takes its CPU and sleeps, so many times; in between, it wakes task 3 as
 /// often as asked.
 fn asks(times: u64, also: u64) -> Vec<Event> {
@@ -120,9 +149,10 @@ fn who_is_preempted_by_whom_it_woke_is_answered() {
     let events = asks(30, 0);
     let found = workload(&events);
     let steps = |at: usize| found.templates[at].program.steps();
-    let again = [run(10), Step::Signal(b, 1), run(10), Step::Wait(a)];
-    assert_eq!(steps(0)[..4], again);
-    assert_eq!(steps(1)[..4], [Step::Wait(b), run(30), Step::Signal(a, 1), Step::Wait(b)]);
+    let again = [run(10), Step::Call(10), Step::Signal(b, 1), run(10), Step::Wait(a)];
+    assert_eq!(steps(0)[..5], again);
+    let answers = [Step::Wait(b), run(30), Step::Call(10), Step::Signal(a, 1), Step::Wait(b)];
+    assert_eq!(steps(1)[..5], answers);
     let counts = replay(&events).counts();
     assert_eq!((counts.answers, counts.by_tasks, counts.dependencies), (30, 30, 30));
     // Twice in thirty it does something else first, which is too often; and ten times show nothing.

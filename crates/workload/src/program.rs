@@ -104,6 +104,9 @@ pub enum Step {
     Nice(i32),
     /// Changes the CPUs that it may run on, to a mask of its program by its place.
     Cpus(u32),
+    /// A system call begins that takes so many ns, with the steps that follow. Until its end the task
+    /// does not give way, as in kernels that are not preempted in system calls.
+    Call(u64),
     /// Gives way.
     Yield,
     /// A piece of work begins. It was asked for when the task was woken for the last time: when

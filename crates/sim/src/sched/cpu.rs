@@ -101,10 +101,11 @@ impl Machine {
         let here = self.cpu == cpu;
         let rq = self.sched.rq(cpu);
         if !std::mem::replace(&mut rq.resched, true) {
-            let idle = rq.current.is_none();
+            let (idle, kernel_until_ns) = (rq.current.is_none(), rq.kernel_until_ns);
             let interrupt_ns = if here { 0 } else { self.shape.costs.interrupt_ns };
             let interrupt_ns = interrupt_ns + if idle { self.idle_exit_ns(cpu) } else { 0 };
-            self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Schedule(cpu));
+            let time_ns = (self.now_ns + interrupt_ns).max(kernel_until_ns);
+            self.sched.agenda.add(time_ns, Due::Schedule(cpu));
         }
     }
 
@@ -495,6 +496,7 @@ impl Machine {
         self.record(next, What::Switch { from, leaves: Leaves::plain(runnable) });
         self.trace_switch(cpu, previous, next)?;
         self.spend_idly(cpu);
+        self.sched.rq(cpu).kernel_until_ns = 0;
         self.sched.set_current(cpu, next);
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);

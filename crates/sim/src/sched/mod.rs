@@ -131,6 +131,8 @@ pub(crate) struct Rq {
     pub(crate) current: Option<TaskId>,
     /// Whether the CPU has been told to choose again.
     pub(crate) resched: bool,
+    /// Until when what runs is in the kernel, where it is not preempted.
+    pub(crate) kernel_until_ns: u64,
     pub(crate) in_dispatch: bool,
     pub(crate) online: bool,
     /// Tasks of the real-time class that want to run, but for the one that runs.

@@ -12,6 +12,11 @@ use std::sync::Arc;
 /// So many sleeps tell whether their lengths or their ends are steadier.
 const SLEEPS_MIN: usize = 8;
 
+/// Wake-ups that are not further apart are made by one system call, if that sends and receives nothing
+/// in between: in ns of CPU time, as long as all of it takes no more than so much.
+const SAME_CALL_NS: u64 = 20_000;
+const CALL_MAX_NS: u64 = 10_000_000;
+
 /// Why a recording is no workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
@@ -60,7 +65,8 @@ impl Replay {
             });
             workload.events.extend([event, room]);
         }
-        let events = Events { numbers: &numbers, channels: &self.channels };
+        let call_ns = self.preemptions.quantile(1, 2);
+        let events = Events { numbers: &numbers, channels: &self.channels, call_ns };
         let mut groups: BTreeMap<String, u32> = BTreeMap::new();
         let mut used = vec![false; options.nice.len()];
         for (number, task) in &mut self.tasks {
@@ -157,6 +163,29 @@ impl Task {
         spread(between) < spread(lengths)
     }
 
+    /// The system call that begins with a wake-up: up to which piece it goes, and how long it takes
+    /// until the last wake-up, in ns.
+    fn call(&self, at: usize) -> Option<(usize, u64)> {
+        let wakes = |piece: &Piece| {
+            use Piece::{Answer, Hand, Nothing, Signal};
+            matches!(piece, Signal { .. } | Hand(_) | Answer(_) | Nothing)
+        };
+        if !wakes(&self.pieces[at]) {
+            return None;
+        }
+        let (mut end, mut last_ns, mut now_ns) = (at + 1, 0, 0);
+        for (place, piece) in self.pieces.iter().enumerate().skip(at + 1) {
+            match piece {
+                Piece::Run(ns) if *ns <= SAME_CALL_NS => now_ns += ns,
+                piece if wakes(piece) && now_ns <= CALL_MAX_NS => {
+                    (end, last_ns) = (place + 1, now_ns);
+                }
+                _ => break,
+            }
+        }
+        Some((end, last_ns))
+    }
+
     fn program(&self, number: TaskRef, events: &Events<'_>, first_ns: u64) -> Program {
         let mut program = Program::default().with_timer();
         let clock = self.by_the_clock();
@@ -164,7 +193,16 @@ impl Task {
         let mut fired_ns = self.begin_ns.saturating_sub(first_ns);
         let mut passing = Passing::default();
         let mut steps = Vec::new();
+        let mut called = 0;
         for (at, piece) in self.pieces.iter().enumerate() {
+            // Where wakers give way at once, the kernel is preempted in calls.
+            if at >= called
+                && events.call_ns > 0
+                && let Some((end, ns)) = self.call(at)
+            {
+                called = end;
+                steps.push(Step::Call(ns + events.call_ns));
+            }
             match *piece {
                 Piece::Run(ns) => passing.run(ns, self.pieces.get(at + 1), events, &mut steps),
                 Piece::Sleep { until_ns, .. } if clock => {
@@ -204,6 +242,8 @@ impl Task {
 struct Events<'a> {
     numbers: &'a BTreeMap<TaskRef, u32>,
     channels: &'a [Channel],
+    /// How long a system call takes after it has woken somebody up.
+    call_ns: u64,
 }
 
 impl Events<'_> {

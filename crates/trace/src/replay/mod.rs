@@ -20,6 +20,9 @@ pub use build::{ReplayError, ReplayOptions};
 /// The weight of nice 19.
 const LEAST_WEIGHT: u32 = 1;
 
+/// Who gives way so much later than it woke up another task does not do so at once, in ns.
+const AT_ONCE_NS: u64 = 20_000;
+
 /// What a task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece {
@@ -138,6 +141,8 @@ struct Task {
     since_ns: u64,
     /// Whom it woke up, if that was the last thing it did, and what it has run since.
     woke: Option<(TaskRef, u64)>,
+    /// Whom it woke up last, and when.
+    woken: Option<(TaskRef, u64)>,
 }
 
 impl Task {
@@ -213,6 +218,9 @@ pub struct Replay {
     cpus: BTreeMap<CpuNumber, (TaskRef, u64)>,
     counts: ReplayCounts,
     idle_wakes: Histogram,
+    /// How long it takes from a wake-up until the waker gives its CPU to whom it woke up, in ns, where
+    /// it does so at once.
+    preemptions: Histogram,
     /// By who woke and who was woken up.
     answers: BTreeMap<(TaskRef, TaskRef), Answers>,
     wakes: Vec<Wake>,
@@ -392,6 +400,13 @@ impl Replay {
         if !to.is_some() {
             return;
         }
+        let waker = self.tasks.get(&from).filter(|from| from.state == State::Awake);
+        if let Some((woken, since_ns)) = waker.and_then(|from| from.woken)
+            && woken == to
+            && now - since_ns <= AT_ONCE_NS
+        {
+            self.preemptions.add(now - since_ns);
+        }
         let task = self.of(to);
         if let Some(woke_ns) = task.woke_ns.take().filter(|_| !from.is_some()) {
             self.idle_wakes.add(now - woke_ns);
@@ -487,7 +502,7 @@ impl Replay {
                     self.of(task).push(now, Piece::Wait(wake));
                     let by = self.of(waker);
                     by.push(now, Piece::Signal { to: task, wake });
-                    by.woke = Some((task, 0));
+                    (by.woke, by.woken) = (Some((task, 0)), Some((task, now)));
                     let (deeds, sleeps) = (by.deeds, by.sleeps);
                     self.of(task).asked = Some(Asked { by: waker, deeds, sleeps });
                 } else {
