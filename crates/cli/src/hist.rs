@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(value_hint = clap::ValueHint::FilePath, required_unless_present = "live")]
     file: Option<PathBuf>,
     /// Which times
-    #[arg(value_enum, required_unless_present = "live")]
+    #[arg(value_enum)]
     kind: Option<KindChoice>,
     /// Times of this machine instead of a file, until Ctrl-C or for the time of --for
     #[arg(long, value_name = "KIND", value_enum, conflicts_with_all = ["file", "kind"])]
@@ -108,6 +108,12 @@ pub(crate) enum ByChoice {
 }
 
 impl KindChoice {
+    /// All names, in words.
+    fn names() -> String {
+        let names: Vec<String> = Self::value_variants().iter().map(name).collect();
+        names.join(", ")
+    }
+
     /// What it is in a stream of events.
     pub(crate) fn kind(self) -> SpanKind {
         match self {
@@ -151,7 +157,9 @@ pub(crate) fn name(choice: &impl ValueEnum) -> String {
 
 /// Shows how times of a recording, or of this machine, are distributed.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let Some(kind) = args.live.or(args.kind) else { bail!("which times? see rota hist --help") };
+    let Some(kind) = args.live.or(args.kind) else {
+        bail!("which times? {}; rota hist --help says what they are", KindChoice::names())
+    };
     args.by.check(&[kind])?;
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to

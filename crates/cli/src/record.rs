@@ -8,7 +8,7 @@ use crate::recent::{MOST_BYTES, Recent};
 use crate::recorder::{self, AttachChoice, wait};
 use crate::run::signals::Signals;
 use crate::until::{Until, Watch};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rota_events::{Event, MachineFacts, Writer, parse_bytes};
 use rota_kernel::{Host, Recorder, RecorderOptions, Wanted, now_ns};
 use rota_topology::{CpuMask, Topology};
@@ -87,6 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let topology = host.topology()?.topology;
     let facts = facts(&host, &topology);
     let cpus = facts.cpus.len() as u32;
+    check(args, &host, &topology)?;
     let signals = Signals::catch().context("catching signals")?;
     let cpu_list = args.cpus.as_ref().map(|mask| mask.iter().map(|cpu| cpu.0).collect());
     let wanted = Wanted {
@@ -136,6 +137,23 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         output::note(&format!("the command failed: {status}"));
     }
     Ok(if lossless && failed.is_none() { Exit::Done } else { Exit::Negative })
+}
+
+/// Whether what is chosen is there at all: else nothing would be recorded, without a word.
+fn check(args: &Args, host: &Host, topology: &Topology) -> Result<()> {
+    if args.output == Path::new("-") {
+        bail!("-o -: a recording is written to a file; ./- is one of that name");
+    }
+    let possible = topology.possible();
+    if let Some(cpu) = args.cpus.iter().flat_map(CpuMask::iter).find(|cpu| !possible.contains(*cpu))
+    {
+        bail!("--cpus: this machine has no CPU {}, but {possible}", cpu.0);
+    }
+    let gone = args.pid.iter().find(|pid| host.proc_text(&format!("{pid}/stat")).is_none());
+    if let Some(pid) = gone {
+        bail!("--pid: there is no process or thread {pid}");
+    }
+    Ok(())
 }
 
 /// The file that is to be written.
@@ -275,8 +293,10 @@ impl Recording<'_> {
             }
             kept = Some(count);
         }
-        if let Some(met) = &self.met {
-            output::note(met);
+        match (&self.met, &self.watch) {
+            (Some(met), _) => output::note(met),
+            (None, Some(_)) => output::note("nothing met the condition of --until"),
+            (None, None) => {}
         }
         let about = self.about();
         let (told, long_ns) = (self.told(now_ns()), now_ns() - self.started_ns);

@@ -276,14 +276,22 @@ fn stream_to(args: &Args, reader: &mut Recording, form: Form, out: Box<dyn Write
     if args.callbacks {
         output = output.with_callbacks();
     }
-    let mut shown = 0;
+    let (mut shown, mut lost) = (0, 0_u64);
     while let Some(mut events) = reader.next_events()? {
         let tables = reader.tables();
+        for event in &events {
+            if let What::Lost { events } = event.what() {
+                lost = lost.saturating_add(events);
+            }
+        }
         events.retain(|event| wanted(args, event, tables));
         shown += events.len();
         output.write(tables, &events)?;
     }
     output.finish()?;
+    if lost > 0 {
+        output::note(&format!("{lost} events were lost when it was recorded"));
+    }
     if filters(args) {
         missing(args, reader.tables(), shown).iter().for_each(|words| output::error(words));
     }

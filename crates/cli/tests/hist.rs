@@ -130,6 +130,7 @@ fn wrong_calls_are_said() {
         ("hist none.rota runq", 2, "none.rota"),
         ("hist t.rota runq --from 2s --to 1s", 2, "--from is later than --to"),
         ("hist t.rota nothing", 2, "possible values"),
+        ("hist t.rota", 2, "which times? runq, wake, oncpu"),
         ("hist t.rota runq --task web/99", 0, "no task web/99"),
         ("hist cut.rota runq", 1, "the file ends before the recording does"),
     ] {

@@ -253,8 +253,21 @@ fn filters_choose() {
     let (_, events) = read(&file);
     assert!(!events.is_empty() && events.iter().all(|event| event.cpu.0 == 0));
 
-    let output = record(&file, &["--for", "50ms", "--cgroup", "/no/such/cgroup"]);
-    assert_eq!(output.status.code(), Some(2));
+    for (choice, value, words) in [
+        ("--cgroup", "/no/such/cgroup", "/no/such/cgroup"),
+        ("--cpus", "0-8191", "this machine has no CPU"),
+        ("--pid", "999999999", "there is no process or thread 999999999"),
+    ] {
+        let output = record(&file, &["--for", "50ms", choice, value]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{choice}: {said}");
+    }
+    let output = record(Path::new("-"), &["--for", "50ms"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("./- is one"), "{said}");
+    let output = record(&file, &["--for", "50ms", "--until", "latency[nobody]>1s"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("nothing met"), "{said}");
 }
 
 /// What is there stays, and nothing new comes, if the command can't be started.
