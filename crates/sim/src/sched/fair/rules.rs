@@ -49,9 +49,7 @@ impl Rules {
 
     /// Those of a series of kernels, such as `7.3`; what is none counts as the newest.
     pub(crate) fn of_series(series: &str) -> Self {
-        let number = |text: &str| text.parse().ok();
-        let version = series.split_once('.').and_then(|(a, b)| Some([number(a)?, number(b)?, 0]));
-        version.map_or(Self::NEWEST, Self::of)
+        rota_object::series(series).map_or(Self::NEWEST, |(a, b)| Self::of([a, b, 0]))
     }
 
     /// The same with one of them as the newest kernel has it, for each that recordings show: no lag

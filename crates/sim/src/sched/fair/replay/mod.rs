@@ -71,6 +71,9 @@ pub struct Disagreement {
 
 /// The model, and what is known of the kernel's tasks.
 struct Replay {
+    /// Whether the kernel notes the lag of who is delayed, and goes on from the average of a queue that
+    /// was empty.
+    notes: bool,
     queue: Queue,
     all: Vec<Entity>,
     groups: Groups,
@@ -90,11 +93,15 @@ impl FairTrace {
     /// # Errors
     /// [`Disagreement`] is the first.
     pub fn replay(&self, series: &str) -> Result<Agreement, Disagreement> {
-        self.replay_by(Rules::of_series(series))
+        let rules = Rules::of_series(series);
+        self.replay_by(rules, rules.debt_is_kept)
     }
 
-    fn replay_by(&self, rules: Rules) -> Result<Agreement, Disagreement> {
+    /// By these rules; and whether the kernel notes the lag of who is delayed, as it does where debt is
+    /// kept.
+    fn replay_by(&self, rules: Rules, notes: bool) -> Result<Agreement, Disagreement> {
         let mut replay = Replay {
+            notes,
             queue: Queue::new(super::slice_ns(1), rules),
             all: Vec::new(),
             groups: Groups::new(1),
@@ -207,11 +214,11 @@ impl Replay {
             }
         };
         same("whether it is delayed", delayed, self.entity(task).delayed)?;
-        if !self.queue.rules.debt_is_kept && !self.entity(task).on_rq {
+        if !self.notes && !self.entity(task).on_rq {
             // It was weighed where it was.
             self.queue.reweight(&mut self.all, task, weight);
         }
-        if !delayed || self.queue.rules.debt_is_kept {
+        if !delayed || self.notes {
             same("its lag", lag, self.entity(task).vlag)?;
         }
         self.entity(task).own_weight = weight;
@@ -228,8 +235,8 @@ impl Replay {
 
     fn came(&mut self, pid: i32, [v, deadline]: [i64; 2], weight: i64) -> Checked {
         let Some(task) = self.tasks.get(&pid).copied() else { return Ok(()) };
-        // Where an empty queue goes on is of no consequence, and was another place before 6.19.
-        let anew = self.queue.queued == 0 && !self.queue.rules.debt_is_kept;
+        // Where an empty queue goes on is of no consequence, and is another place in 6.18.
+        let anew = self.queue.queued == 0 && !self.notes;
         if self.agreement.arrivals == 0 || anew {
             self.queue.begin_at(v);
         }
@@ -290,7 +297,7 @@ impl Replay {
         } else {
             self.groups.count(group, 0, false);
         }
-        if leaves || self.queue.rules.debt_is_kept {
+        if leaves || self.notes {
             same("its lag", lag, self.entity(task).vlag)?;
         }
         same("whether it leaves", left, leaves)
@@ -397,8 +404,10 @@ mod tests {
             include_str!("../../../../../../tests/fair/6.18/yield.txt"),
         ];
         let traces = texts.map(|text| FairTrace::parse(text).unwrap());
-        let agree = |rules: Rules| traces.iter().filter(|t| t.replay_by(rules).is_ok()).count();
         let right = Rules::of_series("6.18");
+        let agree = |rules: Rules| {
+            traces.iter().filter(|t| t.replay_by(rules, right.debt_is_kept).is_ok()).count()
+        };
         assert_eq!(agree(right), traces.len());
         for rules in right.with_each_as_newest() {
             assert!(agree(rules) < traces.len(), "nothing shows {rules:?}");
