@@ -394,20 +394,18 @@ impl Machine {
         })
     }
 
-    /// A task begins a system call of so many ns, unless it has to come back from the one before first.
+    /// A task begins a system call of so many ns. The one before is over: if the task was told to give
+    /// way there, it does so first.
     fn enter_kernel(&mut self, task: TaskId, ns: u64) -> Option<Next> {
-        let now = self.now_ns;
+        let now_ns = self.now_ns;
         let cpu = self.sched.task(task).cpu;
         let rq = self.sched.rq(cpu);
-        let left_ns = rq.kernel_until_ns.saturating_sub(now);
-        if left_ns == 0 {
-            rq.kernel_until_ns = now.saturating_add(ns);
-            return None;
+        if rq.resched || rq.lazy {
+            self.work.look_again(task);
+            return Some(Next::GiveWay);
         }
-        // There it gives way, if it was told to.
-        let gives_way = rq.resched;
-        self.work.look_again(task);
-        Some(if gives_way { Next::GiveWay } else { Next::Run(left_ns) })
+        rq.kernel_until_ns = now_ns.saturating_add(ns);
+        None
     }
 
     /// Executes steps until one takes time.

@@ -190,3 +190,58 @@ fn who_wakes_somebody_up_gives_way_at_the_end_of_its_call() {
         assert!(at_once > 4_000 && late < 100, "{call_ns:?}: {at_once}, {late} later");
     }
 }
+
+#[test]
+fn who_is_in_a_call_does_not_give_way_whoever_else_was() {
+    let run = |ns| Step::Run(Span::Fixed(ns));
+    // Each wakes up the next one, and some go to sleep while their call lasts.
+    let body = |own: u32, other: u32, rest_ns: u64| {
+        let steps = [Step::Wait(EventId(own)), run(2_000), Step::Call(7_000)];
+        steps.into_iter().chain([Step::Signal(EventId(other), 1), run(rest_ns)])
+    };
+    let template = |program: Program| Template {
+        name: "task".to_owned(),
+        group: 0,
+        nice: 0,
+        cpus: None,
+        cgroup: None,
+        realtime: false,
+        program: Arc::new(program),
+    };
+    let rests_ns = [1_000, 9_000, 3_000];
+    let bodies = (0..).zip(rests_ns).map(|(own, rest_ns)| {
+        template(Program::default().repeated(None, body(own, (own + 1) % 3, rest_ns)))
+    });
+    let started = Event { initial: 1, ..Event::COUNTER };
+    let workload = Workload {
+        events: vec![started, started, Event::COUNTER],
+        groups: vec![Group { name: "all".to_owned(), deadline_ns: None }],
+        templates: bodies.collect(),
+        starts: (0..3).map(TemplateId).collect(),
+        ..Workload::default()
+    };
+    let types = KernelTypes::builtin("6.18").unwrap();
+    let topology = "1c".parse::<Spec>().unwrap().topology();
+    let mut world = Simulation::fair(&types, &topology, &free()).unwrap();
+    world.start_recording();
+    world.add(&workload).unwrap();
+    world.run_until(SECOND / 10).unwrap();
+    let (mut last, mut preempted) = (None, 0);
+    for event in world.take_events() {
+        match event.what() {
+            What::Waking { waker } => last = Some((waker, event.time_ns)),
+            What::Switch { from, leaves } if leaves.is_runnable() => {
+                if let Some((waker, since_ns)) = last
+                    && waker == from
+                {
+                    assert!(event.time_ns - since_ns >= 7_000, "{event:?}");
+                    preempted += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(preempted > 100, "{preempted}");
+    let done: u64 = world.cpu_times().unwrap().iter().map(|cpu| cpu.busy_ns).sum();
+    assert!(done >= SECOND / 10 - 10_000, "{done}");
+}

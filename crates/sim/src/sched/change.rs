@@ -170,6 +170,12 @@ impl Machine {
         let from = self.recorded(Some(task));
         self.record(None, What::Switch { from, leaves: Leaves::Runnable });
         self.spend_idly(cpu);
+        let now_ns = self.now_ns;
+        let rq = self.sched.rq(cpu);
+        if rq.kernel_until_ns > now_ns {
+            // Nobody is in a call any more whose end would have to be waited for.
+            rq.resched = false;
+        }
         self.sched.set_current(cpu, None);
         self.set_busy(cpu, false);
         let busy_ns = self.sched.rq(cpu).busy_ns;

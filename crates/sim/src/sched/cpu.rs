@@ -62,9 +62,7 @@ impl Machine {
 
     fn happen(&mut self, due: Due) -> Result<(), Stop> {
         match due {
-            Due::Schedule(cpu) => self.on_cpu(cpu, move |machine| {
-                if machine.sched.rq(cpu).resched { machine.schedule(cpu, None) } else { Ok(()) }
-            }),
+            Due::Schedule(cpu) => self.on_cpu(cpu, move |machine| machine.choose_again(cpu)),
             Due::Tick(cpu) => self.on_cpu(cpu, move |machine| machine.tick(cpu)),
             Due::Slice(cpu) => self.on_cpu(cpu, move |machine| machine.slice_over(cpu)),
             Due::Balance(cpu) => self.on_cpu(cpu, move |machine| machine.balance_sleepers(cpu)),
@@ -96,16 +94,30 @@ impl Machine {
         }
     }
 
+    /// A CPU that was told to choose again does, unless what runs is in a call that is not over.
+    fn choose_again(&mut self, cpu: u32) -> Result<(), Stop> {
+        let now_ns = self.now_ns;
+        let rq = self.sched.rq(cpu);
+        if !rq.resched {
+            return Ok(());
+        }
+        if rq.kernel_until_ns > now_ns {
+            let time_ns = rq.kernel_until_ns;
+            self.sched.agenda.add(time_ns, Due::Schedule(cpu));
+            return Ok(());
+        }
+        self.schedule(cpu, None)
+    }
+
     /// Tells a CPU to choose again.
     pub(crate) fn resched(&mut self, cpu: u32) {
         let here = self.cpu == cpu;
         let rq = self.sched.rq(cpu);
         if !std::mem::replace(&mut rq.resched, true) {
-            let (idle, kernel_until_ns) = (rq.current.is_none(), rq.kernel_until_ns);
+            let idle = rq.current.is_none();
             let interrupt_ns = if here { 0 } else { self.shape.costs.interrupt_ns };
             let interrupt_ns = interrupt_ns + if idle { self.idle_exit_ns(cpu) } else { 0 };
-            let time_ns = (self.now_ns + interrupt_ns).max(kernel_until_ns);
-            self.sched.agenda.add(time_ns, Due::Schedule(cpu));
+            self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Schedule(cpu));
         }
     }
 
@@ -187,6 +199,9 @@ impl Machine {
         let rq = self.sched.rq(cpu);
         rq.spent_ns += ns;
         rq.done_ns = rq.done_ns.max(now) + ns;
+        if rq.kernel_until_ns > now {
+            rq.kernel_until_ns = rq.kernel_until_ns.saturating_add(ns);
+        }
     }
 
     /// What an idle CPU had to spend is spent, as far as there was time for it.
@@ -496,7 +511,6 @@ impl Machine {
         self.record(next, What::Switch { from, leaves: Leaves::plain(runnable) });
         self.trace_switch(cpu, previous, next)?;
         self.spend_idly(cpu);
-        self.sched.rq(cpu).kernel_until_ns = 0;
         self.sched.set_current(cpu, next);
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);

@@ -274,7 +274,8 @@ impl Sched {
     /// A CPU runs something else from now on.
     pub(crate) fn set_current(&mut self, cpu: u32, task: Option<TaskId>) {
         self.fair.touch(cpu);
-        self.rq(cpu).current = task;
+        let rq = self.rq(cpu);
+        (rq.current, rq.kernel_until_ns) = (task, 0);
     }
 
     /// The real-time tasks that wait for a CPU, to be changed.

@@ -195,10 +195,15 @@ impl Task {
         let mut steps = Vec::new();
         let mut called = 0;
         for (at, piece) in self.pieces.iter().enumerate() {
+            let begins = match piece {
+                // It woke nobody up, but may do so in a replay.
+                Piece::Send(_) if !passing.sent => Some((at + 1, 0)),
+                _ => self.call(at),
+            };
             // Where wakers give way at once, the kernel is preempted in calls.
             if at >= called
                 && events.call_ns > 0
-                && let Some((end, ns)) = self.call(at)
+                && let Some((end, ns)) = begins
             {
                 called = end;
                 steps.push(Step::Call(ns + events.call_ns));
@@ -250,6 +255,11 @@ impl Events<'_> {
     /// What a task waits for.
     fn of(&self, task: TaskRef) -> Option<EventId> {
         self.numbers.get(&task).map(|number| EventId(*number))
+    }
+
+    /// The end of a system call after a wake-up, if the kernel is not preempted there.
+    fn call(&self) -> Option<Step> {
+        (self.call_ns > 0).then_some(Step::Call(self.call_ns))
     }
 
     /// The messages of a channel.
@@ -308,8 +318,11 @@ impl Passing {
                 for _ in u32::from(self.received)..messages {
                     steps.push(Step::Wait(events.messages(channel)));
                 }
-                if messages > 0 {
-                    steps.extend(events.room(channel).map(|room| Step::Signal(room, messages)));
+                if messages > 0
+                    && let Some(room) = events.room(channel)
+                {
+                    steps.extend(events.call());
+                    steps.push(Step::Signal(room, messages));
                 }
                 *self = Self::default();
             }

@@ -142,7 +142,7 @@ struct Task {
     /// Whom it woke up, if that was the last thing it did, and what it has run since.
     woke: Option<(TaskRef, u64)>,
     /// Whom it woke up last, and when.
-    woken: Option<(TaskRef, u64)>,
+    last_wake: Option<(TaskRef, u64)>,
 }
 
 impl Task {
@@ -401,7 +401,7 @@ impl Replay {
             return;
         }
         let waker = self.tasks.get(&from).filter(|from| from.state == State::Awake);
-        if let Some((woken, since_ns)) = waker.and_then(|from| from.woken)
+        if let Some((woken, since_ns)) = waker.and_then(|from| from.last_wake)
             && woken == to
             && now - since_ns <= AT_ONCE_NS
         {
@@ -502,7 +502,7 @@ impl Replay {
                     self.of(task).push(now, Piece::Wait(wake));
                     let by = self.of(waker);
                     by.push(now, Piece::Signal { to: task, wake });
-                    (by.woke, by.woken) = (Some((task, 0)), Some((task, now)));
+                    (by.woke, by.last_wake) = (Some((task, 0)), Some((task, now)));
                     let (deeds, sleeps) = (by.deeds, by.sleeps);
                     self.of(task).asked = Some(Asked { by: waker, deeds, sleeps });
                 } else {
