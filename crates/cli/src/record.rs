@@ -149,7 +149,7 @@ fn check(args: &Args, host: &Host, topology: &Topology) -> Result<()> {
     {
         bail!("--cpus: this machine has no CPU {}, but {possible}", cpu.0);
     }
-    let gone = args.pid.iter().find(|pid| host.proc_text(&format!("{pid}/stat")).is_none());
+    let gone = args.pid.iter().find(|pid| !host.proc_has(&pid.to_string()));
     if let Some(pid) = gone {
         bail!("--pid: there is no process or thread {pid}");
     }

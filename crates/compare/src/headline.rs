@@ -6,6 +6,7 @@ use crate::measure::{Better, Measure};
 use crate::report::{Report, Row};
 use crate::result::ALL;
 use rota_events::format_ns;
+use rota_trace::short_ns;
 
 /// What a reader has to know first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +60,9 @@ fn reminder(report: &Report) -> String {
 fn compared(report: &Report) -> Vec<String> {
     let experiment = &report.experiment;
     let costs = costs(experiment);
-    let long = format_ns(experiment.run_ns);
+    // That of a recording is no round number.
+    let (exact, short) = (format_ns(experiment.run_ns), short_ns(experiment.run_ns));
+    let long = if exact.len() <= short.len() { exact } else { short };
     let runs = match experiment.seeds.len() {
         1 => format!("1 run (seed) of {long}"),
         runs => format!("{runs} runs (seeds) of {long} each"),

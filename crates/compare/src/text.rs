@@ -7,6 +7,7 @@ use crate::headline::{count, counted, list};
 use crate::measure::{MEASURES, Measure};
 use crate::number;
 use crate::report::{Cell, Ended, Flip, Group, Report, Row};
+use crate::result::ALL;
 use std::fmt::Write;
 
 /// The width where nobody says another. A table keeps to its width unless one contestant alone needs
@@ -178,7 +179,8 @@ fn fitting(first: usize, columns: &[Column], width: usize) -> usize {
 }
 
 fn table(text: &mut String, report: &Report, first: usize, columns: &[Column]) {
-    for (i, group) in report.groups.iter().enumerate() {
+    let shown = |(_, group): &(usize, &Group)| rows(group).next().is_some();
+    for (i, group) in report.groups.iter().enumerate().filter(shown) {
         let _ = write!(text, "\n{:<first$}", group.name);
         for column in columns {
             // The name stands over the numbers, behind the place of the mark.
@@ -274,15 +276,34 @@ pub(crate) fn legend(report: &Report, signs: &Signs, intervals: bool) -> Vec<Str
             .push(format!("{}: there is none, or too few to tell such a quantile", signs.no_value));
     }
     lines.extend(words(report));
-    let nothing = report.groups.iter().flat_map(|group| {
-        let rows = group.rows.iter().filter(|row| row.is_nothing());
-        rows.map(|row| format!("{} of {}", row.measure.title, group.name))
-    });
-    let nothing: Vec<String> = nothing.collect();
+    let nothing = nothing(report);
     if !nothing.is_empty() {
         lines.push(format!("0 in every run: {}", list(&nothing)));
     }
     lines
+}
+
+/// So many groups are named of which something is 0; of more, their number is told.
+const NAMED_MAX: usize = 4;
+
+/// What is 0 in every run, in words.
+fn nothing(report: &Report) -> Vec<String> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for group in &report.groups {
+        for row in group.rows.iter().filter(|row| row.is_nothing()) {
+            let title = row.measure.title;
+            match found.iter_mut().find(|(known, _)| *known == title) {
+                Some((_, groups)) => groups.push(&group.name),
+                None => found.push((title, vec![&group.name])),
+            }
+        }
+    }
+    let told = |(title, groups): (&str, Vec<&str>)| match groups.len() {
+        ..=NAMED_MAX => groups.iter().map(|group| format!("{title} of {group}")).collect(),
+        many if groups.contains(&ALL) => vec![format!("{title} of all and {} groups", many - 1)],
+        many => vec![format!("{title} of {many} groups")],
+    };
+    found.into_iter().flat_map(told).collect::<Vec<String>>()
 }
 
 /// What the words mean that people from elsewhere may not know.

@@ -37,7 +37,9 @@ pub(super) fn text(by: ByChoice, first: &Recording, second: &Recording, rows: us
 fn about(recording: &Recording) -> String {
     let Recording { name, long_ns, events, cpus, lost, .. } = recording;
     let lost = if *lost > 0 { format!(", {lost} LOST") } else { String::new() };
-    format!("{name}, {cpus} CPUs, {}, {events} events{lost}", short_ns(*long_ns))
+    // Some files do not say which CPUs there are.
+    let cpus = if *cpus == 0 { String::new() } else { format!("{cpus} CPUs, ") };
+    format!("{name}, {cpus}{}, {events} events{lost}", short_ns(*long_ns))
 }
 
 /// The numbers of both, and how much larger those of the second are.

@@ -68,7 +68,7 @@ fn table(about: &About<'_>, outcome: &Outcome) -> String {
     let summary = &outcome.summary;
     let seconds = (summary.end_ns - summary.start_ns).max(1) as f64 / 1e9;
     let mut text = heading(about, seconds);
-    tasks_table(&mut text, outcome, seconds);
+    tasks_table(&mut text, about, outcome, seconds);
     requests_table(&mut text, outcome, seconds);
     let machine = summary.machine();
     // Writing to a string can't fail.
@@ -147,8 +147,13 @@ fn heading(about: &About<'_>, seconds: f64) -> String {
 /// The columns of [`tasks_table`] behind the name, with the blanks before them.
 const ALL_COLUMNS: usize = 8 + 10 + 8 + 5 * 9 + 11 + 9 + 10;
 
-fn tasks_table(text: &mut String, outcome: &Outcome, seconds: f64) {
-    let groups = groups(outcome);
+fn tasks_table(text: &mut String, about: &About<'_>, outcome: &Outcome, seconds: f64) {
+    let mut groups = groups(outcome);
+    if about.replayed.is_some() {
+        // A recording says what tasks ran, not what they got done; and it is its own noise.
+        groups.retain(|group| group.tasks > 0 || group.used.switches > 0);
+        groups.iter_mut().for_each(|group| group.work = None);
+    }
     let width = groups.iter().map(|g| g.name.len()).max().unwrap_or(0).max(5);
     let _ = write!(text, "{:<width$} {:>7} {:>9} {:>7}", "group", "tasks", "work/s", "CPUs");
     let columns = QUANTILES.map(|q| q.0);
