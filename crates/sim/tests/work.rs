@@ -138,31 +138,34 @@ fn a_scheduler_that_is_taken_off_says_so() {
     assert_eq!(world.run_until(2 * SECOND).unwrap(), Pause::Exit);
 }
 
-/// One who wakes another one up every 200 us, and goes on; with a system call of so long, if any.
-fn waker_and_woken(call_ns: Option<u64>) -> Workload {
-    let run = |ns| Step::Run(Span::Fixed(ns));
-    let call = call_ns.map(Step::Call);
-    let waker = [Some(run(100_000)), call, Some(Step::Signal(EventId(0), 1)), Some(run(100_000))];
-    let woken = [Step::Wait(EventId(0)), run(5_000)];
-    let template = |program: Program| Template {
+/// A task for each of these bodies, which it repeats for ever.
+fn endless(events: Vec<Event>, bodies: &[&[Step]]) -> Workload {
+    let template = |body: &&[Step]| Template {
         name: "task".to_owned(),
         group: 0,
         nice: 0,
         cpus: None,
         cgroup: None,
         realtime: false,
-        program: Arc::new(program),
+        program: Arc::new(Program::default().repeated(None, body.iter().copied())),
     };
     Workload {
-        events: vec![Event::COUNTER],
+        events,
         groups: vec![Group { name: "all".to_owned(), deadline_ns: None }],
-        templates: vec![
-            template(Program::default().repeated(None, woken)),
-            template(Program::default().repeated(None, waker.into_iter().flatten())),
-        ],
-        starts: vec![TemplateId(0), TemplateId(1)],
+        templates: bodies.iter().map(template).collect(),
+        starts: (0..bodies.len() as u32).map(TemplateId).collect(),
         ..Workload::default()
     }
+}
+
+/// One who wakes another one up every 200 us, and goes on; with a system call of so long, if any.
+fn waker_and_woken(call_ns: Option<u64>) -> Workload {
+    let run = |ns| Step::Run(Span::Fixed(ns));
+    let call = call_ns.map(Step::Call);
+    let waker = [Some(run(100_000)), call, Some(Step::Signal(EventId(0), 1)), Some(run(100_000))];
+    let woken = [Step::Wait(EventId(0)), run(5_000)];
+    let waker: Vec<Step> = waker.into_iter().flatten().collect();
+    endless(vec![Event::COUNTER], &[&woken, &waker])
 }
 
 #[test]
@@ -199,27 +202,12 @@ fn who_is_in_a_call_does_not_give_way_whoever_else_was() {
         let steps = [Step::Wait(EventId(own)), run(2_000), Step::Call(7_000)];
         steps.into_iter().chain([Step::Signal(EventId(other), 1), run(rest_ns)])
     };
-    let template = |program: Program| Template {
-        name: "task".to_owned(),
-        group: 0,
-        nice: 0,
-        cpus: None,
-        cgroup: None,
-        realtime: false,
-        program: Arc::new(program),
-    };
     let rests_ns = [1_000, 9_000, 3_000];
-    let bodies = (0..).zip(rests_ns).map(|(own, rest_ns)| {
-        template(Program::default().repeated(None, body(own, (own + 1) % 3, rest_ns)))
-    });
+    let bodies: Vec<Vec<Step>> =
+        (0..).zip(rests_ns).map(|(own, ns)| body(own, (own + 1) % 3, ns).collect()).collect();
+    let bodies: Vec<&[Step]> = bodies.iter().map(Vec::as_slice).collect();
     let started = Event { initial: 1, ..Event::COUNTER };
-    let workload = Workload {
-        events: vec![started, started, Event::COUNTER],
-        groups: vec![Group { name: "all".to_owned(), deadline_ns: None }],
-        templates: bodies.collect(),
-        starts: (0..3).map(TemplateId).collect(),
-        ..Workload::default()
-    };
+    let workload = endless(vec![started, started, Event::COUNTER], &bodies);
     let types = KernelTypes::builtin("6.18").unwrap();
     let topology = "1c".parse::<Spec>().unwrap().topology();
     let mut world = Simulation::fair(&types, &topology, &free()).unwrap();

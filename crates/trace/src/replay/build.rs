@@ -195,18 +195,17 @@ impl Task {
         let mut steps = Vec::new();
         let mut called = 0;
         for (at, piece) in self.pieces.iter().enumerate() {
-            let begins = match piece {
-                // It woke nobody up, but may do so in a replay.
-                Piece::Send(_) if !passing.sent => Some((at + 1, 0)),
-                _ => self.call(at),
-            };
             // Where wakers give way at once, the kernel is preempted in calls.
-            if at >= called
-                && events.call_ns > 0
-                && let Some((end, ns)) = begins
-            {
-                called = end;
-                steps.push(Step::Call(ns + events.call_ns));
+            if at >= called && events.call_ns > 0 {
+                let begins = match piece {
+                    // It woke nobody up, but may do so in a replay.
+                    Piece::Send(_) if !passing.sent => Some((at + 1, 0)),
+                    _ => self.call(at),
+                };
+                if let Some((end, ns)) = begins {
+                    called = end;
+                    steps.push(Step::Call(ns + events.call_ns));
+                }
             }
             match *piece {
                 Piece::Run(ns) => passing.run(ns, self.pieces.get(at + 1), events, &mut steps),
