@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota record` on this machine: as root, with perf.
 
-use rota_events::{Event, Leaves, Reader, Tables, TaskRef, What, load_weight, nice_load};
+use rota_events::{Event, Kind, Leaves, Reader, Tables, TaskRef, What, load_weight, nice_load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -357,10 +357,11 @@ fn cgroups_choose() {
         let (tables, events) = read(&file);
         assert!(continuous(&tables, &events) > 20, "{said}");
         let path = format!("{}/inner", group.name());
-        // Others have a name here too, if they wake somebody.
+        // Others have a name and a nice value here too, if they wake somebody.
         let named = |name| {
-            let happens = |task: &TaskRef| events.iter().any(|event| event.task == *task);
-            tasks(&tables, name).into_iter().filter(happens).collect::<Vec<_>>()
+            let runs = |event: &Event, task| event.task == task && event.kind == Kind::Switch;
+            let recorded = |task: &TaskRef| events.iter().any(|event| runs(event, *task));
+            tasks(&tables, name).into_iter().filter(recorded).collect::<Vec<_>>()
         };
         let names = ["sh", "sleep", "ls", "md5sum"].map(named);
         // Not those from before it came and after it went.
@@ -383,7 +384,7 @@ fn cgroups_choose() {
     let output = record(&file, &both);
     assert_eq!(output.status.code(), Some(0));
     let (_, events) = read(&file);
-    assert!(!events.iter().any(|event| event.kind == rota_events::Kind::Switch));
+    assert!(!events.iter().any(|event| event.kind == Kind::Switch));
 }
 
 /// The wakings in a file that `rota view` reads: of each thread in their order, whether a task does it.
@@ -533,7 +534,7 @@ fn raw_tracepoints_see_the_same() {
         let of = |kind| {
             events.iter().filter(|e| e.kind == kind && pipes.contains(&e.task)).count() as u64
         };
-        (of(rota_events::Kind::Switch), of(rota_events::Kind::Waking))
+        (of(Kind::Switch), of(rota_events::Kind::Waking))
     });
     // Two switches an operation, and at least one of them needs somebody to be woken up.
     for (switches, wakings) in counts {
