@@ -367,7 +367,7 @@ static __always_inline int woken(struct task_struct *p, u32 here, u32 previous, 
 
 SEC("fexit/select_task_rq_fair") int select_ends(u64 *ctx)
 {
-	struct task_struct *p = (void *)ctx[0];
+	struct task_struct *p = (void *)ctx[0], *current = bpf_get_current_task_btf();
 	u32 here = bpf_get_smp_processor_id(), previous = ctx[1];
 	struct memory *memory = &memories[here % CPUS];
 	u64 flags = ctx[2];
@@ -384,6 +384,10 @@ SEC("fexit/select_task_rq_fair") int select_ends(u64 *ctx)
 	put(p->cpus_ptr->bits[0] & 0xff);
 	put(state_sum() != memory->wake_sum);
 	put((s32)ctx[3]);
+	put(current->wakee_flips);
+	put(p->wakee_flips);
+	put(current->last_wakee == p->last_wakee &&
+	    current->wakee_flip_decay_ts == p->wakee_flip_decay_ts);
 	end();
 	return 0;
 }

@@ -66,7 +66,7 @@ fn text_is_read_as_it_is_written() {
             assert_eq!(decisions.to_string(), body);
         }
     }
-    let wrong = Decisions::parse("# Linux\nf 0 0 255 0 1\nf 0 0\n").unwrap_err();
+    let wrong = Decisions::parse("# Linux\nf 0 0 255 0 1 2 2 1\nf 0 0\n").unwrap_err();
     assert_eq!(wrong.to_string(), "line 3 is no decision of the fair class: f 0 0");
 }
 

@@ -146,7 +146,12 @@ impl Machine {
         });
         let weight = super::change::load_weight(nice);
         let group = self.fair_group(cgroup);
-        self.sched.entities.push(Entity::new(weight).in_group(group));
+        let entity = Entity::new(weight).in_group(group);
+        let entities = &mut self.sched.entities;
+        entities.push(match parent {
+            Some(parent) => entity.made_by(&entities[parent.0 as usize]),
+            None => entity,
+        });
         self.record_new(id, parent);
         self.show_allowed(id);
         self.set_slice(id, SLICE_DEFAULT_NS);

@@ -66,6 +66,12 @@ impl Entity {
         Self { group, ..self }
     }
 
+    /// The same, made by a task: it knows the same others as that one (kernel: `dup_task_struct`
+    /// copies all, and nothing sets this back).
+    pub(crate) fn made_by(self, parent: &Self) -> Self {
+        Self { company: parent.company, ..self }
+    }
+
     /// How much virtual time so much time is for it (kernel: `calc_delta_fair`).
     pub(super) fn virtual_of(&self, ns: i64) -> i64 {
         if self.weight == NICE_0 {

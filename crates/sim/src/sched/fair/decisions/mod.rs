@@ -13,10 +13,11 @@ pub use trace::{Decisions, DecisionsError};
 use super::super::TaskId;
 use super::balance::{By, FindBusy, Imbalance, Puller};
 use super::domains::{Domain, Domains, Kind};
+use super::entity::Entity;
 use super::pull::{Pull, Pulled};
 use super::select::Select;
 use super::when::{Level, Outcome, When};
-use super::{SYNC, WAKE};
+use super::{NICE_0, SYNC, WAKE};
 use clock::Clock;
 use rota_topology::Topology;
 use seen::{Seen, TASK};
@@ -235,6 +236,11 @@ impl Replay {
         let mut seen = Seen::state(&self.domains, state, line.count("allowed"));
         let chosen = seen.select(TASK, line.cpu("here"), line.cpu("there"), 0);
         self.same("a new task", line, line.is("raced"), (line.cpu("chosen"), chosen));
+        let flips = Entity::new(NICE_0).made_by(&Seen::maker(line)).company.flips;
+        // Who makes it may have woken others up before this, if only in an interrupt.
+        let raced = !line.is("same_partner");
+        let both = (line.count("task_flips"), u64::from(flips));
+        self.same("a new task's partners", line, raced, both);
     }
 
     /// Who balances: a CPU, a level, and how; without CPUs that are not among these.

@@ -5,6 +5,7 @@ use super::super::super::TaskId;
 use super::super::averages::FULL;
 use super::super::balance::Puller;
 use super::super::domains::Domains;
+use super::super::entity::Entity;
 use super::super::select::Company;
 use super::super::stats::Sums;
 use super::super::view::View;
@@ -131,6 +132,12 @@ impl Seen {
             ..Task::default()
         };
         seen
+    }
+
+    /// Who makes a task.
+    pub(super) fn maker(line: &Line) -> Entity {
+        let company = Company { flips: line.small("flips"), ..Company::default() };
+        Entity { company, ..Entity::new(NICE_0) }
     }
 
     /// With what is known of all CPUs, and a task that may use these.

@@ -72,7 +72,10 @@ const LINES: &[(&str, &[&str])] = &[
         ],
     ),
     // A task is new.
-    ("f", &["here", "there", "allowed", "raced", "chosen"]),
+    (
+        "f",
+        &["here", "there", "allowed", "raced", "chosen", "flips", "task_flips", "same_partner"],
+    ),
     // A domain is looked at: what is to be moved from which group.
     (
         "b",
