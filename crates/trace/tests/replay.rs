@@ -124,6 +124,35 @@ fn who_wakes_others_up_gives_way_at_the_end_of_its_system_call() {
     assert_eq!(steps(30_000), [run(10), b, run(5), c, run(30_020), end]);
 }
 
+#[test]
+fn interrupts_do_not_end_a_system_call() {
+    // One that wakes others up, so much later each, and gives way to the last.
+    let calls = |gaps_ns: &[u64]| {
+        let mut events = vec![switch(0, 0, NONE.0, 1, Leaves::Sleeping)];
+        let mut at = 10;
+        for (gap_ns, woken) in gaps_ns.iter().zip(2..) {
+            at += gap_ns;
+            events.push(waking(at, 0, woken, TaskRef(1)));
+        }
+        let last = gaps_ns.len() as u32 + 1;
+        events.push(switch(at + 3, 0, 1, last, Leaves::Preempted));
+        events.push(switch(at + 5, 0, last, 1, Leaves::Sleeping));
+        let call = |step: &Step| match step {
+            Step::Call(ns) => Some(*ns - 3),
+            _ => None,
+        };
+        let found = workload(&events);
+        found.templates[0].program.steps().iter().filter_map(call).collect::<Vec<_>>()
+    };
+    let (near, apart) = (2_000, 90_000);
+    let many = [[near; 16].as_slice(), &[apart], &[near; 15], &[apart], &[near]].concat();
+    assert_eq!(calls(&many), [31 * near + 2 * apart]);
+    // Too early, too often, and too far apart: then it is another call.
+    assert_eq!(calls(&[&[near; 15], [apart].as_slice()].concat()), [14 * near, 0]);
+    assert_eq!(calls(&[&[near; 17], [apart].as_slice(), &[apart]].concat()), [16 * near + apart, 0]);
+    assert_eq!(calls(&[&[near; 17], [101_000].as_slice()].concat()), [16 * near, 0]);
+}
+
 /// Task 1 wakes task 2, which takes its CPU and sleeps, so many times; in between, it wakes task 3 as
 /// often as asked.
 fn asks(times: u64, also: u64) -> Vec<Event> {

@@ -16,6 +16,10 @@ const SLEEPS_MIN: usize = 8;
 /// in between: in ns of CPU time, as long as all of it takes no more than so much.
 const SAME_CALL_NS: u64 = 20_000;
 const CALL_MAX_NS: u64 = 10_000_000;
+/// Interrupts are not told from what they interrupt: after so many wake-ups, and so many more each
+/// time, one may be further apart, in ns.
+const PER_INTERRUPT: u64 = 16;
+const INTERRUPT_NS: u64 = 100_000;
 
 /// Why a recording is no workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -174,11 +178,18 @@ impl Task {
             return None;
         }
         let (mut end, mut last_ns, mut now_ns) = (at + 1, 0, 0);
+        let (mut woken, mut interrupts) = (1, 0);
         for (place, piece) in self.pieces.iter().enumerate().skip(at + 1) {
             match piece {
                 Piece::Run(ns) if *ns <= SAME_CALL_NS => now_ns += ns,
+                Piece::Run(ns)
+                    if *ns <= INTERRUPT_NS && woken >= PER_INTERRUPT * (interrupts + 1) =>
+                {
+                    now_ns += ns;
+                    interrupts += 1;
+                }
                 piece if wakes(piece) && now_ns <= CALL_MAX_NS => {
-                    (end, last_ns) = (place + 1, now_ns);
+                    (end, last_ns, woken) = (place + 1, now_ns, woken + 1);
                 }
                 _ => break,
             }
