@@ -291,7 +291,8 @@ fn stream_to(args: &Args, reader: &mut Recording, form: Form, out: Box<dyn Write
     }
     output.finish()?;
     if lost > 0 {
-        output::note(&format!("{lost} events were lost when it was recorded"));
+        let events = if lost == 1 { "event was" } else { "events were" };
+        output::note(&format!("{lost} {events} lost when it was recorded"));
     }
     if filters(args) {
         missing(args, reader.tables(), shown).iter().for_each(|words| output::error(words));
