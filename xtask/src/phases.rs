@@ -121,6 +121,7 @@ const HOST_TESTS: &[&str] = &[
     "--test=record",
     "--test=perf",
     "--test=perfetto",
+    "--test=power",
     "--test=queries",
     "--test=top",
     "--test=trace_cmd",

@@ -19,6 +19,7 @@ mod list;
 mod machine;
 mod object;
 mod output;
+mod power;
 mod progress;
 mod recent;
 mod record;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
         Verb::Record(args) => record::run(&args),
+        Verb::Power(args) => power::run(&args),
         Verb::Top(args) => top::run(&args),
         Verb::Hist(args) => hist::run(&args),
         Verb::Diff(args) => diff::run(&args),

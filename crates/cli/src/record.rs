@@ -200,7 +200,8 @@ fn facts(host: &Host, topology: &Topology) -> MachineFacts {
     }
 }
 
-fn start(command: &[OsString]) -> Result<Option<Child>> {
+/// Starts a command, if there is one.
+pub(crate) fn start(command: &[OsString]) -> Result<Option<Child>> {
     let Some((program, arguments)) = command.split_first() else { return Ok(None) };
     let started = Command::new(program).args(arguments).spawn();
     let name = || format!("starting {}", program.display());
@@ -208,7 +209,7 @@ fn start(command: &[OsString]) -> Result<Option<Child>> {
 }
 
 /// Ends a command, if it still runs.
-fn end(mut child: Child) -> Result<ExitStatus> {
+pub(crate) fn end(mut child: Child) -> Result<ExitStatus> {
     if child.try_wait()?.is_none() {
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Verifier statistics and what a kernel allows.
+//! Verifier statistics, energy, and what a kernel allows.
 
 mod doctor;
 pub mod object;
+pub mod power;
 mod text;
 pub mod verify;
 

@@ -6,6 +6,7 @@
 //! and one of the few with `unsafe`; each such block says what it relies on.
 
 mod capabilities;
+mod counters;
 mod holders;
 mod host;
 mod live;
@@ -20,6 +21,7 @@ mod verify;
 mod verify_load;
 
 pub use capabilities::{Capabilities, Capability};
+pub use counters::Counters;
 pub use holders::{Holder, Holders, maps_of_kernel_type};
 pub use host::{Host, SchedExt, now_ns};
 pub use live::Live;

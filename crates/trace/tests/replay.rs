@@ -149,7 +149,10 @@ fn interrupts_do_not_end_a_system_call() {
     assert_eq!(calls(&many), [31 * near + 2 * apart]);
     // Too early, too often, and too far apart: then it is another call.
     assert_eq!(calls(&[&[near; 15], [apart].as_slice()].concat()), [14 * near, 0]);
-    assert_eq!(calls(&[&[near; 17], [apart].as_slice(), &[apart]].concat()), [16 * near + apart, 0]);
+    assert_eq!(
+        calls(&[&[near; 17], [apart].as_slice(), &[apart]].concat()),
+        [16 * near + apart, 0]
+    );
     assert_eq!(calls(&[&[near; 17], [101_000].as_slice()].concat()), [16 * near, 0]);
 }
 

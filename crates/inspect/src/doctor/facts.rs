@@ -127,6 +127,8 @@ pub struct TracingFacts {
     pub paranoid: Option<String>,
     /// The processor's counting units.
     pub counters: Vec<String>,
+    /// Where energy may be counted: those sources of `rota power` that are there.
+    pub energy: Vec<&'static str>,
 }
 
 impl Facts {
@@ -201,6 +203,7 @@ impl TracingFacts {
             symbols: host.proc_text("kallsyms").filter(|t| !t.is_empty()).map(|t| telling(&t)),
             paranoid: host.proc_text("sys/kernel/perf_event_paranoid"),
             counters: counters(host),
+            energy: energy(host),
             tracefs,
         }
     }
@@ -293,6 +296,22 @@ fn telling(kallsyms: &str) -> BTreeSet<&'static str> {
 
 /// The processor's counting units: `cpu`, on hybrid machines `cpu_core` and `cpu_atom`, on Arm
 /// `armv8_…`.
+/// Sources of energy; which registers there are is known when they are read.
+fn energy(host: &Host) -> Vec<&'static str> {
+    let sensor = |chip: String| {
+        let files = host.list(&format!("class/hwmon/{chip}"));
+        files.iter().any(|file| file.starts_with("energy"))
+    };
+    let powercap = host.list("class/powercap").iter().any(|zone| zone.starts_with("intel-rapl:"));
+    let sources = [
+        ("perf", host.sys_has("bus/event_source/devices/power")),
+        ("powercap", powercap),
+        ("MSR", host.sys_has("class/msr/msr0")),
+        ("hwmon", host.list("class/hwmon").into_iter().any(sensor)),
+    ];
+    sources.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+}
+
 fn counters(host: &Host) -> Vec<String> {
     let mut units = host.list("bus/event_source/devices");
     units.retain(|n| n == "cpu" || n.starts_with("cpu_") || n.starts_with("armv"));

@@ -134,6 +134,7 @@ fn good() -> Facts {
             ])),
             paranoid: Some("2".into()),
             counters: vec!["cpu".into()],
+            energy: vec!["powercap"],
         },
         cgroup2: Some("/sys/fs/cgroup".into()),
         cgroup2_controllers: Some("cpuset cpu io memory pids".into()),
@@ -466,6 +467,7 @@ fn tracing() {
     check(nobody, "perf_events", Warn, false, &["paranoid=2", "without the kernel's part"]);
     check(|f| f.tracing.paranoid = None, "perf_events", Missing, false, &[]);
     check(|f| f.tracing.counters.clear(), "hardware_counters", Missing, false, &["virtual"]);
+    check(|f| f.tracing.energy.clear(), "energy", Missing, false, &["no source"]);
 }
 
 #[test]

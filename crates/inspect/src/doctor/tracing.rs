@@ -16,6 +16,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         fentry(facts),
         perf_events(facts),
         hardware_counters(facts),
+        energy(facts),
         ring_buffer(facts),
     ]
 }
@@ -185,6 +186,20 @@ fn perf_events(facts: &Facts) -> Finding {
         )
         .advise("Run as root, or lower kernel.perf_event_paranoid."),
     }
+}
+
+fn energy(facts: &Facts) -> Finding {
+    const ID: &str = "energy";
+    if facts.tracing.energy.is_empty() {
+        return Finding::missing(
+            ID,
+            "no source (usual in virtual machines)",
+            "rota power tells how busy CPUs are, but no watts and joules.",
+        )
+        .advise("On real hardware: modprobe intel_rapl_msr, or modprobe msr.");
+    }
+    let found = facts.tracing.energy.join(", ");
+    Finding::ok(ID, found, "rota power tells watts and joules, as root at least.")
 }
 
 fn hardware_counters(facts: &Facts) -> Finding {

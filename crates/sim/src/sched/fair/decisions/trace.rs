@@ -72,10 +72,7 @@ const LINES: &[(&str, &[&str])] = &[
         ],
     ),
     // A task is new.
-    (
-        "f",
-        &["here", "there", "allowed", "raced", "chosen", "flips", "task_flips", "same_partner"],
-    ),
+    ("f", &["here", "there", "allowed", "raced", "chosen", "flips", "task_flips", "same_partner"]),
     // A domain is looked at: what is to be moved from which group.
     (
         "b",
