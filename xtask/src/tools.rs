@@ -171,6 +171,15 @@ pub(crate) const TOOLS: &[Tool] = &[
         from: Purpose::Test,
     },
     Tool {
+        programs: &["bpftool"],
+        instead: &[],
+        what_for: "what our own lists are compared with",
+        apt: &["bpftool", "linux-tools-common"],
+        dnf: "bpftool",
+        pacman: "bpf",
+        from: Purpose::Test,
+    },
+    Tool {
         programs: &["trace-cmd"],
         instead: &[],
         what_for: "writes recordings that Rota reads, in tests",

@@ -4,8 +4,8 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    balance, choice, compare, completions, diff, doctor, hist, list, object, output, power, record,
-    run, sim, top, topology, verify, view,
+    balance, bpf, choice, compare, completions, diff, doctor, hist, list, object, output, power,
+    record, run, sim, top, topology, verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -50,6 +50,8 @@ pub(crate) enum Verb {
     Top(top::Args),
     /// Show how times of a recording are distributed: latencies, turns on CPUs, time in queues
     Hist(hist::Args),
+    /// List what the kernel has of BPF: programs, maps, links, types, and who holds them
+    Bpf(bpf::Args),
     /// Measure how busy, fast, warm CPUs are, how deep they sleep, and what energy they take
     Power(power::Args),
     /// Compare two recordings: distributions side by side, what is beyond noise, limits

@@ -6,6 +6,7 @@
 
 mod args;
 mod balance;
+mod bpf;
 mod choice;
 mod compare;
 mod completions;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Balance(args) => balance::run(&args),
         Verb::View(args) => view::run(&args),
         Verb::Record(args) => record::run(&args),
+        Verb::Bpf(args) => bpf::run(&args),
         Verb::Power(args) => power::run(&args),
         Verb::Top(args) => top::run(&args),
         Verb::Hist(args) => hist::run(&args),

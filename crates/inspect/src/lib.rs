@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Verifier statistics, energy, and what a kernel allows.
 
+pub mod bpf;
 mod doctor;
 pub mod object;
 pub mod power;

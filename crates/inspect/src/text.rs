@@ -23,3 +23,26 @@ pub(crate) fn push(text: &mut String, (head, indent): (&str, usize), words: &str
     text.push_str(line.trim_end());
     text.push('\n');
 }
+
+/// Lines of words in columns, two spaces apart, as wide as their longest word.
+pub(crate) fn columns(lines: &[Vec<String>]) -> String {
+    let most = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let long =
+        |at: usize| lines.iter().filter_map(|line| Some(line.get(at)?.chars().count())).max();
+    let widths: Vec<usize> = (0..most).map(|at| long(at).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let words = line.iter().zip(&widths).map(|(word, width)| format!("{word:width$}"));
+        let _ = writeln!(text, "{}", words.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    text
+}
+
+/// A size in memory, short.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}

@@ -4,6 +4,7 @@
 use crate::host::Host;
 use libbpf_rs::MapType;
 use libbpf_rs::query::MapInfoIter;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The kind of map that holds a table of callbacks.
 const STRUCT_OPS: u32 = MapType::StructOps as u32;
@@ -30,7 +31,53 @@ pub struct Holders {
     pub hidden: usize,
 }
 
+/// What a descriptor of BPF is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BpfKind {
+    /// A program.
+    Program,
+    /// A map.
+    Map,
+    /// A link.
+    Link,
+    /// Types.
+    Types,
+}
+
+/// The processes that have descriptors of BPF, by what and its number: process ids and names.
+pub type BpfHolders = BTreeMap<(BpfKind, u32), BTreeSet<(u32, String)>>;
+
+/// What the `fdinfo` of a descriptor of BPF names, and its number.
+fn object_in(info: &str) -> Option<(BpfKind, u32)> {
+    let field = |name: &str| {
+        let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+    };
+    let (kind, id) = match field("link_type") {
+        Some(_) => (BpfKind::Link, field("link_id")),
+        None if field("prog_type").is_some() => (BpfKind::Program, field("prog_id")),
+        None if field("map_type").is_some() => (BpfKind::Map, field("map_id")),
+        None => (BpfKind::Types, field("btf_id")),
+    };
+    Some((kind, id?.parse().ok()?))
+}
+
 impl Host {
+    /// The processes that have descriptors of BPF. Those that can't be looked into are left out.
+    pub fn bpf_holders(&self) -> BpfHolders {
+        let mut holders = BpfHolders::new();
+        let pids = self.proc_names("").unwrap_or_default();
+        for pid in pids.iter().filter_map(|name| name.parse::<u32>().ok()) {
+            for descriptor in self.proc_names(&format!("{pid}/fdinfo")).unwrap_or_default() {
+                let info = self.proc_text(&format!("{pid}/fdinfo/{descriptor}"));
+                let Some(object) = info.and_then(|info| object_in(&info)) else { continue };
+                let comm = self.proc_text(&format!("{pid}/comm")).unwrap_or_default();
+                holders.entry(object).or_default().insert((pid, comm));
+            }
+        }
+        holders
+    }
+
     /// The processes that hold tables of callbacks, whatever these are for.
     pub fn struct_ops_holders(&self) -> Holders {
         let mut holders = Holders::default();
@@ -93,6 +140,19 @@ mod tests {
         assert_eq!(table_in("link_type:\ttracing\nprog_id:\t3\nmap_id:\t1\n"), None);
         assert_eq!(table_in("map_type:\t2\nmap_id:\t1\n"), None);
         assert_eq!(table_in("pos:\t0\nflags:\t02\n"), None);
+    }
+
+    #[test]
+    fn descriptors_of_all_kinds() {
+        let program = "pos:\t0\nprog_type:\t26\nprog_jited:\t1\nmemlock:\t8192\nprog_id:\t7\n";
+        let tracing = "link_type:\ttracing\nlink_id:\t9\nprog_tag:\t0\nprog_id:\t7\n";
+        assert_eq!(object_in(program), Some((BpfKind::Program, 7)));
+        assert_eq!(object_in(tracing), Some((BpfKind::Link, 9)));
+        assert_eq!(object_in(LINK), Some((BpfKind::Link, 4)));
+        assert_eq!(object_in(MAP), Some((BpfKind::Map, 12)));
+        assert_eq!(object_in("pos:\t0\nbtf_id:\t3\n"), Some((BpfKind::Types, 3)));
+        assert_eq!(object_in("pos:\t0\nflags:\t02\n"), None);
+        assert_eq!(object_in("prog_type:\t26\nprog_id:\tx\n"), None);
     }
 
     fn process(proc: &Path, pid: u32, comm: &str, descriptors: &[&str]) {

@@ -13,6 +13,15 @@ pub fn now_ns() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
+/// When the machine began, in ns since 1970.
+pub fn boot_ns() -> u64 {
+    let ns = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    };
+    ns(ClockId::Realtime).saturating_sub(ns(ClockId::Boottime))
+}
+
 /// A `/sys` and a `/proc`, the real ones unless a test brings its own.
 #[derive(Debug, Clone)]
 pub struct Host {

@@ -5,6 +5,7 @@
 //! [`Host`] reads what the kernel says about itself. This is the only crate that knows libbpf,
 //! and one of the few with `unsafe`; each such block says what it relies on.
 
+mod bpf_objects;
 mod capabilities;
 mod counters;
 mod holders;
@@ -20,10 +21,13 @@ mod rings;
 mod verify;
 mod verify_load;
 
+pub use bpf_objects::{
+    BpfLink, BpfMap, BpfProgram, BpfTypes, bpf_links, bpf_maps, bpf_programs, bpf_types,
+};
 pub use capabilities::{Capabilities, Capability};
 pub use counters::Counters;
-pub use holders::{Holder, Holders, maps_of_kernel_type};
-pub use host::{Host, SchedExt, now_ns};
+pub use holders::{BpfHolders, BpfKind, Holder, Holders, maps_of_kernel_type};
+pub use host::{Host, SchedExt, boot_ns, now_ns};
 pub use live::Live;
 pub use log::{Verbosity, set_verbosity};
 pub use plan::Plan;
