@@ -6,16 +6,17 @@ use crate::output::{self, Format};
 use crate::record;
 use crate::recorder::{self, wait};
 use crate::run::signals::Signals;
-use anyhow::{Context, Result};
-use rota_events::{Histogram, SpanKind, Spans};
+use anyhow::{Context, Result, bail};
+use rota_events::{Event, Histogram, SpanKind, Spans};
 use rota_inspect::power::{Choice, Hardware, Interval, Meter, Sample};
 use rota_kernel::{Counters, Host, Recorder, Wanted, now_ns};
 use rota_topology::Tree;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 
 /// Version of the JSON form.
@@ -28,10 +29,11 @@ const RING_BYTES: u32 = 8 << 20;
 #[command(after_long_help = "Examples:\n  \
     rota power                                   once a second, until Ctrl-C\n  \
     rota power --interval 5s --for 1m --summary  the machine only\n  \
-    rota power -- make -j8                       joules and watts while a command runs\n  \
-    rota power --work 1000 --latency -- ./server joules for each of 1000 requests, and latencies\n\n\
+    rota power -- make -j8                       joules and watts of a command\n  \
+    rota power --work 1000 -- ./serve 1000       joules for each request\n\n\
     Columns are named as turbostat names them; docs/power.md has the formulas. What can't be had is\n\
-    named with the reason. The exit code is 1 if the command failed.")]
+    named with the reason. The exit code is 1 if the command failed,\n\
+    or if events were lost with --latency.")]
 pub(crate) struct Args {
     /// How long each interval is [default: 1s; with a command, as long as that runs]
     #[arg(short, long, value_name = "DURATION", value_parser = interval)]
@@ -82,8 +84,8 @@ impl Hardware for Own {
         &self.host
     }
 
-    fn stat(&self) -> Option<String> {
-        self.host.proc_text("stat")
+    fn proc(&self, path: &str) -> Option<String> {
+        self.host.proc_text(path)
     }
 
     fn now_ns(&self) -> u64 {
@@ -114,15 +116,27 @@ impl Latency {
     }
 
     fn take(&mut self) -> Result<()> {
+        let events = self.recorder.poll()?;
+        self.add(&events);
+        Ok(())
+    }
+
+    /// How many events were lost, which waits may miss.
+    fn finish(&mut self) -> Result<u64> {
+        let events = self.recorder.finish()?;
+        self.add(&events);
+        Ok(self.recorder.recorded().lost)
+    }
+
+    fn add(&mut self, events: &[Event]) {
         let waits = &mut self.waits;
-        for event in self.recorder.poll()? {
-            self.spans.add(&event, &mut |span| {
+        for event in events {
+            self.spans.add(event, &mut |span| {
                 if span.kind == SpanKind::RunQueue {
                     waits.add(span.ns);
                 }
             });
         }
-        Ok(())
     }
 }
 
@@ -140,25 +154,48 @@ struct Measuring<'a> {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let host = Host::default();
     let signals = Signals::catch().context("catching signals")?;
-    let out: Box<dyn Write> = match &args.output {
-        Some(path) => {
-            Box::new(File::create(path).with_context(|| format!("writing {}", path.display()))?)
-        }
-        None if args.command.is_empty() => Box::new(std::io::stdout()),
-        None => Box::new(std::io::stderr()),
-    };
+    let file = args.output.as_deref().map(open).transpose()?;
+    let files = many_files();
     let mut meter = Meter::new(Own { host: host.clone(), counters: Counters::default() });
     let latency = args.latency.then(|| Latency::start(&host)).transpose()?;
     let first = meter.sample();
     let started_ns = now_ns();
-    let mut measuring = Measuring { args, meter, latency, out, started_ns, first };
-    measuring.begin()?;
+    // Commands have as many files as ever.
+    setrlimit(Resource::Nofile, files)?;
     let mut child = record::start(&args.command)?;
-    let ended = measuring.go_on(child.as_mut(), &signals);
+    many_files();
+    let out = match file {
+        Some(file) => file.set_len(0).map(|()| Box::new(file) as Box<dyn Write>),
+        None if args.command.is_empty() => Ok(Box::new(std::io::stdout()) as _),
+        None => Ok(Box::new(std::io::stderr()) as _),
+    };
+    let ended = out.context("emptying the file").and_then(|out| {
+        let mut measuring = Measuring { args, meter, latency, out, started_ns, first };
+        measuring.begin()?;
+        measuring.go_on(child.as_mut(), &signals)
+    });
     // A command does not outlive what measures it.
     let status = child.map(record::end).transpose()?;
-    let failed = ended?.and(status).is_some_and(|status| !status.success());
-    Ok(if failed { Exit::Negative } else { Exit::Done })
+    let (ended, lost) = ended?;
+    let failed = ended.and(status).is_some_and(|status| !status.success());
+    Ok(if failed || lost > 0 { Exit::Negative } else { Exit::Done })
+}
+
+/// The file to write, as it is: it is emptied when the command has started.
+fn open(path: &Path) -> Result<File> {
+    if path == Path::new("-") {
+        bail!("-o -: without -o, standard output is written; ./- is a file of that name");
+    }
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    file.with_context(|| format!("writing {}", path.display()))
+}
+
+/// Allows as many open files as may be had: there are several for each CPU. Gives what was allowed before.
+fn many_files() -> Rlimit {
+    let before = getrlimit(Resource::Nofile);
+    // It goes on with fewer: what can't be opened then is told.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });
+    before
 }
 
 impl Measuring<'_> {
@@ -170,13 +207,18 @@ impl Measuring<'_> {
     /// Says where everything is from.
     fn begin(&mut self) -> Result<()> {
         let sources = self.meter.sources().to_vec();
-        match self.args.format {
-            Format::Table => sources.iter().for_each(|source| output::note(&source.to_string())),
-            Format::Json => {
-                self.line(&json!({ "schema": SCHEMA, "sources": sources }).to_string())?;
+        match (self.args.format, &self.args.output) {
+            (Format::Json, _) => {
+                self.line(&json!({ "schema": SCHEMA, "sources": sources }).to_string())
+            }
+            (Format::Table, None) => {
+                sources.iter().for_each(|source| output::note(&source.to_string()));
+                Ok(())
+            }
+            (Format::Table, Some(_)) => {
+                sources.iter().try_for_each(|source| self.line(&source.to_string()))
             }
         }
-        Ok(())
     }
 
     /// How long an interval is; `None` if there is one only.
@@ -185,12 +227,12 @@ impl Measuring<'_> {
         self.args.interval.or((!whole).then_some(1_000_000_000))
     }
 
-    /// Until a command ends, if there is one; how, if it did.
+    /// Until a command ends, if there is one; how, if it did, and how many events were lost.
     fn go_on(
         &mut self,
         mut child: Option<&mut Child>,
         signals: &Signals,
-    ) -> Result<Option<ExitStatus>> {
+    ) -> Result<(Option<ExitStatus>, u64)> {
         let mut before = self.first.clone();
         let mut next_ns = self.every_ns().map(|ns| self.started_ns.saturating_add(ns));
         loop {
@@ -202,18 +244,23 @@ impl Measuring<'_> {
             let now_ns = now_ns();
             let late = self.args.for_ns.is_some_and(|most| now_ns - self.started_ns >= most);
             let over = status.is_some() || late || signals.taken().is_some();
-            if next_ns.is_some_and(|next| over || now_ns >= next) {
-                let after = self.meter.sample();
+            let is_next = next_ns.is_some_and(|next| now_ns >= next);
+            if !over && !is_next {
+                continue;
+            }
+            let after = self.meter.sample();
+            if next_ns.is_some() {
                 self.show(&Interval::between(&self.meter, &before, &after))?;
-                before = after;
-                next_ns = next_ns.zip(self.every_ns()).map(|(next, ns)| next.saturating_add(ns));
             }
             if over {
-                let after = self.meter.sample();
                 let whole = Interval::between(&self.meter, &self.first, &after);
-                self.finish(&whole)?;
-                return Ok(status);
+                return Ok((status, self.finish(&whole)?));
             }
+            before = after;
+            // Who was kept from it for long does not measure again at once.
+            next_ns = next_ns
+                .zip(self.every_ns())
+                .map(|(next, ns)| next.saturating_add(ns).max(now_ns.saturating_add(ns / 2)));
         }
     }
 
@@ -229,10 +276,11 @@ impl Measuring<'_> {
         self.line(&text)
     }
 
-    /// Of all the time: joules, those of a unit of work, and latencies.
-    fn finish(&mut self, whole: &Interval) -> Result<()> {
+    /// Of all the time: joules, those of a unit of work, and latencies. How many events were lost.
+    fn finish(&mut self, whole: &Interval) -> Result<u64> {
+        let lost = self.latency.as_mut().map(Latency::finish).transpose()?.unwrap_or(0);
         if self.every_ns().is_some() && self.args.command.is_empty() && self.latency.is_none() {
-            return Ok(());
+            return Ok(lost);
         }
         let work = self.args.work;
         let waits = self.latency.as_ref().map(|it| &it.waits);
@@ -241,9 +289,11 @@ impl Measuring<'_> {
             let mut json = whole.to_json(self.choice());
             json["joules"] = json!(whole.joules());
             json["work"] = json!(work);
-            let latency = waits.map(|[n, p50, p99]| json!({ "count": n, "p50": p50, "p99": p99 }));
-            json["latency_ns"] = json!(latency);
-            return self.line(&with("whole", json));
+            json["latency_ns"] = json!(waits.map(|[n, p50, p99]| {
+                json!({ "count": n, "p50": p50, "p99": p99, "lost_events": lost })
+            }));
+            self.line(&with("whole", json))?;
+            return Ok(lost);
         }
         let mut text = whole.to_table(self.choice());
         for (name, joules) in whole.joules() {
@@ -255,7 +305,11 @@ impl Measuring<'_> {
             let (p50, p99) = (p50 as f64 / 1e6, p99 as f64 / 1e6);
             text += &format!("\nlatency of {count} waits: p50 {p50:.3} ms, p99 {p99:.3} ms");
         }
-        self.line(text.trim_end())
+        if lost > 0 {
+            text += &format!("\n{lost} events were lost, with waits that are not in these");
+        }
+        self.line(text.trim_end())?;
+        Ok(lost)
     }
 }
 

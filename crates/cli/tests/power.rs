@@ -52,11 +52,25 @@ fn a_command_is_measured_and_its_output_is_its_own() {
 }
 
 #[test]
+fn a_file_stays_if_the_command_cant_be_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("power.txt");
+    fs::write(&file, "old").unwrap();
+    let line = ["-o", file.to_str().unwrap(), "--"];
+    assert_eq!(rota(&[line.as_slice(), &["/nowhere/program"]].concat()).status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    assert_eq!(rota(&[line.as_slice(), &["true"]].concat()).status.code(), Some(0));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("busy: ") && text.contains("Busy%"), "{text}");
+}
+
+#[test]
 fn wrong_calls_are_told() {
     assert_eq!(rota(&["--", "false"]).status.code(), Some(1));
     for (line, word) in [
         (&["--interval", "1ms"][..], "at least 10ms"),
         (&["--work", "3"], "COMMAND"),
+        (&["-o", "-"], "./-"),
         (&["-o", "/nowhere/file", "--", "true"], "/nowhere/file"),
         (&["--", "/nowhere/program"], "/nowhere/program"),
     ] {

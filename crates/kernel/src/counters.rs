@@ -6,6 +6,7 @@ use perf_event::{Builder, Counter};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, pread};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::PathBuf;
 
@@ -27,7 +28,7 @@ impl Event for Numbers {
 /// What the hardware counts, of all tasks. Events stay open as long as this lives.
 #[derive(Default)]
 pub struct Counters {
-    events: BTreeMap<Numbers, Result<Counter, String>>,
+    events: BTreeMap<Numbers, Counter>,
 }
 
 impl Counters {
@@ -58,17 +59,18 @@ impl Counters {
     /// Why it can't be counted.
     pub fn event(&mut self, cpu: u32, kind: u32, config: u64) -> Result<u64, String> {
         let numbers = Numbers { cpu, kind, config };
-        let counter = self.events.entry(numbers).or_insert_with(|| {
-            let mut builder = Builder::new(numbers);
-            // Some events of the hardware know nothing of whom they count.
-            builder.any_pid().one_cpu(cpu as usize).exclude_kernel(false).exclude_hv(false);
-            let mut counter = builder.build().map_err(|error| error.to_string())?;
-            counter.enable().map_err(|error| error.to_string())?;
-            Ok(counter)
-        });
-        match counter {
-            Ok(counter) => counter.read().map_err(|error| error.to_string()),
-            Err(why) => Err(why.clone()),
-        }
+        let words = |error: io::Error| error.to_string();
+        let counter = match self.events.entry(numbers) {
+            Entry::Occupied(counter) => counter.into_mut(),
+            Entry::Vacant(place) => {
+                let mut builder = Builder::new(numbers);
+                // Some events of the hardware know nothing of whom they count.
+                builder.any_pid().one_cpu(cpu as usize).exclude_kernel(false).exclude_hv(false);
+                let mut counter = builder.build().map_err(words)?;
+                counter.enable().map_err(words)?;
+                place.insert(counter)
+            }
+        };
+        counter.read().map_err(words)
     }
 }

@@ -294,24 +294,21 @@ fn telling(kallsyms: &str) -> BTreeSet<&'static str> {
     names.filter_map(|name| SYMBOLS.iter().find(|s| **s == name).copied()).collect()
 }
 
-/// The processor's counting units: `cpu`, on hybrid machines `cpu_core` and `cpu_atom`, on Arm
-/// `armv8_…`.
-/// Sources of energy; which registers there are is known when they are read.
+/// Sources of energy. Whether there are registers of it is known when they are read.
 fn energy(host: &Host) -> Vec<&'static str> {
-    let sensor = |chip: String| {
-        let files = host.list(&format!("class/hwmon/{chip}"));
-        files.iter().any(|file| file.starts_with("energy"))
-    };
-    let powercap = host.list("class/powercap").iter().any(|zone| zone.starts_with("intel-rapl:"));
+    let events = host.list("bus/event_source/devices/power/events");
+    let zones = host.list("class/powercap");
     let sources = [
-        ("perf", host.sys_has("bus/event_source/devices/power")),
-        ("powercap", powercap),
-        ("MSR", host.sys_has("class/msr/msr0")),
-        ("hwmon", host.list("class/hwmon").into_iter().any(sensor)),
+        ("perf", events.iter().any(|event| event.starts_with("energy-"))),
+        ("powercap", zones.iter().any(|zone| zone.starts_with("intel-rapl:"))),
+        ("hwmon", crate::power::has_sensors(host)),
+        ("perhaps MSR", host.sys_has("class/msr/msr0")),
     ];
     sources.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
 
+/// The processor's counting units: `cpu`, on hybrid machines `cpu_core` and `cpu_atom`, on Arm
+/// `armv8_…`.
 fn counters(host: &Host) -> Vec<String> {
     let mut units = host.list("bus/event_source/devices");
     units.retain(|n| n == "cpu" || n.starts_with("cpu_") || n.starts_with("armv"));

@@ -199,7 +199,10 @@ fn energy(facts: &Facts) -> Finding {
         .advise("On real hardware: modprobe intel_rapl_msr, or modprobe msr.");
     }
     let found = facts.tracing.energy.join(", ");
-    Finding::ok(ID, found, "rota power tells watts and joules, as root at least.")
+    let means = "Root can ask these for watts and joules, by rota power.";
+    // Of registers alone it is not known.
+    let sure = facts.tracing.energy.iter().any(|source| !source.starts_with("perhaps"));
+    if sure { Finding::ok(ID, found, means) } else { Finding::unknown(ID, found, means) }
 }
 
 fn hardware_counters(facts: &Facts) -> Finding {

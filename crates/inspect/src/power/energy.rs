@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Counters of energy: events of perf, powercap, registers, hwmon; the first of them that is there.
+//! Counters of energy: events of perf, powercap, registers, hwmon; for each domain the first that can be
+//! read.
 
 use super::sample::Place;
 use super::{Hardware, Pmu, number, text};
-use rota_topology::CpuMask;
+use rota_topology::{CpuMask, Tree};
 
 /// What takes energy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,12 +97,12 @@ impl Counter {
 /// Where a machine's CPUs are, for whom a counter belongs to one.
 type PlaceOf<'a> = &'a dyn Fn(u32) -> Option<Place>;
 
-/// All counters, and where they are from; or why there are none.
+/// All counters; where they are from, and why others can't be read.
 pub(super) fn find(
     hardware: &mut dyn Hardware,
     place_of: PlaceOf<'_>,
-) -> Result<(&'static str, Vec<Counter>), String> {
-    let mut whys = Vec::new();
+) -> (Vec<Counter>, Vec<&'static str>, Vec<String>) {
+    let (mut all, mut sources, mut whys) = (Vec::<Counter>::new(), Vec::new(), Vec::new());
     for (name, found) in [
         ("perf", events(hardware, place_of)),
         ("powercap", powercap(hardware)),
@@ -109,11 +110,18 @@ pub(super) fn find(
         ("hwmon", hwmon(hardware)),
     ] {
         match found {
-            Ok(counters) => return Ok((name, counters)),
+            Ok(mut counters) => {
+                let known: Vec<_> = all.iter().map(|it| it.domain).collect();
+                counters.retain(|it| !known.contains(&it.domain));
+                if !counters.is_empty() {
+                    sources.push(name);
+                    all.extend(counters);
+                }
+            }
             Err(why) => whys.push(format!("{name}: {why}")),
         }
     }
-    Err(whys.join("; "))
+    (all, sources, whys)
 }
 
 /// Counters that can be read, if there are any.
@@ -139,8 +147,8 @@ fn events(hardware: &mut dyn Hardware, place_of: PlaceOf<'_>) -> Result<Vec<Coun
     let mut why = None;
     for (name, event, domain) in EVENTS {
         let pmu = Pmu { sys: hardware.sys(), name };
-        let (Some(kind), Some(config)) = (pmu.kind(), pmu.config(event)) else { continue };
-        let joules = pmu.scale(event).unwrap_or(1.0);
+        let numbers = (pmu.kind(), pmu.config(event), pmu.scale(event));
+        let (Some(kind), Some(config), Some(joules)) = numbers else { continue };
         let cpus = pmu.file("cpumask").and_then(|list| CpuMask::from_list(&list).ok());
         for cpu in &cpus.unwrap_or_default() {
             let Some(place) = place_of(cpu.0) else { continue };
@@ -158,13 +166,16 @@ fn events(hardware: &mut dyn Hardware, place_of: PlaceOf<'_>) -> Result<Vec<Coun
 }
 
 fn powercap(hardware: &mut dyn Hardware) -> Result<Vec<Counter>, String> {
+    // There it is what one core has taken.
+    let amd = hardware.proc("cpuinfo").is_some_and(|text| text.contains("AuthenticAMD"));
     let sys = hardware.sys();
     let zones = sys.list("class/powercap");
     let mut counters = Vec::new();
     for zone in zones.iter().filter_map(|name| name.strip_prefix("intel-rapl:")) {
         let folder = format!("class/powercap/intel-rapl:{zone}");
         let Some(name) = text(sys, &format!("{folder}/name")) else { continue };
-        let Some(domain) = Domain::of_powercap(&name) else { continue };
+        let domain = Domain::of_powercap(&name).filter(|it| !amd || *it != Domain::Cores);
+        let Some(domain) = domain else { continue };
         // A zone within another one belongs to its package.
         let outer = zone.split(':').next().unwrap_or(zone);
         let package = text(sys, &format!("class/powercap/intel-rapl:{outer}/name"))
@@ -187,25 +198,23 @@ fn powercap(hardware: &mut dyn Hardware) -> Result<Vec<Counter>, String> {
 /// A register of energy: its number, what it is of, and whether each core has one.
 type Register = (u32, Domain, bool);
 
-/// Registers of energy: their unit, and each. Intel's, then AMD's (kernel: `arch/x86/include/asm/msr-index.h`).
+/// Registers of energy: their unit, and each. Intel's, then AMD's (kernel:
+/// `arch/x86/include/asm/msr-index.h`).
 const REGISTERS: [(u32, &[Register]); 2] = [
     (
         0x606,
         &[
-            (0x64d, Domain::System, false),
             (0x611, Domain::Package, false),
             (0x639, Domain::Cores, false),
             (0x641, Domain::Graphics, false),
-            (0x619, Domain::Memory, false),
         ],
     ),
     (0xc001_0299, &[(0xc001_029b, Domain::Package, false), (0xc001_029a, Domain::Cores, true)]),
 ];
 
 fn registers(hardware: &mut dyn Hardware, place_of: PlaceOf<'_>) -> Result<Vec<Counter>, String> {
-    let cpus: Vec<_> = (0..=super::sample::last_cpu(hardware.sys()))
-        .filter_map(|cpu| Some((cpu, place_of(cpu)?)))
-        .collect();
+    let online = super::sample::online(hardware.sys());
+    let cpus: Vec<_> = online.iter().filter_map(|cpu| Some((cpu.0, place_of(cpu.0)?))).collect();
     let Some((first, _)) = cpus.first().copied() else { return Err("no CPU".to_owned()) };
     let mut why = String::new();
     for (unit, domains) in REGISTERS {
@@ -233,31 +242,50 @@ fn registers(hardware: &mut dyn Hardware, place_of: PlaceOf<'_>) -> Result<Vec<C
     Err(why)
 }
 
-fn hwmon(hardware: &mut dyn Hardware) -> Result<Vec<Counter>, String> {
-    let sys = hardware.sys();
+/// Drivers of sensors that measure what a machine takes, and the domains of their labels: boards of Arm name
+/// clusters of cores, graphics, or the whole.
+fn sensor(driver: &str, label: &str) -> Option<Domain> {
+    let of_boards =
+        ["vexpress", "scmi_sensors", "scpi_sensors"].iter().any(|it| driver.starts_with(it));
+    let has = |words: &[&str]| words.iter().any(|word| label.contains(word));
+    match driver {
+        "amd_energy" if label.starts_with("esocket") => Some(Domain::Package),
+        "amd_energy" if label.starts_with("ecore") => Some(Domain::Cores),
+        _ if !of_boards => None,
+        _ if has(&["sys"]) => Some(Domain::System),
+        _ if has(&["gpu"]) => Some(Domain::Graphics),
+        _ if has(&["big", "little", "cpu", "cluster", "a5", "a7"]) => Some(Domain::Cores),
+        _ => None,
+    }
+}
+
+/// Whether a machine has such sensors at all.
+pub(crate) fn has_sensors(sys: &dyn Tree) -> bool {
+    !sensors(sys).is_empty()
+}
+
+fn sensors(sys: &dyn Tree) -> Vec<Counter> {
     let mut counters = Vec::new();
     for chip in sys.list("class/hwmon") {
         let folder = format!("class/hwmon/{chip}");
+        let driver = text(sys, &format!("{folder}/name")).unwrap_or_default();
         for name in sys.list(&folder) {
-            let Some(sensor) = name.strip_suffix("_input").filter(|it| it.starts_with("energy"))
-            else {
-                continue;
-            };
-            let label = text(sys, &format!("{folder}/{sensor}_label")).unwrap_or_default();
-            let label = label.to_lowercase();
-            // Boards of Arm name these after clusters of cores, or the whole.
-            let domain = match label.contains("sys") || label.is_empty() {
-                true => Domain::System,
-                false => Domain::Cores,
-            };
-            counters.push(Counter {
+            let file = name.strip_suffix("_input").filter(|it| it.starts_with("energy"));
+            let label = file.and_then(|it| text(sys, &format!("{folder}/{it}_label")));
+            let domain = label.and_then(|label| sensor(&driver, &label.to_lowercase()));
+            counters.extend(domain.map(|domain| Counter {
                 domain,
                 place: Place::default(),
                 at: Where::File(format!("{folder}/{name}")),
                 joules: 1e-6,
                 wraps_at: 0,
-            });
+            }));
         }
     }
+    counters
+}
+
+fn hwmon(hardware: &mut dyn Hardware) -> Result<Vec<Counter>, String> {
+    let counters = sensors(hardware.sys());
     readable(hardware, counters, "no sensor of energy")
 }

@@ -69,20 +69,20 @@ const COUNTERS: [(&str, bool, &str, u32); 7] = [
     ("Pkg%pc7", false, "c7-residency", 0x3fa),
 ];
 
-/// All counters that a CPU has, and where they are from; or why there are none.
+/// All counters that a CPU has, where they are from, and why others can't be read.
 pub(super) fn residencies(
     hardware: &mut dyn Hardware,
     cpu: u32,
-) -> Result<(&'static str, Vec<Residency>), String> {
+) -> (Vec<Residency>, Option<&'static str>, Vec<String>) {
     let of_events = |hardware: &dyn Hardware, of_cores: bool, event: &str| {
         let name = if of_cores { "cstate_core" } else { "cstate_pkg" };
         let pmu = Pmu { sys: hardware.sys(), name };
         Some(At::Event { kind: pmu.kind()?, config: pmu.config(event)? })
     };
-    let mut whys = [const { String::new() }; 2];
-    for (source, why) in ["perf", "MSR"].into_iter().zip(&mut whys) {
+    let mut whys = Vec::new();
+    for source in ["perf", "MSR"] {
         let mut found = Vec::new();
-        *why = format!("{source}: no such counters");
+        let mut why = format!("{source}: no such counters");
         for (column, of_cores, event, number) in COUNTERS {
             let at = match source {
                 "perf" => of_events(hardware, of_cores, event),
@@ -95,12 +95,13 @@ pub(super) fn residencies(
             };
             match read {
                 Ok(_) => found.push(Residency { column, of_cores, at }),
-                Err(error) => *why = format!("{source}: {error}"),
+                Err(error) => why = format!("{source}: {error}"),
             }
         }
         if !found.is_empty() {
-            return Ok((source, found));
+            return (found, Some(source), whys);
         }
+        whys.push(why);
     }
-    Err(whys.join("; "))
+    (Vec::new(), None, whys)
 }

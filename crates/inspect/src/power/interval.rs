@@ -18,6 +18,7 @@
 //! | `PkgWatt`, ... | Δ · unit / t |
 
 use super::energy::Domain;
+use super::idle::State;
 use super::meter::Meter;
 use super::sample::{Cpu, Place, Sample};
 use super::{Hardware, sample::Cycles};
@@ -57,7 +58,7 @@ pub struct Interval {
     /// The machine first, then packages, cores and CPUs in their order. A core of one CPU has no row of
     /// its own.
     pub rows: Vec<Row>,
-    /// CPUs that came or went meanwhile, which are in no row.
+    /// CPUs that came or went meanwhile, or whose counters began anew, which are in no row.
     pub changed: Vec<u32>,
 }
 
@@ -77,7 +78,7 @@ impl Counted {
     fn add(&mut self, before: &Cpu, after: &Cpu) {
         let first = self.cpus == 0;
         self.cpus += 1;
-        let since = |a: u64, b: u64| b.wrapping_sub(a);
+        let since = |a: u64, b: u64| b.saturating_sub(a);
         let cycles = before.cycles.zip(after.cycles).map(|(a, b)| Cycles {
             aperf: since(a.aperf, b.aperf),
             mperf: since(a.mperf, b.mperf),
@@ -151,22 +152,37 @@ fn sum<T>(first: bool, sum: Option<T>, part: Option<T>, add: impl Fn(T, T) -> T)
     if first { part } else { sum.zip(part).map(|(a, b)| add(a, b)) }
 }
 
+/// Whether no counter of a CPU has begun anew, as they do when it sleeps with the whole machine, or goes
+/// and comes back.
+fn went_on(before: &Cpu, after: &Cpu) -> bool {
+    let cycles = before.cycles.zip(after.cycles);
+    let states = |state: &State| {
+        let old = before.states.iter().find(|it| it.name == state.name);
+        old.is_none_or(|old| old.entered <= state.entered && old.us <= state.us)
+    };
+    cycles.is_none_or(|(a, b)| a.aperf <= b.aperf && a.mperf <= b.mperf && a.tsc <= b.tsc)
+        && before.instructions.zip(after.instructions).is_none_or(|(a, b)| a <= b)
+        && after.states.iter().all(states)
+}
+
 impl Interval {
     /// What happened between two samples of a meter.
     pub fn between<H: Hardware>(meter: &Meter<H>, before: &Sample, after: &Sample) -> Self {
         let seconds = after.time_ns.saturating_sub(before.time_ns).max(1) as f64 / 1e9;
         let numbers: BTreeSet<u32> = before.cpus.keys().chain(after.cpus.keys()).copied().collect();
-        let pair = |cpu: &u32| Some((before.cpus.get(cpu)?, after.cpus.get(cpu)?));
+        let pair = |cpu: &u32| {
+            let pair = (before.cpus.get(cpu)?, after.cpus.get(cpu)?);
+            went_on(pair.0, pair.1).then_some(pair)
+        };
         let cpus: Vec<_> = numbers.iter().filter_map(pair).collect();
         let changed = numbers.iter().filter(|cpu| pair(cpu).is_none()).copied().collect();
         let mut places = BTreeSet::new();
+        let mut cores = BTreeMap::new();
         for (_, cpu) in &cpus {
             places.extend([cpu.place.package(), cpu.place]);
-            let of_core = cpus.iter().filter(|(_, it)| cpu.place.core().has(it.place));
-            if of_core.count() > 1 {
-                places.insert(cpu.place.core());
-            }
+            *cores.entry(cpu.place.core()).or_insert(0) += 1;
         }
+        places.extend(cores.into_iter().filter(|(_, cpus)| *cpus > 1).map(|(core, _)| core));
         let mut rows = Vec::new();
         for place in std::iter::once(None).chain(places.into_iter().map(Some)) {
             let own = |it: &&(&Cpu, &Cpu)| place.is_none_or(|place| place.has(it.1.place));
@@ -205,8 +221,8 @@ fn reached<H: Hardware>(
     values: &mut BTreeMap<String, f64>,
 ) {
     let share = |(before, after): &(&Cpu, &Cpu), column: &str| {
-        let count = after.residencies.get(column)?.wrapping_sub(*before.residencies.get(column)?);
-        let tsc = after.cycles?.tsc.wrapping_sub(before.cycles?.tsc);
+        let count = after.residencies.get(column)?.checked_sub(*before.residencies.get(column)?)?;
+        let tsc = after.cycles?.tsc.checked_sub(before.cycles?.tsc)?;
         (tsc > 0).then(|| 100.0 * count as f64 / tsc as f64)
     };
     let mut deeper = None;
@@ -238,7 +254,8 @@ fn energy<H: Hardware>(
     values: &mut BTreeMap<String, f64>,
 ) {
     for (domain, watts, joules) in Domain::ALL {
-        let mut all = None;
+        let mut all = Some(0.0);
+        let mut any = false;
         for (number, counter) in meter.energy.iter().enumerate() {
             let read = |sample: &Sample| sample.energy.get(number).copied().flatten();
             let fits = match place {
@@ -250,14 +267,14 @@ fn energy<H: Hardware>(
                     None => place == counter.place,
                 },
             };
-            if counter.domain == domain
-                && fits
-                && let (Some(a), Some(b)) = (read(before), read(after))
-            {
-                *all.get_or_insert(0.0) += counter.joules(a, b);
+            if counter.domain == domain && fits {
+                any = true;
+                let both = read(before).zip(read(after));
+                // Of a part there is no whole.
+                all = all.zip(both).map(|(all, (a, b))| all + counter.joules(a, b));
             }
         }
-        if let Some(all) = all {
+        if let Some(all) = all.filter(|_| any) {
             values.insert(watts.to_owned(), all / seconds);
             values.insert(joules.to_owned(), all);
         }
@@ -274,11 +291,15 @@ fn is_alone(cpu: Place, core: Place, sample: &Sample) -> bool {
 /// How warm it is now: a core, a package, the warmest of all.
 fn warmth(place: Option<Place>, now: &Sample, values: &mut BTreeMap<String, f64>) {
     for (at, degrees) in &now.warmth {
-        let (name, fits) = match at.core {
-            Some(_) => ("CoreTmp", place.is_none_or(|it| it.core() == *at || it.has(*at))),
-            None => ("PkgTmp", place.is_none_or(|it| it == *at)),
+        let of_core = at.is_some_and(|at| at.core.is_some());
+        let fits = match (place, at) {
+            (None, _) => true,
+            (Some(place), Some(at)) if of_core => place.core() == *at || place.has(*at),
+            (Some(place), Some(at)) => place == *at,
+            (Some(_), None) => false,
         };
         if fits {
+            let name = if of_core { "CoreTmp" } else { "PkgTmp" };
             let warmest = values.entry(name.to_owned()).or_insert(*degrees);
             *warmest = warmest.max(*degrees);
         }

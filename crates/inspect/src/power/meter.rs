@@ -3,17 +3,19 @@
 
 use super::energy::{self, Counter};
 use super::idle::{self, Residency};
-use super::sample::{Cpu, Cycles, Sample, online, place_of, ticks, warmth};
+use super::sample::{Cpu, Cycles, Sample, online, places, ticks, warmth};
 use super::{Hardware, Pmu, number};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Where some columns are from, or why they can't be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// What is measured.
     pub what: &'static str,
-    /// Where it is from: `perf`, `MSR`, `powercap`, `hwmon`, `cpufreq`, `cpuidle`, `/proc/stat`.
-    pub from: Option<&'static str>,
+    /// Where it is from: `perf`, `MSR`, `powercap`, `hwmon`, `thermal`, `cpufreq`, `cpuidle`, `/proc/stat`, or
+    /// several of these.
+    pub from: Option<String>,
     /// Why better sources, or any, can't be had.
     pub why: Option<String>,
 }
@@ -21,7 +23,7 @@ pub struct Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let why = self.why.as_deref().map_or(String::new(), |why| format!(" ({why})"));
-        write!(f, "{}: {}{why}", self.what, self.from.unwrap_or("not available"))
+        write!(f, "{}: {}{why}", self.what, self.from.as_deref().unwrap_or("not available"))
     }
 }
 
@@ -58,7 +60,11 @@ impl CycleSource {
         })
     }
 
-    fn find(hardware: &mut dyn Hardware, cpu: u32) -> Result<Self, String> {
+    /// The first that can be read, its name, and why others can't be.
+    fn find(
+        hardware: &mut dyn Hardware,
+        cpu: u32,
+    ) -> (Option<Self>, Option<&'static str>, Vec<String>) {
         let mut why = "perf: no events of msr".to_owned();
         let pmu = Pmu { sys: hardware.sys(), name: "msr" };
         let events = || {
@@ -67,13 +73,13 @@ impl CycleSource {
         };
         if let Some(events) = events() {
             match events.read(hardware, cpu) {
-                Ok(_) => return Ok(events),
+                Ok(_) => return (Some(events), Some("perf"), Vec::new()),
                 Err(error) => why = format!("perf: {error}"),
             }
         }
         match Self::Registers.read(hardware, cpu) {
-            Ok(_) => Ok(Self::Registers),
-            Err(error) => Err(format!("{why}; MSR: {error}")),
+            Ok(_) => (Some(Self::Registers), Some("MSR"), vec![why]),
+            Err(error) => (None, None, vec![why, format!("MSR: {error}")]),
         }
     }
 }
@@ -92,50 +98,46 @@ impl<H: Hardware> Meter<H> {
     /// Asks a machine what it has.
     pub fn new(mut hardware: H) -> Self {
         let first = online(hardware.sys()).first().map_or(0, |cpu| cpu.0);
-        let mut sources = Vec::new();
-        let cycles = CycleSource::find(&mut hardware, first);
-        let perf = |events: bool| if events { "perf" } else { "MSR" };
-        let from = cycles.as_ref().map(|it| perf(matches!(it, CycleSource::Events { .. })));
-        let frequency = |cpu: u32| format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq");
+        let (cycles, from, mut whys) = CycleSource::find(&mut hardware, first);
+        let busy = Source::new("busy", from.or(Some("/proc/stat")), &whys);
         let has_frequency = number(hardware.sys(), &frequency(first)).is_some();
-        let why = cycles.as_ref().err().cloned();
-        let no_frequency = why.as_ref().map(|why| format!("{why}; no cpufreq"));
-        sources.push(Source::new("busy", from.ok().or(Some("/proc/stat")), why.clone()));
-        sources.push(match (from, has_frequency) {
-            (Ok(from), _) => Source::new("frequency", Some(from), None),
-            (Err(_), true) => Source::new("frequency", Some("cpufreq"), why),
-            (Err(_), false) => Source::new("frequency", None, no_frequency),
-        });
-        let instructions = match (&cycles, hardware.event(first, HARDWARE, INSTRUCTIONS)) {
-            (Ok(_), Ok(_)) => Ok("perf"),
-            (Err(_), _) => Err("cycles are not counted".to_owned()),
+        if cycles.is_none() && !has_frequency {
+            whys.push("no cpufreq".to_owned());
+        }
+        let from = from.or(has_frequency.then_some("cpufreq"));
+        let frequency = Source::new("frequency", from, &whys);
+        let counted = match (cycles, hardware.event(first, HARDWARE, INSTRUCTIONS)) {
+            (Some(_), Ok(_)) => Ok("perf"),
+            (None, _) => Err("cycles are not counted".to_owned()),
             (_, Err(error)) => Err(format!("perf: {error}")),
         };
-        sources.push(Source::of("instructions", &instructions));
         let states = idle::states(hardware.sys(), first);
         let asked = if states.is_empty() { Err("no cpuidle".to_owned()) } else { Ok("cpuidle") };
-        sources.push(Source::of("idle states asked for", &asked));
-        let mut residencies = idle::residencies(&mut hardware, first);
-        if cycles.is_err() && residencies.is_ok() {
-            residencies = Err("the time stamp counter is not read".to_owned());
+        let (mut residencies, mut from, mut whys) = idle::residencies(&mut hardware, first);
+        if cycles.is_none() && from.is_some() {
+            (residencies, from) = (Vec::new(), None);
+            whys.push("the time stamp counter is not read".to_owned());
         }
-        let from = residencies.as_ref().map(|it| it.0).map_err(Clone::clone);
-        sources.push(Source::of("idle states reached", &from));
+        let reached = Source::new("idle states reached", from, &whys);
         let (name, warm) = warmth(hardware.sys());
         let sensors = if warm.is_empty() { Err("no sensor of a CPU".to_owned()) } else { Ok(name) };
-        sources.push(Source::of("temperature", &sensors));
-        let places = Places::of(&hardware);
-        let energy = energy::find(&mut hardware, &|cpu| places.0.get(&cpu).copied());
-        let from = energy.as_ref().map(|it| it.0).map_err(Clone::clone);
-        sources.push(Source::of("energy", &from));
-        Self {
-            cycles: cycles.ok(),
-            instructions: instructions.is_ok(),
-            residencies: residencies.map(|it| it.1).unwrap_or_default(),
-            energy: energy.map(|it| it.1).unwrap_or_default(),
-            hardware,
-            sources,
-        }
+        let places = places(hardware.sys());
+        let (energy, from, whys) = energy::find(&mut hardware, &|cpu| places.get(&cpu).copied());
+        let from = (!from.is_empty()).then(|| from.join(", "));
+        let sources = vec![
+            busy,
+            frequency,
+            Source::of("instructions", &counted),
+            Source::of("idle states asked for", &asked),
+            reached,
+            Source::of("temperature", &sensors),
+            Source { from, ..Source::new("energy", None, &whys) },
+        ];
+        let instructions = counted.is_ok();
+        let mut meter = Self { cycles, instructions, residencies, energy, hardware, sources };
+        // Opens what has to be opened, so that the first interval does not have that in it.
+        meter.sample();
+        meter
     }
 
     /// Where each column is from.
@@ -146,30 +148,31 @@ impl<H: Hardware> Meter<H> {
     /// All counters as they are now.
     pub fn sample(&mut self) -> Sample {
         let hardware = &mut self.hardware;
-        let ticks = ticks(&hardware.stat().unwrap_or_default());
+        let ticks = ticks(&hardware.proc("stat").unwrap_or_default());
         let mut sample = Sample { time_ns: hardware.now_ns(), ..Sample::default() };
-        for cpu in &online(hardware.sys()) {
-            let cpu = cpu.0;
-            let Some(place) = place_of(hardware.sys(), cpu) else { continue };
-            let folder = format!("devices/system/cpu/cpu{cpu}");
+        sample.energy = self.energy.iter().map(|counter| counter.read(hardware)).collect();
+        let mut packages = BTreeSet::new();
+        for (cpu, place) in places(hardware.sys()) {
             let mut now = Cpu {
                 place,
                 cycles: self.cycles.and_then(|cycles| cycles.read(hardware, cpu).ok()),
                 ticks: ticks.get(&cpu).copied(),
-                khz: number(hardware.sys(), &format!("{folder}/cpufreq/scaling_cur_freq")),
                 states: idle::states(hardware.sys(), cpu),
                 ..Cpu::default()
             };
+            if self.cycles.is_none() {
+                now.khz = number(hardware.sys(), &frequency(cpu));
+            }
             if self.instructions {
                 now.instructions = hardware.event(cpu, HARDWARE, INSTRUCTIONS).ok();
             }
-            for residency in &self.residencies {
+            let is_first = packages.insert(place.package);
+            for residency in self.residencies.iter().filter(|it| it.of_cores || is_first) {
                 let value = residency.read(hardware, cpu);
                 now.residencies.extend(value.map(|value| (residency.column, value)));
             }
             sample.cpus.insert(cpu, now);
         }
-        sample.energy = self.energy.iter().map(|counter| counter.read(hardware)).collect();
         sample.warmth = warmth(hardware.sys()).1;
         sample
     }
@@ -180,22 +183,22 @@ impl<H: Hardware> Meter<H> {
     }
 }
 
-/// Where all CPUs are.
-struct Places(std::collections::BTreeMap<u32, super::sample::Place>);
-
-impl Places {
-    fn of(hardware: &dyn Hardware) -> Self {
-        let sys = hardware.sys();
-        Self(online(sys).iter().filter_map(|cpu| Some((cpu.0, place_of(sys, cpu.0)?))).collect())
-    }
+/// Where cpufreq tells the frequency of a CPU, in kHz.
+fn frequency(cpu: u32) -> String {
+    format!("devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq")
 }
 
 impl Source {
-    fn new(what: &'static str, from: Option<&'static str>, why: Option<String>) -> Self {
-        Self { what, from, why }
+    fn new(what: &'static str, from: Option<&'static str>, whys: &[String]) -> Self {
+        let why = (!whys.is_empty()).then(|| whys.join("; "));
+        Self { what, from: from.map(str::to_owned), why }
     }
 
     fn of(what: &'static str, from: &Result<&'static str, String>) -> Self {
-        Self::new(what, from.as_ref().ok().copied(), from.as_ref().err().cloned())
+        Self::new(
+            what,
+            from.as_ref().ok().copied(),
+            from.as_ref().err().map_or(&[], std::slice::from_ref),
+        )
     }
 }

@@ -16,6 +16,7 @@ mod sample;
 mod tests;
 
 pub use energy::Domain;
+pub(crate) use energy::has_sensors;
 pub use interval::{Column, Interval, Row};
 pub use meter::{Meter, Source};
 pub use render::Choice;
@@ -23,13 +24,13 @@ pub use sample::Sample;
 
 use rota_topology::Tree;
 
-/// What a machine can be asked: its `/sys`, its `/proc/stat`, and counters of its hardware.
+/// What a machine can be asked: its `/sys`, its `/proc`, and counters of its hardware.
 pub trait Hardware {
     /// The files below `/sys`.
     fn sys(&self) -> &dyn Tree;
 
-    /// The text of `/proc/stat`.
-    fn stat(&self) -> Option<String>;
+    /// The text of a file below `/proc`.
+    fn proc(&self, path: &str) -> Option<String>;
 
     /// The monotonic clock, in ns.
     fn now_ns(&self) -> u64;
@@ -56,6 +57,11 @@ fn text(sys: &dyn Tree, path: &str) -> Option<String> {
 /// A file below `/sys` that has a number.
 fn number(sys: &dyn Tree, path: &str) -> Option<u64> {
     text(sys, path)?.parse().ok()
+}
+
+/// A file below `/sys` that has a temperature, in degrees.
+fn degrees(sys: &dyn Tree, path: &str) -> Option<f64> {
+    Some(text(sys, path)?.parse::<i64>().ok()? as f64 / 1000.0)
 }
 
 /// A source of events of perf.

@@ -2,9 +2,9 @@
 //! All counters as they are at one time.
 
 use super::idle::State;
-use super::{number, text};
+use super::{degrees, number, text};
 use rota_topology::{CpuMask, Tree};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A package, a core or a CPU. What is `None` is all of the larger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +65,8 @@ pub struct Sample {
     pub(super) cpus: BTreeMap<u32, Cpu>,
     /// As many as the meter has counters of energy.
     pub(super) energy: Vec<Option<u64>>,
-    /// In degrees Celsius, of cores and packages.
-    pub(super) warmth: BTreeMap<Place, f64>,
+    /// In degrees Celsius, of cores, packages, and what belongs to none of these.
+    pub(super) warmth: BTreeMap<Option<Place>, f64>,
 }
 
 /// The CPUs that are there.
@@ -75,22 +75,37 @@ pub(super) fn online(sys: &dyn Tree) -> CpuMask {
     list.and_then(|list| CpuMask::from_list(&list).ok()).unwrap_or_default()
 }
 
-/// The last of them.
-pub(super) fn last_cpu(sys: &dyn Tree) -> u32 {
-    online(sys).iter().last().map_or(0, |cpu| cpu.0)
-}
-
-/// Where a CPU is; one without a topology is a core of its own.
-pub(super) fn place_of(sys: &dyn Tree, cpu: u32) -> Option<Place> {
-    if !online(sys).contains(rota_topology::CpuId(cpu)) {
-        return None;
+/// Where all CPUs are that are there. Cores have the kernel's numbers, or those of their first CPUs in
+/// packages of which several cores have the same (clusters of Arm, several dies); a CPU
+/// without a topology is a core of its own.
+pub(super) fn places(sys: &dyn Tree) -> BTreeMap<u32, Place> {
+    let mut found: Vec<(u32, u32, u32, u32)> = Vec::new();
+    for cpu in &online(sys) {
+        let cpu = cpu.0;
+        let file = |name: &str| format!("devices/system/cpu/cpu{cpu}/topology/{name}");
+        let small = |value: u64| u32::try_from(value).ok();
+        // Arm says -1 where it does not know: that is no number here.
+        let package = number(sys, &file("physical_package_id")).and_then(small).unwrap_or(0);
+        let core = number(sys, &file("core_id")).and_then(small).unwrap_or(cpu);
+        let siblings = text(sys, &file("core_cpus_list"));
+        let siblings = siblings.or_else(|| text(sys, &file("thread_siblings_list")));
+        let siblings = siblings.and_then(|list| CpuMask::from_list(&list).ok());
+        let first = siblings.and_then(|mask| mask.first()).map_or(u32::MAX, |first| first.0);
+        found.push((cpu, package, core, first));
     }
-    let file = |name| number(sys, &format!("devices/system/cpu/cpu{cpu}/topology/{name}"));
-    let small = |value: u64| u32::try_from(value).ok();
-    // Arm says -1 where it does not know: that is no number here.
-    let package = file("physical_package_id").and_then(small).unwrap_or(0);
-    let core = file("core_id").and_then(small).unwrap_or(cpu);
-    Some(Place { package, core: Some(core), cpu: Some(cpu) })
+    // The first CPU of each core by its number, and packages in which that is not one.
+    let mut firsts = BTreeMap::new();
+    let mut repeat = BTreeSet::new();
+    for (_, package, core, first) in &found {
+        if *firsts.entry((*package, *core)).or_insert(*first) != *first {
+            repeat.insert(*package);
+        }
+    }
+    let place = |(cpu, package, core, first)| {
+        let core = if repeat.contains(&package) && first != u32::MAX { first } else { core };
+        (cpu, Place { package, core: Some(core), cpu: Some(cpu) })
+    };
+    found.into_iter().map(place).collect()
 }
 
 /// The ticks of each CPU in `/proc/stat`: busy, and all. Waiting for a disk is idle.
@@ -107,65 +122,68 @@ pub(super) fn ticks(stat: &str) -> BTreeMap<u32, (u64, u64)> {
     stat.lines().filter_map(line).collect()
 }
 
-/// Temperatures of packages and cores, in degrees, and where they are from: sensors of CPUs, or else
-/// zones of the kernel.
-pub(super) fn warmth(sys: &dyn Tree) -> (&'static str, BTreeMap<Place, f64>) {
+/// By cores and packages; `None` for what is not known to belong to one of them.
+type Warmth = BTreeMap<Option<Place>, f64>;
+
+/// Temperatures in degrees, and where they are from: sensors of CPUs, or else zones of the kernel.
+pub(super) fn warmth(sys: &dyn Tree) -> (&'static str, Warmth) {
     let sensors = sensors(sys);
     if sensors.is_empty() { ("thermal", zones(sys)) } else { ("hwmon", sensors) }
 }
 
-fn sensors(sys: &dyn Tree) -> BTreeMap<Place, f64> {
+/// At least as warm.
+fn warm(found: &mut Warmth, place: Option<Place>, degrees: f64) {
+    let warmest = found.entry(place).or_insert(degrees);
+    *warmest = warmest.max(degrees);
+}
+
+fn sensors(sys: &dyn Tree) -> Warmth {
     let mut found = BTreeMap::new();
-    let package = |package| Place { package, ..Place::default() };
-    let mut packages = 0;
-    for chip in sys.list("class/hwmon") {
+    let chips = sys.list("class/hwmon");
+    let name = |chip: &String| text(sys, &format!("class/hwmon/{chip}/name")).unwrap_or_default();
+    let amd = |name: &str| name == "k10temp" || name == "zenpower";
+    // Which is of which package is not told: one alone is of the only one.
+    let alone = chips.iter().filter(|chip| amd(&name(chip))).count() == 1;
+    for chip in &chips {
         let folder = format!("class/hwmon/{chip}");
-        let name = text(sys, &format!("{folder}/name")).unwrap_or_default();
-        if !["coretemp", "k10temp", "zenpower"].contains(&name.as_str()) {
+        let of_amd = amd(&name(chip));
+        if !of_amd && name(chip) != "coretemp" {
             continue;
         }
-        // Chips of AMD have one each, without its number.
-        let mut own = packages;
-        packages += 1;
-        let mut cores = Vec::new();
-        for file in sys.list(&folder) {
-            let Some(sensor) = file.strip_suffix("_input").filter(|it| it.starts_with("temp"))
-            else {
-                continue;
-            };
-            let label = text(sys, &format!("{folder}/{sensor}_label")).unwrap_or_default();
-            let Some(degrees) = number(sys, &format!("{folder}/{file}")) else { continue };
-            let degrees = degrees as f64 / 1000.0;
-            if let Some(id) = label.strip_prefix("Package id ").and_then(|it| it.parse().ok()) {
-                own = id;
-                found.insert(package(id), degrees);
-            } else if let Some(core) = label.strip_prefix("Core ").and_then(|it| it.parse().ok()) {
-                cores.push((core, degrees));
-            } else if label == "Tdie" || label == "Tctl" {
-                // Tctl may have an offset on it, Tdie has none.
-                let known = found.contains_key(&package(own));
-                if label == "Tdie" || !known {
-                    found.insert(package(own), degrees);
-                }
+        let labelled = |file: String| {
+            let sensor = file.strip_suffix("_input").filter(|it| it.starts_with("temp"))?;
+            let label = text(sys, &format!("{folder}/{sensor}_label"))?;
+            Some((label, degrees(sys, &format!("{folder}/{file}"))?))
+        };
+        let labels: BTreeMap<_, _> = sys.list(&folder).into_iter().filter_map(labelled).collect();
+        if of_amd {
+            // Tctl may have an offset on it, Tdie has none.
+            let place = alone.then(Place::default);
+            if let Some(degrees) = labels.get("Tdie").or_else(|| labels.get("Tctl")) {
+                warm(&mut found, place, *degrees);
             }
+            continue;
         }
-        for (core, degrees) in cores {
-            found.insert(Place { package: own, core: Some(core), cpu: None }, degrees);
+        let numbered = |label: &str, head: &str| label.strip_prefix(head)?.parse().ok();
+        let package = labels.keys().find_map(|label| numbered(label, "Package id ")).unwrap_or(0);
+        for (label, degrees) in &labels {
+            let core = numbered(label, "Core ");
+            if core.is_some() || label.starts_with("Package id ") {
+                warm(&mut found, Some(Place { package, core, cpu: None }), *degrees);
+            }
         }
     }
     found
 }
 
-fn zones(sys: &dyn Tree) -> BTreeMap<Place, f64> {
+fn zones(sys: &dyn Tree) -> Warmth {
     let mut found = BTreeMap::new();
     for zone in sys.list("class/thermal") {
         let folder = format!("class/thermal/{zone}");
         let kind = text(sys, &format!("{folder}/type")).unwrap_or_default().to_lowercase();
-        if let Some(degrees) = number(sys, &format!("{folder}/temp"))
-            && (kind == "x86_pkg_temp" || kind.contains("cpu") || kind.contains("soc"))
-        {
-            let warmest = found.entry(Place::default()).or_insert(0.0_f64);
-            *warmest = warmest.max(degrees as f64 / 1000.0);
+        let of_cpus = kind == "x86_pkg_temp" || kind.contains("cpu") || kind.contains("soc");
+        if let Some(degrees) = degrees(sys, &format!("{folder}/temp")).filter(|_| of_cpus) {
+            warm(&mut found, None, degrees);
         }
     }
     found

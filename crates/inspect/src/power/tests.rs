@@ -15,6 +15,7 @@ struct Moment {
     files: String,
     sys: MemoryTree,
     stat: String,
+    cpuinfo: Option<String>,
     registers: BTreeMap<(u32, u32), u64>,
     events: BTreeMap<(u32, u32, u64), u64>,
     /// Why there are no registers or events.
@@ -39,8 +40,11 @@ impl Hardware for Saved {
         &self.moment().sys
     }
 
-    fn stat(&self) -> Option<String> {
-        Some(self.moment().stat.clone())
+    fn proc(&self, path: &str) -> Option<String> {
+        match path {
+            "stat" => Some(self.moment().stat.clone()),
+            _ => self.moment().cpuinfo.clone(),
+        }
     }
 
     fn now_ns(&self) -> u64 {
@@ -77,6 +81,8 @@ impl Moment {
             self.files += &format!("{file}\n");
         } else if let Some(stat) = line.strip_prefix("stat ") {
             self.stat += &format!("{stat}\n");
+        } else if let Some(text) = line.strip_prefix("cpuinfo ") {
+            self.cpuinfo = Some(text.to_owned());
         } else {
             let (what, value) = line.split_once('=').unwrap();
             let words: Vec<_> = what.split_whitespace().collect();
@@ -133,9 +139,9 @@ fn measured(text: &str) -> (Vec<Source>, Interval) {
     (meter.sources().to_vec(), interval)
 }
 
-fn from(sources: &[Source], what: &str) -> (Option<&'static str>, String) {
+fn from<'a>(sources: &'a [Source], what: &str) -> (Option<&'a str>, String) {
     let source = sources.iter().find(|it| it.what == what).unwrap();
-    (source.from, source.why.clone().unwrap_or_default())
+    (source.from.as_deref(), source.why.clone().unwrap_or_default())
 }
 
 const INTEL: &str = include_str!("../../../../tests/power/intel.txt");
@@ -157,13 +163,16 @@ fn check(interval: &Interval, choice: Choice, expected: &str) {
 fn intel_by_registers_and_powercap() {
     let (sources, interval) = measured(INTEL);
     let refused = "perf: no events of msr".to_owned();
-    assert_eq!(from(&sources, "busy"), (Some("MSR"), String::new()), "{refused}");
-    assert_eq!(from(&sources, "frequency"), (Some("MSR"), String::new()));
+    assert_eq!(from(&sources, "busy"), (Some("MSR"), refused.clone()));
+    assert_eq!(from(&sources, "frequency"), (Some("MSR"), refused));
     let no_events = "perf: perf_event_paranoid is 3".to_owned();
     assert_eq!(from(&sources, "instructions"), (None, no_events));
-    assert_eq!(from(&sources, "idle states reached"), (Some("MSR"), String::new()));
+    let why = "perf: no such counters".to_owned();
+    assert_eq!(from(&sources, "idle states reached"), (Some("MSR"), why));
     assert_eq!(from(&sources, "temperature"), (Some("hwmon"), String::new()));
-    assert_eq!(from(&sources, "energy"), (Some("powercap"), String::new()));
+    let (powercap, why) = from(&sources, "energy");
+    assert_eq!(powercap, Some("powercap"));
+    assert!(why.starts_with("perf: no energy events; MSR: "), "{why}");
     assert_eq!(interval.changed, [0; 0]);
     // The package: 30.000000 + 262143.328850 - 262140.000000 J in 2.5 s.
     check(&interval, Choice::default(), "
@@ -188,7 +197,7 @@ fn amd_by_events_and_registers() {
     let (sources, interval) = measured(AMD);
     assert_eq!(from(&sources, "busy"), (Some("perf"), String::new()));
     assert_eq!(from(&sources, "instructions"), (Some("perf"), String::new()));
-    assert_eq!(from(&sources, "energy"), (Some("MSR"), String::new()));
+    assert_eq!(from(&sources, "energy").0, Some("MSR"));
     let (none, why) = from(&sources, "idle states reached");
     assert_eq!(
         (none, why.as_str()),
@@ -214,7 +223,7 @@ fn arm_by_the_kernel_and_sensors() {
     assert_eq!(from(&sources, "busy"), (Some("/proc/stat"), why.to_owned()));
     assert_eq!(from(&sources, "frequency"), (Some("cpufreq"), why.to_owned()));
     assert_eq!(from(&sources, "temperature"), (Some("thermal"), String::new()));
-    assert_eq!(from(&sources, "energy"), (Some("hwmon"), String::new()));
+    assert_eq!(from(&sources, "energy").0, Some("hwmon"));
     // CPU 3 went in between.
     assert_eq!(interval.changed, [3]);
     // Busy for 50, 0 and 200 of 200 ticks, where waiting for a disk is idle; 1.8 GHz and then 0.6,
@@ -225,11 +234,68 @@ fn arm_by_the_kernel_and_sensors() {
         "
         Package Core CPU Avg_MHz Busy% Bzy_MHz WFI WFI% PkgTmp SysWatt CorWatt
         - - -  625  41.67 1500 60 60.00 51 2.50 1.88
-        0 - -  625  41.67 1500 60 60.00 51    - 1.88
+        0 - -  625  41.67 1500 60 60.00  -    - 1.88
         0 0 0  300  25.00 1200 20 60.00  -    -    -
         0 1 1    0   0.00 1200 20 60.00  -    -    -
         0 2 2 2100 100.00 2100 20 60.00  -    -    -",
     );
+}
+
+#[test]
+fn cores_with_the_same_number_are_told_apart() {
+    // Numbers begin anew in each cluster.
+    let numbers = |text: &str, clusters: &str| {
+        let text = text.replace("topology/core_id = {}", "topology/core_id = 0");
+        measured(&text.replace("at 1000000000", &format!("{clusters}at 1000000000"))).1
+    };
+    let siblings = "sys devices/system/cpu/cpu{0-3}/topology/core_cpus_list = {}\n";
+    let cores = |interval: &Interval| -> Vec<_> {
+        let places = interval.rows.iter().filter_map(|row| row.place);
+        places.filter(|place| place.cpu.is_some()).map(|place| place.core.unwrap()).collect()
+    };
+    assert_eq!(cores(&numbers(ARM, siblings)), [0, 1, 2]);
+    assert_eq!(cores(&numbers(ARM, "")), [0, 0, 0]);
+}
+
+#[test]
+fn what_is_no_energy_of_the_machine_is_none() {
+    let energy = |text: &str| from(&measured(text).0, "energy").0.map(str::to_owned);
+    // A card's, and one without a label.
+    for driver in ["i915", "xe", "acpi"] {
+        assert_eq!(energy(&ARM.replace("scmi_sensors", driver)), None);
+    }
+    assert_eq!(
+        energy(
+            &ARM.replace("energy1_label", "x")
+                .replace("energy2_label", "x")
+                .replace("energy3_label", "x")
+        ),
+        None
+    );
+    // What powercap calls cores of AMD is one core.
+    let amd = format!("cpuinfo vendor_id : AuthenticAMD\n{INTEL}");
+    assert!(!measured(&amd).1.columns.iter().any(|column| column.name == "CorWatt"));
+    // Registers have what powercap has not: there is one for the package, and none for its cores.
+    let both = AMD.replace(
+        "event 0-1 11 0 = 0",
+        "event 0-1 11 0 = 0
+sys class/powercap/intel-rapl:0/name = core
+sys class/powercap/intel-rapl:0/energy_uj = 5",
+    );
+    assert_eq!(energy(&both), Some("powercap, MSR".to_owned()));
+}
+
+#[test]
+fn counters_that_begin_anew_count_nothing() {
+    // CPU 1 was away in between: it and its package's memory are left out.
+    let text =
+        INTEL.replace("msr 1-3 0xe7 = 4150000000", "msr 1-3 0xe7 = 4150000000\nmsr 1 0xe7 = 5");
+    let text = text.replace("sys class/powercap/intel-rapl:0:1/energy_uj = 503750000\n", "");
+    let (_, interval) = measured(&text);
+    assert_eq!(interval.changed, [1]);
+    assert!(interval.rows.iter().all(|row| row.place.and_then(|place| place.cpu) != Some(1)));
+    assert!(!interval.columns.iter().any(|column| column.name == "RAMWatt"));
+    assert!(interval.columns.iter().any(|column| column.name == "PkgWatt"));
 }
 
 #[test]
