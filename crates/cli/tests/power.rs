@@ -16,7 +16,7 @@ fn lines(text: &[u8]) -> Vec<Value> {
 
 #[test]
 fn intervals_are_objects_on_lines() {
-    let output = rota(&["--format", "json", "--interval", "50ms", "--for", "220ms", "--summary"]);
+    let output = rota(&["--format", "json", "--interval", "50ms", "--for", "1s", "--summary"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());
     let lines = lines(&output.stdout);
