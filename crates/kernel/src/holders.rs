@@ -47,12 +47,15 @@ pub enum BpfKind {
 /// The processes that have descriptors of BPF, by what and its number: process ids and names.
 pub type BpfHolders = BTreeMap<(BpfKind, u32), BTreeSet<(u32, String)>>;
 
+/// A field of a descriptor's `fdinfo`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+}
+
 /// What the `fdinfo` of a descriptor of BPF names, and its number.
 fn object_in(info: &str) -> Option<(BpfKind, u32)> {
-    let field = |name: &str| {
-        let mut fields = info.lines().filter_map(|line| line.split_once(':'));
-        fields.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
-    };
+    let field = |name| field(info, name);
     let (kind, id) = match field("link_type") {
         Some(_) => (BpfKind::Link, field("link_id")),
         None if field("prog_type").is_some() => (BpfKind::Program, field("prog_id")),
@@ -113,10 +116,7 @@ pub fn maps_of_kernel_type(type_id: u32) -> Vec<(u32, String)> {
 
 /// The map that the `fdinfo` of a link to a table of callbacks, or of such a map, names.
 fn table_in(info: &str) -> Option<(u32, bool)> {
-    let field = |name: &str| {
-        let mut fields = info.lines().filter_map(|l| l.split_once(':'));
-        fields.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
-    };
+    let field = |name| field(info, name);
     let link = field("link_type") == Some("struct_ops");
     let map = field("map_type").and_then(|t| t.parse().ok()) == Some(STRUCT_OPS);
     let id = field("map_id")?.parse().ok()?;

@@ -3,7 +3,7 @@
 //! read.
 
 use super::sample::Place;
-use super::{Hardware, Pmu, number, text};
+use super::{At, Hardware, Pmu, number, text};
 use rota_topology::{CpuMask, Tree};
 
 /// What takes energy.
@@ -53,20 +53,14 @@ impl Domain {
     }
 }
 
-/// Where a counter is.
-#[derive(Debug, Clone, PartialEq)]
-enum Where {
-    Event { cpu: u32, kind: u32, config: u64 },
-    File(String),
-    Register { cpu: u32, number: u32 },
-}
-
 /// A counter of energy.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Counter {
     pub(super) domain: Domain,
     pub(super) place: Place,
-    at: Where,
+    at: At,
+    /// Who reads it.
+    cpu: u32,
     /// Joules of one.
     joules: f64,
     /// From how many on it begins anew; 0 if it never does.
@@ -75,13 +69,9 @@ pub(super) struct Counter {
 
 impl Counter {
     pub(super) fn read(&self, hardware: &mut dyn Hardware) -> Option<u64> {
-        match &self.at {
-            Where::Event { cpu, kind, config } => hardware.event(*cpu, *kind, *config).ok(),
-            Where::File(path) => number(hardware.sys(), path),
-            Where::Register { cpu, number } => {
-                Some(hardware.register(*cpu, *number).ok()? & u64::from(u32::MAX))
-            }
-        }
+        let value = self.at.read(hardware, self.cpu).ok()?;
+        // The upper half of a register is something else.
+        Some(if let At::Register(_) = self.at { value & u64::from(u32::MAX) } else { value })
     }
 
     /// Joules between two readings; once it may have begun anew.
@@ -157,8 +147,8 @@ fn events(hardware: &mut dyn Hardware, place_of: PlaceOf<'_>) -> Result<Vec<Coun
                 continue;
             }
             let place = if name == "power_core" { place.core() } else { place.package() };
-            let at = Where::Event { cpu: cpu.0, kind, config };
-            counters.push(Counter { domain, place, at, joules, wraps_at: 0 });
+            let at = At::Event { kind, config };
+            counters.push(Counter { domain, place, at, cpu: cpu.0, joules, wraps_at: 0 });
         }
     }
     let none = why.unwrap_or_else(|| "no energy events".to_owned());
@@ -183,7 +173,8 @@ fn powercap(hardware: &mut dyn Hardware) -> Result<Vec<Counter>, String> {
         counters.push(Counter {
             domain,
             place: Place { package: package.unwrap_or(0), ..Place::default() },
-            at: Where::File(format!("{folder}/energy_uj")),
+            at: At::File(format!("{folder}/energy_uj")),
+            cpu: 0,
             joules: 1e-6,
             wraps_at: number(sys, &format!("{folder}/max_energy_range_uj")).unwrap_or(0),
         });
@@ -233,8 +224,8 @@ fn registers(hardware: &mut dyn Hardware, place_of: PlaceOf<'_>) -> Result<Vec<C
                 if counters.iter().any(|it| it.domain == domain && it.place == place) {
                     continue;
                 }
-                let at = Where::Register { cpu: *cpu, number };
-                counters.push(Counter { domain, place, at, joules, wraps_at: 1 << 32 });
+                let at = At::Register(number);
+                counters.push(Counter { domain, place, at, cpu: *cpu, joules, wraps_at: 1 << 32 });
             }
         }
         return readable(hardware, counters, "none of the registers can be read");
@@ -276,7 +267,8 @@ fn sensors(sys: &dyn Tree) -> Vec<Counter> {
             counters.extend(domain.map(|domain| Counter {
                 domain,
                 place: Place::default(),
-                at: Where::File(format!("{folder}/{name}")),
+                at: At::File(format!("{folder}/{name}")),
+                cpu: 0,
                 joules: 1e-6,
                 wraps_at: 0,
             }));

@@ -2,7 +2,7 @@
 //! How deep CPUs sleep: what was asked for (cpuidle), and what the hardware did (events of perf, or
 //! registers).
 
-use super::{Hardware, Pmu, number, text};
+use super::{At, Hardware, Pmu, number, text};
 use rota_topology::Tree;
 
 /// What cpuidle says of a state of a CPU: how often it was entered, and for how many us in all.
@@ -34,27 +34,12 @@ pub(super) fn states(sys: &dyn Tree, cpu: u32) -> Vec<State> {
 }
 
 /// A counter of time that the hardware spends in a state, in ticks of the TSC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Residency {
     pub(super) column: &'static str,
     /// Whether each core has one, or each package.
     pub(super) of_cores: bool,
-    at: At,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    Register(u32),
-    Event { kind: u32, config: u64 },
-}
-
-impl Residency {
-    pub(super) fn read(&self, hardware: &mut dyn Hardware, cpu: u32) -> Option<u64> {
-        match self.at {
-            At::Register(number) => hardware.register(cpu, number).ok(),
-            At::Event { kind, config } => hardware.event(cpu, kind, config).ok(),
-        }
-    }
+    pub(super) at: At,
 }
 
 /// Columns, the events of `cstate_core` and `cstate_pkg`, and Intel's registers (kernel:
@@ -89,11 +74,7 @@ pub(super) fn residencies(
                 _ => Some(At::Register(number)),
             };
             let Some(at) = at else { continue };
-            let read = match at {
-                At::Register(number) => hardware.register(cpu, number),
-                At::Event { kind, config } => hardware.event(cpu, kind, config),
-            };
-            match read {
+            match at.read(hardware, cpu) {
                 Ok(_) => found.push(Residency { column, of_cores, at }),
                 Err(error) => why = format!("{source}: {error}"),
             }

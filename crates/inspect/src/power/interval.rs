@@ -198,9 +198,7 @@ impl Interval {
         let columns = columns(&rows, &cpus);
         Self { seconds, columns, rows, changed }
     }
-}
 
-impl Interval {
     /// Joules of the whole machine by what took them.
     pub fn joules(&self) -> BTreeMap<&'static str, f64> {
         let all = self.rows.iter().find(|row| row.place.is_none());

@@ -168,7 +168,7 @@ impl<H: Hardware> Meter<H> {
             }
             let is_first = packages.insert(place.package);
             for residency in self.residencies.iter().filter(|it| it.of_cores || is_first) {
-                let value = residency.read(hardware, cpu);
+                let value = residency.at.read(hardware, cpu);
                 now.residencies.extend(value.map(|value| (residency.column, value)));
             }
             sample.cpus.insert(cpu, now);

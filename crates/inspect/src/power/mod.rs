@@ -64,6 +64,27 @@ fn degrees(sys: &dyn Tree, path: &str) -> Option<f64> {
     Some(text(sys, path)?.parse::<i64>().ok()? as f64 / 1000.0)
 }
 
+/// Where a counter of the hardware is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    Event { kind: u32, config: u64 },
+    Register(u32),
+    File(String),
+}
+
+impl At {
+    /// What it says on a CPU.
+    fn read(&self, hardware: &mut dyn Hardware, cpu: u32) -> Result<u64, String> {
+        match self {
+            Self::Event { kind, config } => hardware.event(cpu, *kind, *config),
+            Self::Register(number) => hardware.register(cpu, *number),
+            Self::File(path) => {
+                number(hardware.sys(), path).ok_or_else(|| format!("{path} can't be read"))
+            }
+        }
+    }
+}
+
 /// A source of events of perf.
 #[derive(Clone, Copy)]
 struct Pmu<'a> {
