@@ -5,7 +5,7 @@
 //! of timehist must be the same, to the printed digit. What perf's own reports print must be the
 //! same too, where perf defines it alike: docs/view.md lists where it does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -245,18 +245,20 @@ fn same_as_timehist(file: &Path) {
 }
 
 /// `perf sched latency` has delays of tasks that are new or had lost their CPU; of those, perf 6.1 does
-/// not know `R+`.
+/// not know `R+`. Of others it counts from the wake-up, which we do from who wakes on.
 fn same_as_latency(file: &Path) {
     let path = file.to_str().unwrap();
     let mut delays = BTreeMap::<i64, Vec<u64>>::new();
     let mut left = BTreeMap::new();
+    let made = script(file).into_iter().filter(|s| s.event == "sched_wakeup_new");
+    let made: BTreeSet<i64> = made.map(|s| s.number(" pid=")).collect();
     for line in printed(ROTA, &["view", path, "--as", "timehist-json"]).lines().skip(1) {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let (Some(tid), Some(state)) = (row["tid"].as_i64(), row["state"].as_str()) else {
             continue;
         };
         let before = left.insert(tid, state.to_owned());
-        let counts = before.is_none_or(|state| state == "R");
+        let counts = before.map_or(made.contains(&tid), |state| state == "R");
         if let Some(delay) = row["delay_ns"].as_u64().filter(|_| counts) {
             delays.entry(tid).or_default().push(delay);
         }
