@@ -1,83 +1,103 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota bpf`.
 
+mod dump;
+mod list;
+mod sched;
+mod top;
+
 use crate::exit::Exit;
-use crate::output::{self, Format};
 use anyhow::{Context, Result};
-use rota_inspect::bpf::{Listing, Objects};
+use rota_inspect::bpf::{Objects, table_name};
 use rota_kernel::{Host, boot_ns, bpf_links, bpf_maps, bpf_programs, bpf_types};
+use rota_object::Btf;
+use std::fs;
+
+/// The kernel's own types.
+const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// Arguments of `rota bpf`.
 #[derive(clap::Args)]
 #[command(after_long_help = "Examples:\n  \
+    rota bpf sched                     the attached scheduler: callbacks, maps\n  \
     rota bpf progs                     all programs, what they use, who holds them\n  \
     rota bpf maps lost 17              two maps, by name and by number\n  \
+    rota bpf map dump tasks            what is in a map, by its types\n  \
+    rota bpf top                       programs by what they cost, once a second\n  \
     rota bpf links --format json       in the field names of bpftool -j\n\n\
     It takes root. The exit code is 1 if something that is named is not there.")]
 pub(crate) struct Args {
-    /// What to list
-    #[arg(value_enum)]
-    list: List,
-    /// Only those with these numbers or names
-    #[arg(value_name = "ID|NAME")]
-    wanted: Vec<String>,
-    /// A table for people, or JSON
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    #[command(subcommand)]
+    verb: Verb,
 }
 
-/// What can be listed.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum List {
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// The schedulers of sched_ext that are loaded, as trees
+    Sched(sched::Args),
     /// Programs
-    Progs,
+    Progs(list::Args),
     /// Maps
-    Maps,
+    Maps(list::Args),
     /// Links, which keep programs attached
-    Links,
+    Links(list::Args),
+    /// Tables of callbacks, of schedulers and others
+    #[command(name = "struct_ops")]
+    StructOps(list::Args),
     /// Types of programs, of the kernel and of its modules
-    Btf,
+    Btf(list::Args),
+    /// What is in a map
+    #[command(subcommand)]
+    Map(MapVerb),
+    /// Programs by what they cost, the most expensive first, again and again
+    Top(top::Args),
 }
 
-impl List {
-    fn listing(self) -> (Listing, &'static str) {
-        match self {
-            Self::Progs => (Listing::Programs, "program"),
-            Self::Maps => (Listing::Maps, "map"),
-            Self::Links => (Listing::Links, "link"),
-            Self::Btf => (Listing::Types, "set of types"),
-        }
+#[derive(clap::Subcommand)]
+enum MapVerb {
+    /// All entries, by the types of keys and values
+    Dump(dump::Args),
+}
+
+/// Says what the kernel has of BPF.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    match &args.verb {
+        Verb::Sched(args) => sched::run(args),
+        Verb::Progs(args) => list::run(args, list::PROGRAMS),
+        Verb::Maps(args) => list::run(args, list::MAPS),
+        Verb::Links(args) => list::run(args, list::LINKS),
+        Verb::StructOps(args) => list::run(args, list::TABLES),
+        Verb::Btf(args) => list::run(args, list::TYPES),
+        Verb::Map(MapVerb::Dump(args)) => dump::run(args),
+        Verb::Top(args) => top::run(args),
     }
 }
 
-/// Prints one of the lists.
-pub(crate) fn run(args: &Args) -> Result<Exit> {
+/// All that there is. What comes or goes meanwhile may be in one list and not in the other.
+fn objects() -> Result<Objects> {
     let host = Host::default();
-    let objects = objects(&host).context("root may list them")?;
-    let (listing, what) = args.list.listing();
-    let chosen = match objects.chosen(listing, &args.wanted) {
-        Ok(chosen) => chosen,
-        Err(missing) => {
-            output::error(&format!("there is no {what} '{missing}'; without it, all are listed"));
-            return Ok(Exit::Negative);
-        }
-    };
-    let text = match args.format {
-        Format::Table => chosen.to_table(listing),
-        Format::Json => chosen.to_json(listing).to_string() + "\n",
-    };
-    output::text(&text)?;
-    Ok(Exit::Done)
+    let root = "root may list them";
+    Ok(Objects {
+        programs: bpf_programs().context(root)?,
+        maps: bpf_maps().context(root)?,
+        links: bpf_links().context(root)?,
+        types: bpf_types().context(root)?,
+        holders: host.bpf_holders(),
+        pins: host.bpf_pins(),
+        boot_ns: boot_ns(),
+        ..Objects::default()
+    })
 }
 
-/// All that there is. What comes or goes meanwhile may be in one list and not in the other.
-fn objects(host: &Host) -> Result<Objects> {
-    Ok(Objects {
-        programs: bpf_programs()?,
-        maps: bpf_maps()?,
-        links: bpf_links()?,
-        types: bpf_types()?,
-        holders: host.bpf_holders(),
-        boot_ns: boot_ns(),
-    })
+/// The kernel's own types.
+fn kernel_types() -> Result<Btf> {
+    let bytes = fs::read(KERNEL_TYPES).context(KERNEL_TYPES)?;
+    Btf::parse(&bytes).context(KERNEL_TYPES)
+}
+
+/// Names what tables of callbacks are for.
+fn name_tables(objects: &mut Objects, kernel: &Btf) {
+    let tables = objects.maps.iter().filter(|map| map.kernel_value_type != 0);
+    let names = tables.filter_map(|map| Some((map.kernel_value_type, table_name(kernel, map)?)));
+    objects.table_names = names.collect();
 }

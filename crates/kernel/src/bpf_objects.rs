@@ -7,8 +7,10 @@
     reason = "libbpf-rs leaves out much of what the kernel tells, and the descriptors"
 )]
 
-use libbpf_sys::{bpf_btf_info, bpf_link_info, bpf_map_info, bpf_prog_info};
-use rota_object::EngineError;
+use crate::bpf_values::bpf_type_bytes;
+use libbpf_sys::{bpf_btf_info, bpf_func_info, bpf_link_info, bpf_map_info, bpf_prog_info};
+use rota_object::{Btf, EngineError, Type};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int};
 use std::fs;
 use std::io;
@@ -21,7 +23,7 @@ pub struct BpfProgram {
     pub id: u32,
     /// Its type, as libbpf names it.
     pub kind: String,
-    /// Up to 15 letters.
+    /// Its name: that of its function where its types tell it, else up to 15 letters.
     pub name: String,
     /// A hash of its instructions.
     pub tag: [u8; 8],
@@ -160,7 +162,7 @@ fn failed(what: &str, error: &io::Error) -> EngineError {
 ///
 /// # Safety
 /// `T` is what the kernel tells of this kind of object, and pointers in it are to memory of their sizes.
-unsafe fn about<T>(fd: &OwnedFd, info: &mut T) -> Option<()> {
+pub(crate) unsafe fn about<T>(fd: &OwnedFd, info: &mut T) -> Option<()> {
     let mut bytes = size_of::<T>() as u32;
     // SAFETY: the memory is ours and of this size; the rest is the caller's promise.
     let status = unsafe {
@@ -192,9 +194,14 @@ unsafe fn kind(text: *const c_char, number: u32) -> String {
     }
 }
 
+/// What the kernel tells of an open descriptor.
+pub(crate) fn told_by(fd: &OwnedFd) -> Option<String> {
+    fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()
+}
+
 /// A number in what the kernel tells of an open descriptor.
 fn told(fd: &OwnedFd, wanted: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let text = told_by(fd)?;
     let mut fields = text.lines().filter_map(|line| line.split_once(':'));
     fields.find(|(name, _)| *name == wanted)?.1.trim().parse().ok()
 }
@@ -206,27 +213,19 @@ fn told(fd: &OwnedFd, wanted: &str) -> Option<u64> {
 pub fn bpf_programs() -> Result<Vec<BpfProgram>, EngineError> {
     use libbpf_sys::{bpf_prog_get_fd_by_id, bpf_prog_get_next_id, libbpf_bpf_prog_type_str};
     let mut all = Vec::new();
+    let mut names = FunctionNames::default();
     each("programs", bpf_prog_get_next_id, bpf_prog_get_fd_by_id, |_, fd| {
         let mut info = bpf_prog_info::default();
         // SAFETY: these are programs, and nothing is asked for that needs memory.
         if unsafe { about(fd, &mut info) }.is_none() {
             return;
         }
-        let mut map_ids = vec![0_u32; info.nr_map_ids as usize];
-        let mut with_maps = bpf_prog_info {
-            nr_map_ids: info.nr_map_ids,
-            map_ids: map_ids.as_mut_ptr() as u64,
-            ..bpf_prog_info::default()
-        };
-        // SAFETY: there is memory for as many numbers of maps.
-        if unsafe { about(fd, &mut with_maps) }.is_none() {
-            map_ids.clear();
-        }
+        let (map_ids, function) = lists(fd, &info);
         all.push(BpfProgram {
             id: info.id,
             // SAFETY: libbpf's names live for ever.
             kind: unsafe { kind(libbpf_bpf_prog_type_str(info.type_), info.type_) },
-            name: name(&info.name),
+            name: names.of(info.btf_id, function).unwrap_or_else(|| name(&info.name)),
             tag: info.tag,
             gpl: info.gpl_compatible() != 0,
             run_time_ns: info.run_time_ns,
@@ -242,6 +241,43 @@ pub fn bpf_programs() -> Result<Vec<BpfProgram>, EngineError> {
         });
     })?;
     Ok(all)
+}
+
+/// The maps of a program, and the type of its first function; 0 without types.
+fn lists(fd: &OwnedFd, info: &bpf_prog_info) -> (Vec<u32>, u32) {
+    let mut map_ids = vec![0_u32; info.nr_map_ids as usize];
+    let mut function = bpf_func_info::default();
+    let mut with_lists = bpf_prog_info {
+        nr_map_ids: info.nr_map_ids,
+        map_ids: map_ids.as_mut_ptr() as u64,
+        nr_func_info: info.nr_func_info.min(1),
+        func_info_rec_size: size_of::<bpf_func_info>() as u32,
+        func_info: (&raw mut function) as u64,
+        ..bpf_prog_info::default()
+    };
+    // SAFETY: there is memory for as many numbers of maps, and for one function.
+    match unsafe { about(fd, &mut with_lists) } {
+        Some(()) => (map_ids, function.type_id),
+        None => (Vec::new(), 0),
+    }
+}
+
+/// Names of functions, by the types of programs.
+#[derive(Default)]
+struct FunctionNames(BTreeMap<u32, Option<Btf>>);
+
+impl FunctionNames {
+    fn of(&mut self, btf_id: u32, function: u32) -> Option<String> {
+        if btf_id == 0 || function == 0 {
+            return None;
+        }
+        let read = || Btf::parse(&bpf_type_bytes(btf_id).ok()?).ok();
+        let btf = self.0.entry(btf_id).or_insert_with(read).as_ref()?;
+        match btf.iter().nth(function as usize) {
+            Some((_, Type::Func { name, .. })) => Some(btf.text(*name).to_owned()),
+            _ => None,
+        }
+    }
 }
 
 /// All maps, by their numbers.

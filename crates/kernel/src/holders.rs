@@ -54,7 +54,7 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// What the `fdinfo` of a descriptor of BPF names, and its number.
-fn object_in(info: &str) -> Option<(BpfKind, u32)> {
+pub(crate) fn object_in(info: &str) -> Option<(BpfKind, u32)> {
     let field = |name| field(info, name);
     let (kind, id) = match field("link_type") {
         Some(_) => (BpfKind::Link, field("link_id")),

@@ -6,6 +6,8 @@
 //! and one of the few with `unsafe`; each such block says what it relies on.
 
 mod bpf_objects;
+mod bpf_pins;
+mod bpf_values;
 mod capabilities;
 mod counters;
 mod holders;
@@ -24,6 +26,8 @@ mod verify_load;
 pub use bpf_objects::{
     BpfLink, BpfMap, BpfProgram, BpfTypes, bpf_links, bpf_maps, bpf_programs, bpf_types,
 };
+pub use bpf_pins::{BpfPins, bpf_pinned};
+pub use bpf_values::{BpfEntry, BpfValue, bpf_map_entries, bpf_run_stats, bpf_type_bytes};
 pub use capabilities::{Capabilities, Capability};
 pub use counters::Counters;
 pub use holders::{BpfHolders, BpfKind, Holder, Holders, maps_of_kernel_type};

@@ -32,8 +32,15 @@ impl Objects {
             Listing::Programs => self.programs.iter().map(|it| self.program(it)).collect(),
             Listing::Maps => self.maps.iter().map(|it| self.map(it)).collect(),
             Listing::Links => self.links.iter().map(|it| self.link(it)).collect(),
+            Listing::Tables => self.tables().map(|it| self.table(it)).collect(),
             Listing::Types => self.types.iter().map(|it| self.types(it)).collect(),
         }
+    }
+
+    /// Files that keep it, as `bpftool -f` names them.
+    fn pinned(&self, kind: BpfKind, id: u32) -> Vec<Value> {
+        let files = self.pins.get(&(kind, id)).into_iter().flatten();
+        files.map(|file| json!(file.to_string_lossy())).collect()
     }
 
     fn pids(&self, kind: BpfKind, id: u32) -> Vec<Value> {
@@ -41,7 +48,7 @@ impl Objects {
         holders.map(|(pid, comm)| json!({ "pid": pid, "comm": comm })).collect()
     }
 
-    fn program(&self, it: &BpfProgram) -> Value {
+    pub(super) fn program(&self, it: &BpfProgram) -> Value {
         object(
             json!({
                 "id": it.id, "type": it.kind, "tag": it.tag_text(), "gpl_compatible": it.gpl,
@@ -54,11 +61,12 @@ impl Objects {
                 "btf_id": it.btf_id, "recursion_misses": it.recursion_misses,
                 "run_time_ns": it.run_time_ns, "run_cnt": it.runs,
                 "pids": self.pids(BpfKind::Program, it.id),
+                "pinned": self.pinned(BpfKind::Program, it.id),
             }),
         )
     }
 
-    fn map(&self, it: &BpfMap) -> Value {
+    pub(super) fn map(&self, it: &BpfMap) -> Value {
         object(
             json!({
                 "id": it.id, "type": it.kind, "flags": it.flags, "bytes_key": it.key_bytes,
@@ -67,6 +75,17 @@ impl Objects {
             }),
             json!({
                 "name": it.name, "btf_id": it.btf_id, "pids": self.pids(BpfKind::Map, it.id),
+                "pinned": self.pinned(BpfKind::Map, it.id),
+            }),
+        )
+    }
+
+    fn table(&self, it: &BpfMap) -> Value {
+        object(
+            json!({ "id": it.id, "name": it.name }),
+            json!({
+                "kernel_struct_ops": self.table_names.get(&it.kernel_value_type),
+                "pids": self.pids(BpfKind::Map, it.id),
             }),
         )
     }
@@ -75,12 +94,13 @@ impl Objects {
         let program = self.programs.iter().find(|program| program.id == it.program_id);
         let target = it.target.as_ref();
         object(
-            json!({ "id": it.id, "type": it.kind }),
+            json!({ "id": it.id, "type": it.kind, "prog_id": it.program_id }),
             json!({
-                "prog_id": it.program_id, "tp_name": it.tracepoint, "map_id": it.map_id,
+                "tp_name": it.tracepoint, "map_id": it.map_id,
                 "prog_type": target.and(program).map(|program| &program.kind),
                 "attach_type": target.map(|it| &it.0), "target_obj_id": target.map(|it| it.1),
                 "target_btf_id": target.map(|it| it.2), "pids": self.pids(BpfKind::Link, it.id),
+                "pinned": self.pinned(BpfKind::Link, it.id),
             }),
         )
     }

@@ -10,6 +10,7 @@ const PROGRAMS: [&str; 9] =
 const MAPS: [&str; 9] =
     ["ID", "TYPE", "NAME", "KEY", "VALUE", "ENTRIES", "MEMORY", "FLAGS", "HELD BY"];
 const LINKS: [&str; 6] = ["ID", "TYPE", "PROGRAM", "NAME", "AT", "HELD BY"];
+const TABLES: [&str; 5] = ["ID", "NAME", "KIND", "LINKS", "HELD BY"];
 const TYPES: [&str; 6] = ["ID", "NAME", "SIZE", "PROGRAMS", "MAPS", "HELD BY"];
 
 impl Objects {
@@ -21,6 +22,7 @@ impl Objects {
             }
             Listing::Maps => (&MAPS, self.maps.iter().map(|it| self.map_line(it)).collect()),
             Listing::Links => (&LINKS, self.links.iter().map(|it| self.link_line(it)).collect()),
+            Listing::Tables => (&TABLES, self.tables().map(|it| self.table_line(it)).collect()),
             Listing::Types => (&TYPES, self.types.iter().map(|it| self.types_line(it)).collect()),
         };
         let head = head.iter().map(ToString::to_string).collect();
@@ -76,6 +78,18 @@ impl Objects {
         ]
     }
 
+    fn table_line(&self, it: &BpfMap) -> Vec<String> {
+        let links = self.links.iter().filter(|link| link.map_id == Some(it.id));
+        let links: Vec<_> = links.map(|link| link.id.to_string()).collect();
+        vec![
+            it.id.to_string(),
+            it.name.clone(),
+            self.table_names.get(&it.kernel_value_type).cloned().unwrap_or_default(),
+            links.join(","),
+            self.held_by(BpfKind::Map, it.id),
+        ]
+    }
+
     fn types_line(&self, it: &BpfTypes) -> Vec<String> {
         vec![
             it.id.to_string(),
@@ -101,9 +115,12 @@ impl Objects {
         }
     }
 
-    fn held_by(&self, kind: BpfKind, id: u32) -> String {
+    /// Processes and files that keep an object.
+    pub(super) fn held_by(&self, kind: BpfKind, id: u32) -> String {
         let holders = self.holders.get(&(kind, id)).into_iter().flatten();
         let holders = holders.map(|(pid, comm)| format!("{comm}({pid})"));
-        holders.collect::<Vec<_>>().join(" ")
+        let files = self.pins.get(&(kind, id)).into_iter().flatten();
+        let files = files.map(|file| file.to_string_lossy().into_owned());
+        holders.chain(files).collect::<Vec<_>>().join(" ")
     }
 }

@@ -3,12 +3,13 @@
 //! callbacks take.
 
 use super::said::Said;
+use crate::bpf_values::bpf_run_stats;
 use crate::host::{Host, now_ns};
 use libbpf_rs::ProgramType;
 use libbpf_rs::query::ProgInfoIter;
 use rota_events::{Tables, What};
 use std::collections::BTreeMap;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// How often to look, in ns.
 const LOOK_NS: u64 = 100_000_000;
@@ -77,7 +78,7 @@ impl Scheduler {
                 news.push((now_ns, What::Attach { scheduler: tables.text(name) }));
                 self.seen = Some(name.clone());
                 self.before = programs().map(|program| (program.id, program.spent)).collect();
-                self.measures = measure();
+                self.measures = bpf_run_stats().ok();
                 self.told_ns = now_ns;
             }
             self.attached = name;
@@ -127,13 +128,4 @@ fn programs() -> impl Iterator<Item = Program> {
         name: about.name.to_string_lossy().into_owned(),
         spent: (about.run_cnt, about.run_time_ns),
     })
-}
-
-/// Lets the kernel measure programs.
-#[expect(unsafe_code, reason = "libbpf-rs does not have it")]
-fn measure() -> Option<OwnedFd> {
-    // SAFETY: a call with a number, which gives a file descriptor or an error.
-    let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
-    // SAFETY: it was just opened, and nobody else has it.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -9,6 +9,7 @@
 //! some, `-- 7.3` those of one kernel.
 
 mod answers;
+mod bpf;
 mod doctor;
 mod domains;
 mod domains_load;
@@ -59,6 +60,7 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("run::two_capabilities_suffice", run::two_capabilities_suffice),
     ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
     ("examples::every_case", examples::every_case),
+    ("bpf::says_what_bpftool_says", bpf::says_what_bpftool_says),
     ("record::simple", record::simple),
     ("record::domains", record::domains),
     ("record::comes_and_goes", record::comes_and_goes),
