@@ -4,8 +4,8 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    balance, bpf, choice, compare, completions, diff, doctor, hist, list, object, output, power,
-    record, run, sim, top, topology, verify, view,
+    balance, bpf, calls, choice, compare, completions, diff, doctor, hist, list, object, output,
+    power, record, run, sim, top, topology, verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -50,8 +50,10 @@ pub(crate) enum Verb {
     Top(top::Args),
     /// Show how times of a recording are distributed: latencies, turns on CPUs, time in queues
     Hist(hist::Args),
-    /// List what the kernel has of BPF: programs, maps, links, types, and who holds them
+    /// Show what the kernel has of BPF: schedulers, programs, maps and what is in them
     Bpf(bpf::Args),
+    /// Trace calls of functions of the kernel and of BPF programs: errors, results, times
+    Fn(Box<calls::Args>),
     /// Measure how busy, fast, warm CPUs are, how deep they sleep, and what energy they take
     Power(power::Args),
     /// Compare two recordings: distributions side by side, what is beyond noise, limits

@@ -8,10 +8,13 @@ mod top;
 
 use crate::exit::Exit;
 use anyhow::{Context, Result};
-use rota_inspect::bpf::{Objects, table_name};
-use rota_kernel::{Host, boot_ns, bpf_links, bpf_maps, bpf_programs, bpf_types};
+use rota_inspect::bpf::{Objects, Scheduler, table_name};
+use rota_kernel::{
+    BpfValue, Host, boot_ns, bpf_links, bpf_map_entries, bpf_maps, bpf_programs, bpf_types,
+};
 use rota_object::Btf;
 use std::fs;
+use std::ops::ControlFlow;
 
 /// The kernel's own types.
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
@@ -74,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 /// All that there is. What comes or goes meanwhile may be in one list and not in the other.
-fn objects() -> Result<Objects> {
+pub(crate) fn objects() -> Result<Objects> {
     let host = Host::default();
     let root = "root may list them";
     Ok(Objects {
@@ -90,7 +93,7 @@ fn objects() -> Result<Objects> {
 }
 
 /// The kernel's own types.
-fn kernel_types() -> Result<Btf> {
+pub(crate) fn kernel_types() -> Result<Btf> {
     let bytes = fs::read(KERNEL_TYPES).context(KERNEL_TYPES)?;
     Btf::parse(&bytes).context(KERNEL_TYPES)
 }
@@ -100,4 +103,24 @@ fn name_tables(objects: &mut Objects, kernel: &Btf) {
     let tables = objects.maps.iter().filter(|map| map.kernel_value_type != 0);
     let names = tables.filter_map(|map| Some((map.kernel_value_type, table_name(kernel, map)?)));
     objects.table_names = names.collect();
+}
+
+/// The schedulers of sched_ext that are loaded.
+pub(crate) fn schedulers(objects: &Objects, kernel: &Btf) -> Vec<Scheduler> {
+    let state = Host::default().sched_ext();
+    let enabled = state.filter(|it| it.state == "enabled").and_then(|it| it.scheduler);
+    objects.schedulers(kernel, enabled.as_deref(), first_value)
+}
+
+/// What a map has at its first key.
+fn first_value(id: u32) -> Option<Vec<u8>> {
+    let mut found = None;
+    // A map that goes meanwhile is none.
+    let _ = bpf_map_entries(id, |entry| {
+        if let BpfValue::One(value) = entry.value {
+            found = Some(value);
+        }
+        ControlFlow::Break(())
+    });
+    found
 }

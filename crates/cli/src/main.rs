@@ -7,6 +7,7 @@
 mod args;
 mod balance;
 mod bpf;
+mod calls;
 mod choice;
 mod compare;
 mod completions;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Verb::View(args) => view::run(&args),
         Verb::Record(args) => record::run(&args),
         Verb::Bpf(args) => bpf::run(&args),
+        Verb::Fn(args) => calls::run(&args),
         Verb::Power(args) => power::run(&args),
         Verb::Top(args) => top::run(&args),
         Verb::Hist(args) => hist::run(&args),

@@ -74,7 +74,7 @@ pub(crate) struct Args {
 }
 
 /// The size of a ring.
-fn ring_bytes(text: &str) -> Result<u32, String> {
+pub(crate) fn ring_bytes(text: &str) -> Result<u32, String> {
     let bytes = parse_bytes(text)?;
     let fits = bytes.is_power_of_two() && (64 << 10..=1 << 30).contains(&bytes);
     let fitting = u32::try_from(bytes).ok().filter(|_| fits);

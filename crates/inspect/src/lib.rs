@@ -2,6 +2,7 @@
 //! Verifier statistics, energy, and what a kernel allows.
 
 pub mod bpf;
+pub mod calls;
 mod doctor;
 pub mod object;
 pub mod power;

@@ -8,6 +8,7 @@
 mod bpf_objects;
 mod bpf_pins;
 mod bpf_values;
+mod calls;
 mod capabilities;
 mod counters;
 mod holders;
@@ -28,6 +29,9 @@ pub use bpf_objects::{
 };
 pub use bpf_pins::{BpfPins, bpf_pinned};
 pub use bpf_values::{BpfEntry, BpfValue, bpf_map_entries, bpf_run_stats, bpf_type_bytes};
+pub use calls::{
+    AboutCall, CALL_ARGS, CallObjects, CallOptions, CallRecord, CallTarget, Calls, Returns,
+};
 pub use capabilities::{Capabilities, Capability};
 pub use counters::Counters;
 pub use holders::{BpfHolders, BpfKind, Holder, Holders, maps_of_kernel_type};

@@ -46,6 +46,7 @@ pub use hist::{
 pub use json::EVENTS_SCHEMA;
 pub use map::Map;
 pub use output::{Form, Output};
+pub use perfetto::{CallTrace, Caller};
 pub use read::{Input, ReadError, Recording, Seekable, Spool};
 pub use replay::{Replay, ReplayCounts, ReplayError, ReplayOptions};
 pub use summary::{

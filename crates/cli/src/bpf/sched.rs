@@ -5,11 +5,8 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use anyhow::{Context, Result};
 use rota_inspect::bpf::{Costs, Objects};
-use rota_kernel::{
-    BpfProgram, BpfValue, Host, bpf_map_entries, bpf_programs, bpf_run_stats, now_ns,
-};
+use rota_kernel::{BpfProgram, bpf_programs, bpf_run_stats, now_ns};
 use serde_json::{Value, json};
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Version of the JSON form.
@@ -38,9 +35,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Exit> {
     let kernel = super::kernel_types()?;
     let (objects, costs) = measured(Duration::from_nanos(args.interval))?;
-    let state = Host::default().sched_ext();
-    let enabled = state.filter(|it| it.state == "enabled").and_then(|it| it.scheduler);
-    let mut schedulers = objects.schedulers(&kernel, enabled.as_deref(), first_value);
+    let mut schedulers = super::schedulers(&objects, &kernel);
     schedulers.retain(|it| args.name.as_ref().is_none_or(|name| *name == it.name));
     let text = match args.format {
         Format::Table => {
@@ -81,17 +76,4 @@ fn measured(interval: Duration) -> Result<(Objects, Costs)> {
 fn look() -> Result<(u64, Vec<BpfProgram>)> {
     let now = now_ns();
     Ok((now, bpf_programs().context("root may list them")?))
-}
-
-/// What a map has at its first key.
-fn first_value(id: u32) -> Option<Vec<u8>> {
-    let mut found = None;
-    // A map that goes meanwhile is none.
-    let _ = bpf_map_entries(id, |entry| {
-        if let BpfValue::One(value) = entry.value {
-            found = Some(value);
-        }
-        ControlFlow::Break(())
-    });
-    found
 }

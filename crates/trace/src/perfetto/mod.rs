@@ -9,6 +9,7 @@
 //! who then runs can be had as well, and calls of callbacks.
 
 mod callbacks;
+mod calls;
 pub(crate) mod field;
 mod load;
 mod packets;
@@ -18,6 +19,7 @@ mod tracks;
 
 use crate::FREQUENCY;
 use callbacks::{Costs, is_call};
+pub use calls::{CallTrace, Caller};
 use load::Load;
 use rota_events::{Event, MachineFacts, Tables, TaskRef, What};
 use sched::Sched;

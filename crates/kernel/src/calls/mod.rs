@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tracing calls of functions: the user half of `bpf/trace/calls.bpf.c` and `calls_program.bpf.c`.
+//!
+//! Functions of the kernel are attached to all at once (`kprobe.multi`), or one by one where the kernel
+//! can't do that; each BPF program with two programs of its own (`fentry`, `fexit`). Descriptors keep
+//! everything attached, so that nothing stays when the process ends, however that is.
+
+mod cost;
+mod raw;
+
+use crate::host::{Host, now_ns};
+use crate::plan::write;
+use crate::{log, refusal};
+use libbpf_rs::{
+    KprobeMultiOpts, KprobeOpts, Link, MapCore, MapFlags, ObjectBuilder, OpenObject, Program,
+    RingBuffer, RingBufferBuilder,
+};
+pub use raw::{AboutCall, CALL_ARGS, CallRecord};
+use rota_object::EngineError;
+use std::cell::RefCell;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+/// The objects of `bpf/trace/calls.bpf.c` and `calls_program.bpf.c`.
+#[derive(Debug, Clone, Copy)]
+pub struct CallObjects<'a> {
+    /// For functions of the kernel.
+    pub kernel: &'a [u8],
+    /// For BPF programs.
+    pub program: &'a [u8],
+}
+
+/// What a function returns, as far as it decides on errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Returns {
+    /// An error is a negative number of 32 bits.
+    Int,
+    /// An error is a negative number of 64 bits, or an address that is one.
+    Long,
+    /// It has no errors.
+    Other,
+}
+
+/// A function to trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallTarget {
+    /// Its name.
+    pub name: String,
+    /// The number of the BPF program; `None` for a function of the kernel.
+    pub program_id: Option<u32>,
+    /// Whether a call of it opens a session.
+    pub is_entry: bool,
+    /// What it returns.
+    pub returns: Returns,
+    /// Whether its arguments are in memory that its only argument points to, as those of callbacks.
+    pub args_behind: bool,
+}
+
+/// How to trace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Only these threads and processes, if there are any.
+    pub pids: Vec<i32>,
+    /// Whether to tell stacks of sessions and of errors.
+    pub stacks: bool,
+    /// Bytes for records that wait: a power of two, and at least a page.
+    pub ring_bytes: u32,
+    /// To attach to functions of the kernel one by one, though it could all at once.
+    pub one_by_one: bool,
+    /// Whether calls of this process are told too.
+    pub own: bool,
+}
+
+/// A trace that goes on. Dropping it ends it.
+pub struct Calls {
+    /// Links come first: they are dropped before the objects.
+    links: Vec<Link>,
+    ring: RingBuffer<'static>,
+    records: Rc<RefCell<Vec<CallRecord>>>,
+    objects: Vec<libbpf_rs::Object>,
+    /// Whether functions of the kernel were attached to all at once; `None` if there are none.
+    pub at_once: Option<bool>,
+    /// Functions that the kernel did not take, and why.
+    pub refused: Vec<(String, String)>,
+    /// How long attaching took, in ns.
+    pub attach_ns: u64,
+}
+
+const IS_ENTRY: u64 = 1 << 32;
+const RETURNS_INT: u64 = 1 << 33;
+const RETURNS_LONG: u64 = 1 << 34;
+const ARGS_BEHIND: u64 = 1 << 35;
+
+impl CallTarget {
+    fn cookie(&self, place: usize) -> u64 {
+        let flag = |is: bool, flag: u64| if is { flag } else { 0 };
+        place as u64
+            | flag(self.is_entry, IS_ENTRY)
+            | flag(self.returns == Returns::Int, RETURNS_INT)
+            | flag(self.returns == Returns::Long, RETURNS_LONG)
+            | flag(self.args_behind, ARGS_BEHIND)
+    }
+}
+
+impl Calls {
+    /// Attaches to functions, and begins.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] if the kernel does not take the programs, most often for lack of rights;
+    /// [`EngineError::System`] if there is no function that could be attached to.
+    pub fn start(
+        objects: CallObjects<'_>,
+        targets: &[CallTarget],
+        options: &CallOptions,
+    ) -> Result<Self, EngineError> {
+        let one_by_one = CallOptions { one_by_one: true, ..options.clone() };
+        let first = load(objects.kernel, options, 0, None)
+            .or_else(|error| load(objects.kernel, &one_by_one, 0, None).map_err(|_| error))?;
+        let records = Rc::<RefCell<Vec<CallRecord>>>::default();
+        let ring = ring(&first, &records)?;
+        let wanted = map(&first, "wanted")?;
+        for pid in &options.pids {
+            let done = wanted.update(&pid.to_ne_bytes(), &1_u32.to_ne_bytes(), MapFlags::ANY);
+            done.map_err(|e| system("choosing tasks", &e))?;
+        }
+        let mut calls = Self {
+            links: Vec::new(),
+            ring,
+            records,
+            objects: vec![first],
+            at_once: None,
+            refused: Vec::new(),
+            attach_ns: 0,
+        };
+        let began = now_ns();
+        calls.attach_programs(objects.program, targets, options)?;
+        calls.attach_kernel(targets, options)?;
+        calls.attach_ns = now_ns() - began;
+        match (calls.links.is_empty(), calls.refused.first()) {
+            (true, Some((name, why))) => Err(EngineError::System {
+                what: format!("attaching to {name}"),
+                error: why.clone(),
+            }),
+            _ => Ok(calls),
+        }
+    }
+
+    fn attach_kernel(
+        &mut self,
+        targets: &[CallTarget],
+        options: &CallOptions,
+    ) -> Result<(), EngineError> {
+        let kernel = targets.iter().enumerate().filter(|(_, target)| target.program_id.is_none());
+        let kernel: Vec<_> = kernel.map(|(at, it)| (it.name.clone(), it.cookie(at))).collect();
+        if kernel.is_empty() {
+            return Ok(());
+        }
+        let at_once = if options.one_by_one { None } else { self.all_at_once(&kernel).ok() };
+        self.at_once = Some(at_once.is_some());
+        match at_once {
+            Some(links) => self.links.extend(links),
+            None => self.one_by_one(&kernel)?,
+        }
+        Ok(())
+    }
+
+    /// Ends are attached first, so that no call that has begun ends untold.
+    fn all_at_once(&self, functions: &[(String, u64)]) -> Result<[Link; 2], libbpf_rs::Error> {
+        let attach = |program: &str, retprobe: bool| {
+            let opts = KprobeMultiOpts {
+                symbols: functions.iter().map(|(name, _)| name.clone()).collect(),
+                cookies: functions.iter().map(|(_, cookie)| *cookie).collect(),
+                retprobe,
+                ..KprobeMultiOpts::default()
+            };
+            let program = program_of(&self.objects[0], program);
+            let program = program.ok_or_else(|| libbpf_rs::Error::from_raw_os_error(2))?;
+            log::capture(|| program.attach_kprobe_multi_with_opts(opts)).0
+        };
+        let end = attach("many_end", true)?;
+        Ok([end, attach("many_begin", false)?])
+    }
+
+    fn one_by_one(&mut self, functions: &[(String, u64)]) -> Result<(), EngineError> {
+        let first = &self.objects[0];
+        let (Some(begins), Some(ends)) =
+            (program_of(first, "one_begins"), program_of(first, "one_ends"))
+        else {
+            return Err(missing("the programs for single functions"));
+        };
+        for (name, cookie) in functions {
+            let opts = || KprobeOpts { cookie: *cookie, ..KprobeOpts::default() };
+            let (both, _) = log::capture(|| {
+                let end = ends.attach_kprobe_with_opts(true, name, opts())?;
+                Ok::<_, libbpf_rs::Error>([
+                    end,
+                    begins.attach_kprobe_with_opts(false, name, opts())?,
+                ])
+            });
+            match both {
+                Ok(links) => self.links.extend(links),
+                Err(error) => self.refused.push((name.clone(), format!("{error:#}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_programs(
+        &mut self,
+        bytes: &[u8],
+        targets: &[CallTarget],
+        options: &CallOptions,
+    ) -> Result<(), EngineError> {
+        for (at, target) in targets.iter().enumerate() {
+            let Some(id) = target.program_id else { continue };
+            let to = Some((id, target.name.as_str(), &self.objects[0]));
+            let attached = load(bytes, options, target.cookie(at), to).and_then(|object| {
+                let links = attach_pair(&object)?;
+                Ok((object, links))
+            });
+            match attached {
+                Ok((object, links)) => {
+                    self.links.extend(links);
+                    self.objects.push(object);
+                }
+                // Others won't be taken either.
+                Err(error @ EngineError::Refused(_)) => return Err(error),
+                Err(error) => self.refused.push((target.name.clone(), error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Records since the last time, those of a CPU in order. To be called every few ms.
+    ///
+    /// # Errors
+    /// [`EngineError::System`] if they can't be read.
+    pub fn poll(&mut self) -> Result<Vec<CallRecord>, EngineError> {
+        self.ring.consume().map_err(|e| system("reading calls", &e))?;
+        Ok(self.records.take())
+    }
+
+    /// Ends tracing, and returns the rest.
+    ///
+    /// # Errors
+    /// As [`Calls::poll`].
+    pub fn finish(&mut self) -> Result<Vec<CallRecord>, EngineError> {
+        self.links.clear();
+        self.poll()
+    }
+
+    /// How many records there was no room for, and how many calls were too deep to be told.
+    ///
+    /// # Errors
+    /// As [`Calls::poll`].
+    pub fn lost(&self) -> Result<(u64, u64), EngineError> {
+        let map = map(&self.objects[0], "lost")?;
+        let sum = |key: u32| {
+            let values = map.lookup_percpu(&key.to_ne_bytes(), MapFlags::ANY);
+            let values = values.map_err(|e| system("reading what was lost", &e))?;
+            let number = |bytes: Vec<u8>| bytes.try_into().map_or(0, u64::from_ne_bytes);
+            Ok(values.unwrap_or_default().into_iter().map(number).sum())
+        };
+        Ok((sum(0)?, sum(1)?))
+    }
+
+    /// How often the kernel did not call a program since one was at work on that CPU, while it is
+    /// attached.
+    pub fn missed(&self) -> u64 {
+        let told = |fd: i32, name: &str| {
+            let path = format!("/proc/self/fdinfo/{fd}");
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.trim_start_matches(':').trim().parse::<u64>().ok())
+        };
+        let programs = self.objects.iter().flat_map(libbpf_rs::Object::progs);
+        let programs = programs.filter(libbpf_rs::ProgramImpl::autoload);
+        let of_programs: u64 = programs
+            .filter_map(|program| told(program.as_fd().as_raw_fd(), "recursion_misses:"))
+            .sum();
+        let links = self.links.iter();
+        let of_links: u64 = links.filter_map(|link| told(link.as_fd().as_raw_fd(), "missed")).sum();
+        of_programs + of_links
+    }
+}
+
+/// Loads one of the objects. The one for BPF programs has a target, and uses the maps of the other.
+fn load(
+    bytes: &[u8],
+    options: &CallOptions,
+    cookie: u64,
+    target: Option<(u32, &str, &libbpf_rs::Object)>,
+) -> Result<libbpf_rs::Object, EngineError> {
+    let host = Host::default();
+    let refused = |e: &libbpf_rs::Error, printed: &str| {
+        EngineError::Refused(refusal::of_load(&host, e, printed))
+    };
+    let (open, printed) = log::capture(|| ObjectBuilder::default().open_memory(bytes));
+    let mut open = open.map_err(|e| refused(&e, &printed))?;
+    let own = if options.own { 0 } else { std::process::id() };
+    let by_pid = u32::from(!options.pids.is_empty());
+    let mut choice = cookie.to_ne_bytes().to_vec();
+    for word in [own, by_pid, u32::from(options.stacks), 0] {
+        choice.extend(word.to_ne_bytes());
+    }
+    write(&mut open, |name| name.ends_with(".rodata"), 0, &choice)
+        .ok_or_else(|| missing("what to trace"))?;
+    for mut map in open.maps_mut().filter(|map| map.name() == "calls") {
+        map.set_max_entries(options.ring_bytes).map_err(|e| system("making a ring", &e))?;
+    }
+    // Programs without a target can't be loaded, nor can many kernels attach to many functions.
+    for mut program in open.progs_mut() {
+        let section = program.section().to_string_lossy().into_owned();
+        let leave_out = match section.as_str() {
+            "fentry" | "fexit" => target.is_none(),
+            "kprobe.multi" | "kretprobe.multi" => options.one_by_one,
+            "syscall" => target.is_some(),
+            _ => false,
+        };
+        program.set_autoload(!leave_out);
+    }
+    let Some((id, name, first)) = target else {
+        let (loaded, printed) = log::capture(|| open.load());
+        return loaded.map_err(|e| refused(&e, &printed));
+    };
+    // libbpf keeps the number of the descriptor only.
+    let _program = aim(&mut open, id, name, first)?;
+    let (loaded, printed) = log::capture(|| open.load());
+    loaded.map_err(|e| EngineError::System {
+        what: format!("tracing the program {name}"),
+        error: format!("{e:#} {}", printed.trim()).trim().to_owned(),
+    })
+}
+
+/// Points the two programs at another, which is returned, and takes the maps of the first object.
+fn aim(
+    open: &mut OpenObject,
+    id: u32,
+    name: &str,
+    first: &libbpf_rs::Object,
+) -> Result<OwnedFd, EngineError> {
+    let fd = Program::fd_from_id(id).map_err(|e| system("looking for the program", &e))?;
+    for mut program in open.progs_mut().filter(|program| program.autoload()) {
+        let aimed = program.set_attach_target(fd.as_raw_fd(), Some(name.to_owned()));
+        aimed.map_err(|e| system("looking for the program", &e))?;
+    }
+    for shared in first.maps() {
+        let name = shared.name().to_owned();
+        for mut map in open.maps_mut().filter(|map| map.name() == name) {
+            if !name.to_string_lossy().contains('.') {
+                map.reuse_fd(shared.as_fd()).map_err(|e| system("sharing a map", &e))?;
+            }
+        }
+    }
+    Ok(fd)
+}
+
+/// Attaches both programs of an object, that of ends first.
+fn attach_pair(object: &libbpf_rs::Object) -> Result<Vec<Link>, EngineError> {
+    let mut links = Vec::new();
+    for name in ["program_ends", "program_begins"] {
+        let program = object.progs_mut().find(|program| program.name() == name);
+        let program = program.ok_or_else(|| missing("a program"))?;
+        let (link, _) = log::capture(|| program.attach_trace());
+        links.push(link.map_err(|e| system("attaching", &e))?);
+    }
+    Ok(links)
+}
+
+fn ring(
+    object: &libbpf_rs::Object,
+    records: &Rc<RefCell<Vec<CallRecord>>>,
+) -> Result<RingBuffer<'static>, EngineError> {
+    let sink = Rc::clone(records);
+    let mut builder = RingBufferBuilder::new();
+    let take = move |bytes: &[u8]| {
+        sink.borrow_mut().extend(CallRecord::read(bytes));
+        0
+    };
+    let map = map(object, "calls")?;
+    builder.add(&map, take).map_err(|e| system("opening the ring", &e))?;
+    builder.build().map_err(|e| system("opening the ring", &e))
+}
+
+fn program_of<'a>(object: &'a libbpf_rs::Object, name: &str) -> Option<libbpf_rs::ProgramMut<'a>> {
+    object.progs_mut().find(|program| program.name() == name)
+}
+
+fn map<'a>(object: &'a libbpf_rs::Object, name: &str) -> Result<libbpf_rs::Map<'a>, EngineError> {
+    object.maps().find(|map| map.name() == name).ok_or_else(|| missing("a map"))
+}
+
+fn missing(what: &str) -> EngineError {
+    EngineError::System {
+        what: "setting up tracing".to_owned(),
+        error: format!("the object lacks {what}"),
+    }
+}
+
+fn system(what: &str, error: &libbpf_rs::Error) -> EngineError {
+    EngineError::System { what: what.to_owned(), error: format!("{error:#}") }
+}
