@@ -69,6 +69,15 @@ struct {
 	__uint(max_entries, 1 << 12);
 } calls SEC(".maps");
 
+/* Whether sessions begin: not before everything is attached, and no more once anything is detached.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} armed SEC(".maps");
+
 /* Records that there was no room for, and calls that were too deep. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -133,8 +142,9 @@ static __always_inline void count_lost(u32 which)
 static __always_inline bool is_wanted(struct task_struct *p)
 {
 	s32 pid = p->pid, tgid = p->tgid;
+	u32 key = 0, *on = bpf_map_lookup_elem(&armed, &key);
 
-	if (tgid == choice.own && tgid)
+	if (!on || !*on || (tgid == choice.own && tgid))
 		return false;
 	return !choice.by_pid || bpf_map_lookup_elem(&wanted, &pid) ||
 	       bpf_map_lookup_elem(&wanted, &tgid);

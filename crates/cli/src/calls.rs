@@ -7,7 +7,7 @@ mod show;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::record;
-use crate::recorder::wait;
+use crate::recorder::{self, wait};
 use crate::run::signals::Signals;
 use anyhow::{Context, Result};
 use rota_inspect::calls::{Filter, Function, Pattern};
@@ -131,6 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 /// Shows calls until the time is over, the command has ended, or a signal comes.
 fn go_on(args: &Args, mut calls: Calls, show: &mut Show<'_>, signals: &Signals) -> Result<Exit> {
     let mut child = record::start(&args.command)?;
+    recorder::hurry();
     let began_ns = now_ns();
     let mut shown = Ok(());
     loop {
@@ -143,23 +144,22 @@ fn go_on(args: &Args, mut calls: Calls, show: &mut Show<'_>, signals: &Signals) 
             break;
         }
     }
-    let missed = calls.missed();
     let records = calls.finish()?;
     child.map(record::end).transpose()?;
     shown?;
     show.records(records)?;
-    let (lost, deep) = calls.lost()?;
-    show.finish(lost + deep + missed)?;
+    let missing = calls.missing()?;
+    show.finish(missing.sum())?;
     for (count, why) in [
-        (lost, "there was no room for: --buffer gives more"),
-        (deep, "were more than 64 deep"),
-        (missed, "came while another was told on their CPU"),
+        (missing.lost, "there was no room for: --buffer gives more"),
+        (missing.deep, "were more than 64 deep"),
+        (missing.missed, "came while another was told on their CPU"),
     ] {
         if count > 0 {
             output::note(&format!("{count} calls or returns are missing that {why}"));
         }
     }
-    Ok(if lost + deep + missed > 0 { Exit::Negative } else { Exit::Done })
+    Ok(if missing.sum() > 0 { Exit::Negative } else { Exit::Done })
 }
 
 fn tell_attached(calls: &Calls, wanted: usize, cost_ns: u64) {

@@ -30,7 +30,7 @@ pub use bpf_objects::{
 pub use bpf_pins::{BpfPins, bpf_pinned};
 pub use bpf_values::{BpfEntry, BpfValue, bpf_map_entries, bpf_run_stats, bpf_type_bytes};
 pub use calls::{
-    AboutCall, CALL_ARGS, CallObjects, CallOptions, CallRecord, CallTarget, Calls, Returns,
+    AboutCall, CALL_ARGS, CallObjects, CallOptions, CallRecord, CallTarget, Calls, Missing, Returns,
 };
 pub use capabilities::{Capabilities, Capability};
 pub use counters::Counters;

@@ -84,6 +84,26 @@ pub struct Calls {
     pub refused: Vec<(String, String)>,
     /// How long attaching took, in ns.
     pub attach_ns: u64,
+    /// What was missing when it ended.
+    missing: Option<Missing>,
+}
+
+/// What was not told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Records that there was no room for.
+    pub lost: u64,
+    /// Calls that were too deep.
+    pub deep: u64,
+    /// How often the kernel did not call a program since one was at work on that CPU.
+    pub missed: u64,
+}
+
+impl Missing {
+    /// All together.
+    pub fn sum(self) -> u64 {
+        self.lost + self.deep + self.missed
+    }
 }
 
 const IS_ENTRY: u64 = 1 << 32;
@@ -131,6 +151,7 @@ impl Calls {
             at_once: None,
             refused: Vec::new(),
             attach_ns: 0,
+            missing: None,
         };
         let began = now_ns();
         calls.attach_programs(objects.program, targets, options)?;
@@ -141,8 +162,18 @@ impl Calls {
                 what: format!("attaching to {name}"),
                 error: why.clone(),
             }),
-            _ => Ok(calls),
+            _ => {
+                calls.arm(true)?;
+                Ok(calls)
+            }
         }
+    }
+
+    /// Lets sessions begin, or no more.
+    fn arm(&self, on: bool) -> Result<(), EngineError> {
+        let armed = map(&self.objects[0], "armed")?;
+        let done = armed.update(&[0; 4], &u32::from(on).to_ne_bytes(), MapFlags::ANY);
+        done.map_err(|e| system("beginning to trace", &e))
     }
 
     fn attach_kernel(
@@ -245,15 +276,21 @@ impl Calls {
     /// # Errors
     /// As [`Calls::poll`].
     pub fn finish(&mut self) -> Result<Vec<CallRecord>, EngineError> {
+        self.arm(false)?;
+        let rest = self.poll()?;
+        self.missing = Some(self.missing()?);
         self.links.clear();
-        self.poll()
+        Ok(rest)
     }
 
-    /// How many records there was no room for, and how many calls were too deep to be told.
+    /// What was not told so far, or until the end.
     ///
     /// # Errors
     /// As [`Calls::poll`].
-    pub fn lost(&self) -> Result<(u64, u64), EngineError> {
+    pub fn missing(&self) -> Result<Missing, EngineError> {
+        if let Some(missing) = self.missing {
+            return Ok(missing);
+        }
         let map = map(&self.objects[0], "lost")?;
         let sum = |key: u32| {
             let values = map.lookup_percpu(&key.to_ne_bytes(), MapFlags::ANY);
@@ -261,12 +298,11 @@ impl Calls {
             let number = |bytes: Vec<u8>| bytes.try_into().map_or(0, u64::from_ne_bytes);
             Ok(values.unwrap_or_default().into_iter().map(number).sum())
         };
-        Ok((sum(0)?, sum(1)?))
+        Ok(Missing { lost: sum(0)?, deep: sum(1)?, missed: self.missed() })
     }
 
-    /// How often the kernel did not call a program since one was at work on that CPU, while it is
-    /// attached.
-    pub fn missed(&self) -> u64 {
+    /// As the kernel tells of programs and of links to many functions.
+    fn missed(&self) -> u64 {
         let told = |fd: i32, name: &str| {
             let path = format!("/proc/self/fdinfo/{fd}");
             let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -10,6 +10,7 @@
 
 mod answers;
 mod bpf;
+mod calls;
 mod doctor;
 mod domains;
 mod domains_load;
@@ -107,6 +108,9 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("domains::settings_and_few_places", "counted 2s:4c", 2, domains::settings_and_few_places),
     ("domains::plans_as_simulated", "counted 2s:4c", 2, domains::plans_as_simulated),
     ("fair_traces::every_pick", "counted 1", 1, fair_traces::every_pick),
+    ("calls::are_those_of_the_kernel", "counted 1", 1, calls::are_those_of_the_kernel),
+    ("calls::callbacks", "counted 1", 1, calls::callbacks),
+    ("calls::nothing_stays", "counted 1", 1, calls::nothing_stays),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
     ("run::json_lines", "4", 1, run::json_lines),
