@@ -65,4 +65,3 @@ pub use sched::{AttachError, AttachStop, Called};
 pub use simulation::{Pause, Simulation};
 pub use tracing::has_hook;
 pub use unset::unset_fields;
-pub use work::Pieces;

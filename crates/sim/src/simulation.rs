@@ -6,12 +6,11 @@
 use crate::machine::{Machine, Shape};
 use crate::run::Stop;
 use crate::sched::{Called, TaskId, Waker};
-use crate::work::Pieces;
 use rota_events::{Event, MachineFacts, Tables};
 use rota_object::{Engine, EngineError, Image, KernelTypes, LinkErrors, Object};
 use rota_topology::Topology;
 use rota_workload::{
-    Event as WorkEvent, EventId, Group, Program, Span, Step, Template, TemplateId, Workload,
+    Event as WorkEvent, EventId, Group, Pieces, Program, Span, Step, Template, TemplateId, Workload,
 };
 use std::cell::RefCell;
 use std::sync::Arc;

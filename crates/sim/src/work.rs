@@ -11,12 +11,12 @@ use crate::run::Stop;
 use crate::sched::{Class, Due, Orders, TaskId, Waker};
 use rota_topology::{CpuId, CpuMask};
 use rota_workload::{
-    EventId, Group, Period, Program, Random, STEPS_MAX, Step, Template, TemplateId, Timer, Workload,
+    EventId, Group, Period, Pieces, Program, Random, STEPS_MAX, Signals, Step, Template,
+    TemplateId, Timer, Workload,
 };
 use std::sync::Arc;
 
-pub use done::Pieces;
-use events::{Outside, Signals};
+use events::Outside;
 
 /// What a task uses of the CPU after too many steps that take no time, in ns.
 const MOMENT_NS: u64 = 1_000;
@@ -58,7 +58,7 @@ struct Progress {
 pub(crate) struct Work {
     workload: Arc<Workload>,
     progress: Vec<Option<Box<Progress>>>,
-    events: Vec<Signals>,
+    events: Vec<Signals<TaskId>>,
     outside: Vec<Outside>,
     /// When timers that tasks have in common fired last, once they are in use.
     timers: Vec<Option<u64>>,

@@ -4,8 +4,9 @@
 
 use rota_events::{CpuNumber, What};
 use rota_object::{Engine, KernelTypes, Object};
-use rota_sim::{Costs, Pause, Pieces, Shape, Simulation};
+use rota_sim::{Costs, Pause, Shape, Simulation};
 use rota_topology::Spec;
+use rota_workload::Pieces;
 use rota_workload::rtapp::RtApp;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@
 
 use rota_events::{Event, TaskRef, What};
 use rota_object::{KernelTypes, World};
-use rota_sim::{Costs, Pieces, Shape, Simulation};
+use rota_sim::{Costs, Shape, Simulation};
 use rota_topology::Spec;
-use rota_workload::Workload;
+use rota_workload::{Pieces, Workload};
 use std::collections::BTreeMap;
 
 const US: u64 = 1_000;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the CPUs of a machine can do together, for workloads that want a share of it.
 
-use rota_topology::{CAPACITY_FULL, CpuMask};
+use rota_topology::{CAPACITY_FULL, CpuId, CpuMask};
 
 /// How fast each CPU is while all of them are busy, of [`CAPACITY_FULL`]: a weak core and a thread that
 /// shares its core are slower than one by itself.
@@ -17,6 +17,18 @@ impl Capacity {
     /// Of CPUs with these speeds, in the order of their numbers; 0 for one that is not there.
     pub fn new(speeds: Vec<u32>) -> Self {
         Self(speeds)
+    }
+
+    /// The same with these CPUs only. CPUs are counted up to the last of them.
+    #[must_use]
+    pub fn only(mut self, cpus: &CpuMask) -> Self {
+        self.0.truncate(cpus.last().map_or(0, |last| last.0 as usize + 1));
+        for (cpu, speed) in (0..).map(CpuId).zip(&mut self.0) {
+            if !cpus.contains(cpu) {
+                *speed = 0;
+            }
+        }
+        self
     }
 
     /// How many CPUs there are.

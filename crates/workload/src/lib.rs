@@ -13,23 +13,27 @@ mod capacity;
 mod cgroup;
 mod desktop;
 mod named;
+mod pieces;
 mod plain;
 mod program;
 mod random;
 pub mod rtapp;
 mod scenario;
 mod service;
+mod signals;
 mod span;
 mod witnessed;
 
 pub use capacity::Capacity;
 pub use cgroup::CgroupChange;
 pub use named::{COMMON, Named, Parameter, ParameterKind, TASKS_MAX, WORKLOADS, WorkloadError};
+pub use pieces::Pieces;
 pub use program::{
     Cgroup, Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId,
     Timer, Workload,
 };
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};
+pub use signals::Signals;
 pub use span::{DISTRIBUTIONS, Span, THOUSAND};
 pub use witnessed::{Callback, End, Record, Witnessed};

@@ -299,6 +299,13 @@ impl Workload {
         groups.collect::<Vec<_>>().join(" + ")
     }
 
+    /// The group of the tasks that wait for an event: the first, of several.
+    pub fn group_that_takes(&self, event: EventId) -> Option<u32> {
+        let takes = |step: &Step| matches!(step, Step::Wait(other) if *other == event);
+        let kind = self.templates.iter().find(|kind| kind.program.steps().iter().any(takes))?;
+        Some(kind.group)
+    }
+
     /// Both of two workloads at once.
     #[must_use]
     pub fn joined(mut self, other: Self) -> Self {

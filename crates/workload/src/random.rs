@@ -9,6 +9,8 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Random(u64);
 
+/// The stream of the first source.
+const SOURCES: u64 = 1 << 63;
 /// One, in the fixed-point numbers of [`log2_fixed`].
 const ONE: u64 = 1 << 32;
 /// The natural logarithm of 2, likewise.
@@ -26,6 +28,12 @@ impl Random {
         // Two steps of mixing, so that neighbouring numbers and seeds have nothing in common.
         let start = Self(seed).next() ^ Self(number.wrapping_mul(0xd134_2543_de82_ef95)).next();
         Self(Self(start).next())
+    }
+
+    /// The generator of a workload's source, by its place. Those of tasks are streams that count
+    /// from 0.
+    pub fn of_source(seed: u64, place: u64) -> Self {
+        Self::stream(seed, SOURCES + place)
     }
 
     /// The next number.

@@ -8,8 +8,8 @@ use rota_bytecode::Mode;
 use rota_events::{Activity, Event, Metric, Sample, StreamHash, Summary, Tables};
 use rota_object::{Engine, EngineError, ExitInfo, KernelTypes, Refusal};
 use rota_sched::{HalfError, Session, Wake};
-use rota_sim::{Called, Model, Pause, Pieces, Shape, Simulation};
-use rota_workload::Workload;
+use rota_sim::{Called, Model, Pause, Shape, Simulation};
+use rota_workload::{Pieces, Workload};
 use std::sync::Arc;
 
 /// Events are taken away after so much of the machine's time, in ns.

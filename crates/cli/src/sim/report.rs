@@ -11,7 +11,7 @@ use crate::run::report as ejection;
 use anyhow::Result;
 use rota_events::{Distance, TaskUse, format_ns, table_with_meanings};
 use rota_sched::Choice;
-use rota_sim::Pieces;
+use rota_workload::Pieces;
 use rota_trace::{QUANTILES, histogram_json, short_ns, task_use_json};
 use serde_json::{Value, json};
 use std::fmt::Write;

@@ -9,59 +9,6 @@ use crate::run::Stop;
 use crate::sched::{Due, TaskId, Waker};
 use rota_events::What;
 use rota_workload::{Event, EventId, Random, Source, Step};
-use std::collections::VecDeque;
-
-/// The number of the first source's random numbers. Those of tasks count from 0.
-const SOURCES: u64 = 1 << 63;
-
-/// An event, who waits for it, and the signals that nobody has waited for yet.
-#[derive(Debug)]
-pub(super) struct Signals {
-    event: Event,
-    kept: u32,
-    /// Since when, for signals that are kept, and how many of each: those at the start are since
-    /// time 0.
-    since: VecDeque<(u64, u32)>,
-    waiting: VecDeque<TaskId>,
-}
-
-impl Signals {
-    pub(super) fn new(event: Event) -> Self {
-        let kept = event.initial.min(event.most);
-        let since = (kept > 0).then_some((0, kept)).into_iter().collect();
-        Self { event, kept, since, waiting: VecDeque::new() }
-    }
-
-    /// Keeps as many of some signals as it may.
-    fn keep(&mut self, since_ns: u64, times: u32) {
-        let times = times.min(self.event.most - self.kept);
-        if times == 0 {
-            return;
-        }
-        self.kept += times;
-        match self.since.back_mut() {
-            Some((since, count)) if *since == since_ns => *count += times,
-            _ => self.since.push_back((since_ns, times)),
-        }
-    }
-
-    /// Since when signals are kept, and how many of each.
-    pub(super) fn kept_since(&self) -> impl Iterator<Item = (u64, u32)> {
-        self.since.iter().copied()
-    }
-
-    /// Takes the signal that was kept for longest.
-    fn take(&mut self) -> Option<u64> {
-        let (since, count) = self.since.front_mut()?;
-        let since = *since;
-        *count -= 1;
-        if *count == 0 {
-            self.since.pop_front();
-        }
-        self.kept -= 1;
-        Some(since)
-    }
-}
 
 /// What signals an event from outside.
 #[derive(Debug)]
@@ -73,7 +20,7 @@ pub(super) struct Outside {
 impl Outside {
     /// The one with this number, of a seed.
     pub(super) fn new(source: Source, seed: u64, number: usize) -> Self {
-        Self { source, random: Random::stream(seed, SOURCES + number as u64) }
+        Self { source, random: Random::of_source(seed, number as u64) }
     }
 }
 
@@ -99,7 +46,7 @@ impl Machine {
                 } else if let Some(progress) = self.work.of(task) {
                     progress.receives = Some(event);
                 }
-                if waits && self.work.events[event.0 as usize].event.wakes_at > 0 {
+                if waits && self.work.events[event.0 as usize].event().wakes_at > 0 {
                     self.work.look_again(task);
                 }
                 return Ok(waits);
@@ -125,7 +72,7 @@ impl Machine {
 
     /// Records that a task has sent a message, or received one, if the event is such.
     pub(super) fn record_message(&mut self, task: TaskId, event: EventId, sends: bool) {
-        let kind = self.work.events[event.0 as usize].event;
+        let kind = self.work.events[event.0 as usize].event();
         if self.shape.messages && kind.initial == 0 && kind.most == u32::MAX {
             let (channel, bytes) = (event.0.into(), 1);
             let what = match sends {
@@ -145,7 +92,7 @@ impl Machine {
                 true
             }
             Some(since) => {
-                let asked_ns = if signals.event.initial > 0 { self.now_ns } else { since };
+                let asked_ns = if signals.event().initial > 0 { self.now_ns } else { since };
                 self.work.asked(task, asked_ns);
                 false
             }
@@ -172,12 +119,12 @@ impl Machine {
         since_ns: u64,
         by: Waker,
     ) -> Result<(), Stop> {
-        if self.work.events[event.0 as usize].event.wakes_at > 0 {
+        if self.work.events[event.0 as usize].event().wakes_at > 0 {
             return self.signal_all(event, times, since_ns, by);
         }
         for n in 0..times {
             let signals = &mut self.work.events[event.0 as usize];
-            let event = signals.event;
+            let event = signals.event();
             let Some(task) = signals.waiting.pop_front() else {
                 signals.keep(since_ns, times - n);
                 break;
@@ -197,10 +144,10 @@ impl Machine {
     ) -> Result<(), Stop> {
         let signals = &mut self.work.events[event.0 as usize];
         signals.keep(since_ns, times);
-        if signals.kept < signals.event.wakes_at {
+        if signals.kept() < signals.event().wakes_at {
             return Ok(());
         }
-        let (event, waiting) = (signals.event, std::mem::take(&mut signals.waiting));
+        let (event, waiting) = (signals.event(), std::mem::take(&mut signals.waiting));
         for task in waiting.into_iter().rev() {
             self.wake_for(task, since_ns, by, event)?;
         }
@@ -210,7 +157,7 @@ impl Machine {
     /// Wakes all who wait for an event now, from the CPU that executes.
     fn broadcast(&mut self, event: EventId, since_ns: u64) -> Result<(), Stop> {
         let signals = &mut self.work.events[event.0 as usize];
-        let (event, waiting) = (signals.event, std::mem::take(&mut signals.waiting));
+        let (event, waiting) = (signals.event(), std::mem::take(&mut signals.waiting));
         for task in waiting {
             self.wake_for(task, since_ns, Waker::Task, event)?;
         }
@@ -266,49 +213,5 @@ impl Machine {
             machine.leave_kernel(cpu);
             Ok(())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The same, one signal at a time.
-    struct Slow {
-        most: usize,
-        kept: VecDeque<u64>,
-    }
-
-    impl Slow {
-        fn keep(&mut self, since_ns: u64, times: u32) {
-            for _ in 0..times {
-                if self.kept.len() < self.most {
-                    self.kept.push_back(since_ns);
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn signals_are_kept_in_order_and_not_too_many(
-            initial in 0..4_u32,
-            most in 0..20_u32,
-            steps in prop::collection::vec((0..4_u64, 0..9_u32), 0..60),
-        ) {
-            let mut signals = Signals::new(Event { initial, most, ..Event::COUNTER });
-            let mut slow = Slow { most: most as usize, kept: VecDeque::new() };
-            slow.keep(0, initial);
-            for (since_ns, times) in steps {
-                if times == 0 || since_ns == 0 {
-                    prop_assert_eq!(signals.take(), slow.kept.pop_front());
-                } else {
-                    signals.keep(since_ns, times);
-                    slow.keep(since_ns, times);
-                }
-                prop_assert_eq!(signals.kept as usize, slow.kept.len());
-            }
-        }
     }
 }
