@@ -21,6 +21,7 @@ mod probe;
 mod record;
 mod refusal;
 mod rings;
+mod threads;
 mod verify;
 mod verify_load;
 
@@ -41,4 +42,5 @@ pub use log::{Verbosity, set_verbosity};
 pub use plan::Plan;
 pub use probe::{BpfProbe, probe_bpf};
 pub use record::{Attach, Recorded, Recorder, RecorderObjects, RecorderOptions, Wanted};
+pub use threads::{ThreadPolicy, ThreadSwitches, set_thread_policy, thread_switches};
 pub use verify::{Verification, VerifiedProgram, verify};
