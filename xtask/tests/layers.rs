@@ -45,6 +45,7 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
             "rota-workload",
         ],
     ),
+    ("rota-load", 4, &["rota-kernel", "rota-topology", "rota-events", "rota-workload"]),
     ("rota", 5, ALL),
     ("rota-vmtest", 9, &[]),
     (
@@ -80,6 +81,7 @@ const ALL: &[&str] = &[
     "rota-kernel",
     "rota-sim",
     "rota-inspect",
+    "rota-load",
     "rota-vmtest",
 ];
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Does a workload for real: what the simulator does with tasks of its own, here threads do.
+//!
+//! [`run()`] makes a thread for each task of a [`Workload`](rota_workload::Workload), each of which
+//! executes its program step by step until the time is over, and gathers what they tell of
+//! themselves ([`Report`]). Random numbers are those of the simulator: task by task, the same seed
+//! gives the same spans.
+//!
+//! A thread knows little of how it is scheduled. What is measured, and how:
+//!
+//! | number | measured by |
+//! | --- | --- |
+//! | CPU time | the thread's clock (`CLOCK_THREAD_CPUTIME_ID`) |
+//! | waiting time, switches | `/proc/thread-self/schedstat` |
+//! | preemptions | involuntary switches of `getrusage`, without those of yields |
+//! | migrations | the CPU that it finds itself on, after each sleep and within its work |
+//! | latency | a clock reading by who wakes it, or the time that a timer was set to, to its own first reading |
+//! | pieces of work | its program |
+//!
+//! [`stress_ng`] does the same with another generator of load.
+
+mod cgroups;
+mod compute;
+mod error;
+mod events;
+mod job;
+mod machine;
+mod report;
+mod run;
+mod sleeper;
+mod source;
+pub mod stress_ng;
+mod task;
+mod usage;
+mod world;
+
+pub use compute::{Calibration, calibrate};
+pub use error::LoadError;
+pub use job::{Job, THREADS_MAX};
+pub use machine::MachineUse;
+pub use report::{GroupUse, Known, Report};
+pub use run::run;
