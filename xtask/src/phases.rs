@@ -119,6 +119,7 @@ const HOST_TESTS: &[&str] = &[
     "--test=real_programs",
     "--package=rota",
     "--test=record",
+    "--test=load",
     "--test=bpf",
     "--test=perf",
     "--test=perfetto",

@@ -4,8 +4,8 @@
 
 use crate::exit::{self, Exit};
 use crate::{
-    balance, bpf, calls, choice, compare, completions, diff, doctor, hist, list, object, output,
-    power, record, run, sim, top, topology, verify, view,
+    balance, bpf, calls, choice, compare, completions, diff, doctor, hist, list, load, object,
+    output, power, record, run, sim, top, topology, verify, view,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -28,6 +28,8 @@ pub(crate) enum Verb {
     Run(run::Args),
     /// Run a scheduler on a simulated machine, under a workload
     Sim(sim::Args),
+    /// Do a workload for real, with threads: what rota sim does on a simulated machine
+    Load(load::Args),
     /// Compare schedulers: same machine, same work, several seeds, and what is beyond noise
     Compare(compare::Args),
     /// List the schedulers

@@ -18,6 +18,7 @@ mod file;
 mod hist;
 mod http;
 mod list;
+mod load;
 mod machine;
 mod object;
 mod output;
@@ -29,6 +30,7 @@ mod recorder;
 mod replay;
 mod run;
 mod sim;
+mod table;
 mod top;
 mod topology;
 mod until;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let result = match command {
         Verb::Run(args) => run::run(&args),
         Verb::Sim(args) => sim::run(&args),
+        Verb::Load(args) => load::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::List(args) => list::run(&args),
         Verb::Verify(args) => verify::run(&args),

@@ -14,12 +14,20 @@ pub(crate) struct Progress {
     started: Instant,
     shown: Option<Instant>,
     terminal: bool,
+    /// What becomes of the time.
+    verb: &'static str,
 }
 
 impl Progress {
+    /// Of a simulation.
     pub(crate) fn new() -> Self {
+        Self::of("simulated")
+    }
+
+    /// Of something else that goes on for a known time.
+    pub(crate) fn of(verb: &'static str) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { started: Instant::now(), shown: None, terminal }
+        Self { started: Instant::now(), shown: None, terminal, verb }
     }
 
     /// Shows how much of the machine's time, or that of several, has gone by, in ns, behind a text;
@@ -28,7 +36,7 @@ impl Progress {
         let since = self.shown.unwrap_or(self.started);
         if self.terminal && since.elapsed() >= EVERY {
             self.shown = Some(Instant::now());
-            let text = text(done_ns, all_ns, self.started.elapsed());
+            let text = text(self.verb, done_ns, all_ns, self.started.elapsed());
             output::over(&format!("{before}{text}"));
         }
     }
@@ -42,10 +50,10 @@ impl Progress {
 }
 
 /// How far it is after such a time, and how long it still takes if it goes on like this.
-fn text(done_ns: u64, all_ns: u64, spent: Duration) -> String {
+fn text(verb: &str, done_ns: u64, all_ns: u64, spent: Duration) -> String {
     let percent = u128::from(done_ns) * 100 / u128::from(all_ns.max(1));
     let (done, all) = (done_ns as f64 / 1e9, all_ns as f64 / 1e9);
-    let text = format!("{done:.1} of {all:.1} s simulated ({percent} %)");
+    let text = format!("{done:.1} of {all:.1} s {verb} ({percent} %)");
     // At first nobody can tell.
     if done_ns == 0 || done_ns >= all_ns || spent < Duration::from_secs(3) {
         return text;
@@ -69,9 +77,9 @@ mod tests {
             (2_000_000_000, 2_000_000_000, 6, "2.0 of 2.0 s simulated (100 %)"),
             (0, 0, 6, "0.0 of 0.0 s simulated (0 %)"),
         ] {
-            assert_eq!(text(done_ns, all_ns, second * spent), expected);
+            assert_eq!(text("simulated", done_ns, all_ns, second * spent), expected);
         }
-        let longest = text(u64::MAX / 2, u64::MAX, second * 4);
+        let longest = text("simulated", u64::MAX / 2, u64::MAX, second * 4);
         assert_eq!(longest, "9223372036.9 of 18446744073.7 s simulated (49 %), about 4 s left");
     }
 }

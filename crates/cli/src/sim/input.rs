@@ -9,7 +9,7 @@ use rota_object::{EngineError, KernelTypes, Setup};
 use rota_sched::Choice;
 use rota_sim::{Model, Simulation};
 use rota_workload::rtapp::{Remark, RtApp};
-use rota_workload::{TASKS_MAX, Workload, WorkloadError};
+use rota_workload::{Capacity, TASKS_MAX, Workload, WorkloadError};
 use std::path::{Path, PathBuf};
 
 /// A name and the text of its value.
@@ -81,7 +81,16 @@ impl KernelArgs {
 /// All workloads together. What a file says that is not modelled is told on the way.
 pub(crate) fn workload(texts: &[String], model: &Model) -> Result<Workload> {
     let cpus = model.topology.possible().last().map_or(0, |last| last.0 + 1);
-    let capacity = model.capacity();
+    workload_for("--workload ", texts, cpus, &model.capacity())
+}
+
+/// The same for so many CPUs, which can do so much. The option is what stands before the texts.
+pub(crate) fn workload_for(
+    option: &str,
+    texts: &[String],
+    cpus: u32,
+    capacity: &Capacity,
+) -> Result<Workload> {
     let mut all = Workload::default();
     let parts = texts.iter().flat_map(|text| text.split('+').map(move |part| (text, part.trim())));
     for (text, part) in parts {
@@ -90,8 +99,8 @@ pub(crate) fn workload(texts: &[String], model: &Model) -> Result<Workload> {
             warnings.iter().for_each(|warning| output::note(&format!("rota: {part}:{warning}")));
             workload
         } else {
-            Workload::parse_for(part, &capacity).map_err(|error| match error {
-                WorkloadError::Missing => anyhow!("--workload {text}: {error}"),
+            Workload::parse_for(part, capacity).map_err(|error| match error {
+                WorkloadError::Missing => anyhow!("{option}{text}: {error}"),
                 other => other.into(),
             })?
         };

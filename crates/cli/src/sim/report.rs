@@ -8,11 +8,11 @@ use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::replay::Replayed;
 use crate::run::report as ejection;
+use crate::table::{self, Row};
 use anyhow::Result;
 use rota_events::{Distance, TaskUse, format_ns, table_with_meanings};
 use rota_sched::Choice;
 use rota_workload::Pieces;
-use rota_trace::{QUANTILES, histogram_json, short_ns, task_use_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -36,10 +36,16 @@ struct Group<'a> {
     used: TaskUse,
 }
 
+impl Group<'_> {
+    fn json(&self) -> Value {
+        table::group_json(self.name, self.tasks, self.work, self.pieces, &self.used)
+    }
+}
+
 /// Prints the outcome.
 pub(super) fn print(about: &About<'_>, outcome: &Outcome) -> Result<()> {
     match about.args.format {
-        Format::Table => output::text(&table(about, outcome))?,
+        Format::Table => output::text(&text(about, outcome))?,
         Format::Json => output::line(&json(about, outcome).to_string())?,
     }
     Ok(())
@@ -64,12 +70,12 @@ fn groups(outcome: &Outcome) -> Vec<Group<'_>> {
     groups
 }
 
-fn table(about: &About<'_>, outcome: &Outcome) -> String {
+fn text(about: &About<'_>, outcome: &Outcome) -> String {
     let summary = &outcome.summary;
     let seconds = (summary.end_ns - summary.start_ns).max(1) as f64 / 1e9;
     let mut text = heading(about, seconds);
-    tasks_table(&mut text, about, outcome, seconds);
-    requests_table(&mut text, outcome, seconds);
+    text += &tasks_table(about, outcome, seconds);
+    text += &table::of_requests(&outcome.pieces.iter().collect::<Vec<_>>(), seconds);
     let machine = summary.machine();
     // Writing to a string can't fail.
     let _ = writeln!(
@@ -144,81 +150,25 @@ fn heading(about: &About<'_>, seconds: f64) -> String {
     )
 }
 
-/// The columns of [`tasks_table`] behind the name, with the blanks before them.
-const ALL_COLUMNS: usize = 8 + 10 + 8 + 5 * 9 + 11 + 9 + 10;
-
-fn tasks_table(text: &mut String, about: &About<'_>, outcome: &Outcome, seconds: f64) {
+/// The rows of the table; a recording says what tasks ran, not what they got done, and it is its own
+/// noise.
+fn tasks_table(about: &About<'_>, outcome: &Outcome, seconds: f64) -> String {
+    let replayed = about.replayed.is_some();
     let mut groups = groups(outcome);
-    if about.replayed.is_some() {
-        // A recording says what tasks ran, not what they got done; and it is its own noise.
-        groups.retain(|group| group.tasks > 0 || group.used.switches > 0);
-        groups.iter_mut().for_each(|group| group.work = None);
-    }
-    let width = groups.iter().map(|g| g.name.len()).max().unwrap_or(0).max(5);
-    let _ = write!(text, "{:<width$} {:>7} {:>9} {:>7}", "group", "tasks", "work/s", "CPUs");
-    let columns = QUANTILES.map(|q| q.0);
-    for column in columns.iter().chain(&["max"]) {
-        let _ = write!(text, " {column:>8}");
-    }
-    // Who looks at a terminal of 80 columns sees as many of them, rather than broken lines.
-    let whole = width + ALL_COLUMNS;
-    let all = output::width(whole) == whole;
-    let rates = |a: &str, b: &str, c: &str| match all {
-        true => format!(" {a:>10} {b:>8} {c:>9}\n"),
-        false => "\n".to_owned(),
-    };
-    *text += &rates("switches/s", "migr/s", "preempt/s");
-    for group in &groups {
-        let (name, used) = (group.name, &group.used);
-        let work =
-            group.work.map_or("-".to_owned(), |work| format!("{:.1}", work as f64 / seconds));
-        let cpus = used.run_ns as f64 / 1e9 / seconds;
-        let _ = write!(text, "{name:<width$} {:>7} {work:>9} {cpus:>7.2}", group.tasks);
-        let none = used.latency.count() == 0;
-        for (_, part) in QUANTILES {
-            let shown = short_ns(used.latency.quantile(part, 1000));
-            let _ = write!(text, " {:>8}", if none { "-" } else { &shown });
-        }
-        let longest = used.longest_ns();
-        let shown = short_ns(longest);
-        let _ = write!(text, " {:>8}", if none && longest == 0 { "-" } else { &shown });
-        let rate = |count: u64| format!("{:.1}", count as f64 / seconds);
-        *text +=
-            &rates(&rate(used.switches), &rate(used.migrations_all()), &rate(used.preemptions));
-    }
-    *text += "  p50 to max: scheduling latency, from becoming runnable to running\n";
-    if !all {
-        *text += "  switches, migrations and preemptions of groups: in a wider terminal\n";
-    }
-}
-
-/// How long requests took, and how many were late, of the groups that have any.
-fn requests_table(text: &mut String, outcome: &Outcome, seconds: f64) {
-    let timed = outcome.pieces.iter().filter(|pieces| pieces.latency.count() > 0);
-    let timed: Vec<&Pieces> = timed.collect();
-    let width = timed.iter().map(|pieces| pieces.group.len()).max().unwrap_or(0).max(8);
-    if timed.is_empty() {
-        return;
-    }
-    let _ = write!(text, "\n{:<width$} {:>9}", "requests", "each/s");
-    for (name, _) in QUANTILES {
-        let _ = write!(text, " {name:>8}");
-    }
-    let _ = writeln!(text, " {:>8} {:>8}", "max", "late/s");
-    for pieces in timed {
-        let latency = &pieces.latency;
-        let rate = latency.count() as f64 / seconds;
-        let _ = write!(text, "{:<width$} {rate:>9.1}", pieces.group);
-        for (_, part) in QUANTILES {
-            let _ = write!(text, " {:>8}", short_ns(latency.quantile(part, 1000)));
-        }
-        let late = match pieces.deadline_ns {
-            Some(_) => format!("{:.1}", pieces.late as f64 / seconds),
-            None => "-".to_owned(),
-        };
-        let _ = writeln!(text, " {:>8} {late:>8}", short_ns(latency.greatest()));
-    }
-    *text += "  from being asked for to being done\n";
+    groups.retain(|group| !replayed || group.tasks > 0 || group.used.switches > 0);
+    let rows = groups.iter().map(|group| Row {
+        name: group.name,
+        tasks: Some(group.tasks),
+        work_per_s: group.work.filter(|_| !replayed).map(|work| work as f64 / seconds),
+        cpus: group.used.run_ns as f64 / 1e9 / seconds,
+        used: &group.used,
+        switches_known: true,
+    });
+    table::of_groups(
+        &rows.collect::<Vec<_>>(),
+        seconds,
+        "scheduling latency, from becoming runnable to running",
+    )
 }
 
 fn json(about: &About<'_>, outcome: &Outcome) -> Value {
@@ -226,7 +176,7 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
     let choice = job.contestant.choice();
     let summary = &outcome.summary;
     let machine = summary.machine();
-    let groups: Vec<_> = groups(outcome).iter().map(group_json).collect();
+    let groups: Vec<_> = groups(outcome).iter().map(Group::json).collect();
     let callbacks: Vec<_> = outcome
         .callbacks
         .iter()
@@ -276,19 +226,4 @@ fn json(about: &About<'_>, outcome: &Outcome) -> Value {
         "replay": about.replayed.map(|replayed| replayed.json(summary)),
         "exit": exit,
     })
-}
-
-fn group_json(group: &Group<'_>) -> Value {
-    let mut found = task_use_json(&group.used);
-    if let Value::Object(members) = &mut found {
-        members.insert("group".to_owned(), json!(group.name));
-        members.insert("tasks".to_owned(), json!(group.tasks));
-        members.insert("work".to_owned(), json!(group.work));
-        if let Some(pieces) = group.pieces.filter(|pieces| pieces.latency.count() > 0) {
-            members.insert("requests".to_owned(), histogram_json(&pieces.latency));
-            let late = pieces.deadline_ns.map(|_| pieces.late);
-            members.insert("late".to_owned(), json!(late));
-        }
-    }
-    found
 }
