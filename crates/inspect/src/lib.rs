@@ -10,7 +10,7 @@ mod text;
 pub mod verify;
 
 pub use doctor::{
-    Candidate, Diagnosis, Extern, Facts, Finding, KernelBtf, KernelConfig, SchedExtFacts, Status,
-    TracingFacts, examine, why_not,
+    Candidate, Diagnosis, Extern, Facts, Finding, KernelBtf, KernelConfig, LoadFacts,
+    SchedExtFacts, Status, TracingFacts, examine, why_not,
 };
 pub use verify::{Explanation, explain, rejection_text};

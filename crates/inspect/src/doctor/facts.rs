@@ -63,6 +63,19 @@ pub struct Facts {
     pub cgroup1_cpu: bool,
     /// CPUs, caches and nodes, or why they cannot be read.
     pub topology: Option<Result<Reading, String>>,
+    /// What `rota load` needs.
+    pub load: LoadFacts,
+}
+
+/// What workloads need that run for real.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadFacts {
+    /// The highest real-time priority that the caller may take without a capability.
+    pub realtime_limit: Option<u64>,
+    /// Whether the caller may write to the root of the cgroup v2 hierarchy.
+    pub cgroup2_writable: bool,
+    /// Whether the kernel counts how long threads wait.
+    pub schedstat: bool,
 }
 
 /// The state of sched_ext.
@@ -166,6 +179,7 @@ impl Facts {
                 .and_then(|m| text_at(host, &format!("{m}/cgroup.controllers"))),
             cgroup1_cpu: mount_point(&mounts, "cgroup", |o| o.split(',').any(|o| o == "cpu"))
                 .is_some(),
+            load: LoadFacts::collect(host, cgroup2.as_deref()),
             topology: Some(host.topology().map_err(|e| e.to_string())),
             release,
             sched_ext,
@@ -173,6 +187,33 @@ impl Facts {
             capabilities,
             cgroup2,
         }
+    }
+}
+
+impl LoadFacts {
+    fn collect(host: &Host, cgroup2: Option<&str>) -> Self {
+        let limits = host.proc_text("self/limits");
+        // `RUN_NS WAIT_NS SWITCHES`: who runs has been switched to, where that is counted.
+        let switched = host.proc_text("self/schedstat");
+        let switched = switched.and_then(|text| text.split(' ').nth(2)?.parse::<u64>().ok());
+        let opens = |root: &str| {
+            let options = fs::OpenOptions::new().write(true).open(format!("{root}/cgroup.procs"));
+            options.is_ok()
+        };
+        Self {
+            realtime_limit: limits.as_deref().and_then(realtime_limit),
+            cgroup2_writable: cgroup2.is_some_and(opens),
+            schedstat: switched.is_some_and(|switches| switches > 0),
+        }
+    }
+}
+
+/// The soft limit in the line `Max realtime priority     SOFT HARD` of `/proc/self/limits`.
+fn realtime_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime priority"))?;
+    match line.split_ascii_whitespace().next()? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
     }
 }
 
@@ -326,6 +367,14 @@ mod tests {
 33 31 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset
 32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
 41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate";
+
+    #[test]
+    fn the_limit_of_real_time_priorities() {
+        let limits = |soft| format!("Limit  Soft\nMax realtime priority     {soft}   0   \n");
+        assert_eq!(realtime_limit(&limits("95")), Some(95));
+        assert_eq!(realtime_limit(&limits("unlimited")), Some(u64::MAX));
+        assert_eq!(realtime_limit("nonsense"), None);
+    }
 
     #[test]
     fn mounts_are_found_by_type_and_option() {

@@ -8,6 +8,7 @@
 
 mod facts;
 mod kernel;
+mod load;
 mod machine;
 mod proto;
 mod render;
@@ -20,7 +21,7 @@ mod tests;
 #[cfg(test)]
 mod tiny_btf;
 
-pub use facts::{Facts, KernelBtf, KernelConfig, SchedExtFacts, TracingFacts};
+pub use facts::{Facts, KernelBtf, KernelConfig, LoadFacts, SchedExtFacts, TracingFacts};
 pub use types::{Candidate, Extern};
 
 use rota_kernel::Host;
@@ -102,13 +103,15 @@ pub struct Diagnosis {
 /// `scheduler_NAME` for each scheduler of Rota, `capabilities`, `bpf_syscall`,
 /// `unprivileged_bpf`, `bpf_jit`, `lockdown`, `attached_scheduler`, `sched_ext_history`,
 /// `tracefs`, `tracepoints`, `kprobes`, `kprobe_multi`, `fentry`, `perf_events`,
-/// `hardware_counters`, `ring_buffer`, `cgroup2`, `cgroup_scheduling` and `topology`.
+/// `hardware_counters`, `ring_buffer`, `cgroup2`, `cgroup_scheduling`, `topology`,
+/// `load_realtime`, `load_weights` and `load_counters`.
 pub fn examine(facts: &Facts) -> Diagnosis {
     let mut findings = kernel::findings(facts);
     findings.extend(types::findings(facts));
     findings.extend(user::findings(facts));
     findings.extend(tracing::findings(facts));
     findings.extend(machine::findings(facts));
+    findings.extend(load::findings(facts));
     let scheduler = facts.sched_ext.as_ref().and_then(|s| s.scheduler.clone());
     let (can_run, verdict) = verdict(&findings, scheduler.as_deref());
     let kernel = facts.release.clone();

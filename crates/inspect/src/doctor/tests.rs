@@ -4,8 +4,8 @@
 use super::proto::fits;
 use super::tiny_btf::Writer;
 use super::{
-    Candidate, Diagnosis, Extern, Facts, Finding, KernelBtf, KernelConfig, SchedExtFacts, Status,
-    TracingFacts, examine,
+    Candidate, Diagnosis, Extern, Facts, Finding, KernelBtf, KernelConfig, LoadFacts,
+    SchedExtFacts, Status, TracingFacts, examine,
 };
 use rota_kernel::{BpfProbe, Capabilities, Holder, Holders};
 use rota_object::{Btf, BtfError, TypeId};
@@ -140,6 +140,7 @@ fn good() -> Facts {
         cgroup2_controllers: Some("cpuset cpu io memory pids".into()),
         cgroup1_cpu: false,
         topology: Some(Ok(rota_topology::Reading { topology: machine(), warnings: Vec::new() })),
+        load: LoadFacts { realtime_limit: Some(0), cgroup2_writable: true, schedstat: true },
     }
 }
 
@@ -496,4 +497,20 @@ fn cpus() {
         f.topology = Some(Topology::from_sysfs(&tree).map_err(|e| e.to_string()));
     };
     check(poor, id, Warn, false, &["2 CPUs", "assumed"]);
+}
+
+#[test]
+fn what_rota_load_needs() {
+    let none = "0000000000000000";
+    let id = "load_realtime";
+    check(|f| f.capabilities = capabilities(none), id, Warn, false, &["not allowed", "ulimit -r"]);
+    let limited = |f: &mut Facts| {
+        f.capabilities = capabilities(none);
+        f.load.realtime_limit = Some(95);
+    };
+    check(limited, id, Fine, false, &["up to priority 95"]);
+    let id = "load_weights";
+    check(|f| f.load.cgroup2_writable = false, id, Warn, false, &["leaves weights", "root"]);
+    check(|f| f.cgroup2_controllers = None, id, Warn, false, &["no cgroup v2 with the cpu"]);
+    check(|f| f.load.schedstat = false, "load_counters", Warn, false, &["schedstat"]);
 }

@@ -23,6 +23,7 @@ mod fair_shares;
 mod fair_traces;
 mod foreign;
 mod guest;
+mod load;
 mod record;
 mod restored;
 mod run;
@@ -111,6 +112,9 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("calls::are_those_of_the_kernel", "counted 1", 1, calls::are_those_of_the_kernel),
     ("calls::callbacks", "counted 1", 1, calls::callbacks),
     ("calls::nothing_stays", "counted 1", 1, calls::nothing_stays),
+    ("load::agrees_with_the_simulator", "counted 1", 1, load::agrees_with_the_simulator),
+    ("load::weights_are_set", "counted 1", 1, load::weights_are_set),
+    ("load::realtime_comes_first", "counted 1", 1, load::realtime_comes_first),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
     ("run::json_lines", "4", 1, run::json_lines),
