@@ -121,11 +121,13 @@ pub(crate) fn callbacks(guest: &mut Guest) -> Result<(), Failed> {
              rota fn ops:set_weight -n renice --hist --format json -- \\
                  sh -c 'for i in $(seq 100); do renice -n $((i % 10 + 1)) -p $$ >/dev/null; done' || exit 1
              echo ----
-             stress-ng --temp-path /tmp --switch 1 --pipe 1 --timeout 40 >/dev/null 2>&1 & load=$!
+             work='stress-ng --temp-path /tmp --switch 1 --pipe 1 --timeout'
+             $work 60 >/dev/null 2>&1 & load=$!
              sleep 1
-             rota bpf sched --interval 3s --format json; echo ----
-             rota fn 'ops:*' --hist --format json --buffer 64MiB --for 3s || exit 1
-             kill $load; wait $load; kill -INT $pid; wait $pid; down
+             rota bpf sched --interval 2s --format json; echo ----
+             kill $load; wait $load
+             rota fn 'ops:*' --hist --format json --buffer 128MiB -- $work 2 2>/dev/null || exit 1
+             kill -INT $pid; wait $pid; down
              rm /sys/fs/bpf/nothing; sysctl -q kernel.bpf_stats_enabled=0"
         )),
     )?;
