@@ -130,22 +130,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 /// Shows calls until the time is over, the command has ended, or a signal comes.
 fn go_on(args: &Args, mut calls: Calls, show: &mut Show<'_>, signals: &Signals) -> Result<Exit> {
+    calls.begin()?;
     let mut child = record::start(&args.command)?;
     recorder::hurry();
-    let began_ns = now_ns();
-    let mut shown = Ok(());
-    loop {
-        wait(signals)?;
-        let records = calls.poll()?;
-        shown = shown.and_then(|()| show.records(records));
-        let ended = child.as_mut().map(Child::try_wait).transpose()?.flatten();
-        let over = args.for_ns.is_some_and(|most| now_ns() - began_ns >= most);
-        if ended.is_some() || over || shown.is_err() || signals.taken().is_some() {
-            break;
-        }
-    }
-    let records = calls.finish()?;
+    let shown = follow(args.for_ns, &mut calls, child.as_mut(), show, signals);
+    // Whatever happened, the command ends.
     child.map(record::end).transpose()?;
+    let records = calls.finish()?;
     shown?;
     show.records(records)?;
     let missing = calls.missing()?;
@@ -160,6 +151,25 @@ fn go_on(args: &Args, mut calls: Calls, show: &mut Show<'_>, signals: &Signals) 
         }
     }
     Ok(if missing.sum() > 0 { Exit::Negative } else { Exit::Done })
+}
+
+fn follow(
+    for_ns: Option<u64>,
+    calls: &mut Calls,
+    mut child: Option<&mut Child>,
+    show: &mut Show<'_>,
+    signals: &Signals,
+) -> Result<()> {
+    let began_ns = now_ns();
+    loop {
+        wait(signals)?;
+        show.records(calls.poll()?)?;
+        let ended = child.as_mut().map(|child| child.try_wait()).transpose()?.flatten();
+        let over = for_ns.is_some_and(|most| now_ns() - began_ns >= most);
+        if ended.is_some() || over || signals.taken().is_some() {
+            return Ok(());
+        }
+    }
 }
 
 fn tell_attached(calls: &Calls, wanted: usize, cost_ns: u64) {

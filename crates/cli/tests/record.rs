@@ -534,7 +534,7 @@ fn raw_tracepoints_see_the_same() {
         let of = |kind| {
             events.iter().filter(|e| e.kind == kind && pipes.contains(&e.task)).count() as u64
         };
-        (of(Kind::Switch), of(rota_events::Kind::Waking))
+        (of(Kind::Switch), of(Kind::Waking))
     });
     // Two switches an operation, and at least one of them needs somebody to be woken up.
     for (switches, wakings) in counts {

@@ -82,7 +82,10 @@ fn find(wanted: &str) -> Result<Result<BpfMap, String>> {
         maps.retain(|map| kind == BpfKind::Map && map.id == id);
         return Ok(maps.pop().ok_or_else(|| format!("{wanted} keeps no map")));
     }
-    maps.retain(|map| map.id.to_string() == wanted || map.name == wanted);
+    if let Some(place) = maps.iter().position(|map| map.id.to_string() == wanted) {
+        return Ok(Ok(maps.swap_remove(place)));
+    }
+    maps.retain(|map| map.name == wanted);
     Ok(match maps.len() {
         0 => Err(format!("there is no map '{wanted}'; 'rota bpf maps' lists them")),
         1 => Ok(maps.remove(0)),

@@ -72,7 +72,9 @@ impl Wanted {
         schedulers: &[Scheduler],
     ) -> Result<Vec<Function>, Pattern> {
         let mut chosen = BTreeMap::new();
-        for line in traceable.lines() {
+        // Of some places the kernel does not know the function.
+        let known = |line: &&str| !line.starts_with("__ftrace_invalid_address__");
+        for line in traceable.lines().filter(known) {
             let (name, module) = match line.split_once(['\t', ' ']) {
                 Some((name, module)) => (name, Some(module.trim().trim_matches(['[', ']']))),
                 None => (line, None),
@@ -83,7 +85,9 @@ impl Wanted {
         }
         let protos = prototypes(kernel);
         let of_kernel = chosen.into_iter().map(|(name, (module, is_entry))| {
-            let signature = protos.get(name).and_then(|proto| Signature::of(kernel, *proto));
+            // Types of modules are not read.
+            let proto = protos.get(name).filter(|_| module.is_none());
+            let signature = proto.and_then(|proto| Signature::of(kernel, *proto));
             Function::new(name, is_entry, signature, module.map(str::to_owned))
         });
         let mut functions: Vec<_> = of_kernel.collect();
@@ -103,6 +107,7 @@ impl Wanted {
     ) -> Vec<Function> {
         let callbacks: BTreeMap<u32, &str> = schedulers
             .iter()
+            .filter(|scheduler| scheduler.enabled)
             .flat_map(|scheduler| &scheduler.callbacks)
             .map(|(name, id)| (*id, name.as_str()))
             .collect();

@@ -76,6 +76,12 @@ impl Shown<'_> {
         let function = self.functions.get(call.function as usize);
         let params = function.and_then(|it| it.signature.as_ref()).map(|it| &it.params);
         let params = params.into_iter().flatten().zip(call.args);
-        params.map(|((name, kind), register)| (name.clone(), kind.text(register))).collect()
+        // A structure may take any number of registers, so those after it are not known either.
+        let mut known = true;
+        let text = |((name, kind), register): (&(String, Kind), u64)| {
+            known &= *kind != Kind::Unknown;
+            (name.clone(), if known { kind.text(register) } else { "?".to_owned() })
+        };
+        params.map(text).collect()
     }
 }

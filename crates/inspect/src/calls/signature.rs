@@ -41,7 +41,7 @@ impl Kind {
         match btf.resolve(id).1 {
             Type::Void => Self::Void,
             Type::Int { boolean: true, .. } => Self::Bool,
-            Type::Int { size, signed, .. } if *size <= 8 => {
+            Type::Int { size, signed, .. } if (1..=8).contains(size) => {
                 Self::Integer { bits: 8 * size, signed: *signed }
             }
             Type::Enum { values, .. } => {

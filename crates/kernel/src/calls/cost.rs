@@ -31,6 +31,7 @@ impl Calls {
             args_behind: false,
         };
         let mut calls = Self::start(objects, &[target], &options)?;
+        calls.begin()?;
         let mut records = Vec::new();
         for _ in 0..CALLS {
             nothing.test_run(ProgramInput::default()).map_err(|e| system("calling it", &e))?;

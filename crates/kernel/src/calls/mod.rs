@@ -123,7 +123,7 @@ impl CallTarget {
 }
 
 impl Calls {
-    /// Attaches to functions, and begins.
+    /// Attaches to functions; nothing is told before [`Calls::begin`].
     ///
     /// # Errors
     /// [`EngineError::Refused`] if the kernel does not take the programs, most often for lack of rights;
@@ -162,11 +162,16 @@ impl Calls {
                 what: format!("attaching to {name}"),
                 error: why.clone(),
             }),
-            _ => {
-                calls.arm(true)?;
-                Ok(calls)
-            }
+            _ => Ok(calls),
         }
+    }
+
+    /// Lets sessions begin.
+    ///
+    /// # Errors
+    /// [`EngineError::System`] if that can't be told.
+    pub fn begin(&self) -> Result<(), EngineError> {
+        self.arm(true)
     }
 
     /// Lets sessions begin, or no more.

@@ -99,7 +99,7 @@ fn graph_lines(text: &str) -> Vec<Line> {
         if drawn.starts_with('}') {
             depth = depth.saturating_sub(1);
         } else if let Some((name, rest)) = drawn.split_once("()") {
-            lines.push((depth, name.trim_end_matches(|c| c == ' ').to_owned()));
+            lines.push((depth, name.trim_end().to_owned()));
             depth += usize::from(rest.trim_start().starts_with('{'));
         }
     }
