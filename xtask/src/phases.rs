@@ -123,6 +123,7 @@ const HOST_TESTS: &[&str] = &[
     "--test=bpf",
     "--test=perf",
     "--test=perfetto",
+    "--test=processes",
     "--test=power",
     "--test=queries",
     "--test=top",

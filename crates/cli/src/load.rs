@@ -10,6 +10,7 @@ use crate::progress::Progress;
 use crate::run::signals::Signals;
 use crate::sim::input;
 use anyhow::{Context, Result, bail};
+use rota_events::CpuPlace;
 use rota_kernel::Host;
 use rota_load::stress_ng::StressNg;
 use rota_load::{Job, Report};
@@ -17,6 +18,8 @@ use rota_sim::{Model, cpu_places};
 use rota_topology::{CpuId, CpuMask};
 use rota_workload::Workload;
 use rustix::thread::CpuSet;
+use std::io::BufReader;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Arguments of `rota load`.
@@ -26,6 +29,7 @@ use std::time::{Duration, Instant};
     rota load web:load=40 --for 30s --seed 7     requests, and their latencies\n  \
     rota load video.json                         a file in rt-app's grammar\n  \
     rota load cpu:tasks=2 --cpus 0               two tasks on one CPU\n  \
+    rota load cpu:tasks=8 --processes            eight processes\n  \
     rota load periodic --stress-ng '--switch 2'  with stress-ng beside it\n  \
     rota load messaging --format json            for programs\n\n\
     Workloads and their parameters are those of rota sim --help; docs/load.md says how each number\n\
@@ -45,6 +49,13 @@ pub(crate) struct Args {
     /// Only on these CPUs [default: all that this process may use]
     #[arg(long, value_name = "LIST", value_parser = CpuMask::from_list)]
     cpus: Option<CpuMask>,
+    /// Each task in a process of its own, rather than a thread; tasks that wake or make each other
+    /// share one
+    #[arg(long)]
+    processes: bool,
+    /// One of these processes: told what to do on standard input.
+    #[arg(long, hide = true, conflicts_with_all = ["processes", "stress_ng", "format"])]
+    part: bool,
     /// Also start stress-ng, with these arguments, for as long
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     stress_ng: Option<String>,
@@ -81,6 +92,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             Some(input::workload_for("", texts, last, &model.capacity().only(&cpus))?)
         }
     };
+    if let (true, Some(workload)) = (args.part, &workload) {
+        return part(args, &model, &cpus, workload);
+    }
     let stress = args.stress_ng.as_deref();
     let mut stress = stress.map(|words| StressNg::start(words, args.run_for)).transpose()?;
     let began = Instant::now();
@@ -106,7 +120,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 }
 
 /// The CPUs that may be used: those that this process may, or some of them.
-fn usable(model: &Model, wanted: Option<&CpuMask>) -> Result<CpuMask> {
+pub(crate) fn usable(model: &Model, wanted: Option<&CpuMask>) -> Result<CpuMask> {
     let set = rustix::thread::sched_getaffinity(None).context("asking which CPUs may be used")?;
     let mut own = CpuMask::default();
     let is_set = |cpu: &CpuId| (cpu.0 as usize) < CpuSet::MAX_CPU && set.is_set(cpu.0 as usize);
@@ -130,21 +144,63 @@ fn load(
     workload: &Workload,
     signals: &Signals,
 ) -> Result<Report> {
-    let job = Job {
-        workload,
-        seed: args.seed,
-        run_ns: args.run_for,
-        cpus,
-        topology: &model.topology,
-        places: &cpu_places(&model.topology),
-    };
+    let places = cpu_places(&model.topology);
     let mut progress = Progress::of("done");
-    let done = rota_load::run(&job, &mut |done_ns| {
-        progress.show("", done_ns, args.run_for);
-        signals.taken().is_none()
-    });
+    let done = execute(
+        args.processes,
+        &args.workload,
+        &args.job(model, cpus, &places, workload),
+        &mut |done_ns| {
+            progress.show("", done_ns, args.run_for);
+            signals.taken().is_none()
+        },
+    );
     progress.clear();
-    Ok(done?)
+    done
+}
+
+impl Args {
+    fn job<'a>(
+        &self,
+        model: &'a Model,
+        cpus: &'a CpuMask,
+        places: &'a [CpuPlace],
+        workload: &'a Workload,
+    ) -> Job<'a> {
+        let topology = &model.topology;
+        let (seed, run_ns, calibration) = (self.seed, self.run_for, None);
+        Job { workload, seed, run_ns, cpus, topology, places, calibration }
+    }
+}
+
+/// Does a workload that is called `texts`, with threads of this process or with processes.
+pub(crate) fn execute(
+    processes: bool,
+    texts: &[String],
+    job: &Job<'_>,
+    look: &mut dyn FnMut(u64) -> bool,
+) -> Result<Report> {
+    if !processes {
+        return Ok(rota_load::run(job, look)?);
+    }
+    let exe = std::env::current_exe().context("finding the program itself")?;
+    let Job { seed, run_ns, cpus, .. } = job;
+    let process = || {
+        let mut command = Command::new(&exe);
+        command.arg("load").args(texts).args(["--part", "--seed", &seed.to_string()]);
+        command.args(["--for", &format!("{run_ns}ns"), "--cpus", &cpus.to_string()]);
+        command
+    };
+    Ok(rota_load::run_in_processes(job, &process, look)?)
+}
+
+/// Is one of several processes that do a workload.
+fn part(args: &Args, model: &Model, cpus: &CpuMask, workload: &Workload) -> Result<Exit> {
+    let places = cpu_places(&model.topology);
+    let input = BufReader::new(std::io::stdin());
+    let job = args.job(model, cpus, &places, workload);
+    rota_load::serve(&job, input, &mut std::io::stdout())?;
+    Ok(Exit::Done)
 }
 
 /// Waits for stress-ng, which is told to end where there is nothing to wait for.

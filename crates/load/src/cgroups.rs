@@ -42,7 +42,7 @@ impl Cgroups {
         let own = host.proc_text("self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         let base = root.join(format!("rota-load-{}", std::process::id()));
-        let mut made = Self { home: root.join(own), base, places: Vec::new() };
+        let made = Self { home: root.join(own), ..Self::made_at(&base, cgroups) };
         made.fill(&root, cgroups).map_err(|error| {
             made.close();
             format!("{}: {error}; it takes root", made.base.display())
@@ -50,14 +50,26 @@ impl Cgroups {
         Ok(made)
     }
 
-    fn fill(&mut self, root: &Path, cgroups: &[Cgroup]) -> io::Result<()> {
+    /// Where the process that makes them has them.
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Those that another process has made, which started this one.
+    pub(crate) fn made_at(base: &Path, cgroups: &[Cgroup]) -> Self {
+        let mut places: Vec<PathBuf> = Vec::new();
+        for (number, cgroup) in cgroups.iter().enumerate() {
+            let around = cgroup.around.and_then(|place| places.get(place as usize));
+            places.push(around.map_or(base, PathBuf::as_path).join(number.to_string()));
+        }
+        Self { home: PathBuf::new(), base: base.to_owned(), places }
+    }
+
+    fn fill(&self, root: &Path, cgroups: &[Cgroup]) -> io::Result<()> {
         fs::write(root.join("cgroup.subtree_control"), "+cpu")?;
         fs::create_dir(&self.base)?;
-        for (number, cgroup) in cgroups.iter().enumerate() {
-            let around = cgroup.around.and_then(|place| self.places.get(place as usize));
-            let folder = around.unwrap_or(&self.base).join(number.to_string());
-            fs::create_dir(&folder)?;
-            self.places.push(folder.clone());
+        for folder in &self.places {
+            fs::create_dir(folder)?;
             fs::write(folder.join("cgroup.type"), "threaded")?;
         }
         fs::write(self.base.join("cgroup.procs"), std::process::id().to_string())?;

@@ -12,6 +12,7 @@
 use rota_events::{CpuNumber, CpuPlace, Distance};
 use rota_kernel::now_ns;
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 
 /// The longest turn of the loop between two looks at the clock, in ns.
@@ -27,7 +28,7 @@ const MEASUREMENTS: u32 = 12;
 pub(crate) const FULL: u64 = rota_topology::CAPACITY_FULL as u64;
 
 /// How fast this machine computes, and reads its clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Loops in a ms of CPU time.
     pub loops_per_ms: u64,

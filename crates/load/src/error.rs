@@ -16,9 +16,17 @@ pub enum LoadError {
         /// What says so.
         limit: String,
     },
-    /// A thread could not be made.
+    /// More processes than there can be.
+    #[error("{processes} processes are too many: {most} is the most; take fewer tasks, or threads")]
+    Processes {
+        /// How many there would be.
+        processes: usize,
+        /// How many there can be.
+        most: usize,
+    },
+    /// A thread, or a process, could not be made.
     #[error(
-        "only {made} of {wanted} threads could be made ({error}); take fewer tasks, or raise `ulimit -u`"
+        "only {made} of {wanted} could be made ({error}); take fewer tasks, or raise `ulimit -u`"
     )]
     Spawn {
         /// How many were made.

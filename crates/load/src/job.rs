@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What is to be done, and whether it can be.
 
-use crate::compute::Cpus;
+use crate::compute::{Calibration, Cpus};
 use crate::error::LoadError;
 use rota_events::CpuPlace;
 use rota_kernel::{Host, ThreadPolicy, set_thread_policy};
@@ -31,6 +31,9 @@ pub struct Job<'a> {
     pub topology: &'a Topology,
     /// Where its CPUs are, by their numbers.
     pub places: &'a [CpuPlace],
+    /// How fast it computes; found out at the start if it is not known. Runs that are compared have
+    /// the same.
+    pub calibration: Option<Calibration>,
 }
 
 impl Job<'_> {

@@ -17,7 +17,8 @@
 //! | latency | a clock reading by who wakes it, or the time that a timer was set to, to its own first reading |
 //! | pieces of work | its program |
 //!
-//! [`stress_ng`] does the same with another generator of load.
+//! [`run_in_processes`] does the same with several processes, each of which calls [`serve`]: a task is in
+//! one with those that it has something in common with. [`stress_ng`] does the same with another generator of load.
 
 mod cgroups;
 mod compute;
@@ -25,6 +26,9 @@ mod error;
 mod events;
 mod job;
 mod machine;
+mod parts;
+mod process;
+mod processes;
 mod report;
 mod run;
 mod sleeper;
@@ -32,11 +36,15 @@ mod source;
 pub mod stress_ng;
 mod task;
 mod usage;
+mod wire;
 mod world;
 
 pub use compute::{Calibration, calibrate};
 pub use error::LoadError;
 pub use job::{Job, THREADS_MAX};
 pub use machine::MachineUse;
+pub use parts::{Part, parts};
+pub use process::serve;
+pub use processes::{PROCESSES_MAX, run_in_processes};
 pub use report::{GroupUse, Known, Report};
 pub use run::run;

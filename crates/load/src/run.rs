@@ -6,6 +6,7 @@ use crate::compute::{Calibration, calibrate};
 use crate::error::LoadError;
 use crate::job::{self, Job, REALTIME};
 use crate::machine::MachineUse;
+use crate::parts::Part;
 use crate::report::{Known, Report};
 use crate::sleeper::Sleeper;
 use crate::source;
@@ -24,9 +25,9 @@ use std::time::Duration;
 /// Memory for the stack of each thread: what it does is small.
 const STACK_BYTES: usize = 256 << 10;
 /// How often who watches is asked whether to go on.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 /// How long threads may take to end after the end: they need a CPU for that.
-const LEAVE: Duration = Duration::from_secs(30);
+pub(crate) const LEAVE: Duration = Duration::from_secs(30);
 /// How late signals from outside may be, as a p99 in ns, without a word about it.
 const LATE_NS: u64 = 1_000_000;
 
@@ -39,27 +40,43 @@ pub fn run(job: &Job<'_>, look: &mut dyn FnMut(u64) -> bool) -> Result<Report, L
     let host = Host::default();
     job.check(&host)?;
     let mut warnings = Vec::new();
-    let cgroups = match &job.workload.cgroups {
-        cgroups if cgroups.is_empty() => None,
-        cgroups => Cgroups::make(&host, cgroups)
-            .map_err(|why| warnings.push(format!("weights of cgroups are left out: {why}")))
-            .ok(),
-    };
-    let calibration = on_the_fastest(job)?;
-    let world = Arc::new(World::new(job, calibration, cgroups));
-    let begun = make_all(&world).map(|()| {
+    let cgroups = cgroups(job, &host, &mut warnings);
+    let calibration = calibrated(job)?;
+    let part = Part::whole(job.workload);
+    let world = Arc::new(World::new(job, calibration, cgroups, part.forks_from));
+    let begun = make_all(&world, &part).map(|()| {
         let before = MachineUse::now(&host);
-        world.start(job.run_ns);
-        (watch(&world, look), MachineUse::now(&host).zip(before))
+        world.start(now_ns(), job.run_ns);
+        (watch(&world, LOOK, look), MachineUse::now(&host).zip(before))
     });
-    world.stop();
-    warnings.extend(leave(&world));
+    let mut report = end(&world, begun.as_ref().map_or(0, |(elapsed_ns, _)| *elapsed_ns));
     if let Some(cgroups) = &world.cgroups {
         cgroups.close();
     }
-    let (elapsed_ns, machine) = begun?;
-    let machine = machine.map(|(now, then)| now.since(then));
-    Ok(gather(&world, elapsed_ns, machine, warnings))
+    report.machine = begun?.1.map(|(now, then)| now.since(then));
+    report.warnings.splice(0..0, warnings);
+    Ok(report)
+}
+
+/// The cgroups of the workload, if it has any and they can be made.
+pub(crate) fn cgroups(job: &Job<'_>, host: &Host, warnings: &mut Vec<String>) -> Option<Cgroups> {
+    let cgroups = &job.workload.cgroups;
+    let made = (!cgroups.is_empty()).then(|| Cgroups::make(host, cgroups))?;
+    made.map_err(|why| warnings.push(format!("weights of cgroups are left out: {why}"))).ok()
+}
+
+/// How fast the machine computes: as is known, or is found out now.
+pub(crate) fn calibrated(job: &Job<'_>) -> Result<Calibration, LoadError> {
+    job.calibration.map_or_else(|| on_the_fastest(job), Ok)
+}
+
+/// Ends all threads, and gathers what they tell.
+pub(crate) fn end(world: &World, elapsed_ns: u64) -> Report {
+    world.stop();
+    let left = leave(world);
+    let mut report = gather(world, elapsed_ns);
+    report.warnings.splice(0..0, left);
+    report
 }
 
 /// Calibrates on the CPU that can do most.
@@ -80,19 +97,21 @@ fn on_the_fastest(job: &Job<'_>) -> Result<Calibration, LoadError> {
     thread.join().map_err(|_| system("the thread ended early".to_owned()))
 }
 
-/// Makes all threads that there are from the start, which then wait for it.
-fn make_all(world: &Arc<World>) -> Result<(), LoadError> {
+/// Makes all threads of a part that there are from the start, which then wait for it.
+pub(crate) fn make_all(world: &Arc<World>, part: &Part) -> Result<(), LoadError> {
     let (send, ready) = channel();
-    let wanted = world.workload.starts.len() + world.workload.sources.len();
+    let wanted = part.threads();
     let failed =
         |made, error: std::io::Error| LoadError::Spawn { made, wanted, error: error.to_string() };
     let mut made = 0;
-    for template in &world.workload.starts {
-        make(world, *template, Some(send.clone())).map_err(|error| failed(made, error))?;
+    for number in &part.starts {
+        let template = world.workload.starts[*number as usize];
+        let made_it = make(world, template, u64::from(*number), Some(send.clone()));
+        made_it.map_err(|error| failed(made, error))?;
         made += 1;
     }
-    for place in 0..world.workload.sources.len() as u64 {
-        make_source(world, place, send.clone()).map_err(|error| failed(made, error))?;
+    for place in &part.sources {
+        make_source(world, u64::from(*place), send.clone()).map_err(|error| failed(made, error))?;
         made += 1;
     }
     drop(send);
@@ -119,9 +138,10 @@ fn all_ready(ready: &Receiver<Ready>, wanted: usize) -> Result<(), LoadError> {
 fn make(
     world: &Arc<World>,
     template: TemplateId,
+    number: u64,
     ready: Option<Sender<Ready>>,
 ) -> std::io::Result<()> {
-    let (number, sleeper) = world.new_task();
+    let sleeper = world.new_task(number);
     let kind = &world.workload.templates[template.0 as usize];
     let name = format!("{}/{number}", kind.name);
     let (own, forked_ns) = (Arc::clone(world), now_ns());
@@ -204,16 +224,18 @@ fn make_source(world: &Arc<World>, place: u64, ready: Sender<Ready>) -> std::io:
 
 /// A task makes another one. Nothing happens if there can be no more.
 pub(crate) fn fork(world: &Arc<World>, template: TemplateId) {
-    if let Err(error) = make(world, template, None) {
+    if let Err(error) = make(world, template, world.next_number(), None) {
         lock(&world.forks_failed).add(&error);
     }
 }
 
-/// Waits until it is over: by time, by word, or since all tasks have ended. How long it took.
-fn watch(world: &World, look: &mut dyn FnMut(u64) -> bool) -> u64 {
+/// Waits until it is over: by time, by word, or since all tasks have ended. How long it took. Between
+/// two looks there is such a pause, at most.
+pub(crate) fn watch(world: &World, pause: Duration, look: &mut dyn FnMut(u64) -> bool) -> u64 {
     let start_ns = world.start_ns();
     loop {
-        let left = world.wait_for_tasks(LOOK);
+        let until_end = Duration::from_nanos(world.end_ns().saturating_sub(now_ns()));
+        let left = world.wait_for_tasks(pause.min(until_end));
         let (now, end_ns) = (now_ns(), world.end_ns());
         if now >= end_ns {
             return end_ns - start_ns;
@@ -234,12 +256,8 @@ fn leave(world: &World) -> Option<String> {
 }
 
 /// What all threads told.
-fn gather(
-    world: &World,
-    elapsed_ns: u64,
-    machine: Option<MachineUse>,
-    mut warnings: Vec<String>,
-) -> Report {
+fn gather(world: &World, elapsed_ns: u64) -> Report {
+    let mut warnings = Vec::new();
     let mut groups: Vec<_> = world.groups.iter().map(|group| lock(group).clone()).collect();
     // What came from outside waits for those who take it.
     let end_ns = world.start_ns().saturating_add(elapsed_ns);
@@ -259,6 +277,6 @@ fn gather(
     warnings.extend(lock(&world.forks_failed).told("threads could not be made"));
     warnings.extend(lock(&world.changes_failed).told("nice values or CPUs could not be set"));
     let known = Known { switches: world.counted.load(Ordering::Relaxed) };
-    let calibration = world.calibration;
+    let (machine, calibration) = (None, world.calibration);
     Report { elapsed_ns, groups, sources, known, machine, calibration, warnings }
 }

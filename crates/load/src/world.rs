@@ -49,8 +49,8 @@ pub(crate) struct World {
     pub(crate) cgroups: Option<Cgroups>,
     start_ns: AtomicU64,
     end_ns: AtomicU64,
-    /// Tasks made so far.
-    made: AtomicU64,
+    /// The number of the next task that is made by another one.
+    next: AtomicU64,
     tasks: Mutex<BTreeMap<u64, Arc<Sleeper>>>,
     sources: Mutex<BTreeMap<u64, Arc<Sleeper>>>,
     changed: Condvar,
@@ -68,7 +68,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    pub(crate) fn new(job: &Job<'_>, calibration: Calibration, cgroups: Option<Cgroups>) -> Self {
+    /// Nothing runs yet. Tasks that others make have numbers from `forks_from` on.
+    pub(crate) fn new(
+        job: &Job<'_>,
+        calibration: Calibration,
+        cgroups: Option<Cgroups>,
+        forks_from: u64,
+    ) -> Self {
         let workload = job.workload.clone();
         let group = |group| {
             Mutex::new(GroupUse { tasks: 0, used: TaskUse::default(), pieces: Pieces::new(group) })
@@ -85,7 +91,7 @@ impl World {
             cgroups,
             start_ns: AtomicU64::new(0),
             end_ns: AtomicU64::new(u64::MAX),
-            made: AtomicU64::new(0),
+            next: AtomicU64::new(forks_from),
             tasks: Mutex::default(),
             sources: Mutex::default(),
             changed: Condvar::new(),
@@ -110,16 +116,16 @@ impl World {
         self.end_ns.load(Ordering::Acquire)
     }
 
-    /// Everybody who is there begins, one after the other.
-    pub(crate) fn start(&self, run_ns: u64) {
-        let now = now_ns();
-        self.start_ns.store(now, Ordering::Release);
-        self.end_ns.store(now.saturating_add(run_ns), Ordering::Release);
+    /// It begins at that time, which is now or has just been: everybody who is there begins, one after
+    /// the other.
+    pub(crate) fn start(&self, start_ns: u64, run_ns: u64) {
+        self.start_ns.store(start_ns, Ordering::Release);
+        self.end_ns.store(start_ns.saturating_add(run_ns), Ordering::Release);
         let all = |all: &Mutex<BTreeMap<u64, Arc<Sleeper>>>| -> Vec<_> {
             lock(all).values().cloned().collect()
         };
         for sleeper in all(&self.tasks).into_iter().chain(all(&self.sources)) {
-            sleeper.wake(now_ns(), now);
+            sleeper.wake(now_ns(), start_ns);
         }
     }
 
@@ -131,12 +137,16 @@ impl World {
         }
     }
 
-    /// A task is to be: its number, and how it sleeps.
-    pub(crate) fn new_task(&self) -> (u64, Arc<Sleeper>) {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
+    /// The number of a task that another one makes.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A task of this number is to be: how it sleeps.
+    pub(crate) fn new_task(&self, number: u64) -> Arc<Sleeper> {
         let sleeper = Arc::new(Sleeper::default());
         lock(&self.tasks).insert(number, Arc::clone(&sleeper));
-        (number, sleeper)
+        sleeper
     }
 
     /// It is no more.

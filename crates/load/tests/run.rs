@@ -22,7 +22,8 @@ fn machine() -> (Topology, CpuMask) {
 
 fn load(workload: &Workload, run_ns: u64, go_on: bool) -> Result<Report, LoadError> {
     let (topology, cpus) = machine();
-    let job = Job { workload, seed: 7, run_ns, cpus: &cpus, topology: &topology, places: &[] };
+    let (topology, places) = (&topology, &[]);
+    let job = Job { workload, seed: 7, run_ns, cpus: &cpus, topology, places, calibration: None };
     run(&job, &mut |_| go_on)
 }
 

@@ -45,13 +45,16 @@ pub(crate) fn agrees_with_the_simulator(guest: &mut Guest) -> Result<(), Failed>
     Ok(())
 }
 
-/// Weights of cgroups share the CPU, and they are gone behind it.
+/// Weights of cgroups share the CPU, among threads and among processes, and they are gone behind it.
 pub(crate) fn weights_are_set(guest: &mut Guest) -> Result<(), Failed> {
-    let load = load(guest, "cpu:name=much,weight=300+cpu:name=less,weight=100 --for 4s")?;
-    let (much, less) = (number(&load, "much", "run_ns")?, number(&load, "less", "run_ns")?);
-    let words = || format!("{much} and {less}\n{load}");
-    ensure((much / less - 3.0).abs() <= 0.3, words)?;
-    ensure(load["notes"].as_array().is_some_and(Vec::is_empty), || load.to_string())?;
+    for processes in ["", " --processes"] {
+        let line = format!("cpu:name=much,weight=300+cpu:name=less,weight=100 --for 4s{processes}");
+        let load = load(guest, &line)?;
+        let (much, less) = (number(&load, "much", "run_ns")?, number(&load, "less", "run_ns")?);
+        let words = || format!("{much} and {less}\n{load}");
+        ensure((much / less - 3.0).abs() <= 0.3, words)?;
+        ensure(load["notes"].as_array().is_some_and(Vec::is_empty), || load.to_string())?;
+    }
     guest.expect(0, "! ls -d /sys/fs/cgroup/rota-load-*").map(drop)
 }
 
