@@ -120,6 +120,7 @@ const HOST_TESTS: &[&str] = &[
     "--package=rota",
     "--test=record",
     "--test=load",
+    "--test=live",
     "--test=bpf",
     "--test=perf",
     "--test=perfetto",

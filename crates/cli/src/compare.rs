@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota compare`: several schedulers on the same machine, under the same work, with several seeds.
 
+mod limits;
+mod live;
 mod measure;
 mod runs;
 mod timeline;
@@ -17,6 +19,7 @@ use rota_compare::{CostScale, Experiment, Note, Part, Report, Results, Shard, WI
 use rota_events::fnv1a;
 use rota_object::KernelTypes;
 use rota_sim::{EEVDF_LEAVES_OUT, Model, Noise};
+use rota_topology::CpuMask;
 use rota_workload::{WORKLOADS, Workload};
 use runs::Parts;
 use std::collections::BTreeMap;
@@ -30,7 +33,8 @@ const EXAMPLES: &str = "Examples:\n  \
     rota compare simple eevdf --machine machine.json --workload work.json\n  \
     rota compare simple domains eevdf --replay trace.rota  what a machine did, with others\n  \
     rota compare simple eevdf --seeds 100 --shard 1/4 --out part-1.parquet\n  \
-    rota compare --merge part-*.parquet";
+    rota compare --merge part-*.parquet\n  \
+    rota compare --live simple eevdf --workload web        measured on this machine";
 
 /// Examples, and what machines and workloads there are.
 pub(crate) fn after_help() -> String {
@@ -81,13 +85,26 @@ pub(crate) struct Args {
     seeds: Seeds,
     #[command(flatten)]
     replay: replay::ReplayArgs,
-    /// How long each run takes, in the machine's own time [default: 1s]
+    /// How long each run takes, in the machine's own time [default: 1s; 3s with --live]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     run_for: Option<u64>,
     /// How many times as much as the machine says everything costs: the first is shown, the others
     /// tell whether its rankings hold
     #[arg(long, value_name = "LIST", default_value = "1,1/2,2", value_delimiter = ',')]
     costs: Vec<CostScale>,
+    /// Measure on this machine and its kernel: each scheduler is put in charge in turn, and threads do
+    /// the work. eevdf is the kernel's own then
+    #[arg(long, conflicts_with_all = ["machine", "replay", "costs", "no_noise", "kernel", "btf", "jobs", "shard", "out", "merge"])]
+    live: bool,
+    /// How long the work runs before each measurement, with --live
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration, allow_hyphen_values = true, requires = "live")]
+    warm_up: u64,
+    /// The CPUs that the work may use, with --live [default: all that this process may use]
+    #[arg(long, value_name = "LIST", value_parser = CpuMask::from_list, requires = "live")]
+    cpus: Option<CpuMask>,
+    /// Each task in a process of its own, with --live; tasks that wake or make each other share one
+    #[arg(long, requires = "live")]
+    processes: bool,
     /// Without the noise of the machine: interrupts, late timers, kernel workers, real-time tasks
     #[arg(long)]
     no_noise: bool,
@@ -194,7 +211,8 @@ fn jobs(args: &Args) -> usize {
 fn advise(args: &Args) {
     if let ([alone], None) = (args.scheds.as_slice(), args.shard) {
         let other = if alone == EEVDF { "simple" } else { EEVDF };
-        let two = output::command(&["compare", alone, other]);
+        let live: &[&str] = if args.live { &["--live"] } else { &[] };
+        let two = output::command(&[&["compare"], live, &[alone, other]].concat());
         output::note(&format!("rota: to compare, name two schedulers: {two}"));
     }
 }
@@ -247,10 +265,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .merge
             .iter()
             .map(|path| Ok((path.display().to_string(), file::read(path, PART_BYTES_MAX)?)));
-        return show(args, &rota_compare::merge(&files.collect::<Result<Vec<_>>>()?)?);
+        return modelled(args, &rota_compare::merge(&files.collect::<Result<Vec<_>>>()?)?);
     }
     if args.run_for == Some(0) {
         bail!("--for 0s: there is nothing to see in no time");
+    }
+    if args.live {
+        return live::run(args);
     }
     let Stage { machine, kernel, whole, model, given, workload, run_ns } = Stage::set(args)?;
     let mut inputs = BTreeMap::from([
@@ -283,6 +304,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         workload: given,
         workload_in_words: workload.in_words(),
         run_ns,
+        live: None,
         inputs,
     };
     experiment.check()?;
@@ -305,13 +327,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     args.html.as_deref().map_or(Ok(()), file::can_save)?;
     let runs = parts.run(&experiment.runs(), jobs)?;
-    let exit = show(args, &Results::new(experiment, runs)?)?;
+    let exit = modelled(args, &Results::new(experiment, runs)?)?;
     Ok(if whole { exit } else { Exit::Negative })
 }
 
-/// Shows what the results say.
-fn show(args: &Args, results: &Results) -> Result<Exit> {
-    let report = Report::new(results, notes(results.experiment()));
+/// Shows what simulations say.
+fn modelled(args: &Args, results: &Results) -> Result<Exit> {
+    show(args, results, notes(results.experiment()))
+}
+
+/// Shows what the results say, and what readers have to know.
+fn show(args: &Args, results: &Results, notes: Vec<Note>) -> Result<Exit> {
+    let report = Report::new(results, notes);
     let text = match args.format {
         Format::Table if args.full => rota_compare::text(&report, output::width(WIDTH)),
         Format::Table => rota_compare::short_text(&report, output::width(WIDTH)),

@@ -74,9 +74,15 @@ fn interval(text: &str) -> Result<u64, String> {
 }
 
 /// This machine.
-struct Own {
+pub(crate) struct Own {
     host: Host,
     counters: Counters,
+}
+
+impl Own {
+    pub(crate) fn new(host: &Host) -> Self {
+        Self { host: host.clone(), counters: Counters::default() }
+    }
 }
 
 impl Hardware for Own {
@@ -156,7 +162,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let signals = Signals::catch().context("catching signals")?;
     let file = args.output.as_deref().map(open).transpose()?;
     let files = many_files();
-    let mut meter = Meter::new(Own { host: host.clone(), counters: Counters::default() });
+    let mut meter = Meter::new(Own::new(&host));
     let latency = args.latency.then(|| Latency::start(&host)).transpose()?;
     let first = meter.sample();
     let started_ns = now_ns();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota run`: a scheduler on the running kernel, until somebody or something ends it.
 
+pub(crate) mod charge;
 mod life;
 mod reload;
 pub(crate) mod report;
@@ -164,12 +165,12 @@ fn one_life(
         Err(HalfError::Engine(EngineError::Refused(Refusal::Exit(info)))) => {
             Ok(Ending::Exit(*info))
         }
-        Err(error) => Err(explained(args, &host, error)),
+        Err(error) => Err(explained(&args.sched, &host, error)),
     }
 }
 
 /// An error in the words that `rota doctor` uses.
-fn explained(args: &Args, host: &Host, error: HalfError) -> anyhow::Error {
+fn explained(sched: &str, host: &Host, error: HalfError) -> anyhow::Error {
     match &error {
         HalfError::Engine(EngineError::Refused(Refusal::Verifier { program, log })) => {
             report::refused(program, log);
@@ -178,7 +179,7 @@ fn explained(args: &Args, host: &Host, error: HalfError) -> anyhow::Error {
             return anyhow::anyhow!("{error}; only one can be in charge: end that one first");
         }
         HalfError::Engine(EngineError::Refused(refusal)) => {
-            let simulated = output::command(&["sim", &args.sched]);
+            let simulated = output::command(&["sim", sched]);
             if let Some(words) = doctor::explained(host, refusal, Some(&simulated)) {
                 return anyhow::anyhow!(words);
             }

@@ -118,9 +118,20 @@ pub struct Experiment {
     pub workload_in_words: String,
     /// How long each run takes, in ns of the machine's time.
     pub run_ns: u64,
+    /// How real schedulers were measured, if it is no simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
     /// What else decides results: hashes of files by their role, such as
     /// `object simple → 9f86d081…`, versions, options.
     pub inputs: BTreeMap<String, String>,
+}
+
+/// How schedulers are measured on a real machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Live {
+    /// How long the work runs before each measurement, in ns.
+    pub warm_up_ns: u64,
 }
 
 /// One run of an experiment: who, with which seed, at what cost.
@@ -211,6 +222,19 @@ impl Experiment {
         runs
     }
 
+    /// Who runs first, second… in a round in which each contestant runs once, by their places. From
+    /// round to round another one begins, and every second round goes backwards: in twice as many
+    /// rounds as there are contestants, each runs twice at each place, and as often after one
+    /// neighbour as after the other.
+    pub fn turns(&self, round: usize) -> Vec<u32> {
+        let count = self.contestants.len();
+        let mut turns: Vec<u32> = (0..count).map(|at| ((round / 2 + at) % count) as u32).collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        turns
+    }
+
     /// The runs of one part: neighbours, so that each part has about as many of each contestant.
     /// All parts together have each run once. A part of more parts than runs may be empty.
     pub fn shard(&self, shard: Shard) -> Vec<RunId> {
@@ -268,6 +292,7 @@ mod tests {
             workload: vec!["cpu".to_owned()],
             workload_in_words: "cpu (4 tasks)".to_owned(),
             run_ns: 1_000_000_000,
+            live: None,
             inputs: BTreeMap::from([("object c0".to_owned(), "00ff".to_owned())]),
         }
     }
@@ -301,6 +326,30 @@ mod tests {
         }
         assert_eq!("1/2".parse(), Ok(CostScale::HALF));
         assert_eq!(CostScale::TWICE.to_string().parse(), Ok(CostScale::TWICE));
+    }
+
+    #[test]
+    fn nobody_has_a_better_place_than_others() {
+        for contestants in 1..6_usize {
+            let experiment = experiment(contestants, 1);
+            let mut times = vec![vec![0; contestants]; contestants];
+            let mut after = vec![vec![0_i32; contestants]; contestants];
+            for round in 0..2 * contestants {
+                let turns = experiment.turns(round);
+                for (place, who) in turns.iter().enumerate() {
+                    times[*who as usize][place] += 1;
+                }
+                for pair in turns.windows(2) {
+                    after[pair[0] as usize][pair[1] as usize] += 1;
+                }
+            }
+            assert!(times.iter().flatten().all(|times| *times == 2), "{times:?}");
+            for (one, row) in after.iter().enumerate() {
+                row.iter().enumerate().for_each(|(other, times)| {
+                    assert_eq!(*times, after[other][one], "{one} before {other}");
+                });
+            }
+        }
     }
 
     proptest! {

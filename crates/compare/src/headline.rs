@@ -54,12 +54,16 @@ fn work(experiment: &Experiment) -> String {
 fn reminder(report: &Report) -> String {
     let experiment = &report.experiment;
     let (machine, costs, work) = (&experiment.machine, costs(experiment), work(experiment));
-    format!("simulated machine: {machine}{costs}; work: {work}")
+    format!("{} machine: {machine}{costs}; work: {work}", kind(experiment))
 }
 
-fn compared(report: &Report) -> Vec<String> {
-    let experiment = &report.experiment;
-    let costs = costs(experiment);
+/// What kind of machine it is.
+fn kind(experiment: &Experiment) -> &'static str {
+    if experiment.live.is_some() { "real" } else { "simulated" }
+}
+
+/// How many runs there are, how long, and how they are made.
+fn runs(experiment: &Experiment) -> String {
     // That of a recording is no round number.
     let (exact, short) = (format_ns(experiment.run_ns), short_ns(experiment.run_ns));
     let long = if exact.len() <= short.len() { exact } else { short };
@@ -67,8 +71,21 @@ fn compared(report: &Report) -> Vec<String> {
         1 => format!("1 run (seed) of {long}"),
         runs => format!("{runs} runs (seeds) of {long} each"),
     };
+    match &experiment.live {
+        None => runs,
+        Some(live) if live.warm_up_ns == 0 => format!("{runs}, taking turns"),
+        Some(live) => {
+            format!("{runs}, taking turns, {} of warm-up before", format_ns(live.warm_up_ns))
+        }
+    }
+}
+
+fn compared(report: &Report) -> Vec<String> {
+    let experiment = &report.experiment;
+    let (costs, runs) = (costs(experiment), runs(experiment));
     let machine = format!(
-        "simulated machine: {} ({}, {}){costs}, {runs}",
+        "{} machine: {} ({}, {}){costs}, {runs}",
+        kind(experiment),
         experiment.machine,
         experiment.machine_in_words,
         kernel(&experiment.kernel),

@@ -12,7 +12,7 @@ pub const COMPARE_SCHEMA: &str = "rota-compare/1";
 
 /// All that the report says. Numbers of a measure are in the unit at the end of its name.
 pub fn json(report: &Report) -> Value {
-    let Report { experiment, headline, ended, groups, flips, notes } = report;
+    let Report { experiment, headline, ended, groups, flips, noise, notes } = report;
     let name = |contestant: usize| &experiment.contestants[contestant];
     let ended = ended.iter().map(|ended| {
         json!({
@@ -36,6 +36,14 @@ pub fn json(report: &Report) -> Value {
             "reversed": flip.reversed,
         })
     });
+    let noise = noise.as_ref().map(|noise| {
+        let spread =
+            noise.spread.iter().map(|(measure, part)| (measure.name.to_owned(), json!(part)));
+        json!({
+            "others_cpus": estimate(noise.others.as_ref()),
+            "spread": Value::Object(spread.collect()),
+        })
+    });
     json!({
         "schema": COMPARE_SCHEMA,
         "compared": headline.compared.join("; "),
@@ -45,6 +53,7 @@ pub fn json(report: &Report) -> Value {
         "ended": ended.collect::<Vec<_>>(),
         "groups": groups.collect::<Vec<_>>(),
         "flips": flips.collect::<Vec<_>>(),
+        "noise": noise,
         "notes": notes.iter().map(|note| &note.text).collect::<Vec<_>>(),
     })
 }

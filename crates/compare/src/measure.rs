@@ -80,12 +80,15 @@ measures! {
     LATE = "late_per_s", "late/s", PerSecond, Lower, "requests that took longer than they may, or have no answer after that time";
     UNFAIRNESS = "unfairness_percent", "unfairness", Percent, Lower, "CPU time that tasks fell short of their ideal weighted shares, as a part of what all tasks had";
     IDLE_WAITING = "idle_while_waiting_percent", "wasted idle", Percent, Lower, "time that CPUs were idle while a task waited that could have run there, as a part of all";
+    OTHERS = "others_cpus", "others' CPUs", Cpus, Neither, "CPU time that others than the work took meanwhile, as a number of CPUs: other programs, the kernel, who runs a virtual machine; measured on real machines only";
     SWITCHES = "switches_per_s", "switches/s", PerSecond, Neither, "switches to a task";
     PREEMPTIONS = "preemptions_per_s", "preemptions/s", PerSecond, Neither, "switches away from a task that still wanted to run, and had not yielded";
     MIGRATIONS_CORE = "migrations_core_per_s", "migr/s core", PerSecond, Neither, "moves of a task to another thread of its core";
     MIGRATIONS_LLC = "migrations_llc_per_s", "migr/s LLC", PerSecond, Neither, "moves to another core under the same last-level cache";
     MIGRATIONS_NODE = "migrations_node_per_s", "migr/s node", PerSecond, Neither, "moves to another last-level cache of the same node";
     MIGRATIONS_REMOTE = "migrations_remote_per_s", "migr/s remote", PerSecond, Neither, "moves to another node";
+    MEASURED_JOULES = "measured_joules", "joules", Joules, Neither, "energy that the processor's packages used, with everything that ran, where the machine tells it; measured on real machines only";
+    MEASURED_WORK_JOULES = "measured_per_work_joules", "J/work", Joules, Lower, "the same for each piece of work done";
     JOULES = "modelled_joules", "joules, model", Joules, Neither, "energy that the machine's energy model says was used; modelled, not measured";
     WORK_JOULES = "modelled_per_work_joules", "model J/work", Joules, Lower, "the same for each piece of work done; modelled, not measured";
 }
@@ -113,8 +116,8 @@ impl Measure {
 
     /// Whether it stands in the short table.
     pub fn is_brief(self) -> bool {
-        [WORK, UTILISATION, LATENCY_P99, REQUEST_P99, LATE, UNFAIRNESS, IDLE_WAITING, JOULES]
-            .contains(&self)
+        let of_all = [UTILISATION, UNFAIRNESS, IDLE_WAITING, OTHERS, JOULES, MEASURED_JOULES];
+        [WORK, LATENCY_P99, REQUEST_P99, LATE].contains(&self) || of_all.contains(&self)
     }
 
     /// Its place in [`MEASURES`].

@@ -114,10 +114,15 @@ pub(crate) fn difference(unit: Unit, difference: &Difference) -> String {
         }
         // Three times as much is easier to read than 200 %.
         Some(part) if part >= 1.0 => format!("{}x", short(1.0 + part)),
-        Some(part) => format!("{}%", short(100.0 * part.abs())),
+        Some(part) => percent(part.abs()),
         None => show(unit, median.abs()),
     };
     format!("{size} {word}")
+}
+
+/// A part of something, as a percentage.
+pub(crate) fn percent(part: f64) -> String {
+    format!("{}%", short(100.0 * part))
 }
 
 /// Two digits, or one behind the point.

@@ -6,6 +6,7 @@ use crate::experiment::{CostScale, Experiment};
 use crate::headline::Headline;
 use crate::interval::Estimate;
 use crate::measure::{Better, MEASURES, Measure};
+use crate::noise::Noise;
 use crate::result::{Results, RunResult};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// Rankings that do not hold at other cost scales.
     pub flips: Vec<Flip>,
+    /// How well measurements repeat; none of simulations.
+    pub noise: Option<Noise>,
     /// What readers have to know of contestants.
     pub notes: Vec<Note>,
 }
@@ -132,8 +135,8 @@ impl Report {
             groups.push(Group { name: name.to_owned(), rows: rows.collect() });
         }
         groups.retain(|group| !group.rows.is_empty());
-        let mut report =
-            Self { experiment, headline: Default::default(), ended, groups, flips, notes };
+        let (headline, noise) = (Headline::default(), Noise::of(&experiment, &groups));
+        let mut report = Self { experiment, headline, ended, groups, flips, noise, notes };
         report.headline = Headline::of(&report);
         report
     }

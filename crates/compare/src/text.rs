@@ -104,6 +104,9 @@ fn written(report: &Report, mut form: Form) -> String {
     text.push('\n');
     text += &lines(&legend(report, &TERMINAL, form.intervals));
     text += &warnings(report, form);
+    if let Some(noise) = &report.noise {
+        text += &wrapped("noise: ", &noise.in_words(), form.width);
+    }
     for note in &report.notes {
         text += &wrapped("note: ", if form.short { &note.short } else { &note.text }, form.width);
     }
@@ -312,8 +315,13 @@ fn words(report: &Report) -> Option<String> {
         let titles = report.groups.iter().flat_map(rows).map(|row| row.measure.title);
         titles.into_iter().any(|title| title.starts_with(start))
     };
+    let latency = match report.experiment.live {
+        // No thread can tell when it was preempted.
+        Some(_) => "latency: from being woken, or the time of a timer, to running",
+        None => "latency: from ready to running",
+    };
     let words = [
-        ("latency", "latency: from ready to running"),
+        ("latency", latency),
         ("request", "request: from arrival to answer"),
         ("latency p99", "p99: 99 % take at most this"),
     ];

@@ -64,7 +64,7 @@ impl Life {
         let mut next_stats_ns = self.before.at_ns.saturating_add(args.stats);
         loop {
             let now = now_ns();
-            if let Some(info) = self.world.exit_info()? {
+            if let Some(info) = self.turn(now)? {
                 return Ok(Ending::Exit(info));
             }
             if let Some(signal) = signals.taken() {
@@ -73,7 +73,6 @@ impl Life {
             if end_ns.is_some_and(|end| now >= end) {
                 return self.leave("--for");
             }
-            self.session.step(now, &mut self.world)?;
             if args.stats > 0 && now >= next_stats_ns {
                 self.print(args.format, started_ns, server.as_deref_mut())?;
                 // Who is late skips what was missed, rather than printing it in a burst.
@@ -84,19 +83,33 @@ impl Life {
             if let Some(server) = server.as_deref_mut() {
                 self.serve(server)?;
             }
-            let mut due = now + EXIT_CHECK_NS;
+            let mut due = self.due(now).min(end_ns.unwrap_or(u64::MAX));
             if args.stats > 0 {
                 due = due.min(next_stats_ns);
-            }
-            due = due.min(end_ns.unwrap_or(u64::MAX));
-            if let Wake::At(wake) = self.session.wake() {
-                due = due.min(wake);
             }
             wait(due.saturating_sub(now_ns()), signals, server.as_deref())?;
         }
     }
 
-    fn leave(&mut self, why: &'static str) -> Result<Ending> {
+    /// Lets the user half do what is due; how the kernel ended the scheduler, if it did.
+    pub(crate) fn turn(&mut self, now: u64) -> Result<Option<ExitInfo>> {
+        let ended = self.world.exit_info()?;
+        if ended.is_none() {
+            self.session.step(now, &mut self.world)?;
+        }
+        Ok(ended)
+    }
+
+    /// When the next turn has to be, at the latest.
+    pub(crate) fn due(&self, now: u64) -> u64 {
+        match self.session.wake() {
+            Wake::At(wake) => wake.min(now + EXIT_CHECK_NS),
+            _ => now + EXIT_CHECK_NS,
+        }
+    }
+
+    /// Takes the scheduler off.
+    pub(crate) fn leave(&mut self, why: &'static str) -> Result<Ending> {
         notify(&[NotifyState::Stopping]);
         self.world.detach()?;
         // It may have been ejected at the very moment; then that is why it ended.

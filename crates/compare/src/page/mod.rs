@@ -245,7 +245,9 @@ fn meanings(report: &Report) -> String {
     text += "</dl><p>";
     text += &escape(&crate::text::legend(report, &SIGNS, true).join(". "));
     text += ".</p>";
-    let notes: Vec<String> = report.notes.iter().map(|note| note.text.clone()).collect();
+    let noise = report.noise.as_ref().map(|noise| format!("noise: {}", noise.in_words()));
+    let notes = report.notes.iter().map(|note| note.text.clone());
+    let notes: Vec<String> = noise.into_iter().chain(notes).collect();
     text += &list("notes", "notes", &notes);
     let experiment = serde_json::to_string_pretty(&report.experiment).unwrap_or_default();
     let _ = write!(

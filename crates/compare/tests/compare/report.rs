@@ -334,3 +334,47 @@ fn the_example_of_the_book_is_reckoned_right() {
     let (k, certain) = rank(10).unwrap();
     assert_eq!((k, format!("{:.2}", 100.0 * certain)), (2, "97.85".to_owned()));
 }
+
+/// Measurements on a real machine say so, and how well they repeat.
+#[test]
+fn measurements_say_how_well_they_repeat() {
+    let live = Some(Live { warm_up_ns: 250_000_000 });
+    let experiment = Experiment {
+        scales: vec![CostScale::ONE],
+        machine: "this one".to_owned(),
+        live,
+        ..experiment(7)
+    };
+    // Work is 1, 2 … 7 % above 100, whoever does it, and others use as many hundredths of a CPU.
+    let runs = experiment.runs().into_iter().map(|id| {
+        let mut result = RunResult::new(id);
+        result.add(ALL, measure::WORK, 100.0 + id.seed as f64);
+        result.add(ALL, measure::OTHERS, 0.01 * id.seed as f64);
+        result
+    });
+    let report = Report::new(&Results::new(experiment.clone(), runs.collect()).unwrap(), notes());
+    let noise = report.noise.as_ref().unwrap();
+    let (measure, spread) = noise.spread[0];
+    // The median is 104; of 0, 1, 1, 2, 2, 3, 3 three times the one in the middle is 2.
+    assert_eq!((noise.spread.len(), measure), (1, measure::WORK));
+    assert!((spread - 2.0 / 104.0).abs() < 1e-12, "{spread}");
+    assert!((noise.others.as_ref().unwrap().median - 0.04).abs() < 1e-12);
+    let text = short_text(&report, WIDTH);
+    for words in [
+        "real machine: this one (16 CPUs, 2 last-level caches, Linux 7.3), 7 runs (seeds) of 2s each, taking\n  \
+         turns, 250ms of warm-up before\n",
+        "\nothers' CPUs   0.040 0.020..0.060",
+        "\nnoise: others than this work used 0.040 0.020..0.060 CPUs; with all noise, and what seeds differ in,\n  \
+         half of all runs are within 1.9% in work/s of the median of their scheduler\n",
+        "\nreal machine: this one; work: ",
+    ] {
+        assert!(text.contains(words), "{words}\nnot in\n{text}");
+    }
+    let json = json(&report);
+    assert_eq!(json["experiment"]["live"]["warm_up_ns"], 250_000_000);
+    assert_eq!(json["noise"]["spread"]["work_per_s"], spread);
+    let again: Experiment = serde_json::from_value(json["experiment"].clone()).unwrap();
+    assert_eq!(again, experiment);
+    // Simulations know nothing of it.
+    assert!(Report::new(&results(7), notes()).noise.is_none());
+}

@@ -35,6 +35,7 @@ pub(crate) fn experiment(seeds: u64) -> Experiment {
         workload: vec!["web:rps=2000".to_owned(), "batch:tasks=16".to_owned()],
         workload_in_words: "web (64 tasks) + batch (16 tasks)".to_owned(),
         run_ns: 2_000_000_000,
+        live: None,
         inputs: BTreeMap::from([("object simple".to_owned(), "9f86d081884c7d65".to_owned())]),
     }
 }

@@ -9,6 +9,7 @@ mod energy;
 mod idle;
 mod interval;
 mod meter;
+mod packages;
 mod render;
 mod sample;
 
@@ -19,6 +20,7 @@ pub use energy::Domain;
 pub(crate) use energy::has_sensors;
 pub use interval::{Column, Interval, Row};
 pub use meter::{Meter, Source};
+pub use packages::Packages;
 pub use render::Choice;
 pub use sample::Sample;
 

@@ -2,7 +2,7 @@
 //! Machines that were written down, in `tests/power`: what they say at two times, and what follows.
 //! The tables were computed from the same numbers by the formulas of turbostat(8) by hand.
 
-use super::{Choice, Hardware, Interval, Meter, Source};
+use super::{Choice, Hardware, Interval, Meter, Packages, Source};
 use rota_topology::{CpuMask, MemoryTree, Tree};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -239,6 +239,23 @@ fn arm_by_the_kernel_and_sensors() {
         0 1 1    0   0.00 1200 20 60.00  -    -    -
         0 2 2 2100 100.00 2100 20 60.00  -    -    -",
     );
+}
+
+#[test]
+fn packages_alone_are_those_of_the_whole() {
+    for text in [INTEL, AMD, ARM, NOTHING] {
+        let whole = measured(text).1.joules().get("packages").copied();
+        let saved = saved(text);
+        let now = saved.now.clone();
+        let alone = Packages::find(saved).and_then(|mut packages| {
+            let before = packages.read();
+            now.set(1);
+            let after = packages.read();
+            packages.joules(&before, &after)
+        });
+        assert_eq!(alone, whole);
+    }
+    assert!(measured(INTEL).1.joules()["packages"] > 33.3);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod answers;
 mod bpf;
 mod calls;
+mod compare;
 mod doctor;
 mod domains;
 mod domains_load;
@@ -115,6 +116,9 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("load::agrees_with_the_simulator", "counted 1", 1, load::agrees_with_the_simulator),
     ("load::weights_are_set", "counted 1", 1, load::weights_are_set),
     ("load::realtime_comes_first", "counted 1", 1, load::realtime_comes_first),
+    ("compare::schedulers_take_turns", "counted 1", 1, compare::schedulers_take_turns),
+    ("compare::who_gives_up_wins_nothing", "counted 1", 1, compare::who_gives_up_wins_nothing),
+    ("compare::one_at_a_time", "counted 1", 1, compare::one_at_a_time),
     ("run::serves_statistics", "4", 1, run::serves_statistics),
     ("run::tells_the_service_manager", "4", 1, run::tells_the_service_manager),
     ("run::json_lines", "4", 1, run::json_lines),
