@@ -363,7 +363,7 @@ fn measurements_say_how_well_they_repeat() {
     for words in [
         "real machine: this one (16 CPUs, 2 last-level caches, Linux 7.3), 7 runs (seeds) of 2s each, taking\n  \
          turns, 250ms of warm-up before\n",
-        "\nothers' CPUs   0.040 0.020..0.060",
+        "\nothers' CPUs   0.040 0.010..0.070",
         "\nnoise: others than this work used 0.040 0.020..0.060 CPUs; with all noise, and what seeds differ in,\n  \
          half of all runs are within 1.9% in work/s of the median of their scheduler\n",
         "\nreal machine: this one; work: ",
