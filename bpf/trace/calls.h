@@ -14,6 +14,8 @@
 #define DEPTH  64
 #define FRAMES 64
 #define ARGS   6
+/* Of a text so much is told that it is seen to be cut, and then some. */
+#define TEXT_BYTES 136
 
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
 #define BPF_RB_NO_WAKEUP               1
@@ -32,6 +34,7 @@ static long (*const bpf_get_stack)(void *ctx, void *frames, u32 size, u64 flags)
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static void *(*const bpf_task_storage_get)(void *map, void *task, void *value,
                                            u64 flags) = (void *)156;
+static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static u64 (*const bpf_get_attach_cookie)(void *ctx) = (void *)174;
 static long (*const bpf_get_func_arg)(void *ctx, u32 number, u64 *value) = (void *)183;
@@ -45,6 +48,8 @@ static long (*const bpf_get_func_ret)(void *ctx, u64 *value) = (void *)184;
 #define RETURNS_LONG (1ULL << 34)
 /* Its only argument is the address of what it was called with, as of callbacks. */
 #define ARGS_BEHIND (1ULL << 35)
+/* Arguments that point to text, a bit for each. */
+#define TEXTS(cookie) ((u32)((cookie) >> 40))
 
 /* What is chosen, set before loading. */
 struct choice {
@@ -101,6 +106,7 @@ struct {
 #define ENTERS 1
 #define LEAVES 2
 #define STACK  3
+#define TEXT   4
 
 struct head {
 	u64 time_ns;
@@ -127,6 +133,16 @@ struct frames {
 	u64 addresses[FRAMES];
 };
 
+/* An argument of the call that begins next. */
+struct text {
+	struct head head;
+	u32 arg;
+	/* With the zero at its end; negative if it can't be read. */
+	s32 bytes;
+	char text[TEXT_BYTES];
+};
+
+_Static_assert(sizeof(struct text) == 168, "read in this size");
 _Static_assert(sizeof(struct enters) == 88, "read in this size");
 _Static_assert(sizeof(struct leaves) == 32, "read in this size");
 _Static_assert(sizeof(struct frames) == 32 + 8 * FRAMES, "read in this size");
@@ -177,6 +193,26 @@ static __always_inline void tell_stack(void *ctx, struct task_struct *p, u64 coo
 	bpf_ringbuf_submit(frames, BPF_RB_NO_WAKEUP);
 }
 
+/* Texts of user space may not be in memory, and are not for a tracer of the kernel to read. */
+static __always_inline void tell_text(struct task_struct *p, u64 cookie, u32 depth, u32 arg,
+                                      u64 address)
+{
+	struct text *text;
+
+	if ((s64)address >= 0)
+		return;
+	text = bpf_ringbuf_reserve(&calls, sizeof(*text), 0);
+	if (!text) {
+		count_lost(0);
+		return;
+	}
+	fill(&text->head, p, cookie, TEXT, depth);
+	text->arg = arg;
+	text->bytes = bpf_probe_read_kernel_str(text->text, sizeof(text->text), (void *)address);
+	text->head.time_ns = bpf_ktime_get_ns();
+	bpf_ringbuf_submit(text, BPF_RB_NO_WAKEUP);
+}
+
 /* A function begins. The clock is read last, when it goes on to its own work. */
 static __always_inline void enter(void *ctx, u64 cookie, const u64 *args)
 {
@@ -201,6 +237,10 @@ static __always_inline void enter(void *ctx, u64 cookie, const u64 *args)
 	within->depth = depth + 1;
 	if (!depth && choice.stacks)
 		tell_stack(ctx, p, cookie, 0);
+#pragma unroll
+	for (u32 arg = 0; arg < ARGS; arg++)
+		if (TEXTS(cookie) & 1U << arg)
+			tell_text(p, cookie, depth, arg, args[arg]);
 	enters = bpf_ringbuf_reserve(&calls, sizeof(*enters), 0);
 	if (!enters) {
 		count_lost(0);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `rota fn`.
 
+mod keep;
+mod lines;
+mod list;
 mod select;
 mod show;
 
@@ -11,7 +14,7 @@ use crate::recorder::{self, wait};
 use crate::run::signals::Signals;
 use anyhow::{Context, Result};
 use rota_inspect::calls::{Filter, Function, Pattern};
-use rota_kernel::{CallObjects, CallOptions, Calls, now_ns};
+use rota_kernel::{CallObjects, CallOptions, CallTarget, Calls, now_ns};
 use show::Show;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -33,7 +36,9 @@ const OBJECTS: CallObjects<'_> = CallObjects {
     Patterns: GLOB or 'GLOB [MODULE]' for functions of the kernel, bpf:GLOB for BPF programs, ops:GLOB\n\
     for callbacks of the attached scheduler; * stands for any letters. What is called within a call of\n\
     GLOB is told if --allow takes it. Times are longer than without tracing; see docs/fn.md.\n\n\
-    It takes root. The exit code is 1 if calls were lost.")]
+    Lines of source stand beside call stacks: those of BPF programs are known to the kernel, its own need\n\
+    a package such as linux-image-amd64-dbg (Debian), kernel-debuginfo (Fedora) or a vmlinux from a build.\n\n\
+    It takes root. The exit code is 1 if calls were lost, or --output could not be written.")]
 pub(crate) struct Args {
     /// Functions whose calls are told
     #[arg(required = true, value_name = "GLOB", value_parser = Pattern::parse)]
@@ -80,6 +85,13 @@ pub(crate) struct Args {
     /// Attach to functions of the kernel one by one, as older kernels need it
     #[arg(long)]
     one_by_one: bool,
+    /// The kernel with its debug information, for lines of source [default: where packages of
+    /// distributions have it, if it is there]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    vmlinux: Option<PathBuf>,
+    /// No files and lines of source
+    #[arg(long, conflicts_with = "vmlinux")]
+    no_lines: bool,
     /// Memory for calls that wait to be read
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = record::ring_bytes)]
     buffer: u32,
@@ -104,7 +116,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         }
     };
     if args.dry_run {
-        return list(&functions);
+        let symbols = select::symbols()?;
+        return list::list(&functions, &symbols, &lines::lines(args, &symbols)?);
     }
     let signals = Signals::catch().context("catching signals")?;
     // What it takes to be traced is known for BPF programs only.
@@ -113,7 +126,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         true => Calls::of_nothing(OBJECTS)?,
         false => 0,
     };
-    let targets: Vec<_> = functions.iter().map(|it| it.target.clone()).collect();
+    let target = |it: &Function| {
+        let texts = if args.args { it.target.texts } else { 0 };
+        CallTarget { texts, ..it.target.clone() }
+    };
+    let targets: Vec<_> = functions.iter().map(target).collect();
     let options = CallOptions {
         pids: args.pid.clone(),
         stacks: !args.hist,
@@ -124,7 +141,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let calls = Calls::start(OBJECTS, &targets, &options)?;
     tell_attached(&calls, functions.len(), cost_ns);
     let symbols = select::symbols()?;
-    let mut show = Show::new(args, (&functions, &symbols), cost_ns)?;
+    let lines = lines::lines(args, &symbols)?;
+    let mut show = Show::new(args, (&functions, &symbols, &lines), cost_ns)?;
     go_on(args, calls, &mut show, &signals)
 }
 
@@ -137,7 +155,11 @@ fn go_on(args: &Args, mut calls: Calls, show: &mut Show<'_>, signals: &Signals) 
     // Whatever happened, the command ends.
     child.map(record::end).transpose()?;
     let records = calls.finish()?;
-    shown?;
+    if shown.is_err() {
+        // Who does not read what is printed may want the file.
+        show.keep_rest(records)?;
+        return shown.map(|()| Exit::Done);
+    }
     show.records(records)?;
     let missing = calls.missing()?;
     show.finish(missing.sum())?;
@@ -150,7 +172,7 @@ fn go_on(args: &Args, mut calls: Calls, show: &mut Show<'_>, signals: &Signals) 
             output::note(&format!("{count} calls or returns are missing that {why}"));
         }
     }
-    Ok(if missing.sum() > 0 { Exit::Negative } else { Exit::Done })
+    Ok(if missing.sum() > 0 || show.kept.failed { Exit::Negative } else { Exit::Done })
 }
 
 fn follow(
@@ -189,20 +211,4 @@ fn tell_attached(calls: &Calls, wanted: usize, cost_ns: u64) {
             "a call of a BPF program takes {cost_ns} ns more to be traced, which is taken off"
         ));
     }
-}
-
-/// The functions that would be traced, a line each.
-fn list(functions: &[Function]) -> Result<Exit> {
-    for it in functions {
-        let name = &it.target.name;
-        let what = match (&it.target.program_id, &it.callback, &it.module) {
-            (Some(id), Some(callback), _) => format!(" (program {id}, callback {callback})"),
-            (Some(id), None, _) => format!(" (program {id})"),
-            (None, _, Some(module)) => format!(" [{module}]"),
-            _ => String::new(),
-        };
-        let entry = if it.target.is_entry { "" } else { "  within" };
-        output::line(&format!("{name}{what}{entry}"))?;
-    }
-    Ok(Exit::Done)
 }

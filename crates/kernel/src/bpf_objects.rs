@@ -123,7 +123,7 @@ type NextId = unsafe extern "C" fn(u32, *mut u32) -> c_int;
 type FdById = unsafe extern "C" fn(u32) -> c_int;
 
 /// Calls for each object that is there, with its number and a descriptor.
-fn each(
+pub(crate) fn each(
     what: &str,
     next_id: NextId,
     fd_by_id: FdById,

@@ -5,6 +5,7 @@
 //! [`Host`] reads what the kernel says about itself. This is the only crate that knows libbpf,
 //! and one of the few with `unsafe`; each such block says what it relies on.
 
+mod bpf_lines;
 mod bpf_objects;
 mod bpf_pins;
 mod bpf_values;
@@ -25,13 +26,15 @@ mod threads;
 mod verify;
 mod verify_load;
 
+pub use bpf_lines::{BpfCode, BpfLine, bpf_code};
 pub use bpf_objects::{
     BpfLink, BpfMap, BpfProgram, BpfTypes, bpf_links, bpf_maps, bpf_programs, bpf_types,
 };
 pub use bpf_pins::{BpfPins, bpf_pinned};
 pub use bpf_values::{BpfEntry, BpfValue, bpf_map_entries, bpf_run_stats, bpf_type_bytes};
 pub use calls::{
-    AboutCall, CALL_ARGS, CallObjects, CallOptions, CallRecord, CallTarget, Calls, Missing, Returns,
+    AboutCall, CALL_ARGS, CallObjects, CallOptions, CallRecord, CallTarget, CallText, Calls,
+    Missing, Returns,
 };
 pub use capabilities::{Capabilities, Capability};
 pub use counters::Counters;

@@ -2,16 +2,12 @@
 //! Shows calls as they end.
 
 use super::Args;
+use super::keep::Kept;
 use crate::output::{self, Format};
-use anyhow::{Context, Result};
-use rota_events::MachineFacts;
-use rota_inspect::calls::{Call, Filter, Function, Session, Sessions, Shown, Symbols, Times};
-use rota_kernel::{CallRecord, Host, boot_ns, now_ns};
-use rota_trace::{CallTrace, Caller};
+use anyhow::Result;
+use rota_inspect::calls::{Filter, Function, Lines, Session, Sessions, Shown, Symbols, Times};
+use rota_kernel::{CallRecord, boot_ns};
 use serde_json::json;
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::Path;
 
 /// Version of the JSON form.
 const SCHEMA: &str = "rota-fn/1";
@@ -23,7 +19,10 @@ pub(super) struct Show<'a> {
     filter: Filter,
     sessions: Sessions,
     times: Times,
-    trace: Option<CallTrace<BufWriter<File>>>,
+    /// The file of `--output`.
+    pub(super) kept: Kept,
+    /// Nobody reads what is printed.
+    quiet: bool,
     seen: u64,
     told: u64,
 }
@@ -31,7 +30,7 @@ pub(super) struct Show<'a> {
 impl<'a> Show<'a> {
     pub(super) fn new(
         args: &'a Args,
-        (functions, symbols): (&'a [Function], &'a Symbols),
+        (functions, symbols, lines): (&'a [Function], &'a Symbols, &'a Lines),
         cost_ns: u64,
     ) -> Result<Self> {
         let filter = Filter {
@@ -41,7 +40,8 @@ impl<'a> Show<'a> {
             least_ns: args.longer.unwrap_or(0),
             names: args.name.clone(),
         };
-        let shown = Shown { functions, symbols, boot_ns: boot_ns(), cost_ns, args: args.args };
+        let shown =
+            Shown { functions, symbols, lines, boot_ns: boot_ns(), cost_ns, args: args.args };
         if args.format == Format::Json {
             let functions = functions.iter().map(|it| &it.target.name);
             let functions: Vec<_> = functions.collect();
@@ -49,8 +49,8 @@ impl<'a> Show<'a> {
             output::line(&head.to_string())?;
         }
         let (sessions, times) = (Sessions::default(), Times::default());
-        let trace = args.output.as_deref().map(trace).transpose()?;
-        Ok(Self { args, shown, filter, sessions, times, trace, seen: 0, told: 0 })
+        let kept = Kept::begin(args.output.as_deref())?;
+        Ok(Self { args, shown, filter, sessions, times, kept, quiet: false, seen: 0, told: 0 })
     }
 
     /// Takes records, and shows the sessions that are complete by them.
@@ -69,13 +69,11 @@ impl<'a> Show<'a> {
             return Ok(());
         }
         self.told += 1;
-        if let Some(trace) = &mut self.trace {
-            let (pid, tgid, comm, cpu) = (session.pid, session.tgid, &*session.comm, session.cpu);
-            let caller = Caller { pid, tgid, comm, cpu };
-            keep(trace, caller, &session.root, &self.shown).with_context(|| place(self.args))?;
-        }
+        self.kept.session(session, &self.shown);
         if self.args.hist {
             self.times.add(session, &self.shown);
+        }
+        if self.args.hist || self.quiet {
             return Ok(());
         }
         let text = match self.args.format {
@@ -91,14 +89,23 @@ impl<'a> Show<'a> {
         Ok(output::text(&text)?)
     }
 
+    /// Prints no more, and keeps what is left.
+    pub(super) fn keep_rest(&mut self, records: Vec<CallRecord>) -> Result<()> {
+        self.quiet = true;
+        self.records(records)?;
+        for session in std::mem::take(&mut self.sessions).finish() {
+            self.session(&session)?;
+        }
+        self.kept.finish();
+        Ok(())
+    }
+
     /// Shows what is left.
     pub(super) fn finish(&mut self, missing: u64) -> Result<()> {
         for session in std::mem::take(&mut self.sessions).finish() {
             self.session(&session)?;
         }
-        if let Some(trace) = self.trace.take() {
-            trace.finish().with_context(|| place(self.args))?;
-        }
+        self.kept.finish();
         let (seen, told) = (self.seen, self.told);
         match (self.args.hist, self.args.format) {
             (true, Format::Table) => output::text(&self.times.text(&self.shown))?,
@@ -117,32 +124,4 @@ impl<'a> Show<'a> {
         output::note(&format!("{told} of {seen} sessions were told{rest}"));
         Ok(())
     }
-}
-
-fn place(args: &Args) -> String {
-    args.output.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-}
-
-/// Begins a trace for Perfetto.
-fn trace(path: &Path) -> Result<CallTrace<BufWriter<File>>> {
-    let place = || path.display().to_string();
-    let kernel = Host::default().proc_text("sys/kernel/osrelease").unwrap_or_default();
-    let clock = "monotonic".to_owned();
-    let machine = MachineFacts { kernel, clock, ..MachineFacts::default() };
-    let out = BufWriter::new(File::create(path).with_context(place)?);
-    CallTrace::new(out, &machine, now_ns()).with_context(place)
-}
-
-/// Writes a call and those within it.
-fn keep(
-    trace: &mut CallTrace<BufWriter<File>>,
-    caller: Caller<'_>,
-    call: &Call,
-    shown: &Shown<'_>,
-) -> io::Result<()> {
-    trace.begins(caller, call.began_ns, shown.name(call), &shown.known(call))?;
-    for inner in &call.calls {
-        keep(trace, caller, inner, shown)?;
-    }
-    trace.ends(caller, shown.end_ns(call))
 }

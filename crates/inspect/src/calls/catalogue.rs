@@ -136,7 +136,9 @@ impl Function {
     ) -> Self {
         let returns = signature.as_ref().map_or(Returns::Other, |it| it.ret.returns());
         let (name, program_id) = (name.to_owned(), None);
-        let target = CallTarget { name, program_id, is_entry, returns, args_behind: false };
+        let texts = signature.as_ref().map_or(0, Signature::texts);
+        let args_behind = false;
+        let target = CallTarget { name, program_id, is_entry, returns, args_behind, texts };
         Self { target, module, callback: None, signature }
     }
 

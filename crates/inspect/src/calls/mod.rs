@@ -6,6 +6,7 @@ mod errno;
 mod filter;
 mod glob;
 mod json;
+mod lines;
 mod session;
 mod signature;
 mod symbols;
@@ -15,10 +16,13 @@ mod text;
 pub use catalogue::{Function, Wanted};
 pub use filter::Filter;
 pub use glob::Pattern;
+pub use lines::{ANCHOR, Dwarf, Lines, Place, build_id};
 pub use session::{Call, Session, Sessions};
 pub use signature::{Kind, Signature};
 pub use symbols::Symbols;
 pub use table::Times;
+
+use rota_kernel::CallText;
 
 /// What is needed to show calls.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub struct Shown<'a> {
     pub functions: &'a [Function],
     /// Names of addresses.
     pub symbols: &'a Symbols,
+    /// Files and lines of addresses.
+    pub lines: &'a Lines,
     /// From the monotonic clock to that of the day, in ns.
     pub boot_ns: u64,
     /// What it takes a call of a BPF program to be traced, in ns, which is taken off.
@@ -53,7 +59,14 @@ impl Shown<'_> {
     pub fn known(&self, call: &Call) -> Vec<(String, String)> {
         let mut known = if self.args { self.arguments(call) } else { Vec::new() };
         known.push(("result".to_owned(), self.result(call)));
+        known.extend(self.begin(call).map(|place| ("source".to_owned(), place.to_string())));
         known
+    }
+
+    /// Where a call's function begins in the source.
+    fn begin(&self, call: &Call) -> Option<Place> {
+        let function = self.functions.get(call.function as usize)?;
+        self.lines.of_function(function, self.symbols)
     }
 
     /// The name of a call's function.
@@ -78,10 +91,21 @@ impl Shown<'_> {
         let params = params.into_iter().flatten().zip(call.args);
         // A structure may take any number of registers, so those after it are not known either.
         let mut known = true;
-        let text = |((name, kind), register): (&(String, Kind), u64)| {
+        let text = |(place, ((name, kind), register)): (usize, (&(String, Kind), u64))| {
             known &= *kind != Kind::Unknown;
-            (name.clone(), if known { kind.text(register) } else { "?".to_owned() })
+            let behind = call.texts.iter().find(|text| text.arg as usize == place);
+            let value = match (known, behind) {
+                (false, _) => "?".to_owned(),
+                (true, Some(behind)) => quoted(behind),
+                (true, None) => kind.text(register),
+            };
+            (name.clone(), value)
         };
-        params.map(text).collect()
+        params.enumerate().map(text).collect()
     }
+}
+
+/// A text in quotes; what goes on has dots behind it.
+fn quoted(behind: &CallText) -> String {
+    format!("{:?}{}", behind.text, if behind.cut { "…" } else { "" })
 }

@@ -2,7 +2,7 @@
 //! Calls put together from records.
 
 use super::Function;
-use rota_kernel::{AboutCall, CALL_ARGS, CallRecord};
+use rota_kernel::{AboutCall, CALL_ARGS, CallRecord, CallText};
 use std::collections::BTreeMap;
 
 /// A call, and those within it.
@@ -16,6 +16,8 @@ pub struct Call {
     pub ended: Option<(u64, u64)>,
     /// Registers or words of arguments.
     pub args: [u64; CALL_ARGS],
+    /// Texts that arguments point to.
+    pub texts: Vec<CallText>,
     /// Calls within it, in order.
     pub calls: Vec<Call>,
     /// The kernel's functions around it, the innermost first, if it failed.
@@ -49,6 +51,8 @@ struct Thread {
     open: Vec<(usize, Call)>,
     /// Of the error that is told next: depth, function and stack.
     error: Option<(usize, u32, Vec<u64>)>,
+    /// Of the call that begins next, with its depth and function.
+    texts: Vec<(usize, u32, CallText)>,
 }
 
 /// Puts calls together.
@@ -95,8 +99,13 @@ impl Sessions {
                 thread.error = Some((depth, record.function, stack));
                 None
             }
+            AboutCall::Text(text) => {
+                thread.texts.push((depth, record.function, text));
+                None
+            }
             AboutCall::Enters { args, comm } => {
                 let told = thread.error.take();
+                let texts = thread.texts_of(depth, record.function);
                 if depth > 0 && thread.open.is_empty() {
                     // The begin of the session is missing.
                     self.strays += 1;
@@ -114,6 +123,7 @@ impl Sessions {
                     began_ns: record.time_ns,
                     ended: None,
                     args,
+                    texts,
                     calls: Vec::new(),
                     stack: Vec::new(),
                 };
@@ -152,6 +162,13 @@ impl Sessions {
 }
 
 impl Thread {
+    /// The texts of a call that begins. Those of another are of one whose begin was lost.
+    fn texts_of(&mut self, depth: usize, function: u32) -> Vec<CallText> {
+        let texts = std::mem::take(&mut self.texts).into_iter();
+        let own = texts.filter(|(at, of, _)| (*at, *of) == (depth, function));
+        own.map(|(.., text)| text).collect()
+    }
+
     /// Puts the innermost calls, so deep or deeper, into those around them; the first stays.
     fn fold(&mut self, depth: usize) {
         while self.open.len() > 1 && self.open.last().is_some_and(|(at, _)| *at >= depth) {
@@ -184,6 +201,11 @@ mod tests {
         }
     }
 
+    fn texts(dice: &mut Dice) -> Vec<CallText> {
+        let text = |arg| CallText { arg, text: format!("text {arg}"), cut: arg == 1 };
+        (0..dice.below(4).saturating_sub(1) as u32).map(text).collect()
+    }
+
     fn call(dice: &mut Dice, clock: &mut u64, depth: u64) -> Call {
         let mut tick = || {
             *clock += 1 + dice.below(100);
@@ -195,7 +217,9 @@ mod tests {
         *clock += 1;
         let (function, result) = (dice.below(5) as u32, dice.below(3));
         let args = [dice.below(9); CALL_ARGS];
-        Call { function, began_ns, ended: Some((*clock, result)), args, calls, stack: Vec::new() }
+        let texts = texts(dice);
+        let ended = Some((*clock, result));
+        Call { function, began_ns, ended, args, texts, calls, stack: Vec::new() }
     }
 
     /// What the kernel would tell of a call.
@@ -205,6 +229,9 @@ mod tests {
             CallRecord { time_ns, pid, tgid: pid, cpu, function, depth, about }
         };
         let comm = format!("task{pid}");
+        for text in &call.texts {
+            all.push(record(call.began_ns, AboutCall::Text(text.clone())));
+        }
         all.push(record(call.began_ns, AboutCall::Enters { args: call.args, comm }));
         for call in &call.calls {
             records(call, pid, depth + 1, all);
@@ -275,6 +302,7 @@ mod tests {
             is_entry: false,
             returns: Returns::Int,
             args_behind: false,
+            texts: 0,
         };
         let int = crate::calls::Kind::Integer { bits: 32, signed: true };
         let function = |name| Function {
@@ -289,6 +317,7 @@ mod tests {
             began_ns: 1,
             ended: Some((2, result.cast_unsigned())),
             args: [0; CALL_ARGS],
+            texts: Vec::new(),
             calls: Vec::new(),
             stack: Vec::new(),
         };

@@ -2,8 +2,8 @@
 //! What functions take and return, by types.
 
 use super::errno;
-use rota_kernel::Returns;
-use rota_object::{Btf, Type, TypeId};
+use rota_kernel::{CALL_ARGS, Returns};
+use rota_object::{Btf, Modifier, Type, TypeId};
 
 /// How a register is to be read.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Kind {
     Enumeration(Vec<(i64, String)>),
     /// An address.
     Pointer,
+    /// An address of text that is only read.
+    Text,
     /// Something that is not in a register, or of which nothing is known.
     Unknown,
 }
@@ -48,6 +50,7 @@ impl Kind {
                 let value = |it: &rota_object::Enumerator| (it.value, btf.text(it.name).to_owned());
                 Self::Enumeration(values.iter().map(value).collect())
             }
+            Type::Ptr(target) if is_text(btf, *target) => Self::Text,
             Type::Ptr(_) => Self::Pointer,
             _ => Self::Unknown,
         }
@@ -68,8 +71,8 @@ impl Kind {
                 let named = values.iter().find(|(value, _)| *value == number);
                 named.map_or_else(|| number.to_string(), |(_, name)| name.clone())
             }
-            Self::Pointer if register == 0 => "NULL".to_owned(),
-            Self::Pointer | Self::Unknown => format!("{register:#x}"),
+            Self::Pointer | Self::Text if register == 0 => "NULL".to_owned(),
+            Self::Pointer | Self::Text | Self::Unknown => format!("{register:#x}"),
         }
     }
 
@@ -97,13 +100,43 @@ impl Kind {
     pub fn returns(&self) -> Returns {
         match self {
             Self::Integer { bits: 32, signed: true } => Returns::Int,
-            Self::Integer { bits: 64, signed: true } | Self::Pointer => Returns::Long,
+            Self::Integer { bits: 64, signed: true } | Self::Pointer | Self::Text => Returns::Long,
             _ => Returns::Other,
         }
     }
 }
 
+/// Whether something is `const char`, and not of user space.
+fn is_text(btf: &Btf, mut id: TypeId) -> bool {
+    let mut constant = false;
+    // Longer chains have only damaged types.
+    for _ in 0..16 {
+        id = match btf.get(id) {
+            Type::Modifier { kind: Modifier::Tag { text, .. }, .. }
+                if btf.text(*text) == "user" =>
+            {
+                return false;
+            }
+            Type::Modifier { kind, target } => {
+                constant |= *kind == Modifier::Const;
+                *target
+            }
+            Type::Int { name, size: 1, .. } => return constant && btf.text(*name) == "char",
+            _ => return false,
+        };
+    }
+    false
+}
+
 impl Signature {
+    /// Arguments that are text, a bit for each. A structure may take any number of registers, so those
+    /// after it are not known.
+    pub fn texts(&self) -> u8 {
+        let kinds = self.params.iter().map(|(_, kind)| kind).take(CALL_ARGS);
+        let kinds = kinds.take_while(|kind| **kind != Kind::Unknown).enumerate();
+        kinds.filter(|(_, kind)| **kind == Kind::Text).fold(0, |bits, (at, _)| bits | 1 << at)
+    }
+
     /// Of a prototype.
     pub(super) fn of(btf: &Btf, proto: TypeId) -> Option<Self> {
         let Type::FuncProto { ret, params } = btf.resolve(proto).1 else { return None };

@@ -2,7 +2,7 @@
 //! Sessions as text, laid out as retsnoop does: a call stack with the way of an error marked, and a call
 //! trace with results and durations.
 
-use super::{Call, Session, Shown};
+use super::{Call, Place, Session, Shown};
 use std::fmt::Write as _;
 
 /// How a thread's kernel stack begins in a trace of a function: with what traces it.
@@ -42,30 +42,40 @@ impl Shown<'_> {
         let path = if path.is_empty() { vec![&session.root] } else { path };
         let innermost = path.last().map(|call| &call.stack).filter(|stack| !stack.is_empty());
         let stack = innermost.unwrap_or(&session.stack);
-        let names = stack.iter().map(|address| self.symbols.text(*address));
-        let mut frames: Vec<_> = names.skip_while(|name| is_tracer(name)).collect();
+        let innermost = path.last().map_or("?", |call| self.name(call));
+        let names = stack.iter().map(|address| (*address, self.symbols.text(*address)));
+        let traces = |name: &str| is_tracer(name) && function_of(name) != innermost;
+        let mut frames: Vec<_> = names.skip_while(|(_, name)| traces(name)).collect();
         frames.reverse();
-        let mut rows = Vec::new();
-        let mut left = path.iter().copied().peekable();
-        for frame in frames {
-            let name = frame.split(['+', ' ']).next().unwrap_or_default();
-            let call = left.next_if(|call| self.name(call) == name);
-            rows.push((call, frame));
-        }
-        rows.extend(left.map(|call| (Some(call), self.name(call).to_owned())));
         let mut text = String::new();
-        for (call, frame) in rows {
-            let (mark, time, result) = match call {
-                Some(call) => {
-                    let failed = call.error(self.functions).is_some();
-                    let mark = if failed { "!" } else { " " };
-                    (mark, us(self.ns(call)), format!("[{}]", self.result(call)))
-                }
-                None => (" ", String::new(), String::new()),
-            };
-            let _ = writeln!(text, "{mark} {time:>12} {result:<12}  {frame}");
+        let mut left = path.iter().copied().peekable();
+        for (address, frame) in frames {
+            let call = left.next_if(|call| self.name(call) == function_of(&frame));
+            let mut places = self.lines.of_frame(address, self.symbols).into_iter();
+            text += &self.row(call, &frame, places.next());
+            for place in places {
+                let name = place.inlined.clone().unwrap_or_default();
+                text += &self.row(None, &format!("{name} inlined"), Some(place));
+            }
+        }
+        for call in left {
+            text += &self.row(Some(call), self.name(call), self.begin(call));
         }
         text
+    }
+
+    /// A line of a call stack; calls that are traced have their time and result.
+    fn row(&self, call: Option<&Call>, frame: &str, place: Option<Place>) -> String {
+        let (mark, time, result) = match call {
+            Some(call) => {
+                let failed = call.error(self.functions).is_some();
+                let mark = if failed { "!" } else { " " };
+                (mark, us(self.ns(call)), format!("[{}]", self.result(call)))
+            }
+            None => (" ", String::new(), String::new()),
+        };
+        let place = place.map(|place| format!("  ({place})")).unwrap_or_default();
+        format!("{mark} {time:>12} {result:<12}  {frame}{place}\n")
     }
 
     /// All calls, each with what was called within it, results and durations.
@@ -115,6 +125,36 @@ impl Shown<'_> {
     }
 }
 
+/// The name of the function in the text of an address; of a BPF program without what the kernel puts
+/// before it: `bpf_prog_`, and a hash of 16 digits.
+fn function_of(frame: &str) -> &str {
+    let name = frame.split(['+', ' ']).next().unwrap_or_default();
+    let program = name.strip_prefix("bpf_prog_").and_then(|rest| rest.split_at_checked(16));
+    let is_hash = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match program {
+        Some((hash, rest)) if is_hash(hash) => rest.strip_prefix('_').unwrap_or(name),
+        _ => name,
+    }
+}
+
 fn is_tracer(name: &str) -> bool {
     name.starts_with("0x") || TRACERS.iter().any(|tracer| name.starts_with(tracer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function_of;
+
+    #[test]
+    fn names_of_frames() {
+        for (frame, name) in [
+            ("bpf_prog_0123456789abcdef_domains_dispatch [bpf]+0x2d", "domains_dispatch"),
+            ("bpf_prog_load+0x830", "bpf_prog_load"),
+            ("bpf_prog_0123456789abcdef [bpf]+0x1", "bpf_prog_0123456789abcdef"),
+            ("bpf_prog_allocation_counts+0x1", "bpf_prog_allocation_counts"),
+            ("0x10", "0x10"),
+        ] {
+            assert_eq!(function_of(frame), name);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! What it takes to be traced: a call of a BPF program that does nothing.
 
 use super::{
-    AboutCall, CallObjects, CallOptions, CallTarget, Calls, Returns, load, missing, system,
+    AboutCall, CallObjects, CallOptions, CallTarget, Calls, Returns, missing, object, system,
 };
 use libbpf_rs::{Program, ProgramInput};
 use rota_object::EngineError;
@@ -19,7 +19,7 @@ impl Calls {
     /// As [`Calls::start`].
     pub fn of_nothing(objects: CallObjects<'_>) -> Result<u64, EngineError> {
         let options = CallOptions { own: true, ring_bytes: 1 << 20, ..CallOptions::default() };
-        let alone = load(objects.program, &options, 0, None)?;
+        let alone = object::load(objects.program, &options)?;
         let nothing = alone.progs_mut().find(|program| program.name() == "nothing");
         let nothing = nothing.ok_or_else(|| missing("a program"))?;
         let id = Program::id_from_fd(nothing.as_fd()).map_err(|e| system("looking at it", &e))?;
@@ -29,6 +29,7 @@ impl Calls {
             is_entry: true,
             returns: Returns::Other,
             args_behind: false,
+            texts: 0,
         };
         let mut calls = Self::start(objects, &[target], &options)?;
         calls.begin()?;
@@ -45,7 +46,7 @@ impl Calls {
                 AboutCall::Leaves { .. } => {
                     times.extend(began.take().map(|began| record.time_ns - began));
                 }
-                AboutCall::Stack(_) => {}
+                AboutCall::Stack(_) | AboutCall::Text(_) => {}
             }
         }
         times.sort_unstable();

@@ -6,19 +6,20 @@
 //! everything attached, so that nothing stays when the process ends, however that is.
 
 mod cost;
+mod object;
+mod programs;
 mod raw;
 
-use crate::host::{Host, now_ns};
-use crate::plan::write;
-use crate::{log, refusal};
+use crate::host::now_ns;
+use crate::log;
+use libbpf_rs::query::{LinkTypeInfo, PerfEventType};
 use libbpf_rs::{
-    KprobeMultiOpts, KprobeOpts, Link, MapCore, MapFlags, ObjectBuilder, OpenObject, Program,
-    RingBuffer, RingBufferBuilder,
+    KprobeMultiOpts, KprobeOpts, Link, MapCore, MapFlags, RingBuffer, RingBufferBuilder,
 };
-pub use raw::{AboutCall, CALL_ARGS, CallRecord};
+pub use raw::{AboutCall, CALL_ARGS, CallRecord, CallText};
 use rota_object::EngineError;
 use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
 /// The objects of `bpf/trace/calls.bpf.c` and `calls_program.bpf.c`.
@@ -54,6 +55,8 @@ pub struct CallTarget {
     pub returns: Returns,
     /// Whether its arguments are in memory that its only argument points to, as those of callbacks.
     pub args_behind: bool,
+    /// Arguments that point to text, which is told too: a bit for each.
+    pub texts: u8,
 }
 
 /// How to trace.
@@ -110,6 +113,8 @@ const IS_ENTRY: u64 = 1 << 32;
 const RETURNS_INT: u64 = 1 << 33;
 const RETURNS_LONG: u64 = 1 << 34;
 const ARGS_BEHIND: u64 = 1 << 35;
+/// The first bit of those for texts.
+const TEXTS: u32 = 40;
 
 impl CallTarget {
     fn cookie(&self, place: usize) -> u64 {
@@ -119,6 +124,7 @@ impl CallTarget {
             | flag(self.returns == Returns::Int, RETURNS_INT)
             | flag(self.returns == Returns::Long, RETURNS_LONG)
             | flag(self.args_behind, ARGS_BEHIND)
+            | u64::from(self.texts) << TEXTS
     }
 }
 
@@ -134,8 +140,8 @@ impl Calls {
         options: &CallOptions,
     ) -> Result<Self, EngineError> {
         let one_by_one = CallOptions { one_by_one: true, ..options.clone() };
-        let first = load(objects.kernel, options, 0, None)
-            .or_else(|error| load(objects.kernel, &one_by_one, 0, None).map_err(|_| error))?;
+        let first = object::load(objects.kernel, options)
+            .or_else(|error| object::load(objects.kernel, &one_by_one).map_err(|_| error))?;
         let records = Rc::<RefCell<Vec<CallRecord>>>::default();
         let ring = ring(&first, &records)?;
         let wanted = map(&first, "wanted")?;
@@ -247,13 +253,7 @@ impl Calls {
         targets: &[CallTarget],
         options: &CallOptions,
     ) -> Result<(), EngineError> {
-        for (at, target) in targets.iter().enumerate() {
-            let Some(id) = target.program_id else { continue };
-            let to = Some((id, target.name.as_str(), &self.objects[0]));
-            let attached = load(bytes, options, target.cookie(at), to).and_then(|object| {
-                let links = attach_pair(&object)?;
-                Ok((object, links))
-            });
+        for (target, attached) in programs::attach(bytes, targets, options, &self.objects[0]) {
             match attached {
                 Ok((object, links)) => {
                     self.links.extend(links);
@@ -306,7 +306,7 @@ impl Calls {
         Ok(Missing { lost: sum(0)?, deep: sum(1)?, missed: self.missed() })
     }
 
-    /// As the kernel tells of programs and of links to many functions.
+    /// As the kernel tells of programs and of links to functions, single or many.
     fn missed(&self) -> u64 {
         let told = |fd: i32, name: &str| {
             let path = format!("/proc/self/fdinfo/{fd}");
@@ -319,93 +319,16 @@ impl Calls {
         let of_programs: u64 = programs
             .filter_map(|program| told(program.as_fd().as_raw_fd(), "recursion_misses:"))
             .sum();
-        let links = self.links.iter();
-        let of_links: u64 = links.filter_map(|link| told(link.as_fd().as_raw_fd(), "missed")).sum();
+        let of_link = |link: &Link| match link.info().ok()?.info {
+            LinkTypeInfo::PerfEvent(event) => match event.event_type {
+                PerfEventType::Kprobe { missed, .. } => Some(missed),
+                _ => None,
+            },
+            _ => told(link.as_fd().as_raw_fd(), "missed"),
+        };
+        let of_links: u64 = self.links.iter().filter_map(of_link).sum();
         of_programs + of_links
     }
-}
-
-/// Loads one of the objects. The one for BPF programs has a target, and uses the maps of the other.
-fn load(
-    bytes: &[u8],
-    options: &CallOptions,
-    cookie: u64,
-    target: Option<(u32, &str, &libbpf_rs::Object)>,
-) -> Result<libbpf_rs::Object, EngineError> {
-    let host = Host::default();
-    let refused = |e: &libbpf_rs::Error, printed: &str| {
-        EngineError::Refused(refusal::of_load(&host, e, printed))
-    };
-    let (open, printed) = log::capture(|| ObjectBuilder::default().open_memory(bytes));
-    let mut open = open.map_err(|e| refused(&e, &printed))?;
-    let own = if options.own { 0 } else { std::process::id() };
-    let by_pid = u32::from(!options.pids.is_empty());
-    let mut choice = cookie.to_ne_bytes().to_vec();
-    for word in [own, by_pid, u32::from(options.stacks), 0] {
-        choice.extend(word.to_ne_bytes());
-    }
-    write(&mut open, |name| name.ends_with(".rodata"), 0, &choice)
-        .ok_or_else(|| missing("what to trace"))?;
-    for mut map in open.maps_mut().filter(|map| map.name() == "calls") {
-        map.set_max_entries(options.ring_bytes).map_err(|e| system("making a ring", &e))?;
-    }
-    // Programs without a target can't be loaded, nor can many kernels attach to many functions.
-    for mut program in open.progs_mut() {
-        let section = program.section().to_string_lossy().into_owned();
-        let leave_out = match section.as_str() {
-            "fentry" | "fexit" => target.is_none(),
-            "kprobe.multi" | "kretprobe.multi" => options.one_by_one,
-            "syscall" => target.is_some(),
-            _ => false,
-        };
-        program.set_autoload(!leave_out);
-    }
-    let Some((id, name, first)) = target else {
-        let (loaded, printed) = log::capture(|| open.load());
-        return loaded.map_err(|e| refused(&e, &printed));
-    };
-    // libbpf keeps the number of the descriptor only.
-    let _program = aim(&mut open, id, name, first)?;
-    let (loaded, printed) = log::capture(|| open.load());
-    loaded.map_err(|e| EngineError::System {
-        what: format!("tracing the program {name}"),
-        error: format!("{e:#} {}", printed.trim()).trim().to_owned(),
-    })
-}
-
-/// Points the two programs at another, which is returned, and takes the maps of the first object.
-fn aim(
-    open: &mut OpenObject,
-    id: u32,
-    name: &str,
-    first: &libbpf_rs::Object,
-) -> Result<OwnedFd, EngineError> {
-    let fd = Program::fd_from_id(id).map_err(|e| system("looking for the program", &e))?;
-    for mut program in open.progs_mut().filter(|program| program.autoload()) {
-        let aimed = program.set_attach_target(fd.as_raw_fd(), Some(name.to_owned()));
-        aimed.map_err(|e| system("looking for the program", &e))?;
-    }
-    for shared in first.maps() {
-        let name = shared.name().to_owned();
-        for mut map in open.maps_mut().filter(|map| map.name() == name) {
-            if !name.to_string_lossy().contains('.') {
-                map.reuse_fd(shared.as_fd()).map_err(|e| system("sharing a map", &e))?;
-            }
-        }
-    }
-    Ok(fd)
-}
-
-/// Attaches both programs of an object, that of ends first.
-fn attach_pair(object: &libbpf_rs::Object) -> Result<Vec<Link>, EngineError> {
-    let mut links = Vec::new();
-    for name in ["program_ends", "program_begins"] {
-        let program = object.progs_mut().find(|program| program.name() == name);
-        let program = program.ok_or_else(|| missing("a program"))?;
-        let (link, _) = log::capture(|| program.attach_trace());
-        links.push(link.map_err(|e| system("attaching", &e))?);
-    }
-    Ok(links)
 }
 
 fn ring(

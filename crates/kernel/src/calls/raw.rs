@@ -3,6 +3,19 @@
 
 /// How many arguments are told.
 pub const CALL_ARGS: usize = 6;
+/// How many bytes of a text are told at most.
+const TEXT_MOST: usize = 128;
+
+/// The text that an argument points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallText {
+    /// The argument's place.
+    pub arg: u32,
+    /// The text, or what it begins with.
+    pub text: String,
+    /// Whether it goes on.
+    pub cut: bool,
+}
 
 /// Something about a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +54,8 @@ pub enum AboutCall {
     /// Addresses of the kernel's functions that are around it, the innermost first: told when a session
     /// begins, and before a call has returned with an error.
     Stack(Vec<u64>),
+    /// An argument of the call that begins next.
+    Text(CallText),
 }
 
 impl CallRecord {
@@ -61,6 +76,16 @@ impl CallRecord {
             3 => {
                 let count = usize::try_from(numbers.next()?).ok()?;
                 AboutCall::Stack(numbers.take(count).take_while(|address| *address != 0).collect())
+            }
+            4 => {
+                let (about, text) = rest.split_at_checked(8)?;
+                let number =
+                    |at: usize| about[at..].first_chunk().map(|it| u32::from_le_bytes(*it));
+                let bytes = usize::try_from(number(4)?.cast_signed()).ok()?.checked_sub(1)?;
+                let text = text.get(..bytes)?;
+                let told = &text[..bytes.min(TEXT_MOST)];
+                let text = String::from_utf8_lossy(told).into_owned();
+                AboutCall::Text(CallText { arg: number(0)?, text, cut: bytes > TEXT_MOST })
             }
             _ => return None,
         };
@@ -110,6 +135,22 @@ mod tests {
             stack.extend(number.to_le_bytes());
         }
         assert_eq!(CallRecord::read(&stack).unwrap().about, AboutCall::Stack(vec![100, 200]));
+        for (bytes, told) in
+            [(4, Some(("abc", false))), (136, Some(("a", true))), (-14, None), (0, None)]
+        {
+            let mut text = head(4);
+            text.extend(2_u32.to_le_bytes());
+            text.extend(i32::to_le_bytes(bytes));
+            text.extend(if bytes == 4 { *b"abc" } else { *b"aaa" });
+            text.resize(168, b'a');
+            let about = CallRecord::read(&text).map(|it| it.about);
+            let told = told.map(|(text, cut)| {
+                let text = if cut { text.repeat(128) } else { text.to_owned() };
+                AboutCall::Text(CallText { arg: 2, text, cut })
+            });
+            assert_eq!(about, told, "{bytes}");
+        }
+        assert_eq!(CallRecord::read(&head(4)), None);
         assert_eq!(CallRecord::read(&head(9)), None);
         assert_eq!(CallRecord::read(&head(2)), None);
         assert_eq!(CallRecord::read(&[1, 2, 3]), None);

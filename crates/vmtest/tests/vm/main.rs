@@ -11,6 +11,7 @@
 mod answers;
 mod bpf;
 mod calls;
+mod calls_places;
 mod compare;
 mod doctor;
 mod domains;
@@ -113,6 +114,9 @@ const NEWEST: &[(&str, &str, u32, Test)] = &[
     ("calls::are_those_of_the_kernel", "counted 1", 1, calls::are_those_of_the_kernel),
     ("calls::callbacks", "counted 1", 1, calls::callbacks),
     ("calls::nothing_stays", "counted 1", 1, calls::nothing_stays),
+    ("calls::lines", "counted 1", 1, calls_places::lines),
+    ("calls::texts", "counted 1", 1, calls_places::texts),
+    ("calls::as_perfetto", "counted 1", 1, calls_places::as_perfetto),
     ("load::agrees_with_the_simulator", "counted 1", 1, load::agrees_with_the_simulator),
     ("load::weights_are_set", "counted 1", 1, load::weights_are_set),
     ("load::realtime_comes_first", "counted 1", 1, load::realtime_comes_first),
