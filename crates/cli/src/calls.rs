@@ -62,10 +62,10 @@ pub(crate) struct Args {
     #[arg(short = 'S', long)]
     successes: bool,
     /// Only calls that failed with this error
-    #[arg(short = 'x', long, value_name = "ERROR", value_parser = Filter::error)]
+    #[arg(short = 'x', long, value_name = "ERROR", value_parser = Filter::error, allow_hyphen_values = true)]
     error: Vec<i64>,
     /// Not calls that failed with this error
-    #[arg(short = 'X', long, value_name = "ERROR", value_parser = Filter::error)]
+    #[arg(short = 'X', long, value_name = "ERROR", value_parser = Filter::error, allow_hyphen_values = true)]
     not_error: Vec<i64>,
     /// Only calls that took at least so long
     #[arg(short = 'L', long, value_name = "DURATION", value_parser = crate::args::duration)]

@@ -71,7 +71,7 @@ pub fn serve(
         let _ = input.read_line(&mut String::new());
         other.stop();
     };
-    thread::Builder::new().spawn(listen).map_err(system)?;
+    thread::Builder::new().spawn(listen).map_err(|error| system(&error))?;
     thread::sleep(Duration::from_nanos(start_ns.saturating_sub(now_ns())));
     world.start(start_ns, job.run_ns);
     let elapsed_ns = watch(&world, Duration::MAX, &mut |_| true);
@@ -80,15 +80,15 @@ pub fn serve(
 
 fn told<T: for<'de> Deserialize<'de>>(input: &mut impl BufRead) -> Result<T, LoadError> {
     let mut line = String::new();
-    input.read_line(&mut line).map_err(system)?;
-    serde_json::from_str(&line).map_err(system)
+    input.read_line(&mut line).map_err(|error| system(&error))?;
+    serde_json::from_str(&line).map_err(|error| system(&error))
 }
 
 fn tell(output: &mut dyn Write, word: &Word) -> Result<(), LoadError> {
-    let line = serde_json::to_string(word).map_err(system)?;
-    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(system)
+    let line = serde_json::to_string(word).map_err(|error| system(&error))?;
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(|error| system(&error))
 }
 
-fn system(error: impl ToString) -> LoadError {
+fn system(error: &dyn ToString) -> LoadError {
     LoadError::System { what: "a part of a load".to_owned(), error: error.to_string() }
 }

@@ -43,3 +43,18 @@ impl Filter {
             && (self.names.is_empty() || self.names.iter().any(takes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_by_name_and_number() {
+        for text in ["EINVAL", "22", "-22", "-EINVAL"] {
+            assert_eq!(Filter::error(text), Ok(22), "{text}");
+        }
+        for text in ["", "-", "0", "5000", "EWHAT"] {
+            assert!(Filter::error(text).is_err(), "{text}");
+        }
+    }
+}

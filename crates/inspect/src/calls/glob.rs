@@ -39,6 +39,9 @@ impl Pattern {
             None => (Of::Kernel, text),
         };
         let (glob, module) = match rest.split_once('[') {
+            Some(_) if of != Of::Kernel => {
+                return Err("only functions of the kernel are of modules".to_owned());
+            }
             Some((glob, module)) => {
                 let module =
                     module.strip_suffix(']').ok_or("a module stands in brackets: 'f* [m]'")?;
@@ -139,7 +142,7 @@ mod tests {
         assert!(!callback.takes_program("dispatch", None));
         assert!(!callback.takes_function("dispatch", None));
         assert!(Pattern::parse("bpf:*").unwrap().takes_program("anything", None));
-        for bad in ["", "bpf:", "file:*.c", "a [b"] {
+        for bad in ["", "bpf:", "file:*.c", "a [b", "bpf:a [b]"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }
     }
