@@ -359,6 +359,34 @@ fn who_is_slow_to_say_that_it_has_sent_has_sent_before() {
     assert_eq!(waits(&[receive(100, 1, 2, 5), other, send(110, 0, 1, 5)]), 1, "of the first");
 }
 
+#[test]
+fn who_is_interrupted_between_waking_up_and_sending_has_sent_before() {
+    use Leaves::Sleeping;
+    let none = NONE.0;
+    // The receiver has what it was woken up for long before the sender says so, and the next message.
+    let events = [
+        switch(0, 0, none, 1, Sleeping),
+        switch(0, 1, 2, none, Sleeping),
+        waking(10, 0, 2, TaskRef(1)),
+        switch(15, 1, none, 2, Sleeping),
+        receive(20, 1, 2, 5),
+        switch(30, 1, 2, none, Sleeping),
+        send(1_400_000, 0, 1, 5),
+        waking(1_400_010, 0, 2, TaskRef(1)),
+        send(1_400_012, 0, 1, 5),
+        switch(1_400_020, 1, none, 2, Sleeping),
+        receive(1_400_025, 1, 2, 5),
+        switch(1_400_030, 1, 2, none, Sleeping),
+        switch(1_400_040, 0, 1, none, Sleeping),
+    ];
+    let found = workload(&events);
+    let wait = Step::Wait(EventId(2));
+    let receiver = [wait, run(5), run(10), wait, run(5), run(5), Step::Wait(EventId(1))];
+    assert_eq!(found.templates[1].program.steps(), receiver);
+    let sent = found.templates[0].program.steps().iter();
+    assert_eq!(sent.filter(|step| **step == Step::Signal(EventId(2), 1)).count(), 2);
+}
+
 fn any_bytes() -> impl Strategy<Value = u32> {
     prop_oneof![8 => 0..5_u32, 1 => any::<u32>()]
 }

@@ -19,14 +19,23 @@ pub(super) struct Wake {
     pub(super) woke_ns: u64,
 }
 
-/// What somebody received before it was seen that it was sent: by whom, when, which of their pieces,
-/// and bytes.
+/// What somebody received before it was seen that it was sent: by whom, which of their pieces, when,
+/// and bytes. `waker` had woken them up, and has done nothing since: so it was about to send.
 #[derive(Debug, Clone, Copy)]
 struct Debt {
     task: TaskRef,
     at: usize,
+    waker: Option<TaskRef>,
     when_ns: u64,
     bytes: u64,
+}
+
+/// Who receives: a task, its next piece, and who woke it up and has done nothing since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Receiving {
+    pub(super) task: TaskRef,
+    pub(super) at: usize,
+    pub(super) waker: Option<TaskRef>,
 }
 
 /// A sender needs so much CPU time at most, in ns, from when its message can be received until it is
@@ -73,9 +82,11 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Whether what it sends could be received then.
-    fn covers(self, when_ns: u64) -> bool {
-        self.since_ns <= when_ns && self.now_ns - self.runs_ns.max(when_ns) <= SENDING_NS
+    /// Whether what a task sends could be received then. Who woke the receiver up by it may have been
+    /// interrupted for however long.
+    fn covers(self, debt: &Debt, sender: TaskRef) -> bool {
+        let soon = self.now_ns - self.runs_ns.max(debt.when_ns) <= SENDING_NS;
+        self.since_ns <= debt.when_ns && (soon || debt.waker == Some(sender))
     }
 }
 
@@ -91,7 +102,7 @@ impl Channel {
         self.sent_ns.push(sending.now_ns);
         let mut left = u64::from(bytes);
         let mut early = None;
-        while let Some(place) = self.debts.iter().position(|debt| sending.covers(debt.when_ns)) {
+        while let Some(place) = self.debts.iter().position(|debt| sending.covers(debt, task)) {
             let debt = &mut self.debts[place];
             early.get_or_insert((debt.task, debt.at));
             let paid = left.min(debt.bytes);
@@ -112,13 +123,14 @@ impl Channel {
         early
     }
 
-    /// A task receives, and its next piece is that one. Returns how many messages it needs for that
-    /// of which nothing was received before.
-    pub(super) fn receive(&mut self, bytes: u32, task: TaskRef, at: usize, now_ns: u64) -> u32 {
+    /// A task receives. Returns how many messages it needs for that of which nothing was received
+    /// before.
+    pub(super) fn receive(&mut self, bytes: u32, by: Receiving, now_ns: u64) -> u32 {
         let (mut left, mut messages) = (u64::from(bytes), 0);
         while left > 0 {
             let Some(message) = self.queue.front_mut() else {
-                self.debts.push_back(Debt { task, at, when_ns: now_ns, bytes: left });
+                let Receiving { task, at, waker } = by;
+                self.debts.push_back(Debt { task, at, waker, when_ns: now_ns, bytes: left });
                 if self.debts.len() > DEBTS_MAX {
                     self.debts.pop_front();
                 }

@@ -11,7 +11,7 @@
 mod build;
 mod messages;
 
-use messages::{Channel, Sending, Wake};
+use messages::{Channel, Receiving, Sending, Wake};
 use rota_events::{CpuNumber, Event, Histogram, TaskRef, What};
 use std::collections::BTreeMap;
 
@@ -544,8 +544,10 @@ impl Replay {
         self.runs(cpu, task);
         let receiver = self.of(task);
         receiver.settle();
-        let at = receiver.pieces.len();
-        let messages = self.channels[channel as usize].receive(bytes, task, at, now_ns);
+        let (at, asked) = (receiver.pieces.len(), receiver.asked);
+        let waker = asked.filter(|asked| self.of(asked.by).deeds == asked.deeds).map(|a| a.by);
+        let by = Receiving { task, at, waker };
+        let messages = self.channels[channel as usize].receive(bytes, by, now_ns);
         self.of(task).push(now_ns, Piece::Receive { channel, messages });
     }
 
