@@ -6,6 +6,7 @@ mod report;
 use crate::args::duration;
 use crate::exit::Exit;
 use crate::output::{self, Format};
+use crate::power::many_files;
 use crate::progress::Progress;
 use crate::run::signals::Signals;
 use crate::sim::input;
@@ -19,6 +20,7 @@ use rota_topology::{CpuId, CpuMask};
 use rota_workload::Workload;
 use rustix::thread::CpuSet;
 use std::io::BufReader;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -183,6 +185,13 @@ pub(crate) fn execute(
     if !processes {
         return Ok(rota_load::run(job, look)?);
     }
+    for path in texts.iter().flat_map(|text| text.split('+')).filter(|it| it.ends_with(".json")) {
+        if !Path::new(path.trim()).metadata().is_ok_and(|file| file.is_file()) {
+            bail!("{path}: each of the --processes reads it: it has to be a plain file");
+        }
+    }
+    // Each takes some pipes.
+    many_files();
     let exe = std::env::current_exe().context("finding the program itself")?;
     let Job { seed, run_ns, cpus, .. } = job;
     let process = || {

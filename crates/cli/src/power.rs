@@ -197,7 +197,7 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// Allows as many open files as may be had: there are several for each CPU. Gives what was allowed before.
-fn many_files() -> Rlimit {
+pub(crate) fn many_files() -> Rlimit {
     let before = getrlimit(Resource::Nofile);
     // It goes on with fewer: what can't be opened then is told.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -36,12 +37,19 @@ fn children(of: u32) -> Vec<u32> {
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-/// Looks until it is so, for ten seconds.
+/// How many hundredths of a second a process has used the CPU.
+fn ticks(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).map(|number| number.parse::<u64>().unwrap()).sum()
+}
+
+/// Looks until it is so, for a minute.
 #[track_caller]
 fn until(what: &str, so: impl Fn() -> bool) {
     let began = Instant::now();
     while !so() {
-        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
         sleep(Duration::from_millis(20));
     }
 }
@@ -49,9 +57,8 @@ fn until(what: &str, so: impl Fn() -> bool) {
 fn started(line: &[&str], processes: usize) -> (Child, Vec<u32>) {
     let child = command(line).spawn().unwrap();
     until("as many processes", || children(child.id()).len() == processes);
-    // They begin once all are ready.
-    sleep(Duration::from_millis(500));
     let pids = children(child.id());
+    until("all at work", || pids.iter().all(|pid| ticks(*pid) >= 5));
     assert_eq!(pids.len(), processes);
     (child, pids)
 }
@@ -99,13 +106,17 @@ fn counts_are_those_of_threads() {
 fn periodic_work_is_done() {
     let load =
         load(&["periodic:tasks=4,run=1ms,period=20ms+web:rate=100,service=500us", "--for", "4s"]);
+    // On a busy machine they may be late, and get less done.
     let work = number(&load, "periodic", "work");
-    assert!((720.0..=804.0).contains(&work), "{load}");
+    assert!((600.0..=804.0).contains(&work), "{load}");
     let rate = number(&load, "web", "work") / 4.0;
-    assert!((75.0..=125.0).contains(&rate), "{load}");
-    assert!(number(&load, "all", "run_ns") > 0.7e9, "{load}");
-    assert!(load["busy_ns"].as_f64().unwrap() > 0.0, "{load}");
-    assert_eq!(load["notes"].as_array().unwrap().len(), 0, "{load}");
+    assert!((60.0..=140.0).contains(&rate), "{load}");
+    assert!(number(&load, "all", "run_ns") > 0.6e9, "{load}");
+    assert_eq!(load["processes"], true);
+    // What all CPUs did is of as long as the run.
+    let (busy, idle) = (load["busy_ns"].as_f64().unwrap(), load["idle_ns"].as_f64().unwrap());
+    let all = load["elapsed_ns"].as_f64().unwrap() * load["cpus"].as_f64().unwrap();
+    assert!((busy + idle) / all < 1.1, "{load}");
 }
 
 #[test]
@@ -119,6 +130,50 @@ fn each_task_has_its_own_and_all_end_with_ctrl_c() {
     assert!(load["elapsed_ns"].as_f64().unwrap() < 30e9, "{load}");
     assert!(number(&load, "cpu", "tasks") == 3.0 && number(&load, "cpu", "run_ns") > 1e7, "{load}");
     are_gone(&pids);
+}
+
+/// Ctrl-C of a terminal goes to all processes of a group, and may come at any time.
+#[test]
+fn ctrl_c_may_come_early() {
+    for ms in [0, 30, 60, 100, 200, 400] {
+        let mut child =
+            command(&["cpu:tasks=12", "--for", "60s"]).process_group(0).spawn().unwrap();
+        // Before it catches signals, it ends as any program does.
+        until("caught", || catches_signals(child.id()));
+        sleep(Duration::from_millis(ms));
+        let pids = children(child.id());
+        let group = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process_group(group, rustix::process::Signal::INT).unwrap();
+        let status = child.wait().unwrap();
+        // Before all had begun there is nothing to tell.
+        assert!([Some(0), Some(2)].contains(&status.code()), "{ms} ms: {status}");
+        are_gone(&pids);
+    }
+}
+
+/// Whether a process has a handler for Ctrl-C.
+fn catches_signals(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+}
+
+#[test]
+fn what_can_be_read_once_only_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe.json");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let text = r#"{ "tasks": { "a": { "run": 100, "sleep": 100 } } }"#;
+    let writer = std::thread::spawn({
+        let path = path.clone();
+        move || fs::write(path, text)
+    });
+    let output = command(&[path.to_str().unwrap(), "--for", "1s"]).output().unwrap();
+    writer.join().unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("it has to be a plain file"), "{said}");
 }
 
 #[test]
@@ -137,6 +192,6 @@ fn one_that_is_killed_is_missed() {
     let output = child.wait_with_output().unwrap();
     let load: Value = serde_json::from_slice(&output.stdout).unwrap();
     let notes = load["notes"].to_string();
-    assert!(notes.contains("1 processes told nothing"), "{notes}");
+    assert!(notes.contains("1 process told nothing"), "{notes}");
     assert_eq!(number(&load, "cpu", "tasks"), 1.0);
 }

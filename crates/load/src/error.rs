@@ -26,7 +26,7 @@ pub enum LoadError {
     },
     /// A thread, or a process, could not be made.
     #[error(
-        "only {made} of {wanted} could be made ({error}); take fewer tasks, or raise `ulimit -u`"
+        "only {made} of {wanted} could be made ({error}); take fewer tasks, or raise `ulimit -u` and `ulimit -n`"
     )]
     Spawn {
         /// How many were made.
@@ -72,6 +72,9 @@ pub enum LoadError {
         /// The CPUs that there are.
         allowed: String,
     },
+    /// It was told to end before all was there.
+    #[error("interrupted before it began")]
+    Interrupted,
     /// There is nothing to do.
     #[error("the workload has no tasks")]
     Nothing,

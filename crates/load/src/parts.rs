@@ -26,6 +26,12 @@ impl Part {
         }
     }
 
+    /// Whether there is all of it in a workload.
+    pub(crate) fn is_of(&self, workload: &Workload) -> bool {
+        let within = |places: &[u32], count: usize| places.iter().all(|at| (*at as usize) < count);
+        within(&self.starts, workload.starts.len()) && within(&self.sources, workload.sources.len())
+    }
+
     /// How many threads it has from the start.
     pub(crate) fn threads(&self) -> usize {
         self.starts.len() + self.sources.len()

@@ -51,6 +51,9 @@ pub fn serve(
     output: &mut dyn Write,
 ) -> Result<(), LoadError> {
     let Orders { part, calibration, cgroups } = told(&mut input)?;
+    if !part.is_of(job.workload) {
+        return Err(system(&"it is no part of this workload"));
+    }
     let all = &job.workload.cgroups;
     let cgroups = cgroups.map(|base| Cgroups::made_at(&base, all));
     let world = Arc::new(World::new(job, calibration, cgroups, part.forks_from));

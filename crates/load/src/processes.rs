@@ -11,7 +11,8 @@ use crate::process::{Orders, Word};
 use crate::report::Report;
 use crate::run::{LEAVE, LOOK, calibrated, cgroups};
 use rota_kernel::{Host, now_ns};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -40,15 +41,17 @@ pub fn run_in_processes(
     if parts.len() > PROCESSES_MAX {
         return Err(LoadError::Processes { processes: parts.len(), most: PROCESSES_MAX });
     }
+    let calibration = calibrated(job)?;
     let mut warnings = Vec::new();
     let cgroups = cgroups(job, &host, &mut warnings);
-    let calibration = calibrated(job);
-    let done = calibration.and_then(|calibration| {
+    let work = || {
         let base = cgroups.as_ref().map(Cgroups::base);
         let mut crew = Crew::start(process, parts, calibration, base)?;
-        let before = MachineUse::now(&host);
+        crew.all_ready(look)?;
         let start_ns = now_ns().saturating_add(LEAD_NS);
         crew.tell(&start_ns.to_string());
+        thread::sleep(Duration::from_nanos(start_ns.saturating_sub(now_ns())));
+        let before = MachineUse::now(&host);
         let told = crew.go_on(start_ns, job.run_ns, look);
         let machine = MachineUse::now(&host).zip(before).map(|(now, then)| now.since(then));
         if told {
@@ -59,7 +62,8 @@ pub fn run_in_processes(
         report.machine = machine;
         report.warnings.extend(missing);
         Ok(report)
-    });
+    };
+    let done = work();
     if let Some(cgroups) = &cgroups {
         cgroups.close();
     }
@@ -81,7 +85,7 @@ struct Crew {
 }
 
 impl Crew {
-    /// Starts all, and waits until they are ready.
+    /// Starts all.
     fn start(
         process: &dyn Fn() -> Command,
         parts: Vec<Part>,
@@ -102,17 +106,25 @@ impl Crew {
                 error: error.to_string(),
             })?;
         }
-        for _ in 0..wanted {
-            let failed = |error| LoadError::System { what: "a process".to_owned(), error };
-            match crew.words.recv() {
-                Ok(Ok(Word::Ready)) => {}
+        Ok(crew)
+    }
+
+    /// Waits until all are ready.
+    fn all_ready(&mut self, look: &mut dyn FnMut(u64) -> bool) -> Result<(), LoadError> {
+        let mut missing = self.children.len();
+        let failed = |error| LoadError::System { what: "a process".to_owned(), error };
+        while missing > 0 {
+            match self.words.recv_timeout(LOOK) {
+                Ok(Ok(Word::Ready)) => missing -= 1,
                 Ok(Ok(Word::Failed(error)) | Err(error)) => return Err(failed(error)),
+                Err(RecvTimeoutError::Timeout) if look(0) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(LoadError::Interrupted),
                 Ok(Ok(Word::Report(_))) | Err(_) => {
                     return Err(failed("it ended before it began".to_owned()));
                 }
             }
         }
-        Ok(crew)
+        Ok(())
     }
 
     fn add(
@@ -121,10 +133,11 @@ impl Crew {
         orders: &Orders,
         words: &Sender<Result<Word, String>>,
     ) -> std::io::Result<()> {
-        // What it would say of the workload has been said.
-        process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = process.spawn()?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C of a terminal is for the first process only, which tells the others.
+        let mut child = process.process_group(0).spawn()?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(mut input), Some(output), Some(mut errors)) = pipes else {
             return Err(std::io::Error::other("without pipes"));
         };
         // One that has ended is noticed where its words are read.
@@ -137,7 +150,7 @@ impl Crew {
                 let word = match lines.next() {
                     Some(Ok(line)) => serde_json::from_str(&line).map_err(|e| e.to_string()),
                     Some(Err(error)) => Err(error.to_string()),
-                    None => Err("it ended early".to_owned()),
+                    None => Err(ended_early(&mut errors)),
                 };
                 let last = !matches!(word, Ok(Word::Ready));
                 if words.send(word).is_err() || last {
@@ -201,8 +214,9 @@ impl Crew {
             }
         }
         let missing = self.children.len() - self.reports.len();
+        let words = if missing == 1 { "process" } else { "processes" };
         (missing > 0)
-            .then(|| format!("{missing} processes told nothing: what they did is in no figure"))
+            .then(|| format!("{missing} {words} told nothing: what was done there is in no figure"))
     }
 
     /// What all told together.
@@ -212,6 +226,17 @@ impl Crew {
             what: "processes".to_owned(),
             error: "none of them told what it did".to_owned(),
         })
+    }
+}
+
+/// That a process ended without a word, with the last line that it printed.
+fn ended_early(errors: &mut impl Read) -> String {
+    let mut text = String::new();
+    // What can't be read is not told.
+    let _ = errors.read_to_string(&mut text);
+    match text.trim_end().lines().last() {
+        Some(line) => format!("it ended early: {line}"),
+        None => "it ended early".to_owned(),
     }
 }
 

@@ -40,8 +40,8 @@ pub fn run(job: &Job<'_>, look: &mut dyn FnMut(u64) -> bool) -> Result<Report, L
     let host = Host::default();
     job.check(&host)?;
     let mut warnings = Vec::new();
-    let cgroups = cgroups(job, &host, &mut warnings);
     let calibration = calibrated(job)?;
+    let cgroups = cgroups(job, &host, &mut warnings);
     let part = Part::whole(job.workload);
     let world = Arc::new(World::new(job, calibration, cgroups, part.forks_from));
     let begun = make_all(&world, &part).map(|()| {
@@ -238,11 +238,11 @@ pub(crate) fn watch(world: &World, pause: Duration, look: &mut dyn FnMut(u64) ->
         let left = world.wait_for_tasks(pause.min(until_end));
         let (now, end_ns) = (now_ns(), world.end_ns());
         if now >= end_ns {
-            return end_ns - start_ns;
+            return end_ns.saturating_sub(start_ns);
         }
         if left == 0 || !look(now - start_ns) {
             world.stop();
-            return world.end_ns() - start_ns;
+            return world.end_ns().saturating_sub(start_ns);
         }
     }
 }

@@ -120,7 +120,8 @@ impl World {
     /// the other.
     pub(crate) fn start(&self, start_ns: u64, run_ns: u64) {
         self.start_ns.store(start_ns, Ordering::Release);
-        self.end_ns.store(start_ns.saturating_add(run_ns), Ordering::Release);
+        // It may have been told to end before it began.
+        self.end_ns.fetch_min(start_ns.saturating_add(run_ns), Ordering::AcqRel);
         let all = |all: &Mutex<BTreeMap<u64, Arc<Sleeper>>>| -> Vec<_> {
             lock(all).values().cloned().collect()
         };

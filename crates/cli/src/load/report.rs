@@ -46,8 +46,9 @@ fn heading(args: &Args, outcome: &Outcome, seconds: f64) -> String {
     };
     let stress = args.stress_ng.as_ref().map(|words| format!("stress-ng {words}"));
     let what = args.workload.iter().cloned().chain(stress).collect::<Vec<_>>().join(" + ");
+    let kind = if args.processes { " as processes" } else { "" };
     let (cpus, kernel, seed) = (cpus_in_words(&outcome.cpus), &outcome.kernel, args.seed);
-    format!("load on this machine: {cpus}, Linux {kernel}, seed {seed}, {took} of {what}\n\n")
+    format!("load on this machine: {cpus}, Linux {kernel}, seed {seed}, {took} of {what}{kind}\n\n")
 }
 
 /// A line for each group, for what comes from outside, for all together, and for each kind of
@@ -142,6 +143,7 @@ fn json(args: &Args, outcome: &Outcome) -> Value {
         "cpus": outcome.cpus.count(),
         "cpu_list": outcome.cpus.to_string(),
         "workload": args.workload,
+        "processes": args.processes,
         "seed": args.seed,
         "elapsed_ns": outcome.elapsed_ns,
         "groups": report.map_or_else(Vec::new, |report| groups_json(outcome, report)),
