@@ -36,7 +36,9 @@ fn kernel(named: Option<&Path>, symbols: &Symbols) -> Result<Option<Dwarf>> {
     let Some(path) = named.map(Path::to_owned).or(found) else { return Ok(None) };
     let Some(anchor) = symbols.address(ANCHOR) else {
         if named.is_some() {
-            bail!("addresses of the kernel are hidden, so they have no lines");
+            bail!(
+                "addresses of the kernel are hidden, so they have no lines: run as root, with kernel.kptr_restrict 0 or 1"
+            );
         }
         return Ok(None);
     };

@@ -40,7 +40,10 @@ impl Dwarf {
         let (cache, file) = (ReadCache::new(open()?), open()?);
         let elf = Elf::parse(&cache).map_err(|error| error.to_string())?;
         let own = elf.build_id().map_err(|error| error.to_string())?;
-        if build_id.is_some() && own.is_some() && own != build_id {
+        if build_id.is_some() && own.is_none() {
+            return Err("it has no build ID, so it may be of another kernel".to_owned());
+        }
+        if build_id.is_some() && own != build_id {
             return Err("it is of another kernel than the one that runs".to_owned());
         }
         if elf.section_by_name(".debug_info").is_none() {
