@@ -37,8 +37,10 @@ pub fn json(report: &Report) -> Value {
         })
     });
     let noise = noise.as_ref().map(|noise| {
-        let spread =
-            noise.spread.iter().map(|(measure, part)| (measure.name.to_owned(), json!(part)));
+        let spread = noise.spread.iter().map(|it| {
+            let about = json!({ "group": it.group, "part": it.part });
+            (it.measure.name.to_owned(), about)
+        });
         json!({
             "others_cpus": estimate(noise.others.as_ref()),
             "spread": Value::Object(spread.collect()),

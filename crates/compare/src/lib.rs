@@ -32,7 +32,7 @@ pub use headline::Headline;
 pub use interval::{COVERAGE, Estimate, Interval, rank};
 pub use json::{COMPARE_SCHEMA, json};
 pub use measure::{Better, Latency, MEASURES, Measure, Unit};
-pub use noise::Noise;
+pub use noise::{Noise, Spread};
 pub use page::{LANES_MAX, page};
 pub use part::{PART_SCHEMA, Part, PartError, merge, read_part, write_part};
 pub use report::{Cell, Ended, Flip, Group, Note, Report, Row};

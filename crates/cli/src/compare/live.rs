@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::load::{execute, usable};
 use crate::power::Own;
 use crate::progress::Progress;
-use crate::run::charge::{Charge, while_in_charge};
+use crate::run::charge::{Charge, can_be_loaded, while_in_charge};
 use crate::run::signals::Signals;
 use crate::sim::contestant::Contestant;
 use crate::sim::input;
@@ -40,9 +40,12 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     let workload = input::workload_for("--workload ", &args.workload, last, &capacity)?;
     let contestants = args.scheds.iter().map(|name| Contestant::resolve(name, &[], &[]));
     let contestants = contestants.collect::<Result<Vec<_>>>()?;
-    for contestant in contestants.iter().filter_map(Contestant::choice) {
-        // Wrong settings are said before the first run.
-        contestant.half()?;
+    // What can't be run at all is said before the first run.
+    for (name, contestant) in args.scheds.iter().zip(&contestants) {
+        if let Some(choice) = contestant.choice() {
+            choice.half()?;
+            can_be_loaded(name, choice, &host)?;
+        }
     }
     super::advise(args);
     let mut experiment = experiment(args, &host, &model, &workload, &contestants);
@@ -66,12 +69,14 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
         done_ns: 0,
         experiment: &experiment,
     };
-    let runs = rounds.all();
+    let mut runs = Vec::new();
+    let ended = rounds.all(&mut runs);
     rounds.progress.clear();
-    let (runs, remarks) = (runs?, rounds.remarks);
+    let remarks = rounds.remarks;
     let wanted = experiment.seeds.len();
     let whole = runs.len() / contestants.len();
     if whole == 0 {
+        ended?;
         bail!("interrupted before each scheduler had run once: there is nothing to compare");
     }
     experiment.seeds.truncate(whole);
@@ -80,8 +85,17 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     if whole == wanted {
         return Ok(exit);
     }
-    output::note(&format!("interrupted: of {wanted} rounds, the {whole} that came to an end"));
+    // What was measured is not lost.
+    let why = ended.err().map_or("interrupted".to_owned(), |error| format!("{error:#}"));
+    output::note(&format!("{why}: of {wanted} rounds, the {whole} that came to an end"));
     Ok(Exit::Negative)
+}
+
+/// What the work may use of this machine, and as what it runs.
+fn machine_in_words(args: &Args) -> String {
+    let cpus = args.cpus.as_ref().map(|cpus| format!(", work on CPUs {cpus}"));
+    let processes = if args.processes { ", as processes" } else { "" };
+    format!("this one{}{processes}", cpus.unwrap_or_default())
 }
 
 fn experiment(
@@ -110,7 +124,7 @@ fn experiment(
         contestants: args.scheds.clone(),
         seeds: args.seeds.0.clone(),
         scales: vec![CostScale::ONE],
-        machine: "this one".to_owned(),
+        machine: machine_in_words(args),
         machine_in_words: model.topology.in_words(),
         cpus: model.topology.online().count() as u32,
         kernel: host.proc_text("sys/kernel/osrelease").unwrap_or_default(),
@@ -154,9 +168,8 @@ enum Ran {
 }
 
 impl Rounds<'_> {
-    /// All runs of whole rounds; fewer if it was interrupted.
-    fn all(&mut self) -> Result<Vec<RunResult>> {
-        let mut runs = Vec::new();
+    /// All runs of whole rounds; fewer if it was interrupted, or something failed.
+    fn all(&mut self, runs: &mut Vec<RunResult>) -> Result<()> {
         for (number, seed) in self.experiment.seeds.iter().enumerate() {
             let mut round = Vec::new();
             for contestant in self.experiment.turns(number) {
@@ -168,14 +181,14 @@ impl Rounds<'_> {
                         self.remember(*report);
                     }
                     Ran::Ejected(info) => round.push(measure::ejected(id, &info)),
-                    Ran::Interrupted => return Ok(runs),
+                    Ran::Interrupted => return Ok(()),
                 }
                 self.done += 1;
                 self.done_ns += self.run_ns();
             }
             runs.append(&mut round);
         }
-        Ok(runs)
+        Ok(())
     }
 
     /// How long a run takes, with what comes before it.

@@ -4,7 +4,7 @@
 use super::explained;
 use super::life::{Ending, Life};
 use anyhow::{Result, anyhow};
-use rota_kernel::{Host, now_ns};
+use rota_kernel::{Host, Live, now_ns};
 use rota_object::{EngineError, ExitInfo, Refusal};
 use rota_sched::{Choice, HalfError};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,6 +55,15 @@ pub(crate) fn while_in_charge<T>(
             (Ending::Asked(_), None) => Err(anyhow!("{name}: it did not begin")),
         }
     })
+}
+
+/// Whether this kernel can have a scheduler at all.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) fn can_be_loaded(name: &str, choice: &Choice, host: &Host) -> Result<()> {
+    let opened = Live::open(&choice.bytes, &choice.object, host);
+    opened.map(drop).map_err(|error| explained(name, host, error.into()))
 }
 
 /// Loads, attaches, and goes on until it is over.

@@ -348,15 +348,18 @@ fn measurements_say_how_well_they_repeat() {
     // Work is 1, 2 … 7 % above 100, whoever does it, and others use as many hundredths of a CPU.
     let runs = experiment.runs().into_iter().map(|id| {
         let mut result = RunResult::new(id);
-        result.add(ALL, measure::WORK, 100.0 + id.seed as f64);
+        // Of one group it is always the same.
+        result.add("odd", measure::WORK, 100.0 + id.seed as f64);
+        result.add("even", measure::WORK, 50.0);
         result.add(ALL, measure::OTHERS, 0.01 * id.seed as f64);
         result
     });
     let report = Report::new(&Results::new(experiment.clone(), runs.collect()).unwrap(), notes());
     let noise = report.noise.as_ref().unwrap();
-    let (measure, spread) = noise.spread[0];
+    let Spread { measure, group, part: spread } = &noise.spread[0];
+    let (measure, spread) = (*measure, *spread);
     // The median is 104; of 0, 1, 1, 2, 2, 3, 3 three times the one in the middle is 2.
-    assert_eq!((noise.spread.len(), measure), (1, measure::WORK));
+    assert_eq!((noise.spread.len(), measure, &**group), (1, measure::WORK, "odd"));
     assert!((spread - 2.0 / 104.0).abs() < 1e-12, "{spread}");
     assert!((noise.others.as_ref().unwrap().median - 0.04).abs() < 1e-12);
     let text = short_text(&report, WIDTH);
@@ -365,14 +368,15 @@ fn measurements_say_how_well_they_repeat() {
          turns, 250ms of warm-up before\n",
         "\nothers' CPUs   0.040 0.010..0.070",
         "\nnoise: others than this work used 0.040 0.020..0.060 CPUs; with all noise, and what seeds differ in,\n  \
-         half of all runs are within 1.9% in work/s of the median of their scheduler\n",
+         half of all runs are within 1.9% in work/s of odd of the median of their scheduler; other groups\n  \
+         are nearer\n",
         "\nreal machine: this one; work: ",
     ] {
         assert!(text.contains(words), "{words}\nnot in\n{text}");
     }
     let json = json(&report);
     assert_eq!(json["experiment"]["live"]["warm_up_ns"], 250_000_000);
-    assert_eq!(json["noise"]["spread"]["work_per_s"], spread);
+    assert_eq!(json["noise"]["spread"]["work_per_s"]["part"], spread);
     let again: Experiment = serde_json::from_value(json["experiment"].clone()).unwrap();
     assert_eq!(again, experiment);
     // Simulations know nothing of it.
