@@ -19,6 +19,12 @@ struct pt_regs___arm {
 
 #pragma clang attribute pop
 
+/*
+ * Ends a branch, so that the compiler does not merge its reads with those of another one: kernels
+ * before 7.3 let nobody read by a pointer into the registers that was computed.
+ */
+#define ON_ITS_OWN() asm volatile("" ::: "memory")
+
 static __always_inline void begins(void *ctx)
 {
 	struct pt_regs___x86 *x86 = ctx;
@@ -39,6 +45,7 @@ static __always_inline void begins(void *ctx)
 		args[3] = arm->regs[3];
 		args[4] = arm->regs[4];
 		args[5] = arm->regs[5];
+		ON_ITS_OWN();
 	}
 	enter(ctx, bpf_get_attach_cookie(ctx), args);
 }
@@ -49,10 +56,12 @@ static __always_inline void ends(void *ctx)
 	struct pt_regs___arm *arm = ctx;
 	u64 result = 0;
 
-	if (EXISTS(x86, ax))
+	if (EXISTS(x86, ax)) {
 		result = x86->ax;
-	else if (EXISTS(arm, regs))
+	} else if (EXISTS(arm, regs)) {
 		result = arm->regs[0];
+		ON_ITS_OWN();
+	}
 	leave(ctx, bpf_get_attach_cookie(ctx), result);
 }
 

@@ -118,3 +118,28 @@ pub(crate) fn as_perfetto(guest: &mut Guest) -> Result<(), Failed> {
     let bytes = cut.lines().next().and_then(|line| line.trim().parse::<u64>().ok());
     ensure(bytes > Some(1000), || cut.to_string())
 }
+
+/// Functions of the kernel, both ways of attaching, and callbacks: on every kernel.
+pub(crate) fn on_every_kernel(guest: &mut Guest) -> Result<(), Failed> {
+    for way in ["", "--one-by-one"] {
+        let line = format!("rota fn vfs_read {way} -S -A --format json -- cat /proc/version");
+        let text = guest.expect(0, &format!("{line} | grep -v '^Linux'"))?;
+        let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let of_cat = |it: &&Value| it["comm"] == "cat" && it["call"]["function"] == "vfs_read";
+        let calls: Vec<_> = lines.iter().filter(of_cat).collect();
+        // What is read, how much of it, and its length.
+        let args = |it: &&Value| it["call"]["args"].as_array().map(Vec::len) == Some(4);
+        ensure(!calls.is_empty() && calls.iter().all(args), || text.clone())?;
+        let result = |it: &&Value| it["call"]["result"].as_str().is_some_and(|it| it != "0");
+        ensure(calls.iter().any(result), || text)?;
+    }
+    let text = guest.expect(
+        0,
+        &script(
+            "rota run simple >/tmp/out 2>&1 & pid=$!; up simple
+             rota fn 'ops:*' --hist --for 2s 2>&1; echo status $?
+             kill -INT $pid; wait $pid; down",
+        ),
+    )?;
+    contains(&text, &["simple_enqueue", "simple_dispatch", "status 0"])
+}

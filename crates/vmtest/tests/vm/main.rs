@@ -65,6 +65,7 @@ const EVERY_KERNEL: &[(&str, Test)] = &[
     ("doctor::a_kernel_that_can", doctor::a_kernel_that_can),
     ("examples::every_case", examples::every_case),
     ("bpf::says_what_bpftool_says", bpf::says_what_bpftool_says),
+    ("calls::on_every_kernel", calls_places::on_every_kernel),
     ("record::simple", record::simple),
     ("record::domains", record::domains),
     ("record::comes_and_goes", record::comes_and_goes),
