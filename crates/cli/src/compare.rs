@@ -23,6 +23,7 @@ use rota_topology::CpuMask;
 use rota_workload::{WORKLOADS, Workload};
 use runs::Parts;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
 
 /// What follows the options in the long help.
@@ -174,6 +175,25 @@ fn fingerprint(bytes: impl AsRef<[u8]>) -> String {
     format!("{:016x}", fnv1a(bytes.as_ref()))
 }
 
+/// What decides results besides what an experiment says in words: versions, and fingerprints of the
+/// machine, the work and the objects.
+fn inputs(
+    scheds: &[String],
+    contestants: &[Contestant],
+    machine: &dyn Debug,
+    workload: &Workload,
+) -> BTreeMap<String, String> {
+    let objects = scheds.iter().zip(contestants).filter_map(|(name, contestant)| {
+        Some((format!("object {name}"), fingerprint(&contestant.choice()?.bytes)))
+    });
+    let others = [
+        ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("machine".to_owned(), fingerprint(format!("{machine:?}"))),
+        ("workload".to_owned(), fingerprint(format!("{workload:?}"))),
+    ];
+    others.into_iter().chain(objects).collect()
+}
+
 /// What readers have to know of the contestants.
 fn notes(experiment: &Experiment) -> Vec<Note> {
     let note = |name: &String| match name.as_str() {
@@ -274,18 +294,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         return live::run(args);
     }
     let Stage { machine, kernel, whole, model, given, workload, run_ns } = Stage::set(args)?;
-    let mut inputs = BTreeMap::from([
-        ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("machine".to_owned(), fingerprint(format!("{model:?}"))),
-        ("workload".to_owned(), fingerprint(format!("{workload:?}"))),
-    ]);
     let contestants = args.scheds.iter().map(|name| Contestant::resolve(name, &[], &[]));
     let contestants = contestants.collect::<Result<Vec<_>>>()?;
-    for (name, contestant) in args.scheds.iter().zip(&contestants) {
-        if let Some(choice) = contestant.choice() {
-            inputs.insert(format!("object {name}"), fingerprint(&choice.bytes));
-        }
-    }
+    let mut inputs = inputs(&args.scheds, &contestants, &model, &workload);
     if let Some(path) = &args.kernel.btf {
         inputs.insert("types".to_owned(), fingerprint(file::read(path, PART_BYTES_MAX)?));
     }

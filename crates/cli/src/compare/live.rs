@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Real schedulers on this machine: each is put in charge in turn, and threads do the work.
 
-use super::{Args, fingerprint, limits, measure, show};
+use super::{Args, limits, measure, show};
 use crate::exit::Exit;
 use crate::load::{execute, usable};
 use crate::power::Own;
@@ -105,21 +105,13 @@ fn experiment(
     workload: &Workload,
     contestants: &[Contestant],
 ) -> Experiment {
-    let mut inputs = BTreeMap::from([
-        ("rota".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("machine".to_owned(), fingerprint(format!("{:?}", model.topology))),
-        ("workload".to_owned(), fingerprint(format!("{workload:?}"))),
-    ]);
+    let mut inputs = super::inputs(&args.scheds, contestants, &model.topology, workload);
     if let Some(cpus) = &args.cpus {
         inputs.insert("cpus".to_owned(), cpus.to_string());
     }
     if args.processes {
         inputs.insert("tasks".to_owned(), "processes".to_owned());
     }
-    let choices = args.scheds.iter().zip(contestants);
-    inputs.extend(choices.filter_map(|(name, contestant)| {
-        Some((format!("object {name}"), fingerprint(&contestant.choice()?.bytes)))
-    }));
     Experiment {
         contestants: args.scheds.clone(),
         seeds: args.seeds.0.clone(),
