@@ -190,3 +190,32 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rota_topology::{CpuId, Spec};
+
+    #[test]
+    fn who_is_told_to_end_before_the_start_does_not_begin() {
+        let workload = Workload::parse("cpu:tasks=1", 1).unwrap();
+        let (topology, cpus) = ("1c".parse::<Spec>().unwrap().topology(), CpuMask::of(CpuId(0)));
+        let calibration = Calibration { loops_per_ms: 1, cpu_clock_ns: 1, turn_ns: 1 };
+        let job = Job {
+            workload: &workload,
+            seed: 1,
+            run_ns: 0,
+            cpus: &cpus,
+            topology: &topology,
+            places: &[],
+            calibration: Some(calibration),
+        };
+        let world = World::new(&job, calibration, None, 1);
+        world.stop();
+        world.start(now_ns(), 1_000_000_000);
+        assert!(world.end_ns() <= now_ns());
+        let world = World::new(&job, calibration, None, 1);
+        world.start(now_ns(), 1_000_000_000);
+        assert!(world.end_ns() > world.start_ns());
+    }
+}
