@@ -16,11 +16,11 @@ pub(super) fn notes(
     remarks: &BTreeMap<String, (usize, String)>,
 ) -> Vec<Note> {
     let runs = experiment.seeds.len() * experiment.contestants.len();
+    let words = "eevdf is the kernel's default scheduler, with no scheduler of sched_ext";
     let own = experiment.contestants.iter().any(|name| name == EEVDF).then(|| Note {
         contestant: EEVDF.to_owned(),
         is: "the kernel's default scheduler".to_owned(),
-        short: "eevdf is the kernel's default scheduler, with no scheduler of sched_ext".to_owned(),
-        text: "eevdf is the kernel's default scheduler, with no scheduler of sched_ext".to_owned(),
+        ..of_all(words, "")
     });
     let text = |path| host.proc_text(path).unwrap_or_default();
     let limits = limits(&text("cmdline"), &text("cpuinfo"));
