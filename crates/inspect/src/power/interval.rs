@@ -53,7 +53,7 @@ pub struct Row {
 pub struct Interval {
     /// How long it was, in seconds.
     pub seconds: f64,
-    /// The columns of which any row has a value.
+    /// The columns of which any row has a value, and `Busy%` if ticks count that.
     pub columns: Vec<Column>,
     /// The machine first, then packages, cores and CPUs in their order. A core of one CPU has no row of
     /// its own.
@@ -304,7 +304,8 @@ fn warmth(place: Option<Place>, now: &Sample, values: &mut BTreeMap<String, f64>
     }
 }
 
-/// The columns of which any row has a value, in their order.
+/// The columns of which any row has a value, in their order, and how busy it was though nothing
+/// was counted yet: ticks come every few milliseconds, which may be more than an interval.
 fn columns(rows: &[Row], cpus: &[(&Cpu, &Cpu)]) -> Vec<Column> {
     let mut columns = Vec::new();
     let mut add = |name: &str, digits| columns.push(Column { name: name.to_owned(), digits });
@@ -325,6 +326,10 @@ fn columns(rows: &[Row], cpus: &[(&Cpu, &Cpu)]) -> Vec<Column> {
     REACHED[4..].iter().for_each(|name| add(name, 2));
     Domain::ALL.iter().for_each(|(_, watts, _)| add(watts, 2));
     Domain::ALL.iter().for_each(|(_, _, joules)| add(joules, 2));
-    columns.retain(|column| rows.iter().any(|row| row.values.contains_key(&column.name)));
+    let busy = cpus.iter().any(|(_, cpu)| cpu.ticks.is_some());
+    columns.retain(|column| {
+        let counted = busy && column.name == "Busy%";
+        counted || rows.iter().any(|row| row.values.contains_key(&column.name))
+    });
     columns
 }

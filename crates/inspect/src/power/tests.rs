@@ -335,6 +335,12 @@ fn what_is_missing_says_why() {
 }
 
 #[test]
+fn an_interval_between_two_ticks_has_its_column() {
+    let (_, interval) = measured(&NOTHING.replace("cpu0 175 0 0 125", "cpu0 100 0 0 100"));
+    check(&interval, Choice { summary: true, joules: false }, "Package Core CPU Busy%\n - - - -");
+}
+
+#[test]
 fn the_book_shows_what_comes_out() {
     let (sources, interval) = measured(AMD);
     let page = include_str!("../../../../docs/power.md");
