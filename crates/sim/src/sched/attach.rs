@@ -5,7 +5,8 @@ use super::exit::{ACT_RESTART, RSN_HOTPLUG, UNREG_KERN};
 use super::ops::{AttachError, Called, OPS, Op, Ops, ops_flags};
 use super::task::Stage;
 use super::{
-    CpuSets, Due, Fair, Phase, Queue, Rq, Sched, TaskId, Version, idle::Idle, queue::Queues,
+    CpuLoad, CpuSets, Due, Fair, Phase, Queue, Rq, Sched, TaskId, Version, idle::Idle,
+    queue::Queues,
 };
 use crate::agenda::Agenda;
 use crate::machine::Machine;
@@ -23,7 +24,12 @@ impl Sched {
     pub(crate) fn none(cpus: u32, types: &KernelTypes) -> Self {
         let fair = Fair::of(types, cpus);
         let (slice_ns, rules) = (fair.slice_ns, fair.rules);
-        let rq = |_| Rq { online: true, fair: Queue::new(slice_ns, rules), ..Rq::default() };
+        let rq = |_| Rq {
+            online: true,
+            fair: Queue::new(slice_ns, rules),
+            fair_load: CpuLoad::new(rules),
+            ..Rq::default()
+        };
         Self {
             rqs: (0..cpus).map(rq).collect(),
             fair,

@@ -62,6 +62,8 @@ pub(super) struct Averages {
     pub(super) wanted: u64,
     /// How much of a CPU was used, of [`FULL`] (kernel: `util_avg`).
     pub(super) used: u64,
+    /// Whether sums are cut to 32 bits when something leaves: of queues, by the kernel.
+    pub(super) cut: bool,
 }
 
 /// What has been the case since the averages were last brought up to date.
@@ -91,6 +93,15 @@ fn contribution(periods: u64, first: u64, present: u64) -> u64 {
     decay(first, periods) + whole + present
 }
 
+/// The sum of a queue that something has left: no less than the average needs. Where that is `cut`,
+/// both are compared as numbers of 32 bits, and the sum is one after it (`max_t(u32, ...)` in
+/// `dequeue_load_avg` and elsewhere): where tasks weigh as much as 90 of nice 0 or more, 2^32 is lost
+/// with whoever leaves, and with it some 90,000 of the average until time makes up for it.
+fn rest(sum: u64, average: u64, cut: bool) -> u64 {
+    let least = average * (SUM_MAX - PERIOD);
+    if cut { u64::from((sum as u32).max(least as u32)) } else { sum.max(least) }
+}
+
 impl Averages {
     /// Of a new task with a weight.
     pub(super) fn new(load: u64) -> Self {
@@ -99,8 +110,7 @@ impl Averages {
 
     /// Whether nothing is left of what they were of.
     pub(super) fn are_none(&self) -> bool {
-        let Self { until_ns: _, passed: _, load_sum, waits_sum, used_sum, load, wanted, used } =
-            self;
+        let Self { load_sum, waits_sum, used_sum, load, wanted, used, .. } = self;
         [load_sum, waits_sum, used_sum, load, wanted, used].iter().all(|one| **one == 0)
     }
 
@@ -161,11 +171,11 @@ impl Averages {
 
     /// A task leaves a queue with its averages.
     pub(super) fn part(&self, queue: &mut Self, weight: u64) {
-        let least = SUM_MAX - PERIOD;
         queue.used = queue.used.saturating_sub(self.used);
-        queue.used_sum = queue.used_sum.saturating_sub(self.used_sum).max(queue.used * least);
+        queue.used_sum = rest(queue.used_sum.saturating_sub(self.used_sum), queue.used, queue.cut);
         queue.wanted = queue.wanted.saturating_sub(self.wanted);
-        queue.waits_sum = queue.waits_sum.saturating_sub(self.waits_sum).max(queue.wanted * least);
+        queue.waits_sum =
+            rest(queue.waits_sum.saturating_sub(self.waits_sum), queue.wanted, queue.cut);
         queue.lighten(self.load, weight * self.load_sum);
     }
 
@@ -185,7 +195,7 @@ impl Averages {
     /// Less load is in a queue.
     fn lighten(&mut self, load: u64, sum: u64) {
         self.load = self.load.saturating_sub(load);
-        self.load_sum = self.load_sum.saturating_sub(sum).max(self.load * (SUM_MAX - PERIOD));
+        self.load_sum = rest(self.load_sum.saturating_sub(sum), self.load, self.cut);
     }
 
     /// The sum of its load, without weight.
@@ -204,12 +214,11 @@ impl Averages {
         queue: &mut Self,
         weight: u64,
     ) {
-        let most = queue.most();
-        let least = SUM_MAX - PERIOD;
+        let (most, cut) = (queue.most(), queue.cut);
         let change = |own: (&mut u64, &mut u64), to: (u64, u64), all: (&mut u64, &mut u64)| {
             let (average, sum) = (to.0.cast_signed(), to.1.cast_signed());
             *all.0 = all.0.saturating_add_signed(average - own.0.cast_signed());
-            *all.1 = all.1.saturating_add_signed(sum - own.1.cast_signed()).max(*all.0 * least);
+            *all.1 = rest(all.1.saturating_add_signed(sum - own.1.cast_signed()), *all.0, cut);
             (*own.0, *own.1) = to;
         };
         if self.used != inside.used {
@@ -240,7 +249,7 @@ impl Averages {
             let old_sum = weight * self.load_sum;
             queue.load = (queue.load + load).saturating_sub(self.load);
             let load_sum = (queue.load_sum + weight * sum).saturating_sub(old_sum);
-            queue.load_sum = load_sum.max(queue.load * least);
+            queue.load_sum = rest(load_sum, queue.load, cut);
             (self.load, self.load_sum) = (load, sum);
         }
     }
@@ -300,6 +309,39 @@ mod tests {
             }
         }
         sum / (47742.0 - 1024.0 + passed as f64) * 1024.0
+    }
+
+    /// 120 that always run on one CPU, of which one leaves: what the queue's load is then, after each
+    /// of some times in ms.
+    fn one_of_120_leaves(cut: bool, times_ms: &[u64]) -> Vec<u64> {
+        let since = |tasks| Since { load: tasks * 1024, wanted: tasks, ran: true };
+        let one = Since { load: 1, wanted: 1, ran: false };
+        let (mut queue, mut task) = (Averages { cut, ..Averages::default() }, Averages::new(0));
+        queue.advance(1000 * MS, since(120), 1);
+        task.advance(1000 * MS, one, 1024);
+        task.part(&mut queue, 1024);
+        let mut loads = vec![queue.load];
+        for ms in times_ms {
+            queue.advance((1000 + ms) * MS, since(119), 1);
+            loads.push(queue.load);
+        }
+        loads
+    }
+
+    /// As measured on Linux 6.18: 122,882 before, 43,787 some ms later, 121,000 after 200 ms
+    /// (docs/eevdf.md).
+    #[test]
+    fn crowded_queues_lose_load_where_sums_are_cut() {
+        let near = |value: u64, what: f64| (value as f64 - what).abs() < what / 50.0;
+        let (times_ms, all) = ([1, 7, 33, 200], 119.0 * 1024.0);
+        let cut = one_of_120_leaves(true, &times_ms);
+        assert!(near(cut[0], all), "what is read changes with the next period: {cut:?}");
+        for (load, ms) in cut[1..].iter().zip(times_ms) {
+            let lost = (2_f64.powi(32) / 47742.0) * 0.5_f64.powf((ms - 1) as f64 / 32.0);
+            assert!(near(*load, all - lost), "{cut:?}");
+        }
+        let whole = one_of_120_leaves(false, &times_ms);
+        assert!(whole.iter().all(|load| near(*load, all)), "{whole:?}");
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use super::super::TaskId;
 use super::averages::{Averages, Estimate, FULL, Since};
 use super::entity::Entity;
 use super::groups::{Contents, GroupId, Groups, TOP, scaled_down};
+use super::rules::Rules;
 use crate::machine::Machine;
 
 /// The load of a task.
@@ -23,6 +24,15 @@ pub(crate) struct CpuLoad {
     pub(super) top: Contents,
     /// The sum of the estimates of those that want to run.
     estimate: u64,
+}
+
+impl CpuLoad {
+    /// Of a CPU of a kernel with these rules, on which nothing was yet.
+    pub(crate) fn new(rules: Rules) -> Self {
+        let mut load = Self::default();
+        load.top.averages.cut = rules.cuts_sums;
+        load
+    }
 }
 
 impl Entity {

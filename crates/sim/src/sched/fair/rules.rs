@@ -20,6 +20,9 @@ pub(crate) struct Rules {
     /// Protection that is shortened begins at the average, if that is earlier. Until 7.0 it begins at
     /// the virtual time of who runs.
     pub(super) protects_from_average: bool,
+    /// The sums behind a CPU's averages are cut to 32 bits when a task goes to another CPU or ends.
+    /// Before 7.0 they are (seen on 6.16 and 6.18; not on 7.0 and 7.3).
+    pub(super) cuts_sums: bool,
 }
 
 impl Rules {
@@ -30,6 +33,7 @@ impl Rules {
         debt_is_kept: true,
         slice_and_tick: true,
         protects_from_average: true,
+        cuts_sums: false,
     };
 
     /// Those of a kernel, by its version. What is between 7.0 and 7.3 counts as 7.3, and what is before
@@ -44,6 +48,7 @@ impl Rules {
             debt_is_kept: false,
             slice_and_tick: version >= [7, 0, 0],
             protects_from_average: false,
+            cuts_sums: version < [7, 0, 0],
         }
     }
 
