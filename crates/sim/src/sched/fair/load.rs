@@ -280,12 +280,20 @@ impl Machine {
         load.top.averages.used.max(load.estimate).min(FULL)
     }
 
-    /// The load that a task is of a CPU's, up to date.
-    pub(super) fn task_load(&mut self, task: TaskId) -> u64 {
+    /// Brings the averages of a task that runs up to date.
+    fn age_if_runs(&mut self, task: TaskId) {
         let with = self.sched.entities[task.0 as usize].load.with;
-        if let Some(cpu) = with {
+        let runs = |cpu: &u32| self.sched.rqs[*cpu as usize].fair.current == Some(task);
+        if let Some(cpu) = with.filter(runs) {
             self.age(cpu, task);
         }
+    }
+
+    /// The load that a task is of a CPU's: of one that waits or sleeps as of when it began to, since
+    /// nobody brings its averages up to date meanwhile (kernel: `task_h_load`).
+    pub(super) fn task_load(&mut self, task: TaskId) -> u64 {
+        self.age_if_runs(task);
+        let with = self.sched.entities[task.0 as usize].load.with;
         let entity = &self.sched.entities[task.0 as usize];
         let load = entity.load.averages.load;
         let Some(cpu) = with.filter(|_| entity.group != TOP) else { return load };
@@ -293,9 +301,9 @@ impl Machine {
         self.sched.fair.groups.load_in(entity.group, cpu, load, top)
     }
 
-    /// How much a task uses, or is expected to.
+    /// How much a task uses, or is expected to, as of the same moment.
     pub(super) fn task_use(&mut self, task: TaskId) -> u64 {
-        self.task_load(task);
+        self.age_if_runs(task);
         let load = &self.sched.entities[task.0 as usize].load;
         load.averages.used.max(load.estimate.0)
     }
