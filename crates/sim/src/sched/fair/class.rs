@@ -63,6 +63,11 @@ impl Machine {
             self.load_comes(cpu, task);
             self.reweigh_in_queue(cpu, task);
         }
+        self.put_in_queue(cpu, task, initial);
+    }
+
+    /// A task is in a CPU's queue from now on.
+    fn put_in_queue(&mut self, cpu: u32, task: TaskId, initial: bool) {
         let (queue, all) = self.fair(cpu);
         queue.enqueue(all, task, initial);
         if self.runs_fair(cpu) && self.sched.rq(cpu).slice_timer.is_none() {
@@ -157,20 +162,31 @@ impl Machine {
             self.show_runs(cpu, false);
         }
         if delayed {
-            self.load_goes(cpu, task);
-            let (queue, all) = self.fair(cpu);
-            queue.take(all, task);
+            self.take_delayed(cpu, task);
         }
         self.move_load(task, group);
         if runs {
             self.show_runs(cpu, true);
         }
         if delayed {
-            self.load_comes(cpu, task);
-            self.reweigh_in_queue(cpu, task);
-            let (queue, all) = self.fair(cpu);
-            queue.enqueue(all, task, false);
+            self.put_delayed(cpu, task);
         }
+    }
+
+    /// A delayed task comes out of its queue, to come into another one, or the same, as it is.
+    pub(super) fn take_delayed(&mut self, cpu: u32, task: TaskId) {
+        self.charge_fair(cpu);
+        self.load_goes(cpu, task);
+        let (queue, all) = self.fair(cpu);
+        queue.take(all, task);
+    }
+
+    /// It comes into one.
+    pub(super) fn put_delayed(&mut self, cpu: u32, task: TaskId) {
+        self.charge_fair(cpu);
+        self.load_comes(cpu, task);
+        self.reweigh_in_queue(cpu, task);
+        self.put_in_queue(cpu, task, false);
     }
 
     /// A group's weight is set (kernel: `sched_group_set_shares`).

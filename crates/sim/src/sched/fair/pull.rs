@@ -261,15 +261,19 @@ impl Machine {
 
     /// Moves a task of this class that waits to another CPU.
     pub(super) fn move_fair(&mut self, task: TaskId, to: u32) -> Result<(), Stop> {
-        if self.is_delayed(task) {
-            self.finish_fair(task);
-            return Ok(());
-        }
         let from = self.sched.task(task).cpu;
-        self.deactivate(from, task, 0, true)?;
-        self.leave_cpu(task);
-        self.set_cpu(task, to);
-        self.activate(to, task, self.sched.version.migrated, true)?;
+        // One that sleeps, but is still in the queue, stays so.
+        if self.is_delayed(task) {
+            self.take_delayed(from, task);
+            self.leave_cpu(task);
+            self.set_cpu(task, to);
+            self.put_delayed(to, task);
+        } else {
+            self.deactivate(from, task, 0, true)?;
+            self.leave_cpu(task);
+            self.set_cpu(task, to);
+            self.activate(to, task, self.sched.version.migrated, true)?;
+        }
         self.preempt(to, task);
         Ok(())
     }
