@@ -328,6 +328,12 @@ POINT("sched_migrate_task") int migrates(u64 *ctx)
 	return happens(MIGRATE, p->pid, (s32)ctx[1], p->thread_info.cpu);
 }
 
+/* How often who made it had woken another one than the time before. */
+static __always_inline u32 flips_of(struct task_struct *p)
+{
+	return EXISTS(p, wakee_flips) ? p->wakee_flips : 0;
+}
+
 POINT("sched_process_fork") int forks(u64 *ctx)
 {
 	struct task_struct *parent = task(ctx[0]), *child = task(ctx[1]);
@@ -341,7 +347,7 @@ POINT("sched_process_fork") int forks(u64 *ctx)
 		return 0;
 	tell(child);
 	tell(parent);
-	return happens(FORK, pid, parent->pid, 0);
+	return happens(FORK, pid, parent->pid, flips_of(child));
 }
 
 /* A task is about to get another name. */

@@ -56,6 +56,7 @@ struct sched_ext_entity {
 struct task_struct {
 	struct thread_info thread_info;
 	int pid, tgid, exit_state, on_rq, static_prio;
+	unsigned int wakee_flips;
 	u32 policy;
 	u64 start_time;
 	char comm[16];

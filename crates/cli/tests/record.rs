@@ -113,10 +113,14 @@ fn as_many_sleeps_as_the_kernel_counts() {
     let (counted, seen) = (number("voluntary_ctxt_switches:"), slept(&events, task));
     // Its end may still have to wait for something.
     assert!(counted >= 8 && (counted..=counted + 2).contains(&seen), "{counted} {seen}");
-    let forks = events.iter().filter(|e| e.what() == What::Fork { parent: task }).count();
+    let forks = events.iter().filter(|event| is_fork_of(event, task)).count();
     assert_eq!(forks, 8);
     let last = events.iter().filter(|event| event.task == task && event.what() == What::Exit);
     assert_eq!(last.count(), 1);
+}
+
+fn is_fork_of(event: &Event, task: TaskRef) -> bool {
+    matches!(event.what(), What::Fork { parent, .. } if parent == task)
 }
 
 /// The nice values of tasks, as they are told.
@@ -147,8 +151,7 @@ fn nice_values_are_told() {
         let own = nices(&events, &[shell]);
         assert_eq!(own[1..], [own[0] + 7, 9], "{attach}: {own:?}");
         let is_child = |task: &TaskRef| {
-            let born = What::Fork { parent: shell };
-            events.iter().any(|event| event.task == *task && event.what() == born)
+            events.iter().any(|event| event.task == *task && is_fork_of(event, shell))
         };
         let sleeps: Vec<_> = tasks(&tables, "sleep").into_iter().filter(is_child).collect();
         assert_eq!(nices(&events, &sleeps), own[1..], "{attach}");
@@ -241,7 +244,7 @@ fn filters_choose() {
                 let known = |task: TaskRef| !task.is_some() || is_loud(task) || is_other(task);
                 assert!(of.into_iter().all(known), "{event:?}");
             }
-            What::Fork { parent } => started += u64::from(is_loud(parent)),
+            What::Fork { parent, .. } => started += u64::from(is_loud(parent)),
             What::Waking { .. } | What::Wakeup { .. } => assert!(is_loud(event.task), "{event:?}"),
             _ => (),
         }
@@ -376,7 +379,7 @@ fn cgroups_choose() {
             _ => false,
         });
         assert_eq!(comes.count(), 1);
-        let forks = events.iter().filter(|event| event.what() == What::Fork { parent: sh[0] });
+        let forks = events.iter().filter(|event| is_fork_of(event, sh[0]));
         assert_eq!(forks.count(), 11);
     }
     // In none of the two, so in neither.
@@ -410,7 +413,7 @@ fn descendants(file: &Path, pid: i32) -> BTreeSet<i64> {
     let pid_of = |task| i64::from(tables.task_of(task).unwrap().pid);
     let mut own = BTreeSet::from([pid.into()]);
     for event in events {
-        if matches!(event.what(), What::Fork { parent } if own.contains(&pid_of(parent))) {
+        if matches!(event.what(), What::Fork { parent, .. } if own.contains(&pid_of(parent))) {
             own.insert(pid_of(event.task));
         }
     }
@@ -512,6 +515,35 @@ fn every_message_is_told_and_replayed() {
     let bench = ["--", "perf", "bench", "sched", "messaging", "-g", "1", "-l", "1"];
     assert!(record(&file, &bench).status.success());
     assert_eq!(messages(&read(&file).1).1, 0, "nobody has asked for them");
+}
+
+#[test]
+fn changes_of_partner_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    // The shell wakes two others in turn, nine changes, and makes a task then.
+    let script = "cd \"$1\"; mkfifo a b; cat a >/dev/null & cat b >/dev/null & exec 3>a 4>b; \
+                  for i in 1 2 3 4 5; do echo >&3; sleep 0.002; echo >&4; sleep 0.002; done; \
+                  true | md5sum; echo $$";
+    for attach in ["tp-btf", "raw-tp"] {
+        let file = folder.path().join(attach);
+        let pipes = folder.path().join(format!("{attach}-pipes"));
+        fs::create_dir(&pipes).unwrap();
+        let line = ["--attach", attach, "--", "sh", "-c", script, "sh", pipes.to_str().unwrap()];
+        let output = record(&file, &line);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let shell: i32 = said.lines().last().unwrap().parse().unwrap();
+        let (tables, events) = read(&file);
+        let partners = |event: &Event| match event.what() {
+            What::Fork { parent, partners } => {
+                (tables.task_of(parent)?.pid == shell).then_some(partners)
+            }
+            _ => None,
+        };
+        let partners: Vec<_> = events.iter().filter_map(partners).collect();
+        // They may have been halved once meanwhile.
+        assert!(partners.last().is_some_and(|last| *last >= 5), "{partners:?}");
+    }
 }
 
 #[test]

@@ -409,7 +409,7 @@ impl Activity {
                     state.yielded = false;
                 }
             }
-            What::Fork { parent } if task.is_some() => {
+            What::Fork { parent, .. } if task.is_some() => {
                 let inherited = self.tasks.get(&parent);
                 let inherited = inherited.map(|state| (state.weight, state.bound, state.grouped));
                 if let Some((weight, bound, grouped)) = inherited {

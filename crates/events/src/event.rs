@@ -194,8 +194,11 @@ pub enum What {
         from: CpuNumber,
         to: CpuNumber,
     },
+    /// `partners`: how often its parent, and whoever made that, had woken up another task than the
+    /// time before; halved each second (kernel: `wakee_flips`). 0 if it is not known.
     Fork {
         parent: TaskRef,
+        partners: u32,
     },
     Exit,
     /// `weight` is 100 for nice 0.
@@ -289,7 +292,7 @@ impl What {
             Self::Idle => (Kind::Idle, 0, 0, 0, 0),
             Self::Busy => (Kind::Busy, 0, 0, 0, 0),
             Self::Migrate { from, to } => (Kind::Migrate, 0, to.0, from.0.into(), 0),
-            Self::Fork { parent } => (Kind::Fork, 0, parent.0, 0, 0),
+            Self::Fork { parent, partners } => (Kind::Fork, 0, parent.0, partners.into(), 0),
             Self::Exit => (Kind::Exit, 0, 0, 0, 0),
             Self::Weight { nice, weight } => (Kind::Weight, 0, weight, nice as u64, 0),
             Self::Affinity { cpus, first } => (Kind::Affinity, 0, cpus, first, 0),
@@ -358,7 +361,7 @@ impl Event {
             Kind::Idle => What::Idle,
             Kind::Busy => What::Busy,
             Kind::Migrate => What::Migrate { from: CpuNumber(b as u32), to: CpuNumber(a) },
-            Kind::Fork => What::Fork { parent: TaskRef(a) },
+            Kind::Fork => What::Fork { parent: TaskRef(a), partners: b as u32 },
             Kind::Exit => What::Exit,
             Kind::Weight => What::Weight { nice: b as i32, weight: a },
             Kind::Affinity => What::Affinity { cpus: a, first: b },

@@ -162,7 +162,7 @@ fn who_fell_short_of_its_share_is_told() {
 #[test]
 fn a_fork_is_counted_like_its_parent() {
     let parent = at(0, 0, A, What::Weight { nice: -5, weight: 300 });
-    let fork = at(0, 0, B, What::Fork { parent: A });
+    let fork = at(0, 0, B, What::Fork { parent: A, partners: 0 });
     let other = TaskRef(3);
     let run = [wake(0, B), wake(0, other), sleep(0, 0, NONE, other)];
     let mut activity = Activity::new(&[CpuPlace::default()]);

@@ -54,6 +54,7 @@ fn tasks(active: usize, body: &[Step], idle: usize) -> Workload {
         name: name.to_owned(),
         group: 0,
         nice: 0,
+        partners: 0,
         cpus: None,
         cgroup: None,
         realtime: false,

@@ -136,7 +136,7 @@ impl Machine {
                 *known = Known::default();
             }
             let parent = self.recorded(parent);
-            self.record(Some(task), What::Fork { parent });
+            self.record(Some(task), What::Fork { parent, partners: 0 });
         }
     }
 

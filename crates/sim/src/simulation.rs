@@ -185,6 +185,7 @@ impl Simulation {
             name: "rota".to_owned(),
             group: 0,
             nice: 0,
+            partners: 0,
             cpus: None,
             cgroup: None,
             realtime: false,

@@ -304,6 +304,9 @@ impl Machine {
         if self.sched.task(task).nice != kind.nice {
             self.set_nice(task, kind.nice)?;
         }
+        if kind.partners > 0 {
+            self.know_partners(task, kind.partners);
+        }
         if let Some(cgroup) = kind.cgroup.and_then(|place| self.work.cgroup(place)) {
             // A scheduler that refuses leaves it where it is.
             let _ = self.move_to_cgroup(&[task], cgroup)?;

@@ -197,7 +197,7 @@ fn as_many_compilers_at_a_time_as_jobs() {
     let (mut first_ns, mut last_ns) = (None, 0);
     for event in world.take_events() {
         let change: i64 = match event.what() {
-            What::Fork { parent } if parent.is_some() => 1,
+            What::Fork { parent, .. } if parent.is_some() => 1,
             What::Exit => -1,
             _ => continue,
         };

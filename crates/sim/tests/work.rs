@@ -144,6 +144,7 @@ fn endless(events: Vec<Event>, bodies: &[&[Step]]) -> Workload {
         name: "task".to_owned(),
         group: 0,
         nice: 0,
+        partners: 0,
         cpus: None,
         cgroup: None,
         realtime: false,

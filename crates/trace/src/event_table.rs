@@ -25,7 +25,7 @@ const COMMON: [Column; 10] = [
 ];
 
 /// What some kinds have. A task has three columns: its number, thread id and name.
-const FIELDS: [Column; 48] = [
+const FIELDS: [Column; 49] = [
     ("from_task", Kind::Number),
     ("from_pid", Kind::Signed),
     ("from_comm", Kind::Word),
@@ -37,6 +37,7 @@ const FIELDS: [Column; 48] = [
     ("parent_task", Kind::Number),
     ("parent_pid", Kind::Signed),
     ("parent_comm", Kind::Word),
+    ("partners", Kind::Number),
     ("to_task", Kind::Number),
     ("to_pid", Kind::Signed),
     ("to_comm", Kind::Word),

@@ -67,7 +67,7 @@ pub(crate) fn fields(event: &Event) -> Vec<(&'static str, Field)> {
         What::Migrate { from, to } => {
             vec![("from_cpu", Number(from.0.into())), ("to_cpu", Number(to.0.into()))]
         }
-        What::Fork { parent } => vec![("parent", Task(parent))],
+        What::Fork { parent, partners } => fork(parent, partners),
         What::Weight { nice, weight } => {
             vec![("nice", Signed(nice.into())), ("weight", Number(weight.into()))]
         }
@@ -90,6 +90,12 @@ pub(crate) fn fields(event: &Event) -> Vec<(&'static str, Field)> {
         }
         What::Dispatch | What::Idle | What::Busy | What::Exit => Vec::new(),
     }
+}
+
+/// Partners only if they are known.
+fn fork(parent: TaskRef, partners: u32) -> Vec<(&'static str, Field)> {
+    let partners = (partners > 0).then_some(("partners", Field::Number(partners.into())));
+    [("parent", Field::Task(parent))].into_iter().chain(partners).collect()
 }
 
 impl Field {

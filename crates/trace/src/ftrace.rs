@@ -98,7 +98,7 @@ impl Ftrace {
                 );
                 (running, false, says)
             }
-            What::Fork { parent } => {
+            What::Fork { parent, .. } => {
                 self.born.insert(event.task);
                 let from = name(parent);
                 let says = format!(

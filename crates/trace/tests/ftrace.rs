@@ -24,7 +24,7 @@ fn told(event: &Event, tables: &Tables) -> String {
         What::Waking { waker } => format!("waking {}", name(waker)),
         What::Wakeup { on, waker } => format!("wakeup {} {}", on.0, name(waker)),
         What::Migrate { from, to } => format!("migrate {} {}", from.0, to.0),
-        What::Fork { parent } => format!("fork {}", name(parent)),
+        What::Fork { parent, .. } => format!("fork {}", name(parent)),
         What::Exit => "exit".to_owned(),
         What::Lost { events } => format!("lost {events}"),
         What::Counter { name, value } => format!("{} {value}", tables.text_of(name)),
@@ -73,7 +73,7 @@ fn events() -> impl Strategy<Value = (Tables, Vec<Event>)> {
                 4 => What::Exit,
                 5 => What::Lost { events: ns },
                 6 => What::Counter { name: tables.text("cpu_frequency"), value: ns },
-                _ => What::Fork { parent: other },
+                _ => What::Fork { parent: other, partners: 0 },
             };
             let task = match what {
                 What::Lost { .. } | What::Counter { .. } => TaskRef::NONE,
@@ -155,7 +155,7 @@ fn only_who_was_born_is_woken_as_new_and_on_the_cpu_where_it_was() {
         at(1, 3, a, What::Switch { from: none, leaves: Leaves::Runnable }),
         at(2, 3, none, What::Switch { from: a, leaves: Leaves::Sleeping }),
         at(3, 0, a, wakeup(none)),
-        at(4, 1, b, What::Fork { parent: a }),
+        at(4, 1, b, What::Fork { parent: a, partners: 0 }),
         at(5, 1, b, wakeup(a)),
         at(6, 0, a, What::Waking { waker: none }),
     ];

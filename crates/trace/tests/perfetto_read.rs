@@ -52,7 +52,7 @@ fn told(tables: &Tables, events: &[Event]) -> BTreeMap<u32, Vec<String>> {
             What::Waking { waker } => format!("waking {}", name(waker)),
             What::Wakeup { on, waker } => format!("wakeup {} {}", on.0, name(waker)),
             What::Migrate { from, to } => format!("migrate {} {}", from.0, to.0),
-            What::Fork { parent } => format!("fork {}", name(parent)),
+            What::Fork { parent, .. } => format!("fork {}", name(parent)),
             What::Exit => "exit".to_owned(),
             What::Lost { .. } => "lost".to_owned(),
             What::Counter { name, value } => format!("{} {value}", tables.text_of(name)),
@@ -134,7 +134,7 @@ fn recordings() -> impl Strategy<Value = (Tables, Vec<Event>)> {
                     let start_ns = now;
                     let info = TaskInfo { pid: born, tgid, start_ns, name, ..TaskInfo::default() };
                     task = tables.task(info);
-                    What::Fork { parent: other }
+                    What::Fork { parent: other, partners: 0 }
                 }
             };
             let of_nobody =

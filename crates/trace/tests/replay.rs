@@ -201,7 +201,7 @@ fn who_is_preempted_by_whom_it_woke_is_answered() {
 fn who_is_made_in_the_recording_is_made_again() {
     let events = [
         switch(0, 0, NONE.0, 1, Leaves::Sleeping),
-        event(10, 0, 2, What::Fork { parent: TaskRef(1) }),
+        event(10, 0, 2, What::Fork { parent: TaskRef(1), partners: 0 }),
         waking(10, 0, 2, TaskRef(1)),
         switch(15, 0, 1, 2, Leaves::Sleeping),
         event(19, 0, 2, What::Exit),
@@ -237,10 +237,10 @@ fn nice_values_are_those_of_the_recording() {
     let events = [
         weight(0, 1, 5, 33),
         switch(0, 0, none, 1, Leaves::Sleeping),
-        event(10, 0, 2, What::Fork { parent: TaskRef(1) }),
+        event(10, 0, 2, What::Fork { parent: TaskRef(1), partners: 0 }),
         // What is told of a child before its birth is known of it.
         weight(20, 3, 0, 1),
-        event(20, 0, 3, What::Fork { parent: TaskRef(2) }),
+        event(20, 0, 3, What::Fork { parent: TaskRef(2), partners: 0 }),
         switch(30, 0, 1, 2, Leaves::Sleeping),
         weight(40, 2, 7, 21),
         switch(40, 0, 2, 3, Leaves::Preempted),
@@ -260,6 +260,19 @@ fn nice_values_are_those_of_the_recording() {
     let other = replay(&events).workload(&tables(), &options).unwrap();
     assert_eq!([0, 1, 2].map(|at| other.templates[at].nice), [5, 1, 19]);
     assert!(!other.templates[1].program.steps().iter().any(|step| matches!(step, Step::Nice(_))));
+}
+
+#[test]
+fn who_is_made_has_the_partners_of_its_maker() {
+    let none = NONE.0;
+    let events = [
+        switch(0, 0, none, 1, Leaves::Sleeping),
+        event(10, 0, 2, What::Fork { parent: TaskRef(1), partners: 14 }),
+        switch(20, 0, 1, 2, Leaves::Sleeping),
+        switch(30, 0, 2, none, Leaves::Sleeping),
+    ];
+    let found = workload(&events);
+    assert_eq!([0, 1].map(|at| found.templates[at].partners), [0, 14]);
 }
 
 #[test]
@@ -402,7 +415,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let what = prop_oneof![
         4 => (task(), leaves).prop_map(|(from, leaves)| What::Switch { from: TaskRef(from), leaves }),
         4 => task().prop_map(|waker| What::Waking { waker: TaskRef(waker) }),
-        1 => task().prop_map(|parent| What::Fork { parent: TaskRef(parent) }),
+        1 => task().prop_map(|parent| What::Fork { parent: TaskRef(parent), partners: 0 }),
         1 => Just(What::Exit),
         1 => any::<u64>().prop_map(|events| What::Lost { events }),
         2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Send { channel, bytes }),

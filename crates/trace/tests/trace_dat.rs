@@ -421,7 +421,7 @@ fn told(event: &Event, tables: &Tables) -> (u64, u32, String) {
         What::Switch { from, leaves } => format!("{} {} {task}", pid(from), leaves.letter()),
         What::Waking { waker } => format!("{} wakes {task}", pid(waker)),
         What::Migrate { from, to } => format!("{task} from {} to {}", from.0, to.0),
-        What::Fork { parent } => format!("{} has {task}", pid(parent)),
+        What::Fork { parent, .. } => format!("{} has {task}", pid(parent)),
         What::Lost { events } => format!("lost {events}"),
         What::Counter { name, value } => format!("{} {value}", tables.text_of(name)),
         other => format!("{other:?}"),

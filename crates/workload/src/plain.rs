@@ -119,6 +119,7 @@ pub(crate) fn add(
         name: name.to_owned(),
         group: workload.groups.len().saturating_sub(1) as u32,
         nice: values.nice(),
+        partners: 0,
         cpus: values.cpus(),
         cgroup: None,
         realtime: false,

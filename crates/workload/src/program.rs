@@ -218,6 +218,10 @@ pub struct Template {
     pub group: u32,
     /// Nice value.
     pub nice: i32,
+    /// How often who makes it had woken up another task than the time before (kernel:
+    /// `wakee_flips`): many wake-ups by a task, or of one, that has many partners leave who wakes up
+    /// where it was. 0: as often as in the run.
+    pub partners: u32,
     /// The CPUs that it may run on; all if not said.
     pub cpus: Option<CpuMask>,
     /// The cgroup that its tasks are in, by its place in [`Workload::cgroups`]; the machine's
@@ -376,6 +380,7 @@ mod tests {
             name: "small".into(),
             group: 0,
             nice: 0,
+            partners: 0,
             cpus: None,
             cgroup: None,
             realtime: false,

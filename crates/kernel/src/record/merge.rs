@@ -128,7 +128,7 @@ impl Merge {
             About::Migrate { from, to } => {
                 What::Migrate { from: CpuNumber(from), to: CpuNumber(to) }
             }
-            About::Fork { parent } => What::Fork { parent: of(parent) },
+            About::Fork { parent, partners } => What::Fork { parent: of(parent), partners },
             About::Exit => What::Exit,
             About::Insert { depth, dsq, vtime, at_head } => {
                 What::Insert { dsq: DsqId(dsq), depth, vtime, at_head }
@@ -225,7 +225,7 @@ mod tests {
         };
         merge.add(raw(30, 0, 0, 7, About::Exit));
         merge.add(raw(40, 0, 0, 7, told(35, b'b')));
-        merge.add(raw(41, 0, 0, 7, About::Fork { parent: 0 }));
+        merge.add(raw(41, 0, 0, 7, About::Fork { parent: 0, partners: 0 }));
         merge.add(raw(10, 1, 0, 7, told(5, b'a')));
         merge.add(raw(11, 1, 0, 7, About::Waking { waker: 9 }));
         merge.until(41, &mut tables, &mut events);

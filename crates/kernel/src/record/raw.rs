@@ -66,6 +66,7 @@ pub(super) enum About {
     },
     Fork {
         parent: i32,
+        partners: u32,
     },
     Exit,
     /// The thread, or its whole process, is in another cgroup now.
@@ -128,7 +129,7 @@ impl Raw {
             3 => About::Waking { waker: by },
             4 => About::WakeupNew { waker: by, on: value as u32 },
             5 => About::Migrate { from: value as u32, to: other },
-            6 => About::Fork { parent: by },
+            6 => About::Fork { parent: by, partners: value as u32 },
             7 => About::Exit,
             8 => About::Group { whole: other != 0, group: value },
             9 => {

@@ -55,6 +55,7 @@ fn hogs(groups: &[Hogs]) -> Workload {
             name,
             group: number,
             nice: hogs.nice,
+            partners: 0,
             cpus: Some(hogs.first.clone()),
             program: Arc::new(program),
             cgroup: hogs.cgroup,

@@ -56,7 +56,7 @@ fn moments((name, machine, count): (&str, &str, usize), seed: u64) -> Vec<Moment
         let task = event.task.0;
         match event.what() {
             // The parent was made by nobody.
-            Seen::Fork { parent } => {
+            Seen::Fork { parent, .. } => {
                 first.insert(task, parent.is_some() || name == "burst");
             }
             Seen::Wakeup { on, .. } => {

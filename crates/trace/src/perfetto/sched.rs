@@ -111,7 +111,7 @@ impl Sched {
                 let running = self.running(event.cpu);
                 self.whole(event, tables, running, event::MIGRATE, &says);
             }
-            What::Fork { parent } => self.fork(event, tables, parent),
+            What::Fork { parent, .. } => self.fork(event, tables, parent),
             What::Exit => {
                 let tgid = tables.task_of(event.task).map_or(0, |info| info.tgid);
                 let says = self

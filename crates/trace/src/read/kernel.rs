@@ -154,7 +154,7 @@ impl Kernel {
                 // It begins with its parent's name.
                 let inherited = self.holders.entry(parent_pid.cast_unsigned()).name;
                 let name = if child.name == TextRef::EMPTY { inherited } else { child.name };
-                (self.born(Known { name, ..child }, time_ns), What::Fork { parent })
+                (self.born(Known { name, ..child }, time_ns), What::Fork { parent, partners: 0 })
             }
             Point::Rename { task } => {
                 self.task(task);

@@ -98,6 +98,7 @@ impl Replay {
                 name,
                 group,
                 nice: task.first_nice.unwrap_or(0),
+                partners: task.partners,
                 cpus: None,
                 cgroup: None,
                 realtime: false,

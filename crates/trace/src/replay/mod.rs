@@ -133,6 +133,8 @@ struct Task {
     asked: Option<Asked>,
     /// Its nice value, in the beginning and now, if it is known.
     first_nice: Option<i32>,
+    /// How often who made it had woken up another one than the time before, if it was recorded.
+    partners: u32,
     nice: Option<i32>,
     /// What it did that others notice, and how often it slept.
     deeds: u64,
@@ -249,7 +251,10 @@ impl Replay {
                 self.come(cpu, task, from);
             }
             What::Waking { waker } if task.is_some() => self.wake(cpu, task, waker),
-            What::Fork { parent } if task.is_some() => self.fork(cpu, task, parent),
+            What::Fork { parent, partners } if task.is_some() => {
+                self.fork(cpu, task, parent);
+                self.of(task).partners = partners;
+            }
             What::Exit if task.is_some() => {
                 let task = self.of(task);
                 task.exits = true;

@@ -116,7 +116,7 @@ impl TimehistSummary {
         let (first, last) = self.times_ns.unwrap_or((event.time_ns, event.time_ns));
         self.times_ns = Some((first, last.max(event.time_ns)));
         match event.what() {
-            What::Fork { parent } if parent.is_some() => {
+            What::Fork { parent, .. } if parent.is_some() => {
                 self.parents.insert(event.task, parent);
             }
             What::Lost { events } => {

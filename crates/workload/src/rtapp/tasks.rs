@@ -168,6 +168,7 @@ impl<'a> Making<'a> {
             name,
             group,
             nice: nice(policy, &task.settings),
+            partners: 0,
             cpus: task.settings.cpus.clone(),
             cgroup,
             realtime,

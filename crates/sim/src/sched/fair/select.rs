@@ -216,6 +216,14 @@ impl Machine {
         self.select(task, self.cpu, previous, wake_flags)
     }
 
+    /// A task that begins has had so many changes of partner, by who made it: as of now, since who
+    /// makes it here may never have woken anybody up.
+    pub(crate) fn know_partners(&mut self, task: TaskId, flips: u32) {
+        let halved_tick = self.tick();
+        let company = &mut self.sched.entities[task.0 as usize].company;
+        (company.flips, company.halved_tick) = (flips, halved_tick);
+    }
+
     /// A CPU goes idle: there may be an idle core now.
     pub(crate) fn note_idle_core(&mut self, cpu: u32) {
         let domains = &self.sched.fair.domains;
