@@ -57,6 +57,7 @@ pub(crate) struct Replayed {
     counts: ReplayCounts,
     /// How long an idle CPU took to run who woke up, as a median in ns.
     idle_wake_ns: u64,
+    preempts_at_once: bool,
 }
 
 /// A `name=nice` argument.
@@ -99,6 +100,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     let kernel = reader.machine().kernel.clone();
     let (counts, length_ns) = (replay.counts(), replay.length_ns());
     let idle_wake_ns = replay.idle_wakes().quantile(1, 2);
+    let preempts_at_once = replay.preempts_at_once();
     let reserved = RESERVED.map(str::to_owned).to_vec();
     let options = ReplayOptions { nice: nice.to_vec(), reserved };
     let workload = replay.workload(reader.tables(), &options).with_context(|| name.clone())?;
@@ -113,7 +115,17 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
         ));
     }
     let summary = activity.summary(0);
-    Ok(Replayed { workload, machine, kernel, length_ns, whole, summary, counts, idle_wake_ns })
+    Ok(Replayed {
+        workload,
+        machine,
+        kernel,
+        length_ns,
+        whole,
+        summary,
+        counts,
+        idle_wake_ns,
+        preempts_at_once,
+    })
 }
 
 impl Replayed {
@@ -131,6 +143,7 @@ impl Replayed {
         };
         model.platform.idle.clear();
         model.platform.noise = Noise::default();
+        model.platform.preempts_at_once = self.preempts_at_once;
     }
 
     /// What the recording and its replay have in common, line by line: names, and both numbers.
@@ -200,6 +213,7 @@ impl Replayed {
             "forks": self.counts.forks,
             "lost": self.counts.lost,
             "idle_wake_ns": self.idle_wake_ns,
+            "preempts_at_once": self.preempts_at_once,
         })
     }
 }

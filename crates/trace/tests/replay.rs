@@ -2,7 +2,7 @@
 //! Recordings as workloads: what each task does again, and streams that make no sense.
 
 use proptest::prelude::*;
-use rota_events::{CpuNumber, Event, Kind, Leaves, Tables, TaskInfo, TaskRef, What};
+use rota_events::{CpuNumber, Event, Kind, Leaves, Tables, TaskInfo, TaskRef, TextRef, What};
 use rota_trace::{Replay, ReplayError, ReplayOptions};
 use rota_workload::{EventId, Span, Step, TemplateId, Workload};
 
@@ -275,6 +275,55 @@ fn who_is_made_has_the_partners_of_its_maker() {
     assert_eq!([0, 1].map(|at| found.templates[at].partners), [0, 14]);
 }
 
+/// Task 2 is woken up on CPU 1 while task 1 runs on CPU 0, and runs there so many ns later.
+fn woken_from_afar(late_ns: impl Fn(u64) -> u64) -> bool {
+    let none = NONE.0;
+    let mut events = Vec::new();
+    for turn in 0..25 {
+        let at = turn * 10_000_000;
+        let runs = at + late_ns(turn);
+        events.extend([
+            switch(at, 0, none, 1, Leaves::Sleeping),
+            event(at + 1000, 1, 2, What::Waking { waker: NONE }),
+            switch(runs, 0, 1, 2, Leaves::Preempted),
+            switch(runs + 1000, 0, 2, 1, Leaves::Sleeping),
+            switch(at + 9_000_000, 0, 1, none, Leaves::Sleeping),
+        ]);
+    }
+    replay(&events).preempts_at_once()
+}
+
+#[test]
+fn whether_a_kernel_preempts_at_once_is_seen() {
+    assert!(woken_from_afar(|_| 30_000));
+    assert!(!woken_from_afar(|turn| 100_000 + turn * 160_000), "at the next tick");
+    assert!(!woken_from_afar(|turn| if turn < 19 { 30_000 } else { 8_500_000 }), "too few");
+    assert!(woken_from_afar(|turn| if turn < 20 { 30_000 } else { 4_000_000 }));
+}
+
+#[test]
+fn whoever_ran_meanwhile_or_was_chosen_by_a_scheduler_shows_nothing() {
+    let none = NONE.0;
+    let between = |what: What, cpu: u32| {
+        let mut events = vec![event(0, cpu, none, what)];
+        for turn in 1..30 {
+            let at = turn * 10_000_000;
+            events.extend([
+                switch(at, 0, none, 1, Leaves::Sleeping),
+                event(at + 1000, cpu, 2, What::Waking { waker: NONE }),
+                event(at + 2000, 0, none, what),
+                switch(at + 3000, 0, 1, 2, Leaves::Preempted),
+                switch(at + 4000, 0, 2, none, Leaves::Sleeping),
+            ]);
+        }
+        replay(&events).preempts_at_once()
+    };
+    assert!(between(What::Idle, 1));
+    assert!(!between(What::Idle, 0), "by an interrupt of the same CPU");
+    assert!(!between(What::Lost { events: 1 }, 1));
+    assert!(!between(What::Attach { scheduler: TextRef(0) }, 1));
+}
+
 #[test]
 fn what_can_not_be_replayed_is_said() {
     let empty = Replay::default().workload(&tables(), &ReplayOptions::default());
@@ -415,7 +464,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     let what = prop_oneof![
         4 => (task(), leaves).prop_map(|(from, leaves)| What::Switch { from: TaskRef(from), leaves }),
         4 => task().prop_map(|waker| What::Waking { waker: TaskRef(waker) }),
-        1 => task().prop_map(|parent| What::Fork { parent: TaskRef(parent), partners: 0 }),
+        1 => (task(), 0..40_u32)
+            .prop_map(|(parent, partners)| What::Fork { parent: TaskRef(parent), partners }),
         1 => Just(What::Exit),
         1 => any::<u64>().prop_map(|events| What::Lost { events }),
         2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Send { channel, bytes }),

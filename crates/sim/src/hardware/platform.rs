@@ -71,6 +71,9 @@ pub struct Platform {
     pub power: Power,
     /// What disturbs it.
     pub noise: Noise,
+    /// Who is to make way on another CPU is interrupted for that (kernel: preemption that is not lazy),
+    /// and does not run on until its next interrupt or system call.
+    pub preempts_at_once: bool,
 }
 
 /// The group of the tasks that disturb a machine. No workload should have one of that name.
@@ -105,6 +108,7 @@ impl Platform {
                 name,
                 group: 0,
                 nice: 0,
+                partners: 0,
                 cpus: cpu.map(only),
                 cgroup: None,
                 realtime: cpu.is_none(),

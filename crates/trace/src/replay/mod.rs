@@ -22,6 +22,10 @@ const LEAST_WEIGHT: u32 = 1;
 
 /// Who gives way so much later than it woke up another task does not do so at once, in ns.
 const AT_ONCE_NS: u64 = 20_000;
+/// Nor does who gives way so much later than another CPU woke up a task, in ns.
+const REMOTE_AT_ONCE_NS: u64 = 100_000;
+/// Who gives way lazily does so after so much at the latest, in ns: the longest tick there is.
+const TICK_NS: u64 = 10_000_000;
 
 /// What a task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +133,8 @@ struct Task {
     early: Option<(TaskRef, usize)>,
     /// When it woke up, if it has not run since, and a CPU was idle then.
     woke_ns: Option<u64>,
+    /// The CPU on which it was woken up, and when, until it runs.
+    woken_on: Option<(CpuNumber, u64)>,
     /// By whom it was woken up for the last time, unless it has slept since.
     asked: Option<Asked>,
     /// Its nice value, in the beginning and now, if it is known.
@@ -223,6 +229,12 @@ pub struct Replay {
     /// How long it takes from a wake-up until the waker gives its CPU to whom it woke up, in ns, where
     /// it does so at once.
     preemptions: Histogram,
+    /// How many tasks that were woken up on one CPU took another one from somebody at once, and how
+    /// many did within a tick.
+    remote_at_once: u64,
+    remote_late: u64,
+    /// Whether a scheduler of sched_ext is in charge.
+    attached: bool,
     /// By who woke and who was woken up.
     answers: BTreeMap<(TaskRef, TaskRef), Answers>,
     wakes: Vec<Wake>,
@@ -252,9 +264,10 @@ impl Replay {
             }
             What::Waking { waker } if task.is_some() => self.wake(cpu, task, waker),
             What::Fork { parent, partners } if task.is_some() => {
-                self.fork(cpu, task, parent);
-                self.of(task).partners = partners;
+                self.fork(cpu, task, parent, partners);
             }
+            What::Attach { .. } => self.attached = true,
+            What::Detach { .. } => self.attached = false,
             What::Exit if task.is_some() => {
                 let task = self.of(task);
                 task.exits = true;
@@ -274,7 +287,7 @@ impl Replay {
                     self.of(task).ran(ran);
                 }
                 for task in self.tasks.values_mut() {
-                    (task.early, task.woke_ns) = (None, None);
+                    (task.early, task.woke_ns, task.woken_on) = (None, None, None);
                 }
             }
             What::Send { channel, bytes } if task.is_some() => self.send(cpu, task, channel, bytes),
@@ -310,6 +323,14 @@ impl Replay {
     /// How long it takes from a wake-up to running on a CPU that was idle, in ns.
     pub fn idle_wakes(&self) -> &Histogram {
         &self.idle_wakes
+    }
+
+    /// Whether tasks that are woken up from another CPU take theirs from somebody at once, as in
+    /// kernels that do not preempt lazily. In others, one in forty would do so within 100 us of who
+    /// computes, by chance; it has to be one in five, and twenty at least. Who makes system calls all
+    /// the time gives way soon in both.
+    pub fn preempts_at_once(&self) -> bool {
+        self.remote_at_once >= 20 && 4 * self.remote_at_once >= self.remote_late
     }
 
     /// How long the recording is, in ns.
@@ -406,12 +427,14 @@ impl Replay {
             return;
         }
         let waker = self.tasks.get(&from).filter(|from| from.state == State::Awake);
+        let preempts = waker.is_some();
         if let Some((woken, since_ns)) = waker.and_then(|from| from.last_wake)
             && woken == to
             && now - since_ns <= AT_ONCE_NS
         {
             self.preemptions.add(now - since_ns);
         }
+        self.count_remote(cpu, to, preempts);
         let task = self.of(to);
         if let Some(woke_ns) = task.woke_ns.take().filter(|_| !from.is_some()) {
             self.idle_wakes.add(now - woke_ns);
@@ -437,6 +460,20 @@ impl Replay {
             }
         }
         self.of(to).state = State::Awake;
+    }
+
+    /// A task comes to a CPU, and takes it from somebody or does not: how late, if it was woken up
+    /// from another one. A scheduler of sched_ext preempts when it likes.
+    fn count_remote(&mut self, cpu: CpuNumber, to: TaskRef, preempts: bool) {
+        let (now, by_kernel) = (self.now_ns, !self.attached);
+        let woken_on = self.of(to).woken_on.take();
+        if let Some((_, since_ns)) = woken_on.filter(|(by, _)| by_kernel && preempts && *by != cpu)
+        {
+            match now - since_ns {
+                0..=REMOTE_AT_ONCE_NS => self.remote_at_once += 1,
+                ns => self.remote_late += u64::from(ns < TICK_NS),
+            }
+        }
     }
 
     /// A task slept until now, and no task ended that.
@@ -495,6 +532,7 @@ impl Replay {
                 woken.state = State::Awake;
                 woken.early = None;
                 woken.woke_ns = idle.then_some(now);
+                woken.woken_on = Some((cpu, now));
                 if waker.is_some() && waker != task {
                     self.counts.by_tasks += 1;
                 } else {
@@ -557,7 +595,7 @@ impl Replay {
     }
 
     /// A task makes another one.
-    fn fork(&mut self, cpu: CpuNumber, task: TaskRef, parent: TaskRef) {
+    fn fork(&mut self, cpu: CpuNumber, task: TaskRef, parent: TaskRef, partners: u32) {
         let is_known = |task: &Task| task.exits || task.state != State::Unknown;
         if self.tasks.get(&task).is_some_and(is_known) {
             return;
@@ -566,6 +604,7 @@ impl Replay {
         let works = parent.is_some() && parent != task && self.runs(cpu, parent);
         let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
         let child = self.of(task);
+        child.partners = partners;
         if child.nice.is_none() {
             (child.first_nice, child.nice) = (nice, nice);
         }

@@ -271,9 +271,10 @@ impl Machine {
 
     /// Asks what runs on a CPU to give way as soon as it comes back from the kernel anyway (kernel:
     /// `resched_curr_lazy`): who runs on another CPU than the one that executes is not disturbed
-    /// before its next interrupt.
+    /// before its next interrupt, unless the kernel is none that is lazy.
     fn resched_lazily(&mut self, cpu: u32) {
-        if self.cpu == cpu || self.sched.rq(cpu).current.is_none() {
+        let at_once = self.shape.platform.preempts_at_once;
+        if at_once || self.cpu == cpu || self.sched.rq(cpu).current.is_none() {
             self.resched(cpu);
         } else {
             self.sched.rq(cpu).lazy = true;
@@ -334,10 +335,11 @@ impl Machine {
 mod tests {
     use super::super::NICE_0;
     use super::*;
-    use crate::{Costs, Shape, Simulation};
+    use crate::{Costs, Platform, Shape, Simulation};
     use rota_object::KernelTypes;
     use rota_topology::Spec;
     use rota_workload::Workload;
+    use std::sync::Arc;
 
     const MS: u64 = 1_000_000;
 
@@ -411,6 +413,26 @@ mod tests {
                 [machine.sched.fair.groups.inside(group, cpu, top).averages.used, sum]
             })
             .collect()
+    }
+
+    /// Who is to make way on another CPU than the one that executes.
+    #[test]
+    fn kernels_that_are_not_lazy_interrupt_other_cpus() {
+        let types = KernelTypes::builtin("6.18").unwrap();
+        let topology = "2c".parse::<Spec>().unwrap().topology();
+        for at_once in [false, true] {
+            let platform = Platform { preempts_at_once: at_once, ..Platform::default() };
+            let costs = Costs { interrupt_ns: 1000, ..Costs::NONE };
+            let shape = Shape { costs, platform: Arc::new(platform), ..Shape::default() };
+            let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+            world.add(&Workload::parse("cpu:tasks=2", 1).unwrap()).unwrap();
+            world.run_until(10 * MS + MS / 2).unwrap();
+            let machine = world.machine.as_mut().unwrap().get_mut();
+            machine.cpu = 0;
+            machine.resched_lazily(1);
+            let rq = machine.sched.rq(1);
+            assert_eq!((rq.lazy, rq.resched), (!at_once, at_once));
+        }
     }
 
     /// Tasks that run, wait, sleep or are delayed come into other groups, which get other weights.
