@@ -263,15 +263,17 @@ impl Machine {
     pub(super) fn move_fair(&mut self, task: TaskId, to: u32) -> Result<(), Stop> {
         let from = self.sched.task(task).cpu;
         // One that sleeps, but is still in the queue, stays so.
-        if self.is_delayed(task) {
+        let delayed = self.is_delayed(task);
+        if delayed {
             self.take_delayed(from, task);
-            self.leave_cpu(task);
-            self.set_cpu(task, to);
-            self.put_delayed(to, task);
         } else {
             self.deactivate(from, task, 0, true)?;
-            self.leave_cpu(task);
-            self.set_cpu(task, to);
+        }
+        self.leave_cpu(task);
+        self.set_cpu(task, to);
+        if delayed {
+            self.put_delayed(to, task);
+        } else {
             self.activate(to, task, self.sched.version.migrated, true)?;
         }
         self.preempt(to, task);
