@@ -7,6 +7,7 @@
 
 mod btf;
 mod demo;
+mod failures;
 mod format;
 mod fuzz;
 mod fuzz_status;

@@ -8,12 +8,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::failures::{self, Failure};
 use crate::workspace::Workspace;
 
-/// How a cargo command ended, and how many crates it had to build.
+/// How a cargo command ended, how many crates it had to build, and which tests failed.
 pub(crate) struct Built {
     pub(crate) ok: bool,
     pub(crate) crates: usize,
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// Tells what we start where the cache is: it may run in another folder.
@@ -37,17 +39,34 @@ pub(crate) fn rota_vm(workspace: &Workspace) -> Command {
 
 /// Runs a cargo command, passes its output through, and counts the crates that it built.
 pub(crate) fn build(command: &mut Command) -> Result<Built> {
+    run(command)
+}
+
+/// Passes standard error through, and standard output where it is piped.
+fn run(command: &mut Command) -> Result<Built> {
     if std::io::stderr().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {}", name(command)))?;
+    let stdout = child.stdout.take();
+    let output = std::thread::spawn(move || match stdout {
+        Some(stdout) => failures::gather(BufReader::new(stdout), &mut std::io::stdout()),
+        None => Ok(Vec::new()),
+    });
     let mut crates = 0;
     if let Some(stderr) = child.stderr.take() {
         crates = forward(BufReader::new(stderr), &mut std::io::stderr())?;
     }
+    let failures = output.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let ok = child.wait()?.success();
-    Ok(Built { ok, crates })
+    Ok(Built { ok, crates, failures })
+}
+
+/// Runs cargo's tests as [`build`] does, and gathers those that failed.
+pub(crate) fn test(command: &mut Command) -> Result<Built> {
+    command.stdout(Stdio::piped());
+    run(command)
 }
 
 /// Runs a program to its end and says whether it succeeded.
