@@ -464,7 +464,6 @@ fn interrupts_are_not_tasks() {
     }
 }
 
-/// Both ways to be called see the same.
 /// What went through each channel, in bytes, and how many messages were sent.
 fn messages(events: &[Event]) -> (BTreeMap<u64, (u64, u64)>, usize) {
     let (mut bytes, mut sent) = (BTreeMap::<u64, (u64, u64)>::new(), 0);
@@ -505,7 +504,11 @@ fn every_message_is_told_and_replayed() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let replay = &json["replay"];
-        assert!(replay["messages"].as_u64().unwrap() > 5000, "{replay}");
+        // A message has woken its receiver, or is one of those that did not. How many those are
+        // is a matter of what else runs.
+        let count = |what: &str| replay[what].as_u64().unwrap();
+        assert!(count("messages") + count("dependencies") >= 8000, "{replay}");
+        assert!(count("messages") > 500, "{replay}");
         assert!(replay["share"].as_f64().unwrap() >= 0.95, "{replay}");
         // Nobody waits in vain.
         let run = |side: &str| replay[side]["run_time"].as_f64().unwrap();
@@ -546,6 +549,7 @@ fn changes_of_partner_are_told() {
     }
 }
 
+/// Both ways to be called see the same.
 #[test]
 fn raw_tracepoints_see_the_same() {
     let folder = tempfile::tempdir().unwrap();
