@@ -60,7 +60,7 @@ struct {
 /* What this CPU told last of the tasks whose ids end alike. */
 struct told {
 	u64 start_ns;
-	u32 static_prio, policy;
+	u32 normal_prio, policy;
 };
 
 #define TOLD_PLACES 512
@@ -186,7 +186,7 @@ static bool tell_as(struct task_struct *p, const char *name)
 	naming->name[1] = 0;
 	bpf_probe_read_kernel_str(naming->name, sizeof(naming->name), name);
 	naming->group = group_of(p);
-	naming->static_prio = p->static_prio;
+	naming->normal_prio = p->normal_prio;
 	naming->policy = p->policy;
 	bpf_ringbuf_submit(naming, BPF_RB_NO_WAKEUP);
 	return true;
@@ -198,19 +198,19 @@ static bool tell_as(struct task_struct *p, const char *name)
  */
 static __always_inline bool tell_once(struct memory *memory, struct task_struct *p)
 {
-	u32 pid = p->pid, static_prio = p->static_prio, policy = p->policy;
+	u32 pid = p->pid, normal_prio = p->normal_prio, policy = p->policy;
 	struct told *known = &memory->told[pid % TOLD_PLACES];
 	u64 start_ns = p->start_time;
 
 	if (!pid)
 		return true;
-	if (known->start_ns == start_ns && known->static_prio == static_prio &&
+	if (known->start_ns == start_ns && known->normal_prio == normal_prio &&
 	    known->policy == policy)
 		return true;
 	if (!tell_as(p, p->comm))
 		return false;
 	known->start_ns = start_ns;
-	known->static_prio = static_prio;
+	known->normal_prio = normal_prio;
 	known->policy = policy;
 	return true;
 }

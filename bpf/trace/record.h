@@ -55,7 +55,7 @@ struct sched_ext_entity {
 
 struct task_struct {
 	struct thread_info thread_info;
-	int pid, tgid, exit_state, on_rq, static_prio;
+	int pid, tgid, exit_state, on_rq, normal_prio;
 	unsigned int wakee_flips;
 	u32 policy;
 	u64 start_time;
@@ -122,8 +122,8 @@ struct naming {
 	u64 start_ns;
 	u64 name[2];
 	u64 group;
-	/* 120 is a nice value of 0. */
-	u32 static_prio, policy;
+	/* 120 is a nice value of 0; less than 100 comes before all nice values. */
+	u32 normal_prio, policy;
 };
 
 struct queueing {

@@ -426,7 +426,11 @@ impl Activity {
                 }
             }
             What::Weight { weight, .. } if task.is_some() => {
-                self.change(task, |state| state.weight = weight);
+                // Who comes before all others shares with nobody.
+                self.change(task, |state| match weight {
+                    0 => state.bound = true,
+                    _ => state.weight = weight,
+                });
             }
             What::Affinity { cpus, .. } if task.is_some() => {
                 let bound = (cpus as usize) < self.cpus.len();

@@ -201,7 +201,9 @@ pub enum What {
         partners: u32,
     },
     Exit,
-    /// `weight` is 100 for nice 0.
+    /// `weight` is 100 for nice 0. It is 0 for real-time, deadline and stop tasks, which come before
+    /// those that have a nice value; their `nice` is the kernel's `normal_prio` less 120, so from -121
+    /// to -21.
     Weight {
         nice: i32,
         weight: u32,

@@ -304,6 +304,9 @@ impl Machine {
         if self.sched.task(task).nice != kind.nice {
             self.set_nice(task, kind.nice)?;
         }
+        if kind.realtime {
+            self.tell_realtime(task);
+        }
         if kind.partners > 0 {
             self.know_partners(task, kind.partners);
         }

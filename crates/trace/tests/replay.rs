@@ -252,6 +252,13 @@ fn nice_values_are_those_of_the_recording() {
     assert_eq!([0, 1, 2].map(|at| found.templates[at].nice), [5, 7, 19]);
     let b = [run(10), Step::Nice(-20), run(10), Step::Wait(EventId(1))];
     assert_eq!(found.templates[1].program.steps(), b);
+    // Who comes before all of them does so from its beginning, unless another nice value is wanted.
+    let mut first = events.to_vec();
+    first.insert(7, weight(40, 2, -70, 0));
+    assert_eq!([0, 1, 2].map(|at| workload(&first).templates[at].realtime), [false, true, false]);
+    let options = ReplayOptions { nice: vec![("b".into(), 1)], ..ReplayOptions::default() };
+    let other = replay(&first).workload(&tables(), &options).unwrap();
+    assert_eq!((other.templates[1].realtime, other.templates[1].nice), (false, 1));
     // Who is not told of has its parent's.
     let born: Vec<_> =
         events.iter().filter(|e| e.kind != Kind::Weight || e.task.0 == 1).copied().collect();

@@ -14,7 +14,8 @@ pub(super) struct Raw {
     pub(super) about: About,
 }
 
-/// A nice value, and what a task weighs: 100 for nice 0.
+/// A nice value, and what a task weighs: 100 for nice 0. Below -20 and 0 for who comes before all who
+/// have one, as [`What::Weight`] has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Nice {
     pub(super) nice: i32,
@@ -22,20 +23,24 @@ pub(super) struct Nice {
 }
 
 impl Nice {
-    /// From a task's `static_prio`; only policies of the kernel's own scheduler and of sched_ext have
-    /// one (kernel: include/uapi/linux/sched.h).
-    fn new(static_prio: u32, policy: u32) -> Option<Self> {
+    /// From a task's `normal_prio`, which is 120 for a nice value of 0, by its policy (kernel:
+    /// include/uapi/linux/sched.h). The threads that stop CPUs have the policy FIFO.
+    fn new(normal_prio: u32, policy: u32) -> Option<Self> {
         const NORMAL: u32 = 0;
+        const FIFO: u32 = 1;
+        const RR: u32 = 2;
         const BATCH: u32 = 3;
         const IDLE: u32 = 5;
+        const DEADLINE: u32 = 6;
         const EXT: u32 = 7;
-        let nice = static_prio.cast_signed().wrapping_sub(120);
-        let load = match policy {
-            NORMAL | BATCH | EXT => nice_load(nice),
-            IDLE => IDLE_LOAD,
+        let nice = normal_prio.cast_signed().wrapping_sub(120);
+        let (valid, weight) = match policy {
+            NORMAL | BATCH | EXT => (-20..=19, load_weight(nice_load(nice))),
+            IDLE => (-20..=19, load_weight(IDLE_LOAD)),
+            FIFO | RR | DEADLINE => (-121..=-21, 0),
             _ => return None,
         };
-        (-20..=19).contains(&nice).then(|| Self { nice, weight: load_weight(load) })
+        valid.contains(&nice).then_some(Self { nice, weight })
     }
 }
 
@@ -199,11 +204,15 @@ mod tests {
     }
 
     #[test]
-    fn nice_values_are_of_some_policies_only() {
+    fn policies_have_nice_values_or_come_first() {
         let nice = |prio, policy| Nice::new(prio, policy).map(|nice| (nice.nice, nice.weight));
         let found = [0, 1, 2, 3, 5, 6, 7].map(|policy| nice(125, policy));
         let five = Some((5, 33));
         assert_eq!(found, [five, None, None, five, Some((5, 1)), None, five]);
+        let first =
+            [(0, 1), (98, 2), (99, 1), (u32::MAX, 6)].map(|(prio, policy)| nice(prio, policy));
+        assert_eq!(first, [-120, -22, -21, -121].map(|nice| Some((nice, 0))));
+        assert_eq!([nice(100, 1), nice(u32::MAX - 1, 6)], [None; 2]);
         assert_eq!([nice(100, 0), nice(139, 0)], [Some((-20, 8668)), Some((19, 1))]);
         assert_eq!([nice(99, 0), nice(140, 0), nice(u32::MAX, 0)], [None; 3]);
     }

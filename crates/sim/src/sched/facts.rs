@@ -2,6 +2,8 @@
 //! What programs can read of a task beside what belongs to sched_ext: its policy and priorities,
 //! where it is, how often it was switched (kernel: `struct task_struct`).
 
+use rota_events::What;
+
 use super::TaskId;
 use super::task::Class;
 use crate::machine::Machine;
@@ -33,6 +35,11 @@ impl Machine {
         self.show(task, layout.static_prio, own as u64);
         self.show(task, layout.normal_prio, effective as u64);
         self.show(task, layout.prio, effective as u64);
+    }
+
+    /// Tells of a task that comes before all who have a nice value.
+    pub(crate) fn tell_realtime(&mut self, task: TaskId) {
+        self.record(Some(task), What::Weight { nice: REALTIME - DEFAULT, weight: 0 });
     }
 
     /// Shows whether a task is on a run queue.

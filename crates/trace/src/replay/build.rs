@@ -86,7 +86,7 @@ impl Replay {
             });
             for ((wanted, value), used) in options.nice.iter().zip(&mut used) {
                 if *wanted == comm {
-                    (task.first_nice, *used) = (Some(*value), true);
+                    (task.first_nice, task.realtime, *used) = (Some(*value), false, true);
                     task.pieces.retain(|piece| !matches!(piece, Piece::Nice(_)));
                 }
             }
@@ -101,7 +101,7 @@ impl Replay {
                 partners: task.partners,
                 cpus: None,
                 cgroup: None,
-                realtime: false,
+                realtime: task.realtime,
                 program,
             });
         }

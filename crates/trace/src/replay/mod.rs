@@ -137,6 +137,8 @@ struct Task {
     woken_on: Option<(CpuNumber, u64)>,
     /// By whom it was woken up for the last time, unless it has slept since.
     asked: Option<Asked>,
+    /// It comes before those that have a nice value, some of the time at least.
+    realtime: bool,
     /// Its nice value, in the beginning and now, if it is known.
     first_nice: Option<i32>,
     /// How often who made it had woken up another one than the time before, if it was recorded.
@@ -278,7 +280,11 @@ impl Replay {
             }
             What::Weight { nice, weight } if task.is_some() => {
                 // The idle policy weighs less than any nice value.
-                self.renice(task, if weight <= LEAST_WEIGHT { 19 } else { nice.clamp(-20, 19) });
+                match weight {
+                    0 => self.of(task).realtime = true,
+                    ..=LEAST_WEIGHT => self.renice(task, 19),
+                    _ => self.renice(task, nice.clamp(-20, 19)),
+                }
             }
             What::Lost { events } => {
                 self.counts.lost = self.counts.lost.saturating_add(events);
