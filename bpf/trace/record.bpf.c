@@ -61,6 +61,8 @@ struct {
 struct told {
 	u64 start_ns;
 	u32 normal_prio, policy;
+	u64 first_cpus;
+	u32 cpus;
 };
 
 #define TOLD_PLACES 512
@@ -172,7 +174,7 @@ static __always_inline struct head *reserve(u64 size, u32 kind)
 	return head;
 }
 
-/* Tells a name and the nice value of a task, whatever was told. */
+/* Tells a name, the nice value and the CPUs of a task, whatever was told. */
 static bool tell_as(struct task_struct *p, const char *name)
 {
 	struct naming *naming = (void *)reserve(sizeof(*naming), TOLD);
@@ -188,6 +190,9 @@ static bool tell_as(struct task_struct *p, const char *name)
 	naming->group = group_of(p);
 	naming->normal_prio = p->normal_prio;
 	naming->policy = p->policy;
+	naming->cpus = p->nr_cpus_allowed;
+	naming->unused = 0;
+	naming->first_cpus = p->cpus_mask.bits[0];
 	bpf_ringbuf_submit(naming, BPF_RB_NO_WAKEUP);
 	return true;
 }
@@ -199,19 +204,23 @@ static bool tell_as(struct task_struct *p, const char *name)
 static __always_inline bool tell_once(struct memory *memory, struct task_struct *p)
 {
 	u32 pid = p->pid, normal_prio = p->normal_prio, policy = p->policy;
+	u32 cpus = p->nr_cpus_allowed;
+	u64 first_cpus = p->cpus_mask.bits[0];
 	struct told *known = &memory->told[pid % TOLD_PLACES];
 	u64 start_ns = p->start_time;
 
 	if (!pid)
 		return true;
 	if (known->start_ns == start_ns && known->normal_prio == normal_prio &&
-	    known->policy == policy)
+	    known->policy == policy && known->cpus == cpus && known->first_cpus == first_cpus)
 		return true;
 	if (!tell_as(p, p->comm))
 		return false;
 	known->start_ns = start_ns;
 	known->normal_prio = normal_prio;
 	known->policy = policy;
+	known->cpus = cpus;
+	known->first_cpus = first_cpus;
 	return true;
 }
 

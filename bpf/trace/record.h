@@ -53,9 +53,15 @@ struct sched_ext_entity {
 	u64 slice, dsq_vtime;
 };
 
+/* The first 64 of them. */
+struct cpumask {
+	unsigned long bits[1];
+};
+
 struct task_struct {
 	struct thread_info thread_info;
-	int pid, tgid, exit_state, on_rq, normal_prio;
+	int pid, tgid, exit_state, on_rq, normal_prio, nr_cpus_allowed;
+	struct cpumask cpus_mask;
 	unsigned int wakee_flips;
 	u32 policy;
 	u64 start_time;
@@ -124,6 +130,9 @@ struct naming {
 	u64 group;
 	/* 120 is a nice value of 0; less than 100 comes before all nice values. */
 	u32 normal_prio, policy;
+	/* On how many CPUs it may run; the first 64 as bits. */
+	u32 cpus, unused;
+	u64 first_cpus;
 };
 
 struct queueing {
@@ -132,5 +141,5 @@ struct queueing {
 };
 
 _Static_assert(sizeof(struct happening) == 32, "read in this size");
-_Static_assert(sizeof(struct naming) == 64, "read in this size");
+_Static_assert(sizeof(struct naming) == 80, "read in this size");
 _Static_assert(sizeof(struct queueing) == 48, "read in this size");

@@ -20,7 +20,7 @@ const LAYERS: &[(&str, u32, &[&str])] = &[
     ("rota-balance", 1, &["rota-topology"]),
     ("rota-bytecode", 2, &["rota-object"]),
     ("rota-programs", 2, &["rota-object"]),
-    ("rota-trace", 2, &["rota-events", "rota-workload"]),
+    ("rota-trace", 2, &["rota-events", "rota-topology", "rota-workload"]),
     ("rota-compare", 3, &["rota-events", "rota-trace"]),
     (
         "rota-sched",

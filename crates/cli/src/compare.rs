@@ -266,7 +266,7 @@ impl Stage {
             let (given, run_ns) = (args.workload.clone(), args.run_for.unwrap_or(RUN_NS));
             return Ok(Self { machine, kernel, whole: true, model, given, workload, run_ns });
         };
-        replayed.prepare(&mut model);
+        let workload = replayed.prepare(&mut model);
         let with = match &args.replay.nice[..] {
             [] => String::new(),
             nice => format!(" with nice {nice:?}"),
@@ -274,7 +274,7 @@ impl Stage {
         let given = vec![format!("replay of {}{with}", path.display())];
         let run_ns = args.run_for.unwrap_or(replayed.length_ns.max(1));
         let whole = replayed.whole;
-        Ok(Self { machine, kernel, whole, model, given, workload: replayed.workload, run_ns })
+        Ok(Self { machine, kernel, whole, model, given, workload, run_ns })
     }
 }
 

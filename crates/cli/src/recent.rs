@@ -18,8 +18,8 @@ pub(crate) struct Recent {
     blocks: VecDeque<Vec<Event>>,
     /// So many of the first block are no longer kept.
     dropped: usize,
-    /// What was told last of nice values, and is too old to be kept.
-    weights: BTreeMap<TaskRef, Event>,
+    /// What was told last of nice values and of CPUs that tasks may use, and is too old to be kept.
+    told: BTreeMap<(TaskRef, Kind), Event>,
     /// Whether any were dropped for lack of room, though young enough.
     pub(crate) is_short: bool,
 }
@@ -27,8 +27,8 @@ pub(crate) struct Recent {
 impl Recent {
     pub(crate) fn new(long_ns: u64) -> Self {
         let most = MOST_BYTES / EVENT_BYTES;
-        let (blocks, weights) = (VecDeque::new(), BTreeMap::new());
-        Self { long_ns, most, blocks, dropped: 0, weights, is_short: false }
+        let (blocks, told) = (VecDeque::new(), BTreeMap::new());
+        Self { long_ns, most, blocks, dropped: 0, told, is_short: false }
     }
 
     /// Takes the next events, and drops what is too old.
@@ -69,21 +69,27 @@ impl Recent {
             self.dropped = 0;
         }
         match event.kind {
-            Kind::Weight => drop(self.weights.insert(event.task, event)),
-            Kind::Exit => drop(self.weights.remove(&event.task)),
+            Kind::Weight | Kind::Affinity => {
+                self.told.insert((event.task, event.kind), event);
+            }
+            Kind::Exit => {
+                for kind in [Kind::Weight, Kind::Affinity] {
+                    self.told.remove(&(event.task, kind));
+                }
+            }
             _ => (),
         }
         Some(event)
     }
 
-    /// What there is in pieces, the oldest first, after the nice values of those days.
+    /// What there is in pieces, the oldest first, after the nice values and CPUs of those days.
     pub(crate) fn into_blocks(mut self) -> impl Iterator<Item = Vec<Event>> {
         let mut first = Vec::new();
         if let Some(block) = self.blocks.pop_front() {
             let kept = block.get(self.dropped..).unwrap_or_default();
             let time_ns = kept.first().map_or(0, |event| event.time_ns);
-            first.extend(self.weights.into_values());
-            first.iter_mut().for_each(|weight: &mut Event| weight.time_ns = time_ns);
+            first.extend(self.told.into_values());
+            first.iter_mut().for_each(|told: &mut Event| told.time_ns = time_ns);
             first.extend(kept);
         }
         std::iter::once(first).chain(self.blocks)
@@ -129,13 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn nice_values_are_kept() {
+    fn nice_values_and_cpus_are_kept() {
         let event = |time_ns, task, what| Event::new(time_ns, CpuNumber(0), TaskRef(task), what);
         let weight = |time_ns, task, nice| event(time_ns, task, What::Weight { nice, weight: 100 });
         let mut recent = Recent::new(10);
+        let cpus = |time_ns, task| event(time_ns, task, What::Affinity { cpus: 1, first: 1 });
         recent.add(&[weight(1, 1, 3), weight(2, 2, 4), weight(3, 1, 5), weight(4, 3, 6)]);
+        recent.add(&[cpus(4, 1), cpus(4, 2)]);
         recent.add(&[event(5, 2, What::Exit), weight(15, 3, 7), event(20, 1, What::Idle)]);
-        let told = [weight(15, 1, 5), weight(15, 3, 6), weight(15, 3, 7), event(20, 1, What::Idle)];
-        assert_eq!(recent.into_blocks().flatten().collect::<Vec<_>>(), told);
+        let told = [weight(15, 1, 5), cpus(15, 1), weight(15, 3, 6)];
+        let kept = [weight(15, 3, 7), event(20, 1, What::Idle)];
+        let found: Vec<_> = recent.into_blocks().flatten().collect();
+        assert_eq!(found, [&told[..], &kept].concat());
     }
 }

@@ -8,10 +8,11 @@ use crate::view::{open_recording, tell_problems};
 use anyhow::{Context, Result, bail};
 use rota_events::{Activity, CpuPlace, Summary};
 use rota_sim::{Costs, Model, Noise};
+use rota_topology::{CpuId, CpuMask};
 use rota_trace::{Replay, ReplayCounts, ReplayOptions, short_ns};
 use rota_workload::{TASKS_MAX, Workload};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -43,9 +44,11 @@ const SWITCH_NS: u64 = 1000;
 #[derive(Debug)]
 pub(crate) struct Replayed {
     /// What its tasks did.
-    pub(crate) workload: Workload,
+    workload: Workload,
     /// Its machine, in the short form.
     pub(crate) machine: String,
+    /// Where its CPUs are.
+    cpus: Vec<CpuPlace>,
     /// Its kernel, as the recording names it.
     pub(crate) kernel: String,
     /// How long it is, in ns.
@@ -80,23 +83,30 @@ fn short_form(cpus: &[CpuPlace]) -> String {
     }
 }
 
+/// The numbers that CPUs of a recording have in [`short_form`], where siblings are neighbours.
+fn numbers(cpus: &[CpuPlace]) -> BTreeMap<CpuId, CpuId> {
+    let mut order: Vec<(CpuPlace, u32)> = cpus.iter().copied().zip(0..).collect();
+    order.sort_by_key(|(place, cpu)| (place.node, place.llc, place.core, *cpu));
+    order.iter().zip(0..).map(|((_, cpu), number)| (CpuId(*cpu), CpuId(number))).collect()
+}
+
 /// Reads a recording.
 fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     let name = path.display().to_string();
     let mut reader = open_recording(path)?;
     let mut activity = Activity::new(&reader.machine().cpus);
-    let (mut replay, mut cpus) = (Replay::with_switches_of(SWITCH_NS), 0);
+    let (mut replay, mut last) = (Replay::with_switches_of(SWITCH_NS), 0);
     while let Some(events) = reader.next_events()? {
         for event in &events {
             activity.add(event);
             replay.add(event);
-            cpus = cpus.max(event.cpu.0.saturating_add(1));
+            last = last.max(event.cpu.0.saturating_add(1));
         }
     }
     replay.finish();
     let whole = tell_problems(&name, reader.problems()) == Exit::Done;
-    let places = &reader.machine().cpus;
-    let machine = if places.is_empty() { format!("{}c", cpus.max(1)) } else { short_form(places) };
+    let cpus = reader.machine().cpus.clone();
+    let machine = if cpus.is_empty() { format!("{}c", last.max(1)) } else { short_form(&cpus) };
     let kernel = reader.machine().kernel.clone();
     let (counts, length_ns) = (replay.counts(), replay.length_ns());
     let idle_wake_ns = replay.idle_wakes().quantile(1, 2);
@@ -118,6 +128,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     Ok(Replayed {
         workload,
         machine,
+        cpus,
         kernel,
         length_ns,
         whole,
@@ -131,7 +142,10 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
 impl Replayed {
     /// Times of a recording have in them what switches, ticks and cold caches took, and its tasks
     /// are its noise: none of it comes twice. What a scheduler of sched_ext takes comes on top.
-    pub(crate) fn prepare(&self, model: &mut Model) {
+    ///
+    /// What is returned is the workload for that machine: tasks that may not use all CPUs use those
+    /// of theirs that it has, or all if it has none of them.
+    pub(crate) fn prepare(&self, model: &mut Model) -> Workload {
         model.costs = Costs {
             switch_ns: SWITCH_NS,
             interrupt_ns: self.idle_wake_ns,
@@ -144,6 +158,12 @@ impl Replayed {
         model.platform.idle.clear();
         model.platform.noise = Noise::default();
         model.platform.preempts_at_once = self.preempts_at_once;
+        let (all, numbers) = (model.topology.possible(), numbers(&self.cpus));
+        self.workload.clone().with_cpus(|cpus| {
+            let number = |cpu| numbers.get(&cpu).copied().unwrap_or(cpu);
+            let there: CpuMask = cpus.iter().map(number).filter(|cpu| all.contains(*cpu)).collect();
+            if there.is_empty() { all.clone() } else { there }
+        })
     }
 
     /// What the recording and its replay have in common, line by line: names, and both numbers.
@@ -228,6 +248,10 @@ mod tests {
         let smt = [place(0, 0, 0), place(0, 0, 0), place(1, 1, 1), place(1, 1, 1)];
         assert_eq!(short_form(&smt), "2n:1l:1c:2t");
         assert_eq!(short_form(&smt[..3]), "3c", "not even");
+        // As x86 often has them: the first threads of all cores, then the second ones.
+        let apart = [place(0, 0, 0), place(1, 0, 0), place(0, 0, 0), place(1, 0, 0)];
+        let numbers: Vec<u32> = numbers(&apart).values().map(|number| number.0).collect();
+        assert_eq!(numbers, [0, 2, 1, 3]);
         assert!(name_nice("a=20").is_err() && name_nice("a=-20").is_ok());
     }
 }

@@ -177,9 +177,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let args = filled.as_ref().unwrap_or(args);
     let run_ns = args.run_for.unwrap_or(RUN_NS);
     let mut model = machine::read(args.machine())?;
-    if let Some(replayed) = &replayed {
-        replayed.prepare(&mut model);
-    }
+    let replay = replayed.as_ref().map(|replayed| replayed.prepare(&mut model));
     if args.costs == CostsChoice::None {
         model.costs = Costs::NONE;
         model.platform.idle.clear();
@@ -187,19 +185,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if args.no_noise {
         model.platform.noise = Noise::default();
     }
-    let given;
-    let workload = match &replayed {
-        Some(replayed) => &replayed.workload,
-        None => {
-            given = input::workload(&args.workload, &model)?;
-            &given
-        }
+    let workload = match replay {
+        Some(workload) => workload,
+        None => input::workload(&args.workload, &model)?,
     };
     let job = Job {
         contestant: &contestant,
         kernel: &kernel,
         model: &model,
-        workload,
+        workload: &workload,
         seed: args.seed,
         run_ns,
         interleave: args.interleaving(),

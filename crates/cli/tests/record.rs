@@ -168,6 +168,54 @@ fn nice_values_are_told() {
 }
 
 #[test]
+fn cpus_are_told_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    // The shell is bound while it sleeps, and may use all again before its end.
+    let script =
+        "sleep 0.03; taskset -p 1 $$; sleep 0.03; taskset -cp 0-1 $$; exec md5sum /dev/null";
+    for attach in ["tp-btf", "raw-tp"] {
+        let output = record(&file, &["--attach", attach, "--", "sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(0));
+        let (tables, events) = read(&file);
+        let told = |task| {
+            let own = events.iter().filter(move |event| event.task == task);
+            let cpus = own.filter_map(|event| match event.what() {
+                What::Affinity { cpus, first } => Some((cpus, first)),
+                _ => None,
+            });
+            cpus.collect::<Vec<_>>()
+        };
+        let [shell] = tasks(&tables, "md5sum")[..] else { panic!("{attach}: who is it?") };
+        assert_eq!(told(shell), [(1, 1), (2, 3)], "{attach}");
+        let is_child = |task: &TaskRef| {
+            events.iter().any(|event| event.task == *task && is_fork_of(event, shell))
+        };
+        let sleeps = tasks(&tables, "sleep").into_iter().filter(is_child).map(told);
+        assert_eq!(sleeps.collect::<Vec<_>>(), [vec![], vec![(1, 1)]], "{attach}");
+    }
+    // Two hogs on CPU 1: in the replay they stay there, though CPU 0 is idle.
+    let script =
+        "for hog in 1 2; do taskset -c 1 timeout 0.5 sh -c 'while :; do :; done' & done; wait";
+    assert!(record(&file, &["--", "sh", "-c", script]).status.success());
+    let trace = folder.path().join("trace");
+    let mut rota = Command::new(env!("CARGO_BIN_EXE_rota"));
+    rota.args(["sim", "eevdf", "--replay"]).arg(&file).arg("--trace").arg(&trace);
+    assert!(rota.output().unwrap().status.success());
+    let (tables, events) = read(&trace);
+    let (mut since_ns, mut ran_ns) = ([0; 2], [0; 2]);
+    for event in events {
+        let What::Switch { from, .. } = event.what() else { continue };
+        let cpu = event.cpu.0 as usize;
+        if tables.task_of(from).is_some_and(|info| tables.text_of(info.name).starts_with("sh/")) {
+            ran_ns[cpu] += event.time_ns - since_ns[cpu];
+        }
+        since_ns[cpu] = event.time_ns;
+    }
+    assert!(ran_ns[1] > 10 * ran_ns[0] && ran_ns[1] > 300_000_000, "{ran_ns:?}");
+}
+
+#[test]
 fn names_that_change_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

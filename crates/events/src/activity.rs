@@ -425,12 +425,9 @@ impl Activity {
                     state.want(state.running, &mut self.shares);
                 }
             }
-            What::Weight { weight, .. } if task.is_some() => {
-                // Who comes before all others shares with nobody.
-                self.change(task, |state| match weight {
-                    0 => state.bound = true,
-                    _ => state.weight = weight,
-                });
+            // Who comes before all others has no weight, and counts as nice 0 in the ideal shares.
+            What::Weight { weight, .. } if task.is_some() && weight > 0 => {
+                self.change(task, |state| state.weight = weight);
             }
             What::Affinity { cpus, .. } if task.is_some() => {
                 let bound = (cpus as usize) < self.cpus.len();

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use rota_events::{CpuNumber, Event, Kind, Leaves, Tables, TaskInfo, TaskRef, TextRef, What};
+use rota_topology::{CPUS_MAX, CpuMask};
 use rota_trace::{Replay, ReplayError, ReplayOptions};
 use rota_workload::{EventId, Span, Step, TemplateId, Workload};
 
@@ -228,6 +229,36 @@ fn sleeps_that_end_by_the_clock_keep_their_times() {
     let steps = found.templates[0].program.steps();
     let timers = steps.iter().filter(|step| matches!(step, Step::Timer(_, p) if p.ns == 1000));
     assert_eq!(timers.count(), 20, "{steps:?}");
+}
+
+#[test]
+fn cpus_are_those_of_the_recording() {
+    let none = NONE.0;
+    let may = |ns, task, cpus, first| event(ns, 0, task, What::Affinity { cpus, first });
+    let events = [
+        may(0, 1, 1, 2),
+        switch(0, 0, none, 1, Leaves::Sleeping),
+        // It has its parent's, and then all; those of the third go on beyond the 64 that are told.
+        event(10, 0, 2, What::Fork { parent: TaskRef(1), partners: 0 }),
+        may(20, 3, 66, 7),
+        event(20, 0, 3, What::Fork { parent: TaskRef(1), partners: 0 }),
+        switch(30, 0, 1, 2, Leaves::Sleeping),
+        switch(40, 0, 2, 3, Leaves::Preempted),
+        may(50, 2, 70, u64::MAX),
+        switch(50, 0, 3, 2, Leaves::Sleeping),
+        may(60, 3, 2, 5),
+        switch(60, 0, 2, 3, Leaves::Sleeping),
+        switch(70, 0, 3, none, Leaves::Sleeping),
+    ];
+    let found = workload(&events);
+    let list = |mask: &CpuMask| mask.to_string();
+    let at_first = [0, 1, 2].map(|at| found.templates[at].cpus.as_ref().map(list));
+    assert_eq!(at_first, [Some("1".to_owned()), Some("1".to_owned()), None]);
+    let then = [1, 2].map(|at| found.templates[at].program.mask(0).map(CpuMask::count));
+    assert_eq!(then, [Some(CPUS_MAX), Some(2)]);
+    assert!(found.templates[0].program.mask(0).is_none());
+    let b = [run(10), Step::Cpus(0), run(10), Step::Wait(EventId(1))];
+    assert_eq!(found.templates[1].program.steps(), b);
 }
 
 #[test]

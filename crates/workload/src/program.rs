@@ -310,6 +310,19 @@ impl Workload {
         Some(kind.group)
     }
 
+    /// The same with other CPUs in the place of those that tasks may use.
+    #[must_use]
+    pub fn with_cpus(mut self, other: impl Fn(&CpuMask) -> CpuMask) -> Self {
+        for template in &mut self.templates {
+            template.cpus = template.cpus.as_ref().map(&other);
+            if !template.program.masks.is_empty() {
+                let program = Arc::make_mut(&mut template.program);
+                program.masks = program.masks.iter().map(&other).collect();
+            }
+        }
+        self
+    }
+
     /// Both of two workloads at once.
     #[must_use]
     pub fn joined(mut self, other: Self) -> Self {

@@ -2,7 +2,7 @@
 //! From the records of many CPUs to one stream of events.
 
 use super::groups::Groups;
-use super::raw::{About, Nice, Raw};
+use super::raw::{About, Affinity, Nice, Raw};
 use rota_events::{CpuNumber, DsqId, Event, Tables, TaskInfo, TaskRef, What};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,6 +23,9 @@ pub(super) struct Merge {
     running: BTreeMap<u32, i32>,
     /// Nice values, as they were told.
     nices: BTreeMap<TaskRef, Nice>,
+    /// How many CPUs the machine may have, and on which tasks may run, as they were told.
+    cpus: u32,
+    affinities: BTreeMap<TaskRef, Affinity>,
     /// Since when tasks run, as the scheduler of sched_ext is told.
     runs: BTreeMap<i32, u64>,
     /// A number for each socket that messages come to, instead of its address.
@@ -37,9 +40,11 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    pub(super) fn new(groups: Groups) -> Self {
+    pub(super) fn new(groups: Groups, cpus: u32) -> Self {
         Self {
             groups,
+            cpus,
+            affinities: BTreeMap::new(),
             waiting: Vec::new(),
             tasks: BTreeMap::new(),
             lost: BTreeMap::new(),
@@ -106,7 +111,7 @@ impl Merge {
     fn turn(&mut self, raw: &Raw, tables: &mut Tables, events: &mut Vec<Event>) {
         let mut of = |pid| self.task(pid, tables);
         let what = match raw.about {
-            About::Told { tgid, start_ns, name, group, nice } => {
+            About::Told { tgid, start_ns, name, group, nice, cpus } => {
                 let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
                 let name = String::from_utf8_lossy(name.get(..end).unwrap_or(&[]));
                 let name = tables.text(&name);
@@ -115,6 +120,7 @@ impl Merge {
                 let task = tables.task(info);
                 self.tasks.insert(raw.pid, task);
                 self.tell_nice(raw, task, nice, events);
+                self.tell_affinity(raw, task, cpus, events);
                 return;
             }
             About::Group { whole, group } => {
@@ -157,6 +163,19 @@ impl Merge {
         let Some(now) = nice else { return };
         if self.nices.insert(task, now) != nice {
             let what = What::Weight { nice: now.nice, weight: now.weight };
+            events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), task, what));
+        }
+    }
+
+    /// Tells on which CPUs a task may run: when it is seen first, if those are not all, and when they have
+    /// changed.
+    fn tell_affinity(&mut self, raw: &Raw, task: TaskRef, now: Affinity, events: &mut Vec<Event>) {
+        let changed = match self.affinities.insert(task, now) {
+            Some(before) => before != now,
+            None => now.cpus < self.cpus,
+        };
+        if changed {
+            let what = What::Affinity { cpus: now.cpus, first: now.first };
             events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), task, what));
         }
     }
@@ -205,8 +224,10 @@ impl Merge {
 mod tests {
     use super::*;
 
+    const ALL: Affinity = Affinity { cpus: 4, first: 15 };
+
     fn merge() -> Merge {
-        Merge::new(Groups::new("/no/such/folder".as_ref()))
+        Merge::new(Groups::new("/no/such/folder".as_ref()), 4)
     }
 
     fn raw(time_ns: u64, cpu: u32, lost: u32, pid: i32, about: About) -> Raw {
@@ -222,6 +243,7 @@ mod tests {
             name: [name; 16],
             group: 0,
             nice: None,
+            cpus: ALL,
         };
         merge.add(raw(30, 0, 0, 7, About::Exit));
         merge.add(raw(40, 0, 0, 7, told(35, b'b')));
@@ -244,7 +266,8 @@ mod tests {
     fn before_all_programs_are_at_work_only_names_count() {
         let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
         merge.whole = 20..30;
-        let told = About::Told { tgid: 7, start_ns: 5, name: [b'a'; 16], group: 0, nice: None };
+        let (name, nice, cpus) = ([b'a'; 16], None, ALL);
+        let told = About::Told { tgid: 7, start_ns: 5, name, group: 0, nice, cpus };
         merge.add(raw(10, 0, 0, 7, told));
         for at in [10, 19, 20, 29, 30] {
             merge.add(raw(at, 0, 0, 7, About::Exit));
@@ -260,7 +283,8 @@ mod tests {
         let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
         let told = |time_ns, cpu, nice: Option<i32>| {
             let nice = nice.map(|nice| Nice { nice, weight: 100 });
-            let about = About::Told { tgid: 7, start_ns: 0, name: [b'a'; 16], group: 0, nice };
+            let (name, cpus) = ([b'a'; 16], ALL);
+            let about = About::Told { tgid: 7, start_ns: 0, name, group: 0, nice, cpus };
             raw(time_ns, cpu, 0, 7, about)
         };
         for (at, nice) in (1..).zip([Some(0), Some(0), Some(7), None, Some(7), Some(0)]) {
@@ -270,6 +294,27 @@ mod tests {
         let found: Vec<_> = events.iter().map(|event| (event.time_ns, event.what())).collect();
         let weight = |nice| What::Weight { nice, weight: 100 };
         assert_eq!(found, [(1, weight(0)), (3, weight(7)), (6, weight(0))]);
+    }
+
+    #[test]
+    fn cpus_are_told_if_they_are_not_all_or_have_changed() {
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
+        let some = |first: u64| Affinity { cpus: first.count_ones(), first };
+        let told = |time_ns, pid, cpus| {
+            let (name, nice) = ([b'a'; 16], None);
+            let about = About::Told { tgid: pid, start_ns: 0, name, group: 0, nice, cpus };
+            raw(time_ns, 0, 0, pid, about)
+        };
+        for (at, cpus) in (1..).zip([ALL, ALL, some(6), some(6), some(9), ALL, ALL]) {
+            merge.add(told(at, 7, cpus));
+        }
+        merge.add(told(9, 8, some(1)));
+        merge.until(99, &mut tables, &mut events);
+        let found: Vec<_> = events.iter().map(|event| (event.time_ns, event.what())).collect();
+        let affinity = |cpus, first| What::Affinity { cpus, first };
+        let expected =
+            [(3, affinity(2, 6)), (5, affinity(2, 9)), (6, affinity(4, 15)), (9, affinity(1, 1))];
+        assert_eq!(found, expected);
     }
 
     #[test]

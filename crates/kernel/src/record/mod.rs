@@ -147,7 +147,7 @@ impl Recorder {
             let (attached, _) = log::capture(|| program.attach());
             links.push(attached.map_err(|e| system("attaching the recorder", &e))?);
         }
-        let mut merge = Merge::new(groups);
+        let mut merge = Merge::new(groups, options.cpus);
         merge.whole.start = now_ns();
         Ok(Self {
             links,

@@ -44,6 +44,13 @@ impl Nice {
     }
 }
 
+/// On how many CPUs a task may run, and the first 64 as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Affinity {
+    pub(super) cpus: u32,
+    pub(super) first: u64,
+}
+
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
@@ -53,6 +60,7 @@ pub(super) enum About {
         name: [u8; 16],
         group: u64,
         nice: Option<Nice>,
+        cpus: Affinity,
     },
     Switch {
         from: i32,
@@ -128,7 +136,8 @@ impl Raw {
                 let (group, prio, policy) =
                     (u64_at(bytes, 48)?, u32_at(bytes, 56)?, u32_at(bytes, 60)?);
                 let nice = Nice::new(prio, policy);
-                About::Told { tgid: by, start_ns: value, name, group, nice }
+                let cpus = Affinity { cpus: u32_at(bytes, 64)?, first: u64_at(bytes, 72)? };
+                About::Told { tgid: by, start_ns: value, name, group, nice, cpus }
             }
             2 => About::Switch { from: by, leaves: leaves(by, value) },
             3 => About::Waking { waker: by },
@@ -219,10 +228,10 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_no_record() {
-        let mut bytes = [0u8; 64];
+        let mut bytes = [0u8; 80];
         bytes[8] = 1;
         assert!(Raw::read(0, &bytes).is_some());
-        assert_eq!(Raw::read(0, &bytes[..63]), None);
+        assert_eq!(Raw::read(0, &bytes[..79]), None);
         bytes[8] = 7;
         assert!(Raw::read(0, &bytes[..32]).is_some());
         assert_eq!(Raw::read(0, &bytes[..31]), None);

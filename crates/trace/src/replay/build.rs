@@ -3,6 +3,7 @@
 
 use super::{Channel, Piece, Replay, State, Task};
 use rota_events::{Tables, TaskRef};
+use rota_topology::{CPUS_MAX, CpuId, CpuMask};
 use rota_workload::{
     Event, EventId, Group, Period, Program, Span, Step, Template, TemplateId, Timer, Workload,
 };
@@ -99,7 +100,7 @@ impl Replay {
                 group,
                 nice: task.first_nice.unwrap_or(0),
                 partners: task.partners,
-                cpus: None,
+                cpus: task.first_cpus.map(|bits| mask(Some(bits))),
                 cgroup: None,
                 realtime: task.realtime,
                 program,
@@ -238,6 +239,7 @@ impl Task {
                     steps.extend(number.map(|number| Step::Fork(TemplateId(*number))));
                 }
                 Piece::Nice(nice) => steps.push(Step::Nice(nice)),
+                Piece::Cpus(cpus) => program = program.then_cpus(&mask(cpus)),
                 _ => passing.pass(*piece, events, &mut steps),
             }
             for step in steps.drain(..) {
@@ -251,6 +253,14 @@ impl Task {
             }
         }
         program
+    }
+}
+
+/// These of the first 64 CPUs, or as many as a machine can have.
+fn mask(bits: Option<u64>) -> CpuMask {
+    match bits {
+        Some(bits) => (0..64).filter(|cpu| bits >> cpu & 1 == 1).map(CpuId).collect(),
+        None => CpuMask::range(CpuId(0), CpuId(CPUS_MAX as u32 - 1)),
     }
 }
 

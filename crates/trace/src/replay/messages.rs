@@ -204,7 +204,7 @@ fn links(tasks: &BTreeMap<TaskRef, Task>, wakes: usize) -> Vec<Option<Link>> {
             match piece {
                 Piece::Signal { wake, .. } => deeds[*wake as usize].0 = next,
                 Piece::Wait(wake) => deeds[*wake as usize].1 = next,
-                Piece::Run(_) | Piece::Nice(_) | Piece::Nothing => {}
+                Piece::Run(_) | Piece::Nice(_) | Piece::Cpus(_) | Piece::Nothing => {}
                 Piece::Send(channel) => next = Some(Deed::Sends(*channel)),
                 Piece::Receive { channel, messages } if *messages > 0 => {
                     next = Some(Deed::Receives(*channel));

@@ -58,6 +58,8 @@ enum Piece {
     Room(u32),
     /// It has another nice value from here on.
     Nice(i32),
+    /// It may use other CPUs from here on: these of the first 64, or all.
+    Cpus(Option<u64>),
 }
 
 /// Whom a task was woken up by, and how far that task was then.
@@ -144,6 +146,9 @@ struct Task {
     /// How often who made it had woken up another one than the time before, if it was recorded.
     partners: u32,
     nice: Option<i32>,
+    /// Which CPUs it may use, in the beginning, and now if that was told: as [`Piece::Cpus`] has them.
+    first_cpus: Option<u64>,
+    cpus: Option<Option<u64>>,
     /// What it did that others notice, and how often it slept.
     deeds: u64,
     sleeps: u64,
@@ -282,10 +287,11 @@ impl Replay {
                 // The idle policy weighs less than any nice value.
                 match weight {
                     0 => self.of(task).realtime = true,
-                    ..=LEAST_WEIGHT => self.renice(task, 19),
+                    LEAST_WEIGHT => self.renice(task, 19),
                     _ => self.renice(task, nice.clamp(-20, 19)),
                 }
             }
+            What::Affinity { cpus, first } if task.is_some() => self.allow(task, cpus, first),
             What::Lost { events } => {
                 self.counts.lost = self.counts.lost.saturating_add(events);
                 if let Some((task, since)) = self.cpus.remove(&cpu) {
@@ -359,6 +365,19 @@ impl Replay {
             task.pieces.push(Piece::Nice(nice));
         }
         task.nice = Some(nice);
+    }
+
+    /// A task may use so many CPUs, and these of the first 64: all, if others are among them. It is taken
+    /// to have been so since it began to run.
+    fn allow(&mut self, task: TaskRef, cpus: u32, first: u64) {
+        let now = (cpus == first.count_ones()).then_some(first);
+        let task = self.of(task);
+        if task.pieces.is_empty() {
+            task.first_cpus = now;
+        } else if task.cpus.unwrap_or(task.first_cpus) != now {
+            task.pieces.push(Piece::Cpus(now));
+        }
+        task.cpus = Some(now);
     }
 
     /// A task leaves a CPU.
@@ -606,13 +625,18 @@ impl Replay {
         if self.tasks.get(&task).is_some_and(is_known) {
             return;
         }
-        let nice = self.tasks.get(&parent).and_then(|parent| parent.nice);
+        let parents = self.tasks.get(&parent);
+        let nice = parents.and_then(|parent| parent.nice);
+        let cpus = parents.and_then(|parent| parent.cpus);
         let works = parent.is_some() && parent != task && self.runs(cpu, parent);
         let (now, first) = (self.now_ns, self.first_ns.unwrap_or(self.now_ns));
         let child = self.of(task);
         child.partners = partners;
         if child.nice.is_none() {
             (child.first_nice, child.nice) = (nice, nice);
+        }
+        if child.cpus.is_none() {
+            (child.first_cpus, child.cpus) = (cpus.flatten(), cpus);
         }
         if works {
             (child.begin_ns, child.forked, child.fresh) = (now, true, true);
