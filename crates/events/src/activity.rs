@@ -409,16 +409,7 @@ impl Activity {
                     state.yielded = false;
                 }
             }
-            What::Fork { parent, .. } if task.is_some() => {
-                let inherited = self.tasks.get(&parent);
-                let inherited = inherited.map(|state| (state.weight, state.bound, state.grouped));
-                if let Some((weight, bound, grouped)) = inherited {
-                    let state = self.tasks.entry(task).or_default();
-                    state.change(&mut self.shares, |state| {
-                        (state.weight, state.bound, state.grouped) = (weight, bound, grouped);
-                    });
-                }
-            }
+            What::Fork { parent, .. } if task.is_some() => self.inherit(task, parent),
             What::Exit => {
                 if let Some(state) = self.tasks.get_mut(&task) {
                     state.wait(None, &mut self.shares);
@@ -449,8 +440,23 @@ impl Activity {
                     task.want(task.running, &mut self.shares);
                 });
             }
+            What::Hidden => {
+                self.go_on(cpu, Doing::Unknown);
+                if let Some(state) = self.tasks.get_mut(&task) {
+                    state.want(false, &mut self.shares);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// A new task has of its parent what is known of that.
+    fn inherit(&mut self, task: TaskRef, parent: TaskRef) {
+        let Some(parent) = self.tasks.get(&parent) else { return };
+        let (weight, bound, grouped) = (parent.weight, parent.bound, parent.grouped);
+        self.change(task, |state| {
+            (state.weight, state.bound, state.grouped) = (weight, bound, grouped);
+        });
     }
 
     /// Something about a task is different from now on.

@@ -49,10 +49,11 @@ pub enum Kind {
     Clock,
     Send,
     Receive,
+    Hidden,
 }
 
 /// Every kind with its name and what it means, in the order of their numbers, which start at 1.
-pub const KINDS: [(Kind, &str, &str); 33] = [
+pub const KINDS: [(Kind, &str, &str); 34] = [
     (Kind::Switch, "switch", "the CPU goes on with the task, or with none"),
     (Kind::Waking, "waking", "somebody wants the task to wake up; an interrupt, if no task does"),
     (Kind::Wakeup, "wakeup", "the task has woken up, on a CPU"),
@@ -86,6 +87,11 @@ pub const KINDS: [(Kind, &str, &str); 33] = [
     (Kind::Clock, "clock", "what another clock shows now"),
     (Kind::Send, "send", "the task has sent a message"),
     (Kind::Receive, "receive", "the task has received what was sent"),
+    (
+        Kind::Hidden,
+        "hidden",
+        "the task has left the CPU, and the kernel did not tell when and to whom",
+    ),
 ];
 
 impl Kind {
@@ -251,6 +257,9 @@ pub enum What {
         channel: u64,
         bytes: u32,
     },
+    /// Nothing else is missing: what is known of other tasks and CPUs still holds. Kernels in some
+    /// sandboxes tell nothing of what their first process does.
+    Hidden,
 }
 
 /// First flag of a kind: still wants to run, goes to sleep, is online, by vtime, is a cid.
@@ -309,6 +318,7 @@ impl What {
             Self::Clock { clock, now_ns } => (Kind::Clock, 0, clock.0, now_ns, 0),
             Self::Send { channel, bytes } => (Kind::Send, 0, bytes, channel, 0),
             Self::Receive { channel, bytes } => (Kind::Receive, 0, bytes, channel, 0),
+            Self::Hidden => (Kind::Hidden, 0, 0, 0, 0),
         }
     }
 }
@@ -376,6 +386,7 @@ impl Event {
             Kind::Clock => What::Clock { clock: TextRef(a), now_ns: b },
             Kind::Send => What::Send { channel: b, bytes: a },
             Kind::Receive => What::Receive { channel: b, bytes: a },
+            Kind::Hidden => What::Hidden,
         }
     }
 

@@ -133,6 +133,10 @@ impl Spans {
                     *state = Now { running: state.running, ..Now::default() };
                 }
             }
+            What::Hidden => {
+                self.cpus.remove(&cpu);
+                self.tasks.remove(&task);
+            }
             _ => {}
         }
     }

@@ -122,6 +122,22 @@ fn what_is_lost_is_not_made_up() {
 }
 
 #[test]
+fn waits_go_on_where_a_switch_is_hidden() {
+    // Somebody has taken the CPU from A at some time before 50, and hands it to B.
+    let hidden = at(50, 0, A, What::Hidden);
+    let events = [sleep(0, 0, NONE, A), wake(10, B), hidden, sleep(50, 0, TaskRef(3), B)];
+    let found = summary(&events, 100);
+    assert_eq!((found.total().latency.quantile(1, 1), found.lost), (40, 0));
+    assert_eq!((found.tasks[&A].run_ns, found.tasks[&B].run_ns), (50, 50));
+    let mut waits = Vec::new();
+    let mut spans = Spans::default();
+    for event in events {
+        spans.add(&event, &mut |span| waits.push((span.kind, span.ns, span.task)));
+    }
+    assert_eq!(waits, [(SpanKind::RunQueue, 40, B), (SpanKind::Wake, 40, B)]);
+}
+
+#[test]
 fn a_cpu_that_is_offline_is_not_idle() {
     let hotplug = |time, online| at(time, 2, NONE, What::Hotplug { online });
     let found = summary(&[wake(0, A), hotplug(10, false), hotplug(40, true)], 100);

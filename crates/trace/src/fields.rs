@@ -83,6 +83,7 @@ pub(crate) fn fields(event: &Event) -> Vec<(&'static str, Field)> {
             ("message", Text(message)),
         ],
         What::Counter { name, value } => vec![("name", Text(name)), ("value", Number(value))],
+        What::Hidden => vec![],
         What::Lost { events } => vec![("events", Number(events))],
         What::Clock { clock, now_ns } => vec![("clock", Text(clock)), ("now_ns", Number(now_ns))],
         What::Send { channel, bytes } | What::Receive { channel, bytes } => {

@@ -95,7 +95,7 @@ impl Map {
                 self.now.entry(event.cpu).or_insert((Doing::Runs(from), start_ns));
                 Doing::Runs(event.task)
             }
-            What::Lost { .. } => Doing::Unknown,
+            What::Lost { .. } | What::Hidden => Doing::Unknown,
             _ => return,
         };
         self.go_on(event.cpu, now);

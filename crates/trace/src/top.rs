@@ -118,6 +118,7 @@ impl Top {
                 look.lost = look.lost.saturating_add(events);
                 self.running.remove(&cpu);
             }
+            What::Hidden => drop(self.running.remove(&cpu)),
             _ => {}
         }
     }

@@ -506,6 +506,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             .prop_map(|(parent, partners)| What::Fork { parent: TaskRef(parent), partners }),
         1 => Just(What::Exit),
         1 => any::<u64>().prop_map(|events| What::Lost { events }),
+        1 => Just(What::Hidden),
+        1 => (0..70_u32, any::<u64>()).prop_map(|(cpus, first)| What::Affinity { cpus, first }),
         2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Send { channel, bytes }),
         2 => (0..3_u64, any_bytes()).prop_map(|(channel, bytes)| What::Receive { channel, bytes }),
         1 => (any::<i32>(), 0..200_u32).prop_map(|(nice, weight)| What::Weight { nice, weight }),

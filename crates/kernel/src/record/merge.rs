@@ -78,7 +78,7 @@ impl Merge {
                 continue;
             }
             self.tell_lost(raw.cpu, raw.lost, raw.time_ns, events);
-            self.tell_hidden(&raw, events);
+            self.tell_hidden(&raw, tables, events);
             let names = matches!(raw.about, About::Told { .. } | About::Group { .. });
             if !names && !self.whole.contains(&raw.time_ns) {
                 continue;
@@ -99,12 +99,13 @@ impl Merge {
     }
 
     /// Says that a switch is missing, if somebody else leaves the CPU than came last.
-    fn tell_hidden(&mut self, raw: &Raw, events: &mut Vec<Event>) {
+    fn tell_hidden(&mut self, raw: &Raw, tables: &mut Tables, events: &mut Vec<Event>) {
         let About::Switch { from, .. } = raw.about else { return };
-        if self.running.insert(raw.cpu, raw.pid).is_some_and(|last| last != from) {
+        let last = self.running.insert(raw.cpu, raw.pid).filter(|last| *last != from);
+        if let Some(last) = last {
             self.hidden += 1;
-            let what = What::Lost { events: 1 };
-            events.push(Event::new(raw.time_ns, CpuNumber(raw.cpu), TaskRef::NONE, what));
+            let (task, cpu) = (self.task(last, tables), CpuNumber(raw.cpu));
+            events.push(Event::new(raw.time_ns, cpu, task, What::Hidden));
         }
     }
 
@@ -223,6 +224,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rota_events::Kind;
 
     const ALL: Affinity = Affinity { cpus: 4, first: 15 };
 
@@ -337,14 +339,13 @@ mod tests {
         merge.add(switch(1, 1, 0, 5, 6));
         merge.add(switch(5, 1, 2, 0, 5));
         merge.until(9, &mut tables, &mut events);
-        let lost: Vec<_> = events
-            .iter()
-            .filter_map(|event| match event.what() {
-                What::Lost { events } => Some((event.time_ns, event.cpu.0, events)),
-                _ => None,
-            })
+        let of = |kind| events.iter().filter(move |event| event.kind == kind);
+        let lost: Vec<_> = of(Kind::Lost).map(|e| (e.time_ns, e.cpu.0, e.what())).collect();
+        assert_eq!(lost, [(5, 1, What::Lost { events: 2 })]);
+        let hidden: Vec<_> = of(Kind::Hidden)
+            .map(|e| (e.time_ns, e.cpu.0, tables.task_of(e.task).unwrap().pid))
             .collect();
-        assert_eq!((lost, merge.hidden), (vec![(3, 0, 1), (5, 1, 2)], 1));
+        assert_eq!((hidden, merge.hidden), (vec![(3, 0, 8)], 1));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use libbpf_rs::{
 };
 use merge::Merge;
 use raw::{About, Raw};
-use rota_events::{CpuNumber, Event, Tables, TaskRef, What};
+use rota_events::{CpuNumber, Event, Kind, Tables, TaskRef, What};
 use rota_object::{EngineError, KernelTypes, Refusal};
 use rota_topology::Tree;
 use scheduler::Scheduler;
@@ -242,7 +242,8 @@ impl Recorder {
     }
 
     fn count(&mut self, events: &[Event]) -> Result<(), EngineError> {
-        let happened = events.iter().filter(|event| event.kind != rota_events::Kind::Lost);
+        let happened =
+            events.iter().filter(|event| !matches!(event.kind, Kind::Lost | Kind::Hidden));
         self.recorded.events += happened.count() as u64;
         self.recorded.lost = self.lost()?.iter().sum::<u64>() + self.missed;
         self.recorded.late = self.merge.late;

@@ -58,7 +58,7 @@ impl Load {
                 self.wait_until(now_ns);
                 self.waiting.remove(&task);
             }
-            What::Lost { .. } => {
+            What::Lost { .. } | What::Hidden => {
                 self.reach(now_ns, shown);
                 let cpu = self.cpus.entry(event.cpu).or_default();
                 cpu.reach(now_ns);

@@ -132,7 +132,7 @@ impl Sched {
                 let running = self.running(event.cpu);
                 self.whole(event, tables, running, event::FREQUENCY, &says);
             }
-            What::Lost { .. } => {
+            What::Lost { .. } | What::Hidden => {
                 let cpu = self.cpus.entry(event.cpu).or_default();
                 cpu.running = None;
                 if cpu.piece.any {

@@ -292,12 +292,10 @@ impl Replay {
                 }
             }
             What::Affinity { cpus, first } if task.is_some() => self.allow(task, cpus, first),
+            What::Hidden => self.lose(cpu),
             What::Lost { events } => {
                 self.counts.lost = self.counts.lost.saturating_add(events);
-                if let Some((task, since)) = self.cpus.remove(&cpu) {
-                    let ran = self.now_ns.saturating_sub(since);
-                    self.of(task).ran(ran);
-                }
+                self.lose(cpu);
                 for task in self.tasks.values_mut() {
                     (task.early, task.woke_ns, task.woken_on) = (None, None, None);
                 }
@@ -378,6 +376,14 @@ impl Replay {
             task.pieces.push(Piece::Cpus(now));
         }
         task.cpus = Some(now);
+    }
+
+    /// Who runs on a CPU is not known from here on.
+    fn lose(&mut self, cpu: CpuNumber) {
+        if let Some((task, since)) = self.cpus.remove(&cpu) {
+            let ran = self.now_ns.saturating_sub(since);
+            self.of(task).ran(ran);
+        }
     }
 
     /// A task leaves a CPU.

@@ -195,6 +195,12 @@ impl Timehist {
                 self.lose(cpu);
                 RowKind::Lost(events)
             }
+            What::Hidden => {
+                *self.cpus.entry(cpu.0) = None;
+                *self.idle_ns.entry(cpu.0) = None;
+                *self.tasks.get_mut(task.0)? = Off::default();
+                return None;
+            }
             _ => return None,
         };
         let is_inside = (self.from_ns..self.to_ns).contains(&now);

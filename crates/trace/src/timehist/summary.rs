@@ -119,8 +119,10 @@ impl TimehistSummary {
             What::Fork { parent, .. } if parent.is_some() => {
                 self.parents.insert(event.task, parent);
             }
-            What::Lost { events } => {
-                self.lost = self.lost.saturating_add(events);
+            What::Lost { .. } | What::Hidden => {
+                if let What::Lost { events } = event.what() {
+                    self.lost = self.lost.saturating_add(events);
+                }
                 let cpu = self.cpus.entry(event.cpu.0).get_or_insert_default();
                 (cpu.seen, cpu.opening) = (true, false);
             }
