@@ -144,7 +144,7 @@ fn nice_values_are_told() {
     let file = folder.path().join("file");
     for attach in ["tp-btf", "raw-tp"] {
         // The shell is made less nice from outside while it runs, and sleeps in between.
-        let script = "sleep 0.03; renice -n 9 -p $$ >/dev/null; sleep 0.03; exec md5sum /dev/null";
+        let script = "chrt -f 10 cksum /dev/null >/dev/null; sleep 0.03; renice -n 9 -p $$ >/dev/null; sleep 0.03; exec md5sum /dev/null";
         let bench = ["nice", "-n", "7", "sh", "-c", script];
         let output = record(&file, &[&["--attach", attach, "--"], &bench[..]].concat());
         assert_eq!(output.status.code(), Some(0));
@@ -166,6 +166,11 @@ fn nice_values_are_told() {
             let What::Weight { nice, weight } = event.what() else { continue };
             assert_eq!((nice, weight), (-120, 0), "{attach}");
         }
+        // Of the real-time priority 10, which is 89 in the kernel.
+        let [first] = tasks(&tables, "cksum")[..] else { panic!("{attach}: who is it?") };
+        let told = events.iter().filter(|event| event.task == first).map(Event::what);
+        let last = told.filter(|what| matches!(what, What::Weight { .. })).last();
+        assert_eq!(last, Some(What::Weight { nice: -31, weight: 0 }), "{attach}");
     }
 }
 

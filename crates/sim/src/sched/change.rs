@@ -108,7 +108,9 @@ impl Machine {
     /// Changes a task's nice value.
     pub(crate) fn set_nice(&mut self, task: TaskId, nice: i32) -> Result<(), Stop> {
         let weight = weight(nice);
-        self.record(Some(task), What::Weight { nice, weight: weight as u32 });
+        if self.sched.task(task).policy != Class::Realtime {
+            self.record(Some(task), What::Weight { nice, weight: weight as u32 });
+        }
         let change = |machine: &mut Self| {
             machine.sched.task(task).nice = nice;
             machine.reweight_fair(task);
