@@ -47,7 +47,7 @@ pub(crate) struct Replayed {
     workload: Workload,
     /// Its machine, in the short form.
     pub(crate) machine: String,
-    /// Where its CPUs are.
+    /// Where its CPUs are, as many as were seen at least.
     cpus: Vec<CpuPlace>,
     /// Its kernel, as the recording names it.
     pub(crate) kernel: String,
@@ -83,11 +83,16 @@ fn short_form(cpus: &[CpuPlace]) -> String {
     }
 }
 
-/// The numbers that CPUs of a recording have in [`short_form`], where siblings are neighbours.
-fn numbers(cpus: &[CpuPlace]) -> BTreeMap<CpuId, CpuId> {
-    let mut order: Vec<(CpuPlace, u32)> = cpus.iter().copied().zip(0..).collect();
+/// CPUs with those next to each other that have a core, a cache or a node in common.
+fn in_order(cpus: &[CpuPlace]) -> Vec<CpuId> {
+    let mut order: Vec<(&CpuPlace, u32)> = cpus.iter().zip(0..).collect();
     order.sort_by_key(|(place, cpu)| (place.node, place.llc, place.core, *cpu));
-    order.iter().zip(0..).map(|((_, cpu), number)| (CpuId(*cpu), CpuId(number))).collect()
+    order.into_iter().map(|(_, cpu)| CpuId(cpu)).collect()
+}
+
+/// Which CPU of a machine stands for each of a recording: the one in the same place of the order.
+fn stand_ins(recorded: &[CpuPlace], machine: &[CpuPlace]) -> BTreeMap<CpuId, CpuId> {
+    in_order(recorded).into_iter().zip(in_order(machine)).collect()
 }
 
 /// Reads a recording.
@@ -105,8 +110,12 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     }
     replay.finish();
     let whole = tell_problems(&name, reader.problems()) == Exit::Done;
-    let cpus = reader.machine().cpus.clone();
+    let mut cpus = reader.machine().cpus.clone();
     let machine = if cpus.is_empty() { format!("{}c", last.max(1)) } else { short_form(&cpus) };
+    while cpus.len() < last as usize {
+        let core = cpus.len() as u32;
+        cpus.push(CpuPlace { core, ..CpuPlace::default() });
+    }
     let kernel = reader.machine().kernel.clone();
     let (counts, length_ns) = (replay.counts(), replay.length_ns());
     let idle_wake_ns = replay.idle_wakes().quantile(1, 2);
@@ -143,8 +152,8 @@ impl Replayed {
     /// Times of a recording have in them what switches, ticks and cold caches took, and its tasks
     /// are its noise: none of it comes twice. What a scheduler of sched_ext takes comes on top.
     ///
-    /// What is returned is the workload for that machine: tasks that may not use all CPUs use those
-    /// of theirs that it has, or all if it has none of them.
+    /// What is returned is the workload for that machine: tasks that may not use all CPUs of the recording
+    /// use those of theirs that it has, or all if it has none of them.
     pub(crate) fn prepare(&self, model: &mut Model) -> Workload {
         model.costs = Costs {
             switch_ns: SWITCH_NS,
@@ -158,11 +167,13 @@ impl Replayed {
         model.platform.idle.clear();
         model.platform.noise = Noise::default();
         model.platform.preempts_at_once = self.preempts_at_once;
-        let (all, numbers) = (model.topology.possible(), numbers(&self.cpus));
+        let all = model.topology.possible();
+        let stand_ins = stand_ins(&self.cpus, &rota_sim::cpu_places(&model.topology));
+        let recorded: CpuMask = (0..self.cpus.len() as u32).map(CpuId).collect();
         self.workload.clone().with_cpus(|cpus| {
-            let number = |cpu| numbers.get(&cpu).copied().unwrap_or(cpu);
-            let there: CpuMask = cpus.iter().map(number).filter(|cpu| all.contains(*cpu)).collect();
-            if there.is_empty() { all.clone() } else { there }
+            let there: CpuMask =
+                cpus.iter().filter_map(|cpu| stand_ins.get(&cpu).copied()).collect();
+            if there.is_empty() || recorded.is_subset(cpus) { all.clone() } else { there }
         })
     }
 
@@ -250,8 +261,11 @@ mod tests {
         assert_eq!(short_form(&smt[..3]), "3c", "not even");
         // As x86 often has them: the first threads of all cores, then the second ones.
         let apart = [place(0, 0, 0), place(1, 0, 0), place(0, 0, 0), place(1, 0, 0)];
-        let numbers: Vec<u32> = numbers(&apart).values().map(|number| number.0).collect();
-        assert_eq!(numbers, [0, 2, 1, 3]);
+        let near = [place(0, 0, 0), place(0, 0, 0), place(1, 0, 0), place(1, 0, 0)];
+        let numbers = |machine| stand_ins(&apart, machine).into_values().map(|cpu| cpu.0);
+        assert!(numbers(&near).eq([0, 2, 1, 3]), "the short form has siblings as neighbours");
+        assert!(numbers(&apart).eq(0..4), "the same machine");
+        assert!(numbers(&near[..1]).eq([0]), "a smaller one");
         assert!(name_nice("a=20").is_err() && name_nice("a=-20").is_ok());
     }
 }
