@@ -63,7 +63,8 @@ pub(crate) fn gather(mut input: impl BufRead, output: &mut impl Write) -> Result
 }
 
 fn failed(line: &str) -> Option<&str> {
-    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+    let test = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+    Some(test.trim_end_matches(" - should panic"))
 }
 
 fn heading(line: &str) -> Option<&str> {
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn who_failed_and_what_it_said() {
-        let text = "running 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\n\nfailures:\n\n\
+        let text = "running 3 tests\ntest a::b ... ok\ntest a::c - should panic ... FAILED\n\nfailures:\n\n\
                     ---- a::c stdout ----\nthread 'a::c' panicked at x.rs:1:\nleft: 1\n\n\n\
                     failures:\n    a::c\n\ntest result: FAILED. 1 passed\nafter\n\
                     test a::c ... FAILED\nfailures:\n\n---- a::c ----\nthe second\n";

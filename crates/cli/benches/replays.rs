@@ -110,7 +110,11 @@ impl Bench {
                 command.args(["--", "sh", "-c", work.script]).env("PRE", work.prefix);
                 command.current_dir(&self.folder).stdin(Stdio::null());
                 let output = command.output().expect("recording starts");
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                if !output.status.success() {
+                    // The next run is not to take it for a good one.
+                    let _ = fs::remove_file(&file);
+                    panic!("{}", String::from_utf8_lossy(&output.stderr));
+                }
             }
         }
     }
