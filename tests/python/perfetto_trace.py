@@ -21,10 +21,6 @@ UNKNOWN = object()
 CALLS = "select_cpu runnable quiescent enqueue dequeue dispatch running stopping yield tick".split()
 
 
-# Who runs on a CPU is not known from here on.
-GAPS = ("lost", "hidden")
-
-
 def whole(event):
     """A whole event: when, and what it says."""
     kind = event.WhichOneof("event")
@@ -126,13 +122,13 @@ def cpus_of_events(events, names):
             says = ("exit", key)
         elif kind == "counter" and event["name"] == "cpu_frequency":
             says = ("frequency", cpu, event["value"])
-        elif kind in GAPS:
+        elif kind == "lost":
             if cpus[cpu] and cpus[cpu][-1][1] == ("lost",):
                 continue
             says = ("lost",)
         else:
             continue
-        cpus[cpu].append((0 if kind in GAPS else event["time_ns"], says))
+        cpus[cpu].append((0 if kind == "lost" else event["time_ns"], says))
         if key:
             names.setdefault(key, set()).add(name)
     return dict(cpus)
@@ -254,7 +250,7 @@ def busy(events, start, end):
             since[cpu] = now
         if event["event"] == "switch":
             state[event["cpu"]] = int(event["task"] is not None)
-        elif event["event"] in GAPS:
+        elif event["event"] in ("lost", "hidden"):
             state.pop(event["cpu"], None)
     return {cpu: ran / (ran + idle) for cpu, (idle, ran) in known.items() if ran + idle}
 

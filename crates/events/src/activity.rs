@@ -440,13 +440,22 @@ impl Activity {
                     task.want(task.running, &mut self.shares);
                 });
             }
-            What::Hidden => {
-                self.go_on(cpu, Doing::Unknown);
-                if let Some(state) = self.tasks.get_mut(&task) {
-                    state.want(false, &mut self.shares);
-                }
-            }
+            What::Hidden => self.hide(cpu, task),
             _ => {}
+        }
+    }
+
+    /// A task has left a CPU since it came there: what the CPU did since then is not known.
+    fn hide(&mut self, cpu: CpuNumber, task: TaskRef) {
+        let (now, _) = self.cpu(cpu);
+        let before = std::mem::replace(&mut now.doing, Doing::Unknown);
+        self.shares.idle -= u64::from(before.is_idle());
+        self.go_on(cpu, Doing::Unknown);
+        // By now it may have another one.
+        let left = |state: &&mut TaskNow| state.last_cpu == Some(cpu);
+        if let Some(state) = self.tasks.get_mut(&task).filter(left) {
+            state.running = false;
+            state.want(false, &mut self.shares);
         }
     }
 

@@ -134,8 +134,11 @@ impl Spans {
                 }
             }
             What::Hidden => {
-                self.cpus.remove(&cpu);
-                self.tasks.remove(&task);
+                let was = self.cpus.remove(&cpu).is_some_and(|(on, _)| on == task);
+                // By now it may have another one.
+                if was && !self.cpus.values().any(|(on, _)| *on == task) {
+                    self.tasks.remove(&task);
+                }
             }
             _ => {}
         }

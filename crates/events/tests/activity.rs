@@ -128,13 +128,35 @@ fn waits_go_on_where_a_switch_is_hidden() {
     let events = [sleep(0, 0, NONE, A), wake(10, B), hidden, sleep(50, 0, TaskRef(3), B)];
     let found = summary(&events, 100);
     assert_eq!((found.total().latency.quantile(1, 1), found.lost), (40, 0));
-    assert_eq!((found.tasks[&A].run_ns, found.tasks[&B].run_ns), (50, 50));
+    // How much of the 50 it had is not known.
+    let cpu = found.cpus[&CpuNumber(0)];
+    assert_eq!((cpu.busy_ns, cpu.unknown_ns, cpu.idle_ns), (50, 50, 0));
+    assert_eq!((found.tasks[&A].run_ns, found.tasks[&B].run_ns), (0, 50));
     let mut waits = Vec::new();
     let mut spans = Spans::default();
     for event in events {
         spans.add(&event, &mut |span| waits.push((span.kind, span.ns, span.task)));
     }
     assert_eq!(waits, [(SpanKind::RunQueue, 40, B), (SpanKind::Wake, 40, B)]);
+    // Where it runs by then, it goes on, and an idle CPU was not idle for sure.
+    let events = [
+        sleep(0, 0, NONE, A),
+        wake(0, A),
+        sleep(20, 1, NONE, A),
+        hidden,
+        sleep(50, 0, TaskRef(3), NONE),
+        at(70, 0, NONE, What::Hidden),
+        sleep(70, 0, TaskRef(3), NONE),
+        sleep(90, 1, A, NONE),
+    ];
+    let found = summary(&events, 100);
+    assert_eq!(found.tasks[&A].run_ns, 70);
+    assert_eq!((found.cpus[&CpuNumber(0)].unknown_ns, found.cpus[&CpuNumber(0)].idle_ns), (70, 30));
+    let (mut ran, mut spans) = (Vec::new(), Spans::default());
+    for event in events {
+        spans.add(&event, &mut |span| ran.push((span.kind, span.ns, span.task)));
+    }
+    assert!(ran.contains(&(SpanKind::OnCpu, 70, A)), "{ran:?}");
 }
 
 #[test]

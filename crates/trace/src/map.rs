@@ -95,7 +95,14 @@ impl Map {
                 self.now.entry(event.cpu).or_insert((Doing::Runs(from), start_ns));
                 Doing::Runs(event.task)
             }
-            What::Lost { .. } | What::Hidden => Doing::Unknown,
+            What::Lost { .. } => Doing::Unknown,
+            What::Hidden => {
+                // Since its last switch.
+                if let Some((doing, _)) = self.now.get_mut(&event.cpu) {
+                    *doing = Doing::Unknown;
+                }
+                Doing::Unknown
+            }
             _ => return,
         };
         self.go_on(event.cpu, now);

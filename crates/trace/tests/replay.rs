@@ -232,6 +232,31 @@ fn sleeps_that_end_by_the_clock_keep_their_times() {
 }
 
 #[test]
+fn who_leaves_unseen_has_slept() {
+    let none = NONE.0;
+    let events = [
+        switch(0, 0, none, 1, Leaves::Sleeping),
+        event(50, 0, 1, What::Hidden),
+        switch(50, 0, 3, 2, Leaves::Sleeping),
+        waking(60, 0, 1, NONE),
+        switch(70, 0, 2, 1, Leaves::Sleeping),
+        switch(80, 0, 1, none, Leaves::Sleeping),
+    ];
+    let ran = |at: usize| -> u64 {
+        let found = workload(&events);
+        let runs = found.templates[at].program.steps().iter().filter_map(|step| match step {
+            Step::Run(Span::Fixed(ns)) => Some(*ns),
+            _ => None,
+        });
+        runs.sum()
+    };
+    assert_eq!((ran(0), ran(1)), (10, 20));
+    // Nobody has had the CPU since the recording began, whom it was taken from unseen.
+    let third = workload(&events).templates.iter().any(|template| template.name == "c");
+    assert!(!third);
+}
+
+#[test]
 fn cpus_are_those_of_the_recording() {
     let none = NONE.0;
     let may = |ns, task, cpus, first| event(ns, 0, task, What::Affinity { cpus, first });

@@ -103,7 +103,9 @@ impl Merge {
         let About::Switch { from, .. } = raw.about else { return };
         let last = self.running.insert(raw.cpu, raw.pid).filter(|last| *last != from);
         if let Some(last) = last {
-            self.hidden += 1;
+            // Of those that are not wanted, not even all are recorded.
+            let other = |pid: i32| pid == 0 || pid == OTHERS;
+            self.hidden += u64::from(!other(last) || !other(from));
             let (task, cpu) = (self.task(last, tables), CpuNumber(raw.cpu));
             events.push(Event::new(raw.time_ns, cpu, task, What::Hidden));
         }

@@ -175,7 +175,7 @@ impl Perfetto {
                 format!("CPU {} {}", event.cpu.0, if online { "online" } else { "offline" })
             }
             What::Lost { events } => format!("{events} events lost on CPU {}", event.cpu.0),
-            What::Hidden => format!("the kernel hides who came onto CPU {}", event.cpu.0),
+            What::Hidden => format!("it is not told who came onto CPU {}", event.cpu.0),
             _ => return Ok(()),
         };
         self.tracks.instant(out, tables, (event.time_ns, Track::Scheduler, &name), None)

@@ -132,7 +132,12 @@ impl Sched {
                 let running = self.running(event.cpu);
                 self.whole(event, tables, running, event::FREQUENCY, &says);
             }
-            What::Lost { .. } | What::Hidden => {
+            // The next switch says itself who leaves.
+            What::Hidden => {
+                self.cpus.entry(event.cpu).or_default().running = None;
+                return Ok(());
+            }
+            What::Lost { .. } => {
                 let cpu = self.cpus.entry(event.cpu).or_default();
                 cpu.running = None;
                 if cpu.piece.any {

@@ -292,10 +292,13 @@ impl Replay {
                 }
             }
             What::Affinity { cpus, first } if task.is_some() => self.allow(task, cpus, first),
-            What::Hidden => self.lose(cpu),
+            What::Hidden => self.hide(cpu, task),
             What::Lost { events } => {
                 self.counts.lost = self.counts.lost.saturating_add(events);
-                self.lose(cpu);
+                if let Some((task, since)) = self.cpus.remove(&cpu) {
+                    let ran = self.now_ns.saturating_sub(since);
+                    self.of(task).ran(ran);
+                }
                 for task in self.tasks.values_mut() {
                     (task.early, task.woke_ns, task.woken_on) = (None, None, None);
                 }
@@ -378,11 +381,14 @@ impl Replay {
         task.cpus = Some(now);
     }
 
-    /// Who runs on a CPU is not known from here on.
-    fn lose(&mut self, cpu: CpuNumber) {
-        if let Some((task, since)) = self.cpus.remove(&cpu) {
-            let ran = self.now_ns.saturating_sub(since);
-            self.of(task).ran(ran);
+    /// A task has left a CPU since it came there. What it ran is not known: it is taken to have slept.
+    fn hide(&mut self, cpu: CpuNumber, task: TaskRef) {
+        let now = self.now_ns;
+        let before = self.cpus.insert(cpu, (TaskRef::NONE, now)).filter(|(on, _)| *on == task);
+        // By now it may have another one.
+        let elsewhere = self.cpus.values().any(|(on, _)| *on == task);
+        if let Some((_, since)) = before.filter(|_| task.is_some() && !elsewhere) {
+            self.of(task).state = State::Asleep(since.min(now));
         }
     }
 

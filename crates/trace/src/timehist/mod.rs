@@ -198,7 +198,11 @@ impl Timehist {
             What::Hidden => {
                 *self.cpus.entry(cpu.0) = None;
                 *self.idle_ns.entry(cpu.0) = None;
-                *self.tasks.get_mut(task.0)? = Off::default();
+                let state = self.tasks.get_mut(task.0)?;
+                // By now it may have another one.
+                if state.running == Some(cpu) {
+                    *state = Off::default();
+                }
                 return None;
             }
             _ => return None,
