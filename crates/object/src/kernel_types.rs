@@ -94,7 +94,8 @@ impl KernelTypes {
     }
 
     /// The newest of them that is not newer than a kernel by its release, as `uname -r` prints it; of
-    /// one that is older than all, the oldest, and the newest if it is not known which one it is.
+    /// one that is older than all, the oldest, and the newest if it is not known which one it is. One of
+    /// the same series has that kernel's version.
     ///
     /// # Errors
     /// None: they are built in.
@@ -102,7 +103,11 @@ impl KernelTypes {
         let asked = series(release);
         let known = BUILTIN.iter().map(|b| b.0);
         let older = known.rev().find(|name| asked.is_none() || series(name) <= asked);
-        Self::builtin(older.unwrap_or(BUILTIN[0].0))
+        let mut found = Self::builtin(older.unwrap_or(BUILTIN[0].0))?;
+        if let Some(version) = version(release).filter(|_| series(&found.name) == asked) {
+            found.configuration.version = version;
+        }
+        Ok(found)
     }
 
     /// Types from a file: `/sys/kernel/btf/vmlinux`, or any ELF file with a section `.BTF`. The
@@ -257,5 +262,8 @@ mod tests {
         let of =
             ["6.18.44-fc", "6.17.9", "6.1.0-50-amd64", "7.2", "8.0.1", "next", ""].map(nearest);
         assert_eq!(of, ["6.18", "6.16", "6.16", "7.0", "7.3", "7.3", "7.3"]);
+        let version = |release| KernelTypes::nearest(release).unwrap().configuration().version;
+        assert_eq!(version("6.18.44-fc"), [6, 18, 44], "its own");
+        assert_eq!(version("6.17.9"), version("6.16.12"), "there are none of 6.17");
     }
 }
