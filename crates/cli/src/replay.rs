@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use rota_events::{Activity, CpuPlace, Summary};
 use rota_sim::{Costs, Model, Noise};
 use rota_topology::{CpuId, CpuMask};
-use rota_trace::{Replay, ReplayCounts, ReplayOptions, short_ns};
+use rota_trace::{Replay, ReplayCosts, ReplayCounts, ReplayOptions, short_ns};
 use rota_workload::{TASKS_MAX, Workload};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,7 @@ pub(crate) struct Replayed {
     /// What was measured when it was recorded.
     summary: Summary,
     counts: ReplayCounts,
+    costs: ReplayCosts,
     /// How long an idle CPU took to run who woke up, as a median in ns.
     idle_wake_ns: u64,
     preempts_at_once: bool,
@@ -122,6 +123,7 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
     let preempts_at_once = replay.preempts_at_once();
     let reserved = RESERVED.map(str::to_owned).to_vec();
     let options = ReplayOptions { nice: nice.to_vec(), reserved };
+    let costs = replay.costs();
     let workload = replay.workload(reader.tables(), &options).with_context(|| name.clone())?;
     let tasks = workload.templates.len();
     if tasks as u64 > TASKS_MAX {
@@ -143,14 +145,16 @@ fn load(path: &Path, nice: &[(String, i32)]) -> Result<Replayed> {
         whole,
         summary,
         counts,
+        costs,
         idle_wake_ns,
         preempts_at_once,
     })
 }
 
 impl Replayed {
-    /// Times of a recording have in them what switches, ticks and cold caches took, and its tasks
-    /// are its noise: none of it comes twice. What a scheduler of sched_ext takes comes on top.
+    /// Times of a recording have in them what ticks and cold caches took, and its tasks are its noise:
+    /// none of it comes twice. What switches and interrupts between CPUs took is not in them any more. What a
+    /// scheduler of sched_ext takes comes on top.
     ///
     /// What is returned is the workload for that machine: tasks that may not use all CPUs of the recording
     /// use those of theirs that it has, or all if it has none of them.
@@ -158,6 +162,8 @@ impl Replayed {
         model.costs = Costs {
             switch_ns: SWITCH_NS,
             interrupt_ns: self.idle_wake_ns,
+            kick_ns: self.costs.kick_ns,
+            kicked_ns: self.costs.kicked_ns,
             tick_ns: 0,
             migration_ns: Costs::NONE.migration_ns,
             refill_ns: 0,
@@ -244,6 +250,10 @@ impl Replayed {
             "forks": self.counts.forks,
             "lost": self.counts.lost,
             "idle_wake_ns": self.idle_wake_ns,
+            "wake_ns": self.costs.wake_ns,
+            "sleep_ns": self.costs.sleep_ns,
+            "kick_ns": self.costs.kick_ns,
+            "kicked_ns": self.costs.kicked_ns,
             "preempts_at_once": self.preempts_at_once,
         })
     }

@@ -122,6 +122,13 @@ impl Work {
         }
     }
 
+    /// A task that is woken up has to run for so long before it goes on.
+    fn owe(&mut self, task: TaskId, ns: u64) {
+        if let Some(progress) = self.of(task) {
+            progress.until = progress.until.saturating_add(ns.saturating_mul(FULL));
+        }
+    }
+
     /// A task has done a piece of work.
     fn piece_done(&mut self, task: TaskId, now_ns: u64) {
         let Some(progress) = self.of(task) else { return };
@@ -454,8 +461,8 @@ impl Machine {
                     | Step::Meet(..)),
                 ) => {
                     let since = progress.begun_ns.unwrap_or(now);
-                    if self.meet_others(task, step, since)? {
-                        return Ok(Next::Wait);
+                    if let Some(next) = self.meet_others(task, step, since)? {
+                        return Ok(next);
                     }
                 }
                 Some(Step::Call(ns)) => {

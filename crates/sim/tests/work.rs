@@ -4,8 +4,8 @@
 use rota_bytecode::Mode;
 use rota_events::What;
 use rota_object::{Engine, KernelTypes, Object, Setup, World};
-use rota_sim::{Costs, Model, Pause, Shape, Simulation};
-use rota_topology::Spec;
+use rota_sim::{Costs, Model, Pause, Platform, Shape, Simulation};
+use rota_topology::{CpuId, Spec};
 use rota_workload::{Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload};
 use std::sync::Arc;
 
@@ -233,4 +233,76 @@ fn who_is_in_a_call_does_not_give_way_whoever_else_was() {
     assert!(preempted > 100, "{preempted}");
     let done: u64 = world.cpu_times().unwrap().iter().map(|cpu| cpu.busy_ns).sum();
     assert!(done >= SECOND / 10 - 10_000, "{done}");
+}
+
+/// What two tasks used that send 1,000 messages from one to the other on CPUs of their own, the sender
+/// each 100 us; and what another CPU being interrupted costs.
+fn used_ns(message: Event, costs: Costs) -> Vec<u64> {
+    let run = |ns| Step::Run(Span::Fixed(ns));
+    let sender = [Step::Sleep(Span::Fixed(100_000)), run(1_000), Step::Signal(EventId(0), 1)];
+    let receiver = [Step::Wait(EventId(0)), run(1_000)];
+    let mut workload = endless(vec![message], &[&sender, &receiver]);
+    for (template, cpu) in workload.templates.iter_mut().zip([0, 1]) {
+        template.cpus = Some([CpuId(cpu)].into_iter().collect());
+    }
+    let types = KernelTypes::builtin("6.18").unwrap();
+    let topology = "2c".parse::<Spec>().unwrap().topology();
+    let shape = Shape { costs, ..free() };
+    let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+    world.add(&workload).unwrap();
+    world.run_until(SECOND / 10).unwrap();
+    world.cpu_times().unwrap().iter().map(|cpu| cpu.busy_ns).collect()
+}
+
+#[test]
+fn waking_up_and_having_slept_take_what_the_event_says() {
+    let free = used_ns(Event::COUNTER, Costs::NONE);
+    let costly = Event { wake_ns: [7, 3_000], sleep_ns: [7, 2_000], ..Event::COUNTER };
+    let used = used_ns(costly, Costs::NONE);
+    let more = |used: &[u64], at: usize| used[at] as f64 / free[at] as f64;
+    // A message takes 1 us on each side, and who waits for it is on another CPU.
+    assert!((3.8..=4.1).contains(&more(&used, 0)), "{free:?} {used:?}");
+    assert!((2.9..=3.1).contains(&more(&used, 1)), "{free:?} {used:?}");
+    let kicked = used_ns(Event::COUNTER, Costs { kick_ns: 10_000, ..Costs::NONE });
+    assert!((10.0..=11.1).contains(&more(&kicked, 0)), "{free:?} {kicked:?}");
+    assert_eq!(kicked[1].abs_diff(free[1]) / 100_000, 0, "an idle CPU loses nothing");
+}
+
+#[test]
+fn who_is_interrupted_for_another_does_nothing_until_then() {
+    let run = |ns| Step::Run(Span::Fixed(ns));
+    // Each 5 ms somebody on CPU 0 wakes up who takes CPU 1 from a hog.
+    let waker = [Step::Sleep(Span::Fixed(5_000_000)), Step::Signal(EventId(0), 1)];
+    let woken = [Step::Wait(EventId(0)), run(10_000)];
+    let mut workload = endless(vec![Event::COUNTER], &[&waker, &woken, &[run(50_000), Step::Done]]);
+    for (template, cpu) in workload.templates.iter_mut().zip([0, 1, 1]) {
+        template.cpus = Some([CpuId(cpu)].into_iter().collect());
+    }
+    let mut times = Vec::new();
+    for kicked_ns in [0, 25_000] {
+        let types = KernelTypes::builtin("6.18").unwrap();
+        let topology = "2c".parse::<Spec>().unwrap().topology();
+        let platform = Platform { preempts_at_once: true, ..Platform::clone(&free().platform) };
+        let costs = Costs { kicked_ns, ..Costs::NONE };
+        let shape = Shape { costs, platform: Arc::new(platform), ..free() };
+        let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+        world.start_recording();
+        world.add(&workload).unwrap();
+        world.run_until(SECOND).unwrap();
+        let (mut waking, mut late) = (None, Vec::new());
+        for event in world.take_events() {
+            match event.what() {
+                What::Waking { waker } if waker.is_some() => waking = Some(event.time_ns),
+                What::Switch { leaves, .. } if leaves.is_runnable() && event.cpu.0 == 1 => {
+                    late.extend(waking.take().map(|since_ns| event.time_ns - since_ns));
+                }
+                _ => {}
+            }
+        }
+        assert!(late.iter().filter(|ns| **ns == kicked_ns).count() > 100, "{kicked_ns}: {late:?}");
+        times.push((done(&world)[0], late.len() as u64));
+    }
+    let [(before, _), (after, kicks)] = times[..] else { unreachable!() };
+    let lost = (before - after) * 50_000;
+    assert!(lost.abs_diff(kicks * 25_000) <= 500_000, "{lost} ns of {kicks} interrupts");
 }

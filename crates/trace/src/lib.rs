@@ -48,7 +48,7 @@ pub use map::Map;
 pub use output::{Form, Output};
 pub use perfetto::{CallTrace, Caller};
 pub use read::{Input, ReadError, Recording, Seekable, Spool};
-pub use replay::{Replay, ReplayCounts, ReplayError, ReplayOptions};
+pub use replay::{Replay, ReplayCosts, ReplayCounts, ReplayError, ReplayOptions};
 pub use summary::{
     QUANTILES, SUMMARY_SCHEMA, aligned, histogram_json, short_ns, summary_json, summary_text,
     task_use_json,

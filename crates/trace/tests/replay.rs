@@ -439,6 +439,62 @@ fn who_receives_waits_for_what_was_sent_asleep_or_not() {
     assert_eq!((counts.by_tasks, counts.dependencies, counts.messages), (1, 1, 2));
 }
 
+/// Task 1 on CPU 0 sends two messages a turn, of 1 us each, and by the second wakes up task 2 on CPU 1,
+/// which takes it 3 us more. Task 2 receives both, 1 us each, and having slept takes it 2 us more. In
+/// each other turn task 3, which runs on CPU 1, is interrupted for that: 10 us more for task 1, and 20
+/// for task 3.
+fn costly_turn(turn: u64) -> Vec<Event> {
+    use Leaves::{Preempted, Sleeping};
+    let (at, kicks) = (turn * 200_000, turn.is_multiple_of(2));
+    let wake = at + 1_500;
+    let sent = wake + 500 + 3_000 + if kicks { 10_000 } else { 0 };
+    let (runs, leaves) = if kicks { (wake + 20_000, Preempted) } else { (wake + 60_000, Sleeping) };
+    let received = runs + 500 + 2_000;
+    let mut events = vec![
+        switch(at, 0, 4, 1, Preempted),
+        send(at + 1_000, 0, 1, 1),
+        waking(wake, 0, 2, TaskRef(1)),
+        send(sent, 0, 1, 1),
+        switch(sent, 0, 1, 4, Preempted),
+        switch(runs, 1, 3, 2, leaves),
+        receive(received, 1, 2, 1),
+        receive(received + 1_000, 1, 2, 1),
+        switch(received + 1_500, 1, 2, 3, Sleeping),
+    ];
+    if !kicks {
+        events.push(waking(received, 1, 3, NONE));
+    }
+    events.sort_by_key(|event| event.time_ns);
+    events
+}
+
+#[test]
+fn what_waking_and_sleeping_take_is_not_in_run_times() {
+    let turns: Vec<Event> = (0..100).flat_map(costly_turn).collect();
+    let mut seen = replay(&turns);
+    seen.finish();
+    let costs = seen.costs();
+    assert_eq!((costs.kick_ns, costs.kicked_ns), (10_000, 20_000));
+    assert_eq!((costs.wake_ns, costs.sleep_ns), ([0, 3_000], [0, 2_000]));
+    let found = workload(&turns);
+    let (message, before) = (found.events[4], found.events[0]);
+    assert_eq!((message.wake_ns, message.sleep_ns), (costs.wake_ns, costs.sleep_ns));
+    assert_eq!((before.wake_ns, before.sleep_ns), ([0; 2], [0; 2]), "only messages");
+    for at in [0, 1] {
+        let steps = found.templates[at].program.steps();
+        let ran = steps.iter().map(|step| match step {
+            Step::Run(Span::Fixed(ns)) => *ns,
+            _ => 0,
+        });
+        let ran: u64 = ran.sum();
+        assert!(ran.abs_diff(100 * 2_000) <= 5_000, "task {at} runs {ran} ns");
+    }
+    let few: Vec<Event> = (0..30).flat_map(costly_turn).collect();
+    let mut seen = replay(&few);
+    seen.finish();
+    assert_eq!((seen.costs().kick_ns, seen.costs().kicked_ns), (0, 0), "15 are too few");
+}
+
 #[test]
 fn who_had_no_room_waits_for_room_where_there_is_none() {
     use Leaves::Sleeping;

@@ -33,17 +33,32 @@ pub struct Event {
     /// to come first, and each looks again whether there is a signal left. So a kernel wakes those
     /// who wait for room in a socket.
     pub wakes_at: u32,
+    /// What it takes who signals to wake somebody up on the same CPU, and on another one, in ns of CPU
+    /// time.
+    pub wake_ns: [u32; 2],
+    /// What having slept takes who is woken up so, in ns of CPU time.
+    pub sleep_ns: [u32; 2],
 }
 
 impl Event {
     /// It keeps every signal.
-    pub const COUNTER: Self = Self { initial: 0, most: u32::MAX, sync: false, wakes_at: 0 };
+    pub const COUNTER: Self = Self {
+        initial: 0,
+        most: u32::MAX,
+        sync: false,
+        wakes_at: 0,
+        wake_ns: [0; 2],
+        sleep_ns: [0; 2],
+    };
     /// It keeps one signal.
-    pub const FLAG: Self = Self { initial: 0, most: 1, sync: false, wakes_at: 0 };
+    pub const FLAG: Self =
+        Self { initial: 0, most: 1, sync: false, wakes_at: 0, wake_ns: [0; 2], sleep_ns: [0; 2] };
     /// It keeps no signal.
-    pub const CONDITION: Self = Self { initial: 0, most: 0, sync: false, wakes_at: 0 };
+    pub const CONDITION: Self =
+        Self { initial: 0, most: 0, sync: false, wakes_at: 0, wake_ns: [0; 2], sleep_ns: [0; 2] };
     /// Waiting for it locks it, and a signal unlocks it.
-    pub const LOCK: Self = Self { initial: 1, most: 1, sync: false, wakes_at: 0 };
+    pub const LOCK: Self =
+        Self { initial: 1, most: 1, sync: false, wakes_at: 0, wake_ns: [0; 2], sleep_ns: [0; 2] };
 }
 
 /// A template, by its place in [`Workload::templates`].

@@ -13,6 +13,11 @@ pub struct Costs {
     /// From a CPU being told to choose again by another until it does: the interrupt. Leaving the
     /// idle state comes on top of it, see [`crate::IdleState`].
     pub interrupt_ns: u64,
+    /// Telling another CPU to choose again, of who does that.
+    pub kick_ns: u64,
+    /// If not 0, it takes the place of `interrupt_ns` where somebody runs, who gets nothing done
+    /// meanwhile: as on a virtual machine, whose host stops the CPU for it.
+    pub kicked_ns: u64,
     /// A tick, without the scheduler's callback.
     pub tick_ns: u64,
     /// Calling a scheduler, beside what it executes.
@@ -46,6 +51,8 @@ impl Costs {
     pub const NONE: Self = Self {
         switch_ns: 0,
         interrupt_ns: 0,
+        kick_ns: 0,
+        kicked_ns: 0,
         tick_ns: 0,
         callback_ns: 0,
         call_ns: 0,
@@ -72,6 +79,8 @@ impl Costs {
         Self {
             switch_ns: scale(self.switch_ns),
             interrupt_ns: scale(self.interrupt_ns),
+            kick_ns: scale(self.kick_ns),
+            kicked_ns: scale(self.kicked_ns),
             tick_ns: scale(self.tick_ns),
             callback_ns: scale(self.callback_ns),
             call_ns: scale(self.call_ns),

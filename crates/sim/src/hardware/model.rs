@@ -178,6 +178,8 @@ impl Model {
         let plain = [
             ("switch", "ns", &mut c.switch_ns),
             ("interrupt", "ns", &mut c.interrupt_ns),
+            ("kick", "ns", &mut c.kick_ns),
+            ("kicked", "ns", &mut c.kicked_ns),
             ("tick", "ns", &mut c.tick_ns),
             ("callback", "ns", &mut c.callback_ns),
             ("call", "ns", &mut c.call_ns),

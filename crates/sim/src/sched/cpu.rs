@@ -6,6 +6,7 @@ use super::ops::ops_flags;
 use super::reenqueue::Reason;
 use super::task::Class;
 use super::{Due, Event, Insert, Op, Orders, Phase, QueueId, TICK_NS, TaskId};
+use crate::hardware::Costs;
 use crate::interleave::Lock;
 use crate::machine::Machine;
 use crate::run::Stop;
@@ -115,10 +116,23 @@ impl Machine {
         let rq = self.sched.rq(cpu);
         if !std::mem::replace(&mut rq.resched, true) {
             let idle = rq.current.is_none();
-            let interrupt_ns = if here { 0 } else { self.shape.costs.interrupt_ns };
+            let interrupt_ns = if here { 0 } else { self.interrupt_other(cpu, idle) };
             let interrupt_ns = interrupt_ns + if idle { self.idle_exit_ns(cpu) } else { 0 };
             self.sched.agenda.add(self.now_ns + interrupt_ns, Due::Schedule(cpu));
         }
+    }
+
+    /// The CPU that executes interrupts another one; how long it takes until that notices, in ns.
+    fn interrupt_other(&mut self, cpu: u32, idle: bool) -> u64 {
+        let Costs { interrupt_ns, kick_ns, kicked_ns, .. } = self.shape.costs;
+        if kick_ns > 0 {
+            self.spend(self.cpu, kick_ns);
+        }
+        if idle || kicked_ns == 0 {
+            return interrupt_ns;
+        }
+        self.spend(cpu, kicked_ns);
+        kicked_ns
     }
 
     fn kick(&mut self, kick: super::Kick) -> Result<(), Stop> {

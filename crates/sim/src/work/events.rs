@@ -4,6 +4,7 @@
 //! A signal carries since when somebody waits for what comes of it: the present, or, if who
 //! signals is in the midst of a piece of work, when that was asked for.
 
+use super::Next;
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Due, TaskId, Waker};
@@ -25,13 +26,14 @@ impl Outside {
 }
 
 impl Machine {
-    /// A step by which tasks meet; whether it waits. What it signals is waited for since then.
+    /// A step by which tasks meet; what comes of it, if not the next step at once. What it signals is
+    /// waited for since then.
     pub(super) fn meet_others(
         &mut self,
         task: TaskId,
         step: Step,
         since_ns: u64,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Option<Next>, Stop> {
         match step {
             Step::Wait(event) => {
                 let waits = if self.work.joined(task, None) == Some(event) {
@@ -49,7 +51,7 @@ impl Machine {
                 if waits && self.work.events[event.0 as usize].event().wakes_at > 0 {
                     self.work.look_again(task);
                 }
-                return Ok(waits);
+                return Ok(waits.then_some(Next::Wait));
             }
             Step::Signal(event, times) => {
                 let cpu = self.cpu;
@@ -58,16 +60,25 @@ impl Machine {
                 for _ in 0..times {
                     self.record_message(task, event, true);
                 }
+                // What that took comes before whatever it does next.
+                let wake_ns = self.work.events[event.0 as usize].event().wake_ns;
+                let takes_time = self.shape.costs.kick_ns > 0 || wake_ns != [0; 2];
+                if takes_time && self.sched.rq(cpu).current == Some(task) {
+                    return Ok(Some(Next::Run(0)));
+                }
             }
             Step::Broadcast(event) => self.broadcast(event, since_ns)?,
             Step::Join(event) => {
                 self.wait_for(task, event);
                 self.work.joined(task, Some(event));
             }
-            Step::Meet(event, count) => return self.gather(task, event, count),
+            Step::Meet(event, count) => {
+                let waits = self.gather(task, event, count)?;
+                return Ok(waits.then_some(Next::Wait));
+            }
             _ => {}
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Records that a task has sent a message, or received one, if the event is such.
@@ -175,6 +186,11 @@ impl Machine {
         self.work.asked(task, if event.initial > 0 { self.now_ns } else { since_ns });
         self.wake_up_by(task, if by == Waker::Task && event.sync { Waker::Leaving } else { by })?;
         self.cpu = here;
+        let elsewhere = usize::from(self.sched.task(task).cpu != here);
+        self.work.owe(task, event.sleep_ns[elsewhere].into());
+        if by == Waker::Task && event.wake_ns[elsewhere] > 0 {
+            self.spend(here, event.wake_ns[elsewhere].into());
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Pieces of what tasks did become programs.
 
-use super::{Channel, Piece, Replay, State, Task};
+use super::{Channel, Piece, Replay, ReplayCosts, State, Task};
 use rota_events::{Tables, TaskRef};
 use rota_topology::{CPUS_MAX, CpuId, CpuMask};
 use rota_workload::{
@@ -61,16 +61,19 @@ impl Replay {
         let numbers: BTreeMap<TaskRef, u32> = self.tasks.keys().copied().zip(0..).collect();
         // Most who wake a task up then sleep themselves, by a pipe or a socket.
         let event = Event { sync: true, ..Event::COUNTER };
+        let ReplayCosts { wake_ns, sleep_ns, .. } = self.costs;
+        let message = Event { wake_ns, sleep_ns, ..event };
         let mut workload = Workload { events: vec![event; numbers.len()], ..Workload::default() };
         for channel in &self.channels {
             let room = channel.room.map_or(event, |room| Event {
                 initial: room.messages,
                 wakes_at: room.wakes_at,
-                ..event
+                ..message
             });
-            workload.events.extend([event, room]);
+            workload.events.extend([message, room]);
         }
         let call_ns = self.preemptions.quantile(1, 2);
+        let call_ns = call_ns.saturating_sub(wake_ns[0].into()).max(u64::from(call_ns > 0));
         let events = Events { numbers: &numbers, channels: &self.channels, call_ns };
         let mut groups: BTreeMap<String, u32> = BTreeMap::new();
         let mut used = vec![false; options.nice.len()];
@@ -173,8 +176,8 @@ impl Task {
     /// until the last wake-up, in ns.
     fn call(&self, at: usize) -> Option<(usize, u64)> {
         let wakes = |piece: &Piece| {
-            use Piece::{Answer, Hand, Nothing, Signal};
-            matches!(piece, Signal { .. } | Hand(_) | Answer(_) | Nothing)
+            use Piece::{Answer, Free, Hand, Nothing, Signal};
+            matches!(piece, Signal { .. } | Hand { .. } | Answer(_) | Free { .. } | Nothing)
         };
         if !wakes(&self.pieces[at]) {
             return None;
@@ -311,7 +314,7 @@ impl Passing {
     /// A run, before that piece. Who sends needs room before it has done what sending takes.
     fn run(&mut self, ns: u64, next: Option<&Piece>, events: &Events<'_>, steps: &mut Vec<Step>) {
         let mut rest_ns = ns;
-        if let Some(Piece::Send(channel) | Piece::Hand(channel)) = next {
+        if let Some(Piece::Send(channel) | Piece::Hand { channel, .. }) = next {
             let before_ns = ns.saturating_sub(SEND_NS);
             if before_ns > 0 {
                 steps.push(Step::Run(Span::Fixed(before_ns)));
@@ -325,12 +328,12 @@ impl Passing {
     /// What becomes of a piece that is about messages.
     fn pass(&mut self, piece: Piece, events: &Events<'_>, steps: &mut Vec<Step>) {
         match piece {
-            Piece::Expect(channel) if !self.received => {
+            Piece::Expect { channel, .. } if !self.received => {
                 steps.push(Step::Wait(events.messages(channel)));
                 self.received = true;
             }
-            Piece::Room(channel) => self.room(channel, events, steps),
-            Piece::Hand(channel) => self.send(channel, events, steps),
+            Piece::Room { channel, .. } => self.room(channel, events, steps),
+            Piece::Hand { channel, .. } => self.send(channel, events, steps),
             Piece::Send(channel) => {
                 self.send(channel, events, steps);
                 *self = Self::default();

@@ -12,11 +12,13 @@ use super::{Piece, Task};
 use rota_events::TaskRef;
 use std::collections::{BTreeMap, VecDeque};
 
-/// A wake-up by a task: when the sleep began, and when it ended, in ns.
+/// A wake-up by a task: when the sleep began, and when it ended, in ns, and whether it was done by
+/// another CPU than the one on which the task ran then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wake {
     pub(super) asleep_ns: u64,
     pub(super) woke_ns: u64,
+    pub(super) remote: bool,
 }
 
 /// What somebody received before it was seen that it was sent: by whom, which of their pieces, when,
@@ -256,6 +258,7 @@ pub(super) fn link(
     }
     let (mut received, mut woken) = (0_u64, 0);
     for piece in tasks.values_mut().flat_map(|task| &mut task.pieces) {
+        let remote = |wake: u32| wakes[wake as usize].remote;
         let becomes = match *piece {
             Piece::Receive { messages, .. } => {
                 received += u64::from(messages);
@@ -264,13 +267,13 @@ pub(super) fn link(
             Piece::Wait(wake) => links[wake as usize].map(|link| match link {
                 Link::Message(channel) => {
                     woken += 1;
-                    Piece::Expect(channel)
+                    Piece::Expect { channel, remote: remote(wake) }
                 }
-                Link::Room(channel) => Piece::Room(channel),
+                Link::Room(channel) => Piece::Room { channel, remote: remote(wake) },
             }),
             Piece::Signal { wake, .. } => links[wake as usize].map(|link| match link {
-                Link::Message(channel) => Piece::Hand(channel),
-                Link::Room(_) => Piece::Nothing,
+                Link::Message(channel) => Piece::Hand { channel, remote: remote(wake) },
+                Link::Room(_) => Piece::Free { remote: remote(wake) },
             }),
             _ => None,
         };

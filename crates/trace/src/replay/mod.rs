@@ -9,23 +9,23 @@
 //! the same task again. Where messages are recorded, they take the place of wake-ups.
 
 mod build;
+mod costs;
+mod kicks;
 mod messages;
 
+use kicks::{Kicks, Woken};
 use messages::{Channel, Receiving, Sending, Wake};
 use rota_events::{CpuNumber, Event, Histogram, TaskRef, What};
 use std::collections::BTreeMap;
 
 pub use build::{ReplayError, ReplayOptions};
+pub use costs::ReplayCosts;
 
 /// The weight of nice 19.
 const LEAST_WEIGHT: u32 = 1;
 
 /// Who gives way so much later than it woke up another task does not do so at once, in ns.
 const AT_ONCE_NS: u64 = 20_000;
-/// Nor does who gives way so much later than another CPU woke up a task, in ns.
-const REMOTE_AT_ONCE_NS: u64 = 100_000;
-/// Who gives way lazily does so after so much at the latest, in ns: the longest tick there is.
-const TICK_NS: u64 = 10_000_000;
 
 /// What a task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +50,14 @@ enum Piece {
     Send(u32),
     /// It has received so many.
     Receive { channel: u32, messages: u32 },
-    /// It slept until a message came, which it received then.
-    Expect(u32),
-    /// It woke up somebody by the message that it sends.
-    Hand(u32),
-    /// It slept until there was room for the message that it sends.
-    Room(u32),
+    /// It slept until a message came, which it received then; whether from another CPU.
+    Expect { channel: u32, remote: bool },
+    /// It woke up somebody by the message that it sends; whether on another CPU.
+    Hand { channel: u32, remote: bool },
+    /// It slept until there was room for the message that it sends; whether from another CPU.
+    Room { channel: u32, remote: bool },
+    /// It woke up somebody who sleeps until there is room; whether on another CPU.
+    Free { remote: bool },
     /// It has another nice value from here on.
     Nice(i32),
     /// It may use other CPUs from here on: these of the first 64, or all.
@@ -135,8 +137,8 @@ struct Task {
     early: Option<(TaskRef, usize)>,
     /// When it woke up, if it has not run since, and a CPU was idle then.
     woke_ns: Option<u64>,
-    /// The CPU on which it was woken up, and when, until it runs.
-    woken_on: Option<(CpuNumber, u64)>,
+    /// How it was woken up, until it runs.
+    woken: Option<Woken>,
     /// By whom it was woken up for the last time, unless it has slept since.
     asked: Option<Asked>,
     /// It comes before those that have a nice value, some of the time at least.
@@ -236,15 +238,13 @@ pub struct Replay {
     /// How long it takes from a wake-up until the waker gives its CPU to whom it woke up, in ns, where
     /// it does so at once.
     preemptions: Histogram,
-    /// How many tasks that were woken up on one CPU took another one from somebody at once, and how
-    /// many did within a tick.
-    remote_at_once: u64,
-    remote_late: u64,
+    kicks: Kicks,
     /// Whether a scheduler of sched_ext is in charge.
     attached: bool,
     /// By who woke and who was woken up.
     answers: BTreeMap<(TaskRef, TaskRef), Answers>,
     wakes: Vec<Wake>,
+    costs: ReplayCosts,
     /// What sockets receive, and which is whose.
     channels: Vec<Channel>,
     channel_numbers: BTreeMap<u64, u32>,
@@ -300,7 +300,7 @@ impl Replay {
                     self.of(task).ran(ran);
                 }
                 for task in self.tasks.values_mut() {
-                    (task.early, task.woke_ns, task.woken_on) = (None, None, None);
+                    (task.early, task.woke_ns, task.woken) = (None, None, None);
                 }
             }
             What::Send { channel, bytes } if task.is_some() => self.send(cpu, task, channel, bytes),
@@ -323,8 +323,15 @@ impl Replay {
         }
         self.tasks.values_mut().for_each(Task::settle);
         messages::drop_unreceived(&mut self.tasks, &self.channels);
+        self.take_kicks_out();
         self.choose_answers();
         self.counts.messages = messages::link(&mut self.tasks, &self.wakes, &mut self.channels);
+        self.take_meetings_out();
+    }
+
+    /// What waking up, sleeping and interrupts took in the recording, and takes in the workload.
+    pub fn costs(&self) -> ReplayCosts {
+        self.costs
     }
 
     /// What was found so far.
@@ -336,14 +343,6 @@ impl Replay {
     /// How long it takes from a wake-up to running on a CPU that was idle, in ns.
     pub fn idle_wakes(&self) -> &Histogram {
         &self.idle_wakes
-    }
-
-    /// Whether tasks that are woken up from another CPU take theirs from somebody at once, as in
-    /// kernels that do not preempt lazily. In others, one in forty would do so within 100 us of who
-    /// computes, by chance; it has to be one in five, and twenty at least. Who makes system calls all
-    /// the time gives way soon in both.
-    pub fn preempts_at_once(&self) -> bool {
-        self.remote_at_once >= 20 && 4 * self.remote_at_once >= self.remote_late
     }
 
     /// How long the recording is, in ns.
@@ -471,7 +470,7 @@ impl Replay {
         {
             self.preemptions.add(now - since_ns);
         }
-        self.count_remote(cpu, to, preempts);
+        self.note_kick(cpu, to, (from, preempts));
         let task = self.of(to);
         if let Some(woke_ns) = task.woke_ns.take().filter(|_| !from.is_some()) {
             self.idle_wakes.add(now - woke_ns);
@@ -484,7 +483,7 @@ impl Replay {
             match early {
                 Some((waker, at)) if waker.is_some() => {
                     let wake = self.wakes.len() as u32;
-                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now });
+                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now, remote: false });
                     self.of(to).push(now, Piece::Wait(wake));
                     self.of(waker).pieces[at] = Piece::Signal { to, wake };
                     self.counts.by_tasks += 1;
@@ -497,20 +496,6 @@ impl Replay {
             }
         }
         self.of(to).state = State::Awake;
-    }
-
-    /// A task comes to a CPU, and takes it from somebody or does not: how late, if it was woken up
-    /// from another one. A scheduler of sched_ext preempts when it likes.
-    fn count_remote(&mut self, cpu: CpuNumber, to: TaskRef, preempts: bool) {
-        let (now, by_kernel) = (self.now_ns, !self.attached);
-        let woken_on = self.of(to).woken_on.take();
-        if let Some((_, since_ns)) = woken_on.filter(|(by, _)| by_kernel && preempts && *by != cpu)
-        {
-            match now - since_ns {
-                0..=REMOTE_AT_ONCE_NS => self.remote_at_once += 1,
-                ns => self.remote_late += u64::from(ns < TICK_NS),
-            }
-        }
     }
 
     /// A task slept until now, and no task ended that.
@@ -569,7 +554,7 @@ impl Replay {
                 woken.state = State::Awake;
                 woken.early = None;
                 woken.woke_ns = idle.then_some(now);
-                woken.woken_on = Some((cpu, now));
+                woken.woken = Some(Woken { on: cpu, at_ns: now, by: None });
                 if waker.is_some() && waker != task {
                     self.counts.by_tasks += 1;
                 } else {
@@ -578,13 +563,16 @@ impl Replay {
                 if works {
                     self.counts.dependencies += 1;
                     let wake = self.wakes.len() as u32;
-                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now });
+                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now, remote: false });
                     self.of(task).push(now, Piece::Wait(wake));
                     let by = self.of(waker);
                     by.push(now, Piece::Signal { to: task, wake });
+                    let signal = Some((waker, by.pieces.len() - 1, wake));
                     (by.woke, by.last_wake) = (Some((task, 0)), Some((task, now)));
                     let (deeds, sleeps) = (by.deeds, by.sleeps);
-                    self.of(task).asked = Some(Asked { by: waker, deeds, sleeps });
+                    let woken = self.of(task);
+                    woken.asked = Some(Asked { by: waker, deeds, sleeps });
+                    woken.woken = Some(Woken { on: cpu, at_ns: now, by: signal });
                 } else {
                     self.sleep(task, since);
                 }
