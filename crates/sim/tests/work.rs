@@ -289,12 +289,17 @@ fn who_is_interrupted_for_another_does_nothing_until_then() {
         world.start_recording();
         world.add(&workload).unwrap();
         world.run_until(SECOND).unwrap();
-        let (mut waking, mut late) = (None, Vec::new());
+        let (mut waking, mut late, mut came_ns) = (None, Vec::new(), None);
         for event in world.take_events() {
+            if let (What::Switch { .. }, Some(since_ns), 1) = (event.what(), came_ns, event.cpu.0) {
+                assert_eq!(event.time_ns - since_ns, 10_000, "who was woken up does not pay");
+                came_ns = None;
+            }
             match event.what() {
                 What::Waking { waker } if waker.is_some() => waking = Some(event.time_ns),
                 What::Switch { leaves, .. } if leaves.is_runnable() && event.cpu.0 == 1 => {
                     late.extend(waking.take().map(|since_ns| event.time_ns - since_ns));
+                    came_ns = Some(event.time_ns).filter(|_| late.last() == Some(&kicked_ns));
                 }
                 _ => {}
             }

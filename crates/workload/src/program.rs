@@ -51,14 +51,11 @@ impl Event {
         sleep_ns: [0; 2],
     };
     /// It keeps one signal.
-    pub const FLAG: Self =
-        Self { initial: 0, most: 1, sync: false, wakes_at: 0, wake_ns: [0; 2], sleep_ns: [0; 2] };
+    pub const FLAG: Self = Self { most: 1, ..Self::COUNTER };
     /// It keeps no signal.
-    pub const CONDITION: Self =
-        Self { initial: 0, most: 0, sync: false, wakes_at: 0, wake_ns: [0; 2], sleep_ns: [0; 2] };
+    pub const CONDITION: Self = Self { most: 0, ..Self::COUNTER };
     /// Waiting for it locks it, and a signal unlocks it.
-    pub const LOCK: Self =
-        Self { initial: 1, most: 1, sync: false, wakes_at: 0, wake_ns: [0; 2], sleep_ns: [0; 2] };
+    pub const LOCK: Self = Self { initial: 1, most: 1, ..Self::COUNTER };
 }
 
 /// A template, by its place in [`Workload::templates`].

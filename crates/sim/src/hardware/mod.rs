@@ -260,8 +260,9 @@ impl Machine {
         self.sched.task(task).settle(now, speed);
     }
 
-    /// A task that runs is faster or slower from now on: its work will be done at another time.
-    fn time_anew(&mut self, task: TaskId) {
+    /// A task that runs is faster or slower from now on, or its CPU has cost time that it has to spend:
+    /// its work will be done at another time.
+    pub(crate) fn time_anew(&mut self, task: TaskId) {
         if self.sched.task(task).orders == Orders::Work {
             self.prod(task);
         }

@@ -132,6 +132,10 @@ impl Machine {
             return interrupt_ns;
         }
         self.spend(cpu, kicked_ns);
+        // It is who runs there that spends it, not who comes next.
+        if let Some(task) = self.sched.rq(cpu).current {
+            self.time_anew(task);
+        }
         kicked_ns
     }
 

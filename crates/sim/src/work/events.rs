@@ -62,8 +62,9 @@ impl Machine {
                 }
                 // What that took comes before whatever it does next.
                 let wake_ns = self.work.events[event.0 as usize].event().wake_ns;
-                let takes_time = self.shape.costs.kick_ns > 0 || wake_ns != [0; 2];
-                if takes_time && self.sched.rq(cpu).current == Some(task) {
+                let pays = self.shape.costs.kick_ns > 0 || wake_ns != [0; 2];
+                let rq = self.sched.rq(cpu);
+                if pays && rq.spent_ns > 0 && rq.current == Some(task) {
                     return Ok(Some(Next::Run(0)));
                 }
             }

@@ -8,12 +8,13 @@ use super::{Piece, Replay, Task};
 use std::collections::BTreeMap;
 
 /// So many times have to be seen before a cost is believed.
-const SEEN_MIN: usize = 20;
+pub(super) const SEEN_MIN: usize = 20;
 
 /// What things took of the CPU time of those who did them, in ns, as medians; 0 where too few are seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayCosts {
-    /// Waking up by a message who waits for it, of who sends: on the same CPU, on another one.
+    /// Waking up by a message who waits for it, of who sends: on the same CPU, on another one. It counts
+    /// for wake-ups of those who wait for room to send, too, and so does the next.
     pub wake_ns: [u32; 2],
     /// Having slept until a message came, from the same CPU, from another one.
     pub sleep_ns: [u32; 2],
@@ -75,6 +76,9 @@ impl Replay {
                     // First of what came after it, then of what was before.
                     let before = (passage.begin..at).rev();
                     for place in (at + 1..passage.end).chain(before) {
+                        if left == 0 {
+                            break;
+                        }
                         left -= task.pieces[place].take(left);
                     }
                 }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Wake-ups of tasks on other CPUs, and the interrupts by which those learn of them.
 
-use super::costs::{excess, median};
+use super::costs::{SEEN_MIN, excess, median};
 use super::{Piece, Replay};
 use rota_events::{CpuNumber, TaskRef};
 use std::collections::BTreeSet;
 
 /// Who takes a CPU from somebody so much later than another one woke it up, in ns, does not do so at
 /// once.
-const AT_ONCE_NS: u64 = 100_000;
+const REMOTE_AT_ONCE_NS: u64 = 100_000;
 /// Who gives way lazily does so after so much at the latest, in ns: the longest tick there is.
 const TICK_NS: u64 = 10_000_000;
+
+/// What takes longer, in ns, is no interrupt.
+const KICK_MAX_NS: u64 = 1_000_000;
 
 /// How a task was woken up: by which CPU, when in ns, and by whom: by which of their pieces, and the
 /// number of the wake-up.
@@ -61,7 +64,7 @@ impl Replay {
             return;
         };
         let after_ns = self.now_ns - woken.at_ns;
-        let at_once = preempts && after_ns <= AT_ONCE_NS;
+        let at_once = preempts && after_ns <= REMOTE_AT_ONCE_NS;
         if preempts && !self.attached {
             self.kicks.at_once += u64::from(at_once);
             self.kicks.late += u64::from(!at_once && after_ns < TICK_NS);
@@ -96,14 +99,14 @@ impl Replay {
             let piece = self.tasks.get_mut(&task).and_then(|task| task.pieces.get_mut(at));
             piece.map_or(0, |piece| piece.take(ns))
         };
-        self.costs.kick_ns = excess(&mut with, &mut without);
+        self.costs.kick_ns = excess(&mut with, &mut without).min(KICK_MAX_NS);
         for (task, at) in kicked {
             take(task, at + 1, self.costs.kick_ns);
         }
-        if interrupts {
-            let victims = kicks.iter().filter_map(|kick| kick.victim);
-            let mut took: Vec<u64> = victims.map(|(task, at, ns)| take(task, at, ns)).collect();
-            self.costs.kicked_ns = median(&mut took).unwrap_or(0);
+        let victims: Vec<_> = kicks.iter().filter_map(|kick| kick.victim).collect();
+        if interrupts && victims.len() >= SEEN_MIN {
+            let took = victims.into_iter().map(|(task, at, ns)| take(task, at, ns));
+            self.costs.kicked_ns = median(&mut took.collect::<Vec<_>>()).unwrap_or(0);
         }
     }
 }

@@ -407,6 +407,7 @@ impl Replay {
             None => now,
         };
         task.ran(now.saturating_sub(since));
+        task.woken = None;
         task.state = match (runnable, task.exits) {
             (true, _) => State::Awake,
             (false, true) => State::Gone,
