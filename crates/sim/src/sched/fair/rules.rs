@@ -8,16 +8,17 @@ use super::super::TICK_NS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Where a delayed task would be picked, it leaves, and who wakes up may come next. Before, who
-    /// wakes up waits. That came with 7.1, and with 7.0.10 and 6.18.33 (by their lists of changes; the
-    /// recordings of 7.0.13 do not come to it).
+    /// wakes up waits. 7.0.10 and 6.18.33 have it by their lists of changes (recordings of 7.0.13 do
+    /// not come to it), and what is later counts as having it.
     pub(super) wakes_past_delayed: bool,
     /// Who is preempted is protected no more. Until 7.0 that stays as it was.
     pub(super) preemption_unprotects: bool,
     /// Who is delayed does not get deeper into debt. Until 7.0 it does.
     pub(super) debt_is_kept: bool,
     /// The limit of lag is a slice and a tick. Before (read in 6.18) it is the
-    /// larger one of two slices and a tick; recordings of 7.0 have lags of 4.4 ms on one CPU. 6.18.15 has
-    /// no sums of slices that it needs, 6.18.44 has.
+    /// larger one of two slices and a tick; recordings of 7.0 have lags of 4.4 ms on one CPU. It
+    /// needs the largest slice of a queue (`max_slice`): the types of 6.18.44 have that, those of 6.18.15
+    /// do not. It is taken to have come with 6.18.33, too.
     slice_and_tick: bool,
     /// Protection that is shortened begins at the average, if that is earlier. Until 7.0 it begins at
     /// the virtual time of who runs.
