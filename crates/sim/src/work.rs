@@ -228,8 +228,8 @@ impl Machine {
     /// How long tasks have run on a CPU, in ns.
     pub(crate) fn busy_ns(&self, cpu: u32) -> u64 {
         let rq = &self.sched.rqs[cpu as usize];
-        let since = rq.current.map(|task| self.sched.tasks[task.0 as usize].charged_at_ns);
-        rq.busy_ns + since.map_or(0, |since| self.now_ns.saturating_sub(since))
+        let runs = rq.current.is_some();
+        rq.busy_ns + if runs { self.now_ns.saturating_sub(rq.busy_until_ns) } else { 0 }
     }
 
     /// Makes a task with a program, which sleeps on a CPU, or on the first that it may use; `None`

@@ -440,6 +440,11 @@ impl Machine {
         } else if class == rank(Class::Fair) && class == running {
             self.preempt_fair(cpu, task, new);
         }
+        self.read_clock(cpu);
+        // Who comes pays from now on, not from the switch (kernel: `rq_clock_skip_update`).
+        let lazily = class == running && !self.shape.platform.preempts_at_once;
+        let rq = self.sched.rq(cpu);
+        rq.keeps_clock |= rq.resched && !lazily;
     }
 
     /// The CPU that a task was on if it may still run there, else the first that it may.
@@ -501,6 +506,22 @@ impl Machine {
 
     /// The same, with the run queue's lock held.
     fn schedule_locked(&mut self, cpu: u32, sleeps: Option<u64>) -> Result<(), Stop> {
+        let rq = self.sched.rq(cpu);
+        rq.kept_clock_ns = std::mem::take(&mut rq.keeps_clock).then_some(rq.clock_ns);
+        let result = self.choose_and_switch(cpu, sleeps);
+        self.sched.rq(cpu).kept_clock_ns = None;
+        result
+    }
+
+    /// The time by which what runs on a CPU is charged (kernel: `update_rq_clock`).
+    pub(super) fn read_clock(&mut self, cpu: u32) -> u64 {
+        let now = self.now_ns;
+        let rq = self.sched.rq(cpu);
+        rq.clock_ns = rq.kept_clock_ns.unwrap_or(now);
+        rq.clock_ns
+    }
+
+    fn choose_and_switch(&mut self, cpu: u32, sleeps: Option<u64>) -> Result<(), Stop> {
         self.sched.rq(cpu).resched = false;
         self.sched.rq(cpu).lazy = false;
         let previous = self.sched.rq(cpu).current;
@@ -678,9 +699,11 @@ impl Machine {
         self.sched.rq(cpu).spent_ns += refill_ns;
         self.tick_later(cpu);
         let now = self.now_ns;
-        self.sched.rq(cpu).started_ns = now;
+        let rq = self.sched.rq(cpu);
+        (rq.started_ns, rq.busy_until_ns) = (now, now);
+        let clock = self.read_clock(cpu);
         let state = self.sched.task(task);
-        (state.charged_at_ns, state.settled_at_ns) = (now, now);
+        (state.charged_at_ns, state.settled_at_ns) = (clock, now);
         state.waits_anew = true;
         if state.class == Class::Fair {
             self.start_fair(cpu, task);

@@ -52,16 +52,17 @@ impl Machine {
     /// Charges what runs on a CPU for the time since it was last charged.
     pub(crate) fn charge(&mut self, cpu: u32) {
         let Some(task) = self.sched.rq(cpu).current else { return };
-        let (now, speed) = (self.now_ns, self.speed(cpu));
+        let (now, clock, speed) = (self.now_ns, self.read_clock(cpu), self.speed(cpu));
+        let rq = self.sched.rq(cpu);
+        rq.busy_ns += now - std::mem::replace(&mut rq.busy_until_ns, now);
         let state = self.sched.task(task);
         state.settle(now, speed);
-        let ran = now - std::mem::replace(&mut state.charged_at_ns, now);
+        let ran = clock - std::mem::replace(&mut state.charged_at_ns, clock);
         if ran == 0 {
             return;
         }
         state.ran_ns += ran;
         let (address, class) = (state.address, state.class);
-        self.sched.rq(cpu).busy_ns += ran;
         // A task's structure is the machine's own memory.
         let (sum, slice) = (self.layout.task.sum_exec_runtime, self.layout.task.slice);
         let _ = sum.update(&self.memory, address, |total| total.wrapping_add(ran));

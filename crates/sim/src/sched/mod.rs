@@ -131,6 +131,12 @@ pub(crate) struct Rq {
     pub(crate) current: Option<TaskId>,
     /// Whether the CPU has been told to choose again.
     pub(crate) resched: bool,
+    /// When its clock was last read; what runs is charged by that.
+    pub(crate) clock_ns: u64,
+    /// Whether the next choice goes by the clock as it was last read, and the time that goes by if
+    /// a choice that does so is under way.
+    pub(crate) keeps_clock: bool,
+    pub(crate) kept_clock_ns: Option<u64>,
     /// Until when what runs is in the kernel, where it is not preempted.
     pub(crate) kernel_until_ns: u64,
     pub(crate) in_dispatch: bool,
@@ -176,6 +182,8 @@ pub(crate) struct Rq {
     pub(crate) started_ns: u64,
     /// How long tasks have run here, in ns.
     pub(crate) busy_ns: u64,
+    /// Up to when that counts what runs.
+    pub(crate) busy_until_ns: u64,
     /// What has been done here that costs time which no task has spent yet, in ns, and when that was
     /// last told.
     pub(crate) spent_ns: u64,

@@ -485,6 +485,51 @@ mod tests {
         assert!(moved.iter().all(|count| *count >= 5), "{moved:?}");
     }
 
+    /// Who takes a CPU from another task at once pays for the time since it was woken up, in which
+    /// that CPU was interrupted.
+    #[test]
+    fn who_takes_a_cpu_pays_from_when_it_was_woken_up() {
+        use rota_workload::{Event, EventId, Program, Span, Step, Template, TemplateId};
+        let run = |ns| Step::Run(Span::Fixed(ns));
+        let waker = [Step::Sleep(Span::Fixed(5 * MS)), Step::Signal(EventId(0), 1)];
+        let woken = [Step::Wait(EventId(0)), run(10_000)];
+        let bodies: [(&[Step], u32); 3] = [(&waker, 0), (&woken, 1), (&[run(50_000)], 1)];
+        let template = |(body, cpu): &(&[Step], u32)| Template {
+            name: "task".to_owned(),
+            group: 0,
+            nice: 0,
+            partners: 0,
+            cpus: Some([CpuId(*cpu)].into_iter().collect()),
+            cgroup: None,
+            realtime: false,
+            program: Arc::new(Program::default().repeated(None, body.iter().copied())),
+        };
+        let workload = Workload {
+            events: vec![Event::COUNTER],
+            groups: vec![rota_workload::Group { name: "all".to_owned(), deadline_ns: None }],
+            templates: bodies.iter().map(template).collect(),
+            starts: (0..3).map(TemplateId).collect(),
+            ..Workload::default()
+        };
+        let charged = |preempts_at_once| {
+            let types = KernelTypes::builtin("6.18").unwrap();
+            let topology = "2c".parse::<Spec>().unwrap().topology();
+            let costs = Costs { kicked_ns: 25_000, ..Costs::NONE };
+            let platform = Arc::new(Platform { preempts_at_once, ..Platform::default() });
+            let shape = Shape { costs, platform, ..Shape::default() };
+            let mut world = Simulation::fair(&types, &topology, &shape).unwrap();
+            world.add(&workload).unwrap();
+            world.run_until(1_000 * MS).unwrap();
+            let machine = world.machine.as_mut().unwrap().get_mut();
+            [1, 2].map(|at: usize| machine.sched.tasks[at].ran_ns)
+        };
+        let [at_once, hog] = charged(true);
+        assert!((190 * 35_000..=201 * 35_000).contains(&at_once), "{at_once}");
+        assert!((at_once + hog).abs_diff(1_000 * MS) <= MS, "nothing is charged twice or never");
+        let [lazily, _] = charged(false);
+        assert!((190 * 10_000..=201 * 10_000).contains(&lazily), "{lazily}");
+    }
+
     #[test]
     fn who_runs_learns_its_weight_at_the_tick() {
         let mut world = machine("cpu:tasks=1,weight=100", 401 * MS);
