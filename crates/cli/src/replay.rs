@@ -251,6 +251,7 @@ impl Replayed {
             "lost": self.counts.lost,
             "idle_wake_ns": self.idle_wake_ns,
             "wake_ns": self.costs.wake_ns,
+            "free_ns": self.costs.free_ns,
             "sleep_ns": self.costs.sleep_ns,
             "kick_ns": self.costs.kick_ns,
             "kicked_ns": self.costs.kicked_ns,

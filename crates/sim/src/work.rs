@@ -11,9 +11,10 @@ use crate::run::Stop;
 use crate::sched::{Class, Due, Orders, TaskId, Waker};
 use rota_topology::{CpuId, CpuMask};
 use rota_workload::{
-    EventId, Group, Period, Pieces, Program, Random, STEPS_MAX, Signals, Step, Template,
-    TemplateId, Timer, Workload,
+    AWAY, EventId, Group, Period, Pieces, Program, Random, STEPS_MAX, Signals, Step, Template,
+    TemplateId, Timer, Workload, away,
 };
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use events::Outside;
@@ -49,8 +50,21 @@ struct Progress {
     asked_ns: u64,
     /// When the piece of work that it has begun was asked for.
     begun_ns: Option<u64>,
+    /// When it went to sleep to wait for somebody.
+    waits_ns: u64,
     /// What it is woken up for and receives when it runs.
     receives: Option<EventId>,
+    /// What it is woken up for takes it, if it has not run since.
+    slept: Option<Slept>,
+    /// Whom it is waking up, one after the other, the last first.
+    wakes: Option<VecDeque<TaskId>>,
+}
+
+/// What having slept takes a task, by how long it was away from the CPU.
+#[derive(Debug, Clone, Copy)]
+struct Slept {
+    takes_ns: [u32; AWAY],
+    since_ns: u64,
 }
 
 /// What tasks have to do.
@@ -122,11 +136,12 @@ impl Work {
         }
     }
 
-    /// A task that is woken up has to run for so long before it goes on.
-    fn owe(&mut self, task: TaskId, ns: u64) {
-        if let Some(progress) = self.of(task) {
-            progress.until = progress.until.saturating_add(ns.saturating_mul(FULL));
-        }
+    /// A task begins to run: what having slept takes comes first.
+    pub(crate) fn begin_turn(&mut self, task: TaskId, now_ns: u64) {
+        let Some(progress) = self.of(task) else { return };
+        let Some(Slept { takes_ns, since_ns }) = progress.slept.take() else { return };
+        let ns = takes_ns[away(now_ns.saturating_sub(since_ns))];
+        progress.until = progress.until.saturating_add(u64::from(ns).saturating_mul(FULL));
     }
 
     /// A task has done a piece of work.
@@ -300,7 +315,10 @@ impl Machine {
             sleep: 0,
             asked_ns: self.now_ns,
             begun_ns: None,
+            waits_ns: 0,
             receives: None,
+            slept: None,
+            wakes: None,
         };
         let index = task.0 as usize;
         if self.work.progress.len() <= index {
@@ -376,7 +394,13 @@ impl Machine {
                 }
                 self.go_to_sleep(cpu, task)
             }
-            Next::Wait => self.go_to_sleep(cpu, task),
+            Next::Wait => {
+                let now_ns = self.now_ns;
+                if let Some(progress) = self.work.of(task) {
+                    progress.waits_ns = now_ns;
+                }
+                self.go_to_sleep(cpu, task)
+            }
             Next::Yield => {
                 self.look_after(task, 0);
                 self.yield_task(cpu, task)

@@ -6,7 +6,9 @@ use rota_events::What;
 use rota_object::{Engine, KernelTypes, Object, Setup, World};
 use rota_sim::{Costs, Model, Pause, Platform, Shape, Simulation};
 use rota_topology::{CpuId, Spec};
-use rota_workload::{Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload};
+use rota_workload::{
+    AWAY, Event, EventId, Group, Program, Span, Step, Template, TemplateId, Workload, away,
+};
 use std::sync::Arc;
 
 /// A machine on which `simple` schedules a workload, after so many ns.
@@ -257,7 +259,11 @@ fn used_ns(message: Event, costs: Costs) -> Vec<u64> {
 #[test]
 fn waking_up_and_having_slept_take_what_the_event_says() {
     let free = used_ns(Event::COUNTER, Costs::NONE);
-    let costly = Event { wake_ns: [7, 3_000], sleep_ns: [7, 2_000], ..Event::COUNTER };
+    // Each sleep is of some 97 us.
+    let mut there = [50_000; AWAY];
+    there[away(97_000)] = 2_000;
+    let sleep_ns = [[50_000; AWAY], there];
+    let costly = Event { wake_ns: [7, 3_000], sleep_ns, ..Event::COUNTER };
     let used = used_ns(costly, Costs::NONE);
     let more = |used: &[u64], at: usize| used[at] as f64 / free[at] as f64;
     // A message takes 1 us on each side, and who waits for it is on another CPU.
@@ -266,6 +272,38 @@ fn waking_up_and_having_slept_take_what_the_event_says() {
     let kicked = used_ns(Event::COUNTER, Costs { kick_ns: 10_000, ..Costs::NONE });
     assert!((10.0..=11.1).contains(&more(&kicked, 0)), "{free:?} {kicked:?}");
     assert_eq!(kicked[1].abs_diff(free[1]) / 100_000, 0, "an idle CPU loses nothing");
+}
+
+#[test]
+fn who_makes_room_wakes_up_one_after_the_other() {
+    let run = |ns| Step::Run(Span::Fixed(ns));
+    // Three wait for room on CPU 1 that somebody on CPU 0 makes for all of them each 100 us, which
+    // takes 4 us each.
+    let room = Event { initial: 1, wakes_at: 3, wake_ns: [9, 4_000], ..Event::COUNTER };
+    let (waits, makes) = ([Step::Wait(EventId(0)), run(1_000)], Step::Signal(EventId(0), 3));
+    let maker = [Step::Sleep(Span::Fixed(100_000)), makes, run(1_000)];
+    let mut workload = endless(vec![room], &[&maker, &waits, &waits, &waits]);
+    for (template, cpu) in workload.templates.iter_mut().zip([0, 1, 1, 1]) {
+        template.cpus = Some([CpuId(cpu)].into_iter().collect());
+    }
+    let types = KernelTypes::builtin("6.18").unwrap();
+    let topology = "2c".parse::<Spec>().unwrap().topology();
+    let mut world = Simulation::fair(&types, &topology, &free()).unwrap();
+    world.start_recording();
+    world.add(&workload).unwrap();
+    world.run_until(SECOND / 10).unwrap();
+    let woken = |event: &rota_events::Event| match event.what() {
+        What::Waking { waker } if waker.is_some() => Some((event.time_ns, event.task)),
+        _ => None,
+    };
+    let woken: Vec<_> = world.take_events().iter().filter_map(woken).collect();
+    assert!(woken.len() > 2_000, "{}", woken.len());
+    let rounds: Vec<_> = woken.chunk_by(|a, b| b.0 - a.0 < 50_000).collect();
+    for round in rounds.iter().skip(2).take(rounds.len() - 3) {
+        let [(a, first), (b, second), (c, third)] = **round else { panic!("{round:?}") };
+        assert_eq!((b - a, c - b), (4_000, 4_000), "{round:?}");
+        assert!(first != second && second != third && first != third, "{round:?}");
+    }
 }
 
 #[test]

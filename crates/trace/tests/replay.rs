@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rota_events::{CpuNumber, Event, Kind, Leaves, Tables, TaskInfo, TaskRef, TextRef, What};
 use rota_topology::{CPUS_MAX, CpuMask};
 use rota_trace::{Replay, ReplayError, ReplayOptions};
-use rota_workload::{EventId, Span, Step, TemplateId, Workload};
+use rota_workload::{AWAY, EventId, Span, Step, TemplateId, Workload, away};
 
 const NONE: TaskRef = TaskRef::NONE;
 
@@ -475,11 +475,12 @@ fn what_waking_and_sleeping_take_is_not_in_run_times() {
     seen.finish();
     let costs = seen.costs();
     assert_eq!((costs.kick_ns, costs.kicked_ns), (10_000, 20_000));
-    assert_eq!((costs.wake_ns, costs.sleep_ns), ([0, 3_000], [0, 2_000]));
+    assert_eq!((costs.wake_ns, costs.sleep_ns), ([0, 3_000], [[0; AWAY], [2_000; AWAY]]));
+    assert_eq!(costs.free_ns, costs.wake_ns, "nobody made room");
     let found = workload(&turns);
     let (message, before) = (found.events[4], found.events[0]);
     assert_eq!((message.wake_ns, message.sleep_ns), (costs.wake_ns, costs.sleep_ns));
-    assert_eq!((before.wake_ns, before.sleep_ns), ([0; 2], [0; 2]), "only messages");
+    assert_eq!((before.wake_ns, before.sleep_ns), ([0; 2], [[0; AWAY]; 2]), "only messages");
     for at in [0, 1] {
         let steps = found.templates[at].program.steps();
         let ran = steps.iter().map(|step| match step {
@@ -493,6 +494,72 @@ fn what_waking_and_sleeping_take_is_not_in_run_times() {
     let mut seen = replay(&few);
     seen.finish();
     assert_eq!((seen.costs().kick_ns, seen.costs().kicked_ns), (0, 0), "15 are too few");
+}
+
+/// Task 1 sends two messages a turn, of 1 us each, and by the second wakes up task 2 on the same CPU,
+/// which receives both: having slept for 1 ms takes it 1 us, and for 31 ms, as in each third turn, 5 us.
+fn cold_turn(turn: u64) -> Vec<Event> {
+    use Leaves::Sleeping;
+    let long = turn % 3 == 1;
+    let at = turn * 1_000_000 + turn.div_ceil(3) * 30_000_000;
+    let received = at + 10_000 + 500 + if long { 5_000 } else { 1_000 };
+    vec![
+        switch(at, 0, NONE.0, 1, Sleeping),
+        send(at + 1_500, 0, 1, 1),
+        waking(at + 2_000, 0, 2, TaskRef(1)),
+        send(at + 2_500, 0, 1, 1),
+        switch(at + 10_000, 0, 1, 2, Sleeping),
+        receive(received, 0, 2, 1),
+        receive(received + 1_000, 0, 2, 1),
+        switch(received + 1_500, 0, 2, NONE.0, Sleeping),
+        waking(received + 90_000, 0, 1, NONE),
+    ]
+}
+
+#[test]
+fn who_slept_for_longer_takes_longer() {
+    let turns: Vec<Event> = (0..90).flat_map(cold_turn).collect();
+    let mut seen = replay(&turns);
+    seen.finish();
+    let [here, elsewhere] = seen.costs().sleep_ns;
+    let (short, long) = (away(990_000), away(30_990_000));
+    assert!(short + 1 < long);
+    assert!(here[short].abs_diff(1_000) <= 500, "{here:?}");
+    assert_eq!(here[long] - here[short], 4_000, "{here:?}");
+    assert!(here[..long].iter().all(|ns| *ns == here[short]), "the shorter one fills: {here:?}");
+    assert!(here[long..].iter().all(|ns| *ns == here[long]), "{here:?}");
+    assert_eq!(elsewhere, [0; AWAY]);
+}
+
+/// Task 2 receives messages from 6 tasks that sleep until there is room, and wakes them up one after the
+/// other, which takes 2 us of each that is on its own CPU, and 3 us of the others.
+#[test]
+fn making_room_takes_what_it_takes_between_two_who_wake_up() {
+    use Leaves::{Preempted, Sleeping};
+    let mut events = Vec::new();
+    for turn in 0..30_u64 {
+        let at = turn * 1_000_000;
+        let mut now = at + 500_000;
+        for sender in 11..=16 {
+            let cpu = 1 + sender % 2;
+            let time = at + 1_000 * u64::from(sender);
+            events.push(switch(time, cpu, NONE.0, sender, Sleeping));
+            events.push(send(time + 500, cpu, sender, 7));
+            events.push(switch(time + 600, cpu, sender, NONE.0, Sleeping));
+        }
+        events.push(switch(now, 1, NONE.0, 2, Sleeping));
+        for sender in 11..=16 {
+            now += 2_000;
+            events.push(waking(now, 1, sender, TaskRef(2)));
+            now += if sender % 2 == 0 { 0 } else { 1_000 };
+        }
+        events.extend((0..6).map(|n| receive(now + 100 + n, 1, 2, 7)));
+        events.push(switch(now + 1_000, 1, 2, NONE.0, Preempted));
+    }
+    events.sort_by_key(|event| event.time_ns);
+    let mut seen = replay(&events);
+    seen.finish();
+    assert_eq!(seen.costs().free_ns, [2_000, 3_000]);
 }
 
 #[test]

@@ -29,8 +29,8 @@ pub use cgroup::CgroupChange;
 pub use named::{COMMON, Named, Parameter, ParameterKind, TASKS_MAX, WORKLOADS, WorkloadError};
 pub use pieces::Pieces;
 pub use program::{
-    Cgroup, Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template, TemplateId,
-    Timer, Workload,
+    AWAY, Cgroup, Event, EventId, Group, Period, Program, STEPS_MAX, Source, Step, Template,
+    TemplateId, Timer, Workload, away,
 };
 pub use random::Random;
 pub use scenario::{Command, Order, Scenario, ScenarioError, TaskSpec};

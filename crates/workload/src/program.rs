@@ -36,8 +36,18 @@ pub struct Event {
     /// What it takes who signals to wake somebody up on the same CPU, and on another one, in ns of CPU
     /// time.
     pub wake_ns: [u32; 2],
-    /// What having slept takes who is woken up so, in ns of CPU time.
-    pub sleep_ns: [u32; 2],
+    /// What having slept takes who is woken up so, in ns of CPU time: from the same CPU, from another
+    /// one, and by [`away`] from the CPU.
+    pub sleep_ns: [[u32; AWAY]; 2],
+}
+
+/// Into so many kinds falls how long a task was away from the CPU.
+pub const AWAY: usize = 9;
+
+/// The kind of so many ns: less than 16 us, four times as much, and so on; from 0.26 s on is the last.
+pub fn away(ns: u64) -> usize {
+    let fours = (ns >> 14).checked_ilog2().map_or(0, |twos| 1 + twos as usize / 2);
+    fours.min(AWAY - 1)
 }
 
 impl Event {
@@ -48,7 +58,7 @@ impl Event {
         sync: false,
         wakes_at: 0,
         wake_ns: [0; 2],
-        sleep_ns: [0; 2],
+        sleep_ns: [[0; AWAY]; 2],
     };
     /// It keeps one signal.
     pub const FLAG: Self = Self { most: 1, ..Self::COUNTER };

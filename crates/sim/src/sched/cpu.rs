@@ -554,6 +554,9 @@ impl Machine {
         self.unlock(Lock::Switch(cpu));
         self.show_current(cpu);
         self.show_switch(previous, next);
+        if let Some(task) = next {
+            self.work.begin_turn(task, self.now_ns);
+        }
         self.start(cpu, next);
         self.run_deferred(cpu)
     }

@@ -4,12 +4,13 @@
 //! A signal carries since when somebody waits for what comes of it: the present, or, if who
 //! signals is in the midst of a piece of work, when that was asked for.
 
-use super::Next;
+use super::{Next, Slept};
 use crate::machine::Machine;
 use crate::run::Stop;
 use crate::sched::{Due, TaskId, Waker};
 use rota_events::What;
 use rota_workload::{Event, EventId, Random, Source, Step};
+use std::collections::VecDeque;
 
 /// What signals an event from outside.
 #[derive(Debug)]
@@ -53,21 +54,7 @@ impl Machine {
                 }
                 return Ok(waits.then_some(Next::Wait));
             }
-            Step::Signal(event, times) => {
-                let cpu = self.cpu;
-                self.signal(event, times, since_ns, Waker::Task)?;
-                self.cpu = cpu;
-                for _ in 0..times {
-                    self.record_message(task, event, true);
-                }
-                // What that took comes before whatever it does next.
-                let wake_ns = self.work.events[event.0 as usize].event().wake_ns;
-                let pays = self.shape.costs.kick_ns > 0 || wake_ns != [0; 2];
-                let rq = self.sched.rq(cpu);
-                if pays && rq.spent_ns > 0 && rq.current == Some(task) {
-                    return Ok(Some(Next::Run(0)));
-                }
-            }
+            Step::Signal(event, times) => return self.signal_by(task, event, times, since_ns),
             Step::Broadcast(event) => self.broadcast(event, since_ns)?,
             Step::Join(event) => {
                 self.wait_for(task, event);
@@ -80,6 +67,56 @@ impl Machine {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// A task signals an event so many times; what comes of it, if not the next step at once.
+    fn signal_by(
+        &mut self,
+        task: TaskId,
+        event: EventId,
+        times: u32,
+        since_ns: u64,
+    ) -> Result<Option<Next>, Stop> {
+        let cpu = self.cpu;
+        let Event { wakes_at, wake_ns, .. } = self.work.events[event.0 as usize].event();
+        let takes_time = wake_ns != [0; 2];
+        let one_by_one = wakes_at > 0 && takes_time;
+        let goes_on = self.work.of(task).and_then(|progress| progress.wakes.take());
+        if one_by_one {
+            let wakes = goes_on.unwrap_or_else(|| self.keep_signals(event, times, since_ns));
+            self.wake_one_of(task, event, wakes, since_ns)?;
+        } else {
+            self.signal(event, times, since_ns, Waker::Task)?;
+        }
+        self.cpu = cpu;
+        for _ in 0..times {
+            self.record_message(task, event, true);
+        }
+        // What that took comes before whatever it does next.
+        let pays = self.shape.costs.kick_ns > 0 || takes_time;
+        let rq = self.sched.rq(cpu);
+        let spends = pays && rq.spent_ns > 0 && rq.current == Some(task);
+        Ok(spends.then_some(Next::Run(0)))
+    }
+
+    /// A task wakes up the last of some who wait for an event. If there are others, it does so with
+    /// these later.
+    fn wake_one_of(
+        &mut self,
+        task: TaskId,
+        event: EventId,
+        mut wakes: VecDeque<TaskId>,
+        since_ns: u64,
+    ) -> Result<(), Stop> {
+        let Some(woken) = wakes.pop_back() else { return Ok(()) };
+        if !wakes.is_empty()
+            && let Some(progress) = self.work.of(task)
+        {
+            progress.wakes = Some(wakes);
+            self.work.look_again(task);
+        }
+        let event = self.work.events[event.0 as usize].event();
+        self.wake_for(woken, since_ns, Waker::Task, event)
     }
 
     /// Records that a task has sent a message, or received one, if the event is such.
@@ -154,16 +191,20 @@ impl Machine {
         since_ns: u64,
         by: Waker,
     ) -> Result<(), Stop> {
-        let signals = &mut self.work.events[event.0 as usize];
-        signals.keep(since_ns, times);
-        if signals.kept() < signals.event().wakes_at {
-            return Ok(());
-        }
-        let (event, waiting) = (signals.event(), std::mem::take(&mut signals.waiting));
-        for task in waiting.into_iter().rev() {
+        let woken = self.keep_signals(event, times, since_ns);
+        let event = self.work.events[event.0 as usize].event();
+        for task in woken.into_iter().rev() {
             self.wake_for(task, since_ns, by, event)?;
         }
         Ok(())
+    }
+
+    /// Keeps signals of an event; who is to be woken up for that, the last first.
+    fn keep_signals(&mut self, event: EventId, times: u32, since_ns: u64) -> VecDeque<TaskId> {
+        let signals = &mut self.work.events[event.0 as usize];
+        signals.keep(since_ns, times);
+        let enough = signals.kept() >= signals.event().wakes_at;
+        if enough { std::mem::take(&mut signals.waiting) } else { VecDeque::new() }
     }
 
     /// Wakes all who wait for an event now, from the CPU that executes.
@@ -188,9 +229,13 @@ impl Machine {
         self.wake_up_by(task, if by == Waker::Task && event.sync { Waker::Leaving } else { by })?;
         self.cpu = here;
         let elsewhere = usize::from(self.sched.task(task).cpu != here);
-        self.work.owe(task, event.sleep_ns[elsewhere].into());
-        if by == Waker::Task && event.wake_ns[elsewhere] > 0 {
-            self.spend(here, event.wake_ns[elsewhere].into());
+        if let Some(progress) = self.work.of(task) {
+            let since_ns = progress.waits_ns;
+            progress.slept = Some(Slept { takes_ns: event.sleep_ns[elsewhere], since_ns });
+        }
+        let wake_ns = event.wake_ns[elsewhere];
+        if by == Waker::Task && wake_ns > 0 {
+            self.spend(here, wake_ns.into());
         }
         Ok(())
     }

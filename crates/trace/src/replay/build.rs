@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Pieces of what tasks did become programs.
 
+use super::messages::Room;
 use super::{Channel, Piece, Replay, ReplayCosts, State, Task};
 use rota_events::{Tables, TaskRef};
 use rota_topology::{CPUS_MAX, CpuId, CpuMask};
@@ -61,15 +62,16 @@ impl Replay {
         let numbers: BTreeMap<TaskRef, u32> = self.tasks.keys().copied().zip(0..).collect();
         // Most who wake a task up then sleep themselves, by a pipe or a socket.
         let event = Event { sync: true, ..Event::COUNTER };
-        let ReplayCosts { wake_ns, sleep_ns, .. } = self.costs;
+        let ReplayCosts { wake_ns, free_ns, sleep_ns, .. } = self.costs;
         let message = Event { wake_ns, sleep_ns, ..event };
         let mut workload = Workload { events: vec![event; numbers.len()], ..Workload::default() };
         for channel in &self.channels {
-            let room = channel.room.map_or(event, |room| Event {
-                initial: room.messages,
-                wakes_at: room.wakes_at,
-                ..message
-            });
+            let room = match channel.room {
+                None => event,
+                Some(Room { messages, wakes_at }) => {
+                    Event { initial: messages, wakes_at, wake_ns: free_ns, ..message }
+                }
+            };
             workload.events.extend([message, room]);
         }
         let call_ns = self.preemptions.quantile(1, 2);

@@ -4,7 +4,9 @@
 //! In a replay other tasks wake up and sleep than did in the recording. So what that took is taken out
 //! of the run times where it was, and the replay takes it where it happens.
 
+use super::messages::How;
 use super::{Piece, Replay, Task};
+use rota_workload::AWAY;
 use std::collections::BTreeMap;
 
 /// So many times have to be seen before a cost is believed.
@@ -13,11 +15,15 @@ pub(super) const SEEN_MIN: usize = 20;
 /// What things took of the CPU time of those who did them, in ns, as medians; 0 where too few are seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayCosts {
-    /// Waking up by a message who waits for it, of who sends: on the same CPU, on another one. It counts
-    /// for wake-ups of those who wait for room to send, too, and so does the next.
+    /// Waking up by a message who waits for it, of who sends: on the same CPU, on another one.
     pub wake_ns: [u32; 2],
-    /// Having slept until a message came, from the same CPU, from another one.
-    pub sleep_ns: [u32; 2],
+    /// Waking up who waits for room to send, one of several, of who receives: on the same CPU, on
+    /// another one; as above where too few are seen.
+    pub free_ns: [u32; 2],
+    /// Having slept until a message came, or room, from the same CPU, from another one, and by how long
+    /// the task was [`away`](rota_workload::away) from the CPU: where too few are seen, as of the next
+    /// kind in which they are, the shorter one first.
+    pub sleep_ns: [[u32; AWAY]; 2],
     /// Interrupting another CPU for who was woken up.
     pub kick_ns: u64,
     /// Being interrupted for that, until who was woken up runs.
@@ -49,30 +55,52 @@ impl Replay {
     /// Takes out what waking up by messages, and sleeping until they came, took.
     pub(super) fn take_meetings_out(&mut self) {
         let mut seen: BTreeMap<(bool, Met), Vec<u64>> = BTreeMap::new();
-        for passage in self.tasks.values().flat_map(passages) {
-            seen.entry((passage.sends, passage.met)).or_default().push(passage.ran_ns);
+        let mut frees: [Vec<u64>; 2] = Default::default();
+        for task in self.tasks.values() {
+            for passage in passages(task) {
+                seen.entry((passage.sends, passage.met)).or_default().push(passage.ran_ns);
+            }
+            for pieces in task.pieces.windows(3) {
+                if let [Piece::Free { how }, Piece::Run(ns), Piece::Free { .. }] = *pieces {
+                    frees[usize::from(how.remote)].push(ns);
+                }
+            }
         }
-        let mut of = |sends| {
-            let mut ran = |met| seen.remove(&(sends, met)).unwrap_or_default();
-            let mut alone = ran(Met::Nobody);
-            [Met::Here, Met::Elsewhere].map(|met| {
-                let ns = excess(&mut ran(met), &mut alone);
-                u32::try_from(ns).unwrap_or(u32::MAX)
-            })
-        };
-        let (wake_ns, sleep_ns) = (of(true), of(false));
-        (self.costs.wake_ns, self.costs.sleep_ns) = (wake_ns, sleep_ns);
+        let mut ran = |sends, met| seen.remove(&(sends, met)).unwrap_or_default();
+        let one = |remote, away| Met::One(How { remote, away });
+        let mut alone = ran(true, Met::Nobody);
+        let wake_ns = [false, true].map(|remote| {
+            let mut all: Vec<u64> =
+                (0..AWAY).flat_map(|away| ran(true, one(remote, away))).collect();
+            short(excess(&mut all, &mut alone))
+        });
+        let free_ns = [0, 1].map(|at| median(&mut frees[at]).map_or(wake_ns[at], short));
+        let alone = median(&mut ran(false, Met::Nobody));
+        let sleep_ns = [false, true].map(|remote| {
+            filled(std::array::from_fn(|away| {
+                let slept = median(&mut ran(false, one(remote, away)))?;
+                alone.map(|alone| short(slept.saturating_sub(alone)))
+            }))
+        });
+        self.costs = ReplayCosts { wake_ns, free_ns, sleep_ns, ..self.costs };
+        self.take_costs_out();
+    }
+
+    /// Takes these out where they were.
+    fn take_costs_out(&mut self) {
+        let ReplayCosts { wake_ns, free_ns, sleep_ns, .. } = self.costs;
         for task in self.tasks.values_mut() {
             for passage in passages(task) {
                 for at in passage.meetings {
-                    let (costs, remote) = match task.pieces[at] {
-                        Piece::Hand { remote, .. } | Piece::Free { remote } => (wake_ns, remote),
-                        Piece::Expect { remote, .. } | Piece::Room { remote, .. } => {
-                            (sleep_ns, remote)
+                    let took_ns = match task.pieces[at] {
+                        Piece::Hand { how, .. } => wake_ns[usize::from(how.remote)],
+                        Piece::Free { how } => free_ns[usize::from(how.remote)],
+                        Piece::Expect { how, .. } | Piece::Room { how, .. } => {
+                            sleep_ns[usize::from(how.remote)][how.away]
                         }
                         _ => continue,
                     };
-                    let mut left = u64::from(costs[usize::from(remote)]);
+                    let mut left = u64::from(took_ns);
                     // First of what came after it, then of what was before.
                     let before = (passage.begin..at).rev();
                     for place in (at + 1..passage.end).chain(before) {
@@ -87,14 +115,24 @@ impl Replay {
     }
 }
 
+fn short(ns: u64) -> u32 {
+    u32::try_from(ns).unwrap_or(u32::MAX)
+}
+
+/// What is missing is as the next one that is there, the one before first.
+fn filled(seen: [Option<u32>; AWAY]) -> [u32; AWAY] {
+    std::array::from_fn(|at| {
+        let before = seen[..=at].iter().rev().find_map(|ns| *ns);
+        before.or_else(|| seen[at..].iter().find_map(|ns| *ns)).unwrap_or(0)
+    })
+}
+
 /// Whom a task met from a message to the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Met {
     Nobody,
-    /// By its message it woke up somebody on the same CPU, or was woken up from there.
-    Here,
-    /// The same with another CPU.
-    Elsewhere,
+    /// By its message it woke somebody up, or was woken up by it.
+    One(How),
     /// Several, or it did something else.
     Others,
 }
@@ -118,12 +156,8 @@ fn passages(task: &Task) -> Vec<Passage> {
     for (at, piece) in task.pieces.iter().enumerate() {
         match piece {
             Piece::Run(ns) => ran_ns = ran_ns.saturating_add(*ns),
-            Piece::Hand { remote, .. } | Piece::Expect { remote, .. } => {
-                met = match (met, remote) {
-                    (Met::Nobody, false) => Met::Here,
-                    (Met::Nobody, true) => Met::Elsewhere,
-                    _ => Met::Others,
-                };
+            Piece::Hand { how, .. } | Piece::Expect { how, .. } => {
+                met = if met == Met::Nobody { Met::One(*how) } else { Met::Others };
                 meetings.push(at);
             }
             Piece::Room { .. } | Piece::Free { .. } => {

@@ -2,8 +2,10 @@
 //! Wake-ups of tasks on other CPUs, and the interrupts by which those learn of them.
 
 use super::costs::{SEEN_MIN, excess, median};
+use super::messages::How;
 use super::{Piece, Replay};
 use rota_events::{CpuNumber, TaskRef};
+use rota_workload::away;
 use std::collections::BTreeSet;
 
 /// Who takes a CPU from somebody so much later than another one woke it up, in ns, does not do so at
@@ -60,17 +62,22 @@ impl Replay {
         task: TaskRef,
         (from, preempts): (TaskRef, bool),
     ) {
-        let Some(woken) = self.of(task).woken.take().filter(|woken| woken.on != cpu) else {
+        let Some(woken) = self.of(task).woken.take() else { return };
+        let remote = woken.on != cpu;
+        if let Some((.., wake)) = woken.by {
+            let wake = &mut self.wakes[wake as usize];
+            wake.how = How { remote, away: away(self.now_ns - wake.asleep_ns) };
+        }
+        if !remote {
             return;
-        };
+        }
         let after_ns = self.now_ns - woken.at_ns;
         let at_once = preempts && after_ns <= REMOTE_AT_ONCE_NS;
         if preempts && !self.attached {
             self.kicks.at_once += u64::from(at_once);
             self.kicks.late += u64::from(!at_once && after_ns < TICK_NS);
         }
-        let Some((waker, piece, wake)) = woken.by else { return };
-        self.wakes[wake as usize].remote = true;
+        let Some((waker, piece, _)) = woken.by else { return };
         if at_once || !from.is_some() {
             let victim =
                 at_once.then(|| (from, self.of(from).pieces.len().saturating_sub(1), after_ns));
@@ -87,7 +94,7 @@ impl Replay {
         for (number, task) in &self.tasks {
             for (at, pair) in task.pieces.windows(2).enumerate() {
                 if let [Piece::Signal { wake, .. }, Piece::Run(ns)] = *pair
-                    && self.wakes[wake as usize].remote
+                    && self.wakes[wake as usize].how.remote
                 {
                     let of = if kicked.contains(&(*number, at)) { &mut with } else { &mut without };
                     of.push(ns);

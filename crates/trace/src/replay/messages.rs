@@ -12,13 +12,21 @@ use super::{Piece, Task};
 use rota_events::TaskRef;
 use std::collections::{BTreeMap, VecDeque};
 
-/// A wake-up by a task: when the sleep began, and when it ended, in ns, and whether it was done by
-/// another CPU than the one on which the task ran then.
+/// How somebody was woken up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct How {
+    /// By another CPU than the one on which the task ran then.
+    pub(super) remote: bool,
+    /// How long the task was [`away`](rota_workload::away) from the CPU.
+    pub(super) away: usize,
+}
+
+/// A wake-up by a task: when the sleep began, and when it ended, in ns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wake {
     pub(super) asleep_ns: u64,
     pub(super) woke_ns: u64,
-    pub(super) remote: bool,
+    pub(super) how: How,
 }
 
 /// What somebody received before it was seen that it was sent: by whom, which of their pieces, when,
@@ -258,7 +266,7 @@ pub(super) fn link(
     }
     let (mut received, mut woken) = (0_u64, 0);
     for piece in tasks.values_mut().flat_map(|task| &mut task.pieces) {
-        let remote = |wake: u32| wakes[wake as usize].remote;
+        let how = |wake: u32| wakes[wake as usize].how;
         let becomes = match *piece {
             Piece::Receive { messages, .. } => {
                 received += u64::from(messages);
@@ -267,13 +275,13 @@ pub(super) fn link(
             Piece::Wait(wake) => links[wake as usize].map(|link| match link {
                 Link::Message(channel) => {
                     woken += 1;
-                    Piece::Expect { channel, remote: remote(wake) }
+                    Piece::Expect { channel, how: how(wake) }
                 }
-                Link::Room(channel) => Piece::Room { channel, remote: remote(wake) },
+                Link::Room(channel) => Piece::Room { channel, how: how(wake) },
             }),
             Piece::Signal { wake, .. } => links[wake as usize].map(|link| match link {
-                Link::Message(channel) => Piece::Hand { channel, remote: remote(wake) },
-                Link::Room(_) => Piece::Free { remote: remote(wake) },
+                Link::Message(channel) => Piece::Hand { channel, how: how(wake) },
+                Link::Room(_) => Piece::Free { how: how(wake) },
             }),
             _ => None,
         };

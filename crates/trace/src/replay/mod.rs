@@ -14,7 +14,7 @@ mod kicks;
 mod messages;
 
 use kicks::{Kicks, Woken};
-use messages::{Channel, Receiving, Sending, Wake};
+use messages::{Channel, How, Receiving, Sending, Wake};
 use rota_events::{CpuNumber, Event, Histogram, TaskRef, What};
 use std::collections::BTreeMap;
 
@@ -50,14 +50,14 @@ enum Piece {
     Send(u32),
     /// It has received so many.
     Receive { channel: u32, messages: u32 },
-    /// It slept until a message came, which it received then; whether from another CPU.
-    Expect { channel: u32, remote: bool },
-    /// It woke up somebody by the message that it sends; whether on another CPU.
-    Hand { channel: u32, remote: bool },
-    /// It slept until there was room for the message that it sends; whether from another CPU.
-    Room { channel: u32, remote: bool },
-    /// It woke up somebody who sleeps until there is room; whether on another CPU.
-    Free { remote: bool },
+    /// It slept until a message came, which it received then; how it was woken up.
+    Expect { channel: u32, how: How },
+    /// It woke up somebody by the message that it sends, and how.
+    Hand { channel: u32, how: How },
+    /// It slept until there was room for the message that it sends; how it was woken up.
+    Room { channel: u32, how: How },
+    /// It woke up somebody who sleeps until there is room, and how.
+    Free { how: How },
     /// It has another nice value from here on.
     Nice(i32),
     /// It may use other CPUs from here on: these of the first 64, or all.
@@ -484,7 +484,7 @@ impl Replay {
             match early {
                 Some((waker, at)) if waker.is_some() => {
                     let wake = self.wakes.len() as u32;
-                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now, remote: false });
+                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now, how: How::default() });
                     self.of(to).push(now, Piece::Wait(wake));
                     self.of(waker).pieces[at] = Piece::Signal { to, wake };
                     self.counts.by_tasks += 1;
@@ -564,7 +564,7 @@ impl Replay {
                 if works {
                     self.counts.dependencies += 1;
                     let wake = self.wakes.len() as u32;
-                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now, remote: false });
+                    self.wakes.push(Wake { asleep_ns: since, woke_ns: now, how: How::default() });
                     self.of(task).push(now, Piece::Wait(wake));
                     let by = self.of(waker);
                     by.push(now, Piece::Signal { to: task, wake });
