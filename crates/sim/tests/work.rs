@@ -277,20 +277,27 @@ fn waking_up_and_having_slept_take_what_the_event_says() {
 #[test]
 fn who_makes_room_wakes_up_one_after_the_other() {
     let run = |ns| Step::Run(Span::Fixed(ns));
-    // Three wait for room on CPU 1 that somebody on CPU 0 makes for all of them each 100 us, which
-    // takes 4 us each.
-    let room = Event { initial: 1, wakes_at: 3, wake_ns: [9, 4_000], ..Event::COUNTER };
+    // Three wait for room that somebody makes for all of them each 100 us, which takes 4 us each. They
+    // are on another CPU, or on the same one, and do not run before all are awake.
+    let wake_ns = [4_000; 2];
+    let room = Event { initial: 1, wakes_at: 3, wake_ns, ..Event::COUNTER };
     let (waits, makes) = ([Step::Wait(EventId(0)), run(1_000)], Step::Signal(EventId(0), 3));
     let maker = [Step::Sleep(Span::Fixed(100_000)), makes, run(1_000)];
     let mut workload = endless(vec![room], &[&maker, &waits, &waits, &waits]);
-    for (template, cpu) in workload.templates.iter_mut().zip([0, 1, 1, 1]) {
-        template.cpus = Some([CpuId(cpu)].into_iter().collect());
+    for there in [1, 0] {
+        for (template, cpu) in workload.templates.iter_mut().zip([0, there, there, there]) {
+            template.cpus = Some([CpuId(cpu)].into_iter().collect());
+        }
+        makes_room_in_turn(&workload);
     }
+}
+
+fn makes_room_in_turn(workload: &Workload) {
     let types = KernelTypes::builtin("6.18").unwrap();
     let topology = "2c".parse::<Spec>().unwrap().topology();
     let mut world = Simulation::fair(&types, &topology, &free()).unwrap();
     world.start_recording();
-    world.add(&workload).unwrap();
+    world.add(workload).unwrap();
     world.run_until(SECOND / 10).unwrap();
     let woken = |event: &rota_events::Event| match event.what() {
         What::Waking { waker } if waker.is_some() => Some((event.time_ns, event.task)),

@@ -509,7 +509,9 @@ impl Machine {
         let rq = self.sched.rq(cpu);
         rq.kept_clock_ns = std::mem::take(&mut rq.keeps_clock).then_some(rq.clock_ns);
         let result = self.choose_and_switch(cpu, sleeps);
-        self.sched.rq(cpu).kept_clock_ns = None;
+        // Who came in the midst of it, by balancing, asks for nothing later.
+        let rq = self.sched.rq(cpu);
+        (rq.keeps_clock, rq.kept_clock_ns) = (false, None);
         result
     }
 

@@ -80,22 +80,28 @@ impl Machine {
         let cpu = self.cpu;
         let Event { wakes_at, wake_ns, .. } = self.work.events[event.0 as usize].event();
         let takes_time = wake_ns != [0; 2];
-        let one_by_one = wakes_at > 0 && takes_time;
         let goes_on = self.work.of(task).and_then(|progress| progress.wakes.take());
-        if one_by_one {
+        let begins = goes_on.is_none();
+        if wakes_at > 0 && takes_time {
             let wakes = goes_on.unwrap_or_else(|| self.keep_signals(event, times, since_ns));
             self.wake_one_of(task, event, wakes, since_ns)?;
         } else {
             self.signal(event, times, since_ns, Waker::Task)?;
         }
         self.cpu = cpu;
-        for _ in 0..times {
+        for _ in 0..if begins { times } else { 0 } {
             self.record_message(task, event, true);
         }
         // What that took comes before whatever it does next.
         let pays = self.shape.costs.kick_ns > 0 || takes_time;
         let rq = self.sched.rq(cpu);
         let spends = pays && rq.spent_ns > 0 && rq.current == Some(task);
+        if spends && self.work.of(task).is_some_and(|progress| progress.wakes.is_some()) {
+            // Nobody takes its CPU before it is done: the kernel holds a lock.
+            let end_ns = self.now_ns + self.work_left(task) + 1;
+            let rq = self.sched.rq(cpu);
+            rq.kernel_until_ns = rq.kernel_until_ns.max(end_ns);
+        }
         Ok(spends.then_some(Next::Run(0)))
     }
 
