@@ -90,7 +90,7 @@ fn settings_and_globals_are_set() {
         json(&line)["switches"].as_u64().unwrap()
     };
     let (long, short) = (shares(""), shares("--slice 2ms"));
-    assert!(short > 5 * long, "{short} {long}");
+    assert!(short > 4 * long, "{short} {long}");
     assert_eq!(short, shares("--set slice=2ms"));
     assert_eq!(short, shares("--set slice_ns=2000000"));
     // A global variable that is no setting: the present, in virtual time.
