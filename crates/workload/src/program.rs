@@ -44,7 +44,7 @@ pub struct Event {
 /// Into so many kinds falls how long a task was away from the CPU.
 pub const AWAY: usize = 9;
 
-/// The kind of so many ns: less than 16 us, four times as much, and so on; from 0.26 s on is the last.
+/// The kind of so many ns: less than 16 us, four times as much, and so on; from 0.27 s on is the last.
 pub fn away(ns: u64) -> usize {
     let fours = (ns >> 14).checked_ilog2().map_or(0, |twos| 1 + twos as usize / 2);
     fours.min(AWAY - 1)
