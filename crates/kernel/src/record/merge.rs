@@ -78,11 +78,11 @@ impl Merge {
                 continue;
             }
             self.tell_lost(raw.cpu, raw.lost, raw.time_ns, events);
-            self.tell_hidden(&raw, tables, events);
             let names = matches!(raw.about, About::Told { .. } | About::Group { .. });
             if !names && !self.whole.contains(&raw.time_ns) {
                 continue;
             }
+            self.tell_hidden(&raw, tables, events);
             self.turn(&raw, tables, events);
         }
     }
@@ -227,6 +227,7 @@ impl Merge {
 mod tests {
     use super::*;
     use rota_events::Kind;
+    use rota_events::Leaves;
 
     const ALL: Affinity = Affinity { cpus: 4, first: 15 };
 
@@ -325,13 +326,7 @@ mod tests {
     fn who_leaves_is_who_came_last() {
         let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
         let switch = |time_ns, cpu, lost, from, to| {
-            raw(
-                time_ns,
-                cpu,
-                lost,
-                to,
-                About::Switch { from, leaves: rota_events::Leaves::Sleeping },
-            )
+            raw(time_ns, cpu, lost, to, About::Switch { from, leaves: Leaves::Sleeping })
         };
         // One is missing on CPU 0, between 2 and 3. On CPU 1 it is told what is missing.
         merge.add(switch(1, 0, 0, 9, 7));
@@ -348,6 +343,20 @@ mod tests {
             .map(|e| (e.time_ns, e.cpu.0, tables.task_of(e.task).unwrap().pid))
             .collect();
         assert_eq!((hidden, merge.hidden), (vec![(3, 0, 8)], 1));
+    }
+
+    #[test]
+    fn who_ran_before_all_programs_did_is_not_hidden() {
+        let (mut merge, mut tables, mut events) = (merge(), Tables::default(), Vec::new());
+        merge.whole = 2..u64::MAX;
+        let switch = |time_ns, from, to| {
+            raw(time_ns, 0, 0, to, About::Switch { from, leaves: Leaves::Runnable })
+        };
+        merge.add(switch(1, 9, 7));
+        merge.add(switch(2, 8, 9));
+        merge.until(9, &mut tables, &mut events);
+        let kinds: Vec<_> = events.iter().map(|e| (e.time_ns, e.kind)).collect();
+        assert_eq!((kinds, merge.hidden), (vec![(2, Kind::Switch)], 0));
     }
 
     #[test]
