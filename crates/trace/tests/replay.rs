@@ -468,6 +468,15 @@ fn costly_turn(turn: u64) -> Vec<Event> {
     events
 }
 
+/// How long a task runs in all.
+fn ran_ns(workload: &Workload, task: usize) -> u64 {
+    let ran = workload.templates[task].program.steps().iter().map(|step| match step {
+        Step::Run(Span::Fixed(ns)) => *ns,
+        _ => 0,
+    });
+    ran.sum()
+}
+
 #[test]
 fn what_waking_and_sleeping_take_is_not_in_run_times() {
     let turns: Vec<Event> = (0..100).flat_map(costly_turn).collect();
@@ -482,12 +491,7 @@ fn what_waking_and_sleeping_take_is_not_in_run_times() {
     assert_eq!((message.wake_ns, message.sleep_ns), (costs.wake_ns, costs.sleep_ns));
     assert_eq!((before.wake_ns, before.sleep_ns), ([0; 2], [[0; AWAY]; 2]), "only messages");
     for at in [0, 1] {
-        let steps = found.templates[at].program.steps();
-        let ran = steps.iter().map(|step| match step {
-            Step::Run(Span::Fixed(ns)) => *ns,
-            _ => 0,
-        });
-        let ran: u64 = ran.sum();
+        let ran = ran_ns(&found, at);
         assert!(ran.abs_diff(100 * 2_000) <= 5_000, "task {at} runs {ran} ns");
     }
     let few: Vec<Event> = (0..30).flat_map(costly_turn).collect();
@@ -497,12 +501,10 @@ fn what_waking_and_sleeping_take_is_not_in_run_times() {
 }
 
 /// Task 1 sends two messages a turn, of 1 us each, and by the second wakes up task 2 on the same CPU,
-/// which receives both: having slept for 1 ms takes it 1 us, and for 31 ms, as in each third turn, 5 us.
-fn cold_turn(turn: u64) -> Vec<Event> {
+/// which receives both, 1 us each; having slept takes it so much more.
+fn turn_after_sleep(at: u64, slept_ns: u64) -> Vec<Event> {
     use Leaves::Sleeping;
-    let long = turn % 3 == 1;
-    let at = turn * 1_000_000 + turn.div_ceil(3) * 30_000_000;
-    let received = at + 10_000 + 500 + if long { 5_000 } else { 1_000 };
+    let received = at + 10_000 + 500 + slept_ns;
     vec![
         switch(at, 0, NONE.0, 1, Sleeping),
         send(at + 1_500, 0, 1, 1),
@@ -516,9 +518,14 @@ fn cold_turn(turn: u64) -> Vec<Event> {
     ]
 }
 
+/// Having slept for 1 ms takes 1 us, and for 31 ms, as in each third turn, 5 us.
 #[test]
 fn who_slept_for_longer_takes_longer() {
-    let turns: Vec<Event> = (0..90).flat_map(cold_turn).collect();
+    let turn = |turn: u64| {
+        let at = turn * 1_000_000 + turn.div_ceil(3) * 30_000_000;
+        turn_after_sleep(at, if turn % 3 == 1 { 5_000 } else { 1_000 })
+    };
+    let turns: Vec<Event> = (0..90).flat_map(turn).collect();
     let mut seen = replay(&turns);
     seen.finish();
     let [here, elsewhere] = seen.costs().sleep_ns;
@@ -529,6 +536,29 @@ fn who_slept_for_longer_takes_longer() {
     assert!(here[..long].iter().all(|ns| *ns == here[short]), "the shorter one fills: {here:?}");
     assert!(here[long..].iter().all(|ns| *ns == here[long]), "{here:?}");
     assert_eq!(elsewhere, [0; AWAY]);
+}
+
+/// Having slept takes 1 us, each fourth time 9, and once 500: that is an interrupt.
+#[test]
+fn what_is_taken_out_of_run_times_is_taken_again() {
+    let slept_ns = |turn: u64| match turn {
+        50 => 500_000,
+        _ if turn.is_multiple_of(4) => 9_000,
+        _ => 1_000,
+    };
+    let turns: Vec<Event> =
+        (0..64).flat_map(|turn| turn_after_sleep(turn * 1_000_000, slept_ns(turn))).collect();
+    let mut seen = replay(&turns);
+    seen.finish();
+    let [here, _] = seen.costs().sleep_ns;
+    let cost_ns = u64::from(here[away(990_000)]);
+    // The mean of all but that is 2.9 us. Of who took 1 us more, 2 us in all can be taken.
+    assert!((2_000..2_700).contains(&cost_ns), "{cost_ns}");
+    assert!(here.iter().all(|ns| u64::from(*ns) == cost_ns), "it fills the others: {here:?}");
+    let ran = ran_ns(&workload(&turns), 1);
+    let whole: u64 = (0..64).map(|turn| 2_000 + slept_ns(turn)).sum();
+    let again: u64 = ran + 64 * cost_ns;
+    assert!(again.abs_diff(whole) <= 64, "{again} of {whole}, each {cost_ns}");
 }
 
 /// Task 2 receives messages from 6 tasks that sleep until there is room, and wakes them up one after the

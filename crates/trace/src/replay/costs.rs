@@ -11,11 +11,14 @@ use std::collections::BTreeMap;
 
 /// So many times have to be seen before a cost is believed.
 pub(super) const SEEN_MIN: usize = 20;
+/// What takes more than so many times the median is other work, or was interrupted.
+const USUAL: u64 = 8;
 
-/// What things took of the CPU time of those who did them, in ns, as medians; 0 where too few are seen.
+/// What things took of the CPU time of those who did them, in ns; 0 where too few are seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayCosts {
-    /// Waking up by a message who waits for it, of who sends: on the same CPU, on another one.
+    /// Waking up by a message who waits for it, of who sends: on the same CPU, on another one. The mean
+    /// of what was taken out of run times, as the next two.
     pub wake_ns: [u32; 2],
     /// Waking up who waits for room to send, one of several, of who receives: on the same CPU, on
     /// another one; as above where too few are seen.
@@ -24,9 +27,9 @@ pub struct ReplayCosts {
     /// the task was [`away`](rota_workload::away) from the CPU: where too few are seen, as of the next
     /// kind in which they are, the shorter one first.
     pub sleep_ns: [[u32; AWAY]; 2],
-    /// Interrupting another CPU for who was woken up.
+    /// Interrupting another CPU for who was woken up, as a median.
     pub kick_ns: u64,
-    /// Being interrupted for that, until who was woken up runs.
+    /// Being interrupted for that, until who was woken up runs, as a median.
     pub kicked_ns: u64,
 }
 
@@ -36,9 +39,20 @@ pub(super) fn median(numbers: &mut [u64]) -> Option<u64> {
     numbers.get(numbers.len() / 2).copied().filter(|_| numbers.len() >= SEEN_MIN)
 }
 
-/// By how much the median of some numbers is above that of others.
-pub(super) fn excess(with: &mut [u64], without: &mut [u64]) -> u64 {
-    median(with).zip(median(without)).map_or(0, |(with, without)| with.saturating_sub(without))
+/// The mean of those that are not above a limit, of enough numbers.
+fn mean(numbers: &[u64], limit: u64) -> Option<u64> {
+    let usual = || numbers.iter().filter(|ns| **ns <= limit);
+    let sum: u128 = usual().map(|ns| u128::from(*ns)).sum();
+    let enough = Some(usual().count()).filter(|count| *count >= SEEN_MIN);
+    enough.map(|count| (sum / count as u128) as u64)
+}
+
+/// By how much the mean of what took as long as usual is above that of others; without others, that
+/// mean.
+fn excess(with: &mut [u64], without: Option<&[u64]>) -> Option<u64> {
+    let limit = median(with)?.saturating_mul(USUAL);
+    let without = without.map_or(Some(0), |without| mean(without, limit))?;
+    Some(mean(with, limit)?.saturating_sub(without))
 }
 
 impl Piece {
@@ -66,65 +80,104 @@ impl Replay {
                 }
             }
         }
-        let mut ran = |sends, met| seen.remove(&(sends, met)).unwrap_or_default();
+        let ran = |sends, met| seen.get(&(sends, met)).cloned().unwrap_or_default();
         let one = |remote, away| Met::One(How { remote, away });
-        let mut alone = ran(true, Met::Nobody);
-        let wake_ns = [false, true].map(|remote| {
-            let mut all: Vec<u64> =
-                (0..AWAY).flat_map(|away| ran(true, one(remote, away))).collect();
-            short(excess(&mut all, &mut alone))
-        });
-        let free_ns = [0, 1].map(|at| median(&mut frees[at]).map_or(wake_ns[at], short));
-        let alone = median(&mut ran(false, Met::Nobody));
-        let sleep_ns = [false, true].map(|remote| {
-            filled(std::array::from_fn(|away| {
-                let slept = median(&mut ran(false, one(remote, away)))?;
-                alone.map(|alone| short(slept.saturating_sub(alone)))
-            }))
-        });
+        let (sends, receives) = (ran(true, Met::Nobody), ran(false, Met::Nobody));
+        let mut known = Known::default();
+        for from in [0, 1] {
+            let all = (0..AWAY).flat_map(|away| ran(true, one(from == 1, away)));
+            known.learn(Cost::Wake(from), excess(&mut all.collect::<Vec<_>>(), Some(&sends)));
+            known.learn(Cost::Free(from), excess(&mut frees[from], None));
+            for away in 0..AWAY {
+                let mut slept = ran(false, one(from == 1, away));
+                known.learn(Cost::Sleep(from, away), excess(&mut slept, Some(&receives)));
+            }
+        }
+        self.take_costs_out(&mut known);
+        let of = |cost: fn(usize) -> Cost| [0, 1].map(|from| known.of(cost(from)));
+        let (wake_ns, free_ns) = (of(Cost::Wake), of(Cost::Free));
+        let sleep_ns =
+            [0, 1].map(|from| std::array::from_fn(|away| known.of(Cost::Sleep(from, away))));
         self.costs = ReplayCosts { wake_ns, free_ns, sleep_ns, ..self.costs };
-        self.take_costs_out();
     }
 
-    /// Takes these out where they were.
-    fn take_costs_out(&mut self) {
-        let ReplayCosts { wake_ns, free_ns, sleep_ns, .. } = self.costs;
+    /// Takes these out where they were, as far as there was as much; of who met several the first one's
+    /// first. What was taken, in the mean, is what they are from then on.
+    fn take_costs_out(&mut self, known: &mut Known) {
+        let mut taken: BTreeMap<Cost, (u64, u64)> = BTreeMap::new();
         for task in self.tasks.values_mut() {
             for passage in passages(task) {
                 for at in passage.meetings {
-                    let took_ns = match task.pieces[at] {
-                        Piece::Hand { how, .. } => wake_ns[usize::from(how.remote)],
-                        Piece::Free { how } => free_ns[usize::from(how.remote)],
-                        Piece::Expect { how, .. } | Piece::Room { how, .. } => {
-                            sleep_ns[usize::from(how.remote)][how.away]
-                        }
-                        _ => continue,
-                    };
-                    let mut left = u64::from(took_ns);
+                    let cost = Cost::of(&task.pieces[at]).and_then(|cost| known.instead(cost));
+                    let Some(cost) = cost else { continue };
+                    let mut left = known.0[&cost];
+                    let (sum, count) = taken.entry(cost).or_default();
+                    *count += 1;
                     // First of what came after it, then of what was before.
                     let before = (passage.begin..at).rev();
                     for place in (at + 1..passage.end).chain(before) {
                         if left == 0 {
                             break;
                         }
-                        left -= task.pieces[place].take(left);
+                        let ns = task.pieces[place].take(left);
+                        left -= ns;
+                        *sum += ns;
                     }
                 }
             }
         }
+        known.0.extend(taken.into_iter().map(|(cost, (sum, count))| (cost, sum / count)));
     }
 }
 
-fn short(ns: u64) -> u32 {
-    u32::try_from(ns).unwrap_or(u32::MAX)
+/// What costs: the first number says whether it was from the same CPU or from another one, the second
+/// for how long the task was [`away`](rota_workload::away).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cost {
+    Wake(usize),
+    Free(usize),
+    Sleep(usize, usize),
 }
 
-/// What is missing is as the next one that is there, the one before first.
-fn filled(seen: [Option<u32>; AWAY]) -> [u32; AWAY] {
-    std::array::from_fn(|at| {
-        let before = seen[..=at].iter().rev().find_map(|ns| *ns);
-        before.or_else(|| seen[at..].iter().find_map(|ns| *ns)).unwrap_or(0)
-    })
+impl Cost {
+    fn of(piece: &Piece) -> Option<Self> {
+        Some(match piece {
+            Piece::Hand { how, .. } => Self::Wake(how.remote.into()),
+            Piece::Free { how } => Self::Free(how.remote.into()),
+            Piece::Expect { how, .. } | Piece::Room { how, .. } => {
+                Self::Sleep(how.remote.into(), how.away)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Costs in ns, of which enough is seen.
+#[derive(Debug, Default)]
+struct Known(BTreeMap<Cost, u64>);
+
+impl Known {
+    fn learn(&mut self, cost: Cost, ns: Option<u64>) {
+        self.0.extend(ns.map(|ns| (cost, ns)));
+    }
+
+    /// The known one that stands for a cost, itself if it is.
+    fn instead(&self, cost: Cost) -> Option<Cost> {
+        let is_known = |cost: &Cost| self.0.contains_key(cost);
+        match cost {
+            Cost::Wake(_) => Some(cost).filter(is_known),
+            Cost::Free(from) => [cost, Cost::Wake(from)].into_iter().find(is_known),
+            Cost::Sleep(from, away) => {
+                let nearest = (0..=away).rev().chain(away + 1..AWAY);
+                nearest.map(|away| Cost::Sleep(from, away)).find(is_known)
+            }
+        }
+    }
+
+    fn of(&self, cost: Cost) -> u32 {
+        let ns = self.instead(cost).map_or(0, |cost| self.0[&cost]);
+        u32::try_from(ns).unwrap_or(u32::MAX)
+    }
 }
 
 /// Whom a task met from a message to the next one.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Wake-ups of tasks on other CPUs, and the interrupts by which those learn of them.
 
-use super::costs::{SEEN_MIN, excess, median};
+use super::costs::{SEEN_MIN, median};
 use super::messages::How;
 use super::{Piece, Replay};
 use rota_events::{CpuNumber, TaskRef};
@@ -106,7 +106,9 @@ impl Replay {
             let piece = self.tasks.get_mut(&task).and_then(|task| task.pieces.get_mut(at));
             piece.map_or(0, |piece| piece.take(ns))
         };
-        self.costs.kick_ns = excess(&mut with, &mut without).min(KICK_MAX_NS);
+        let medians = median(&mut with).zip(median(&mut without));
+        let kick_ns = medians.map_or(0, |(with, without)| with.saturating_sub(without));
+        self.costs.kick_ns = kick_ns.min(KICK_MAX_NS);
         for (task, at) in kicked {
             take(task, at + 1, self.costs.kick_ns);
         }
