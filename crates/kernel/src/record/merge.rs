@@ -226,8 +226,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rota_events::Kind;
-    use rota_events::Leaves;
+    use rota_events::{Kind, Leaves};
 
     const ALL: Affinity = Affinity { cpus: 4, first: 15 };
 
