@@ -11,6 +11,7 @@ With --callbacks, it must have every call of a callback.
 import json
 import sys
 from collections import Counter, defaultdict
+from itertools import groupby
 
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
@@ -64,6 +65,12 @@ def columns(compact):
         yield now, ("waking", 0 if flags & IN_INTERRUPT else UNKNOWN, pid, names[name])
 
 
+def moves_first(found):
+    """Of what happens at one time, moves first: Perfetto makes no track of them, and takes them last."""
+    by_time = [list(group) for _, group in groupby(found, key=lambda entry: entry[0])]
+    return [entry for group in by_time for entry in sorted(group, key=lambda e: e[1][0] != "migrate")]
+
+
 def cpus_of_trace(trace):
     """What each CPU did, in the order in which Perfetto takes it, with who was there filled in."""
     bundles = defaultdict(list)
@@ -86,7 +93,7 @@ def cpus_of_trace(trace):
                 if says[0] == "switch":
                     running = says[3]
                 found.append((time, says))
-        cpus[cpu] = found
+        cpus[cpu] = moves_first(found)
     return cpus
 
 
@@ -131,7 +138,7 @@ def cpus_of_events(events, names):
         cpus[cpu].append((0 if kind == "lost" else event["time_ns"], says))
         if key:
             names.setdefault(key, set()).add(name)
-    return dict(cpus)
+    return {cpu: moves_first(found) for cpu, found in cpus.items()}
 
 
 def slices(cpus):

@@ -228,6 +228,46 @@ fn replay(bundles: &[Message]) -> Vec<Words> {
     words.collect()
 }
 
+/// What happens at the time of a whole event is whole as well, but for what comes after moves: these stand
+/// before the columns.
+#[test]
+fn moved_and_switched_to_at_once() {
+    let come = |time, task, from| {
+        at(time, 0, task, What::Switch { from: TaskRef(from), leaves: Leaves::Sleeping })
+    };
+    let moved =
+        |time, task| at(time, 0, task, What::Migrate { from: CpuNumber(1), to: CpuNumber(0) });
+    // The first switch is always whole, as nobody knows who ran.
+    let standing = |rest: &[Event]| {
+        let events = [&[come(3, 1, 0)], rest].concat();
+        let packets = packets(&events);
+        let bundle = packets.iter().flat_map(|packet| packet.messages(1)).next().unwrap();
+        let fields: Vec<String> = bundle
+            .0
+            .iter()
+            .map(|(field, value)| match (field, value) {
+                (2, Value::Bytes(bytes)) if Message::parse(bytes).messages(491).is_empty() => {
+                    "whole".into()
+                }
+                (2, _) => "move".into(),
+                (4, Value::Bytes(bytes)) => {
+                    format!("{} in columns", Message::parse(bytes).column(1).len())
+                }
+                _ => String::new(),
+            })
+            .filter(|word: &String| !word.is_empty())
+            .collect();
+        fields.join(", ")
+    };
+    assert_eq!(standing(&[moved(5, 2), come(5, 2, 1)]), "move, 1 in columns, whole");
+    assert_eq!(
+        standing(&[moved(5, 3), moved(5, 2), come(5, 2, 1)]),
+        "move, move, 1 in columns, whole"
+    );
+    assert_eq!(standing(&[come(5, 2, 1), moved(5, 1)]), "1 in columns, whole, move");
+    assert_eq!(standing(&[moved(3, 2), come(3, 2, 1)]), "whole, move, whole");
+}
+
 proptest! {
     #[test]
     fn switches_and_wakeups_come_back(

@@ -3,7 +3,8 @@
 //!
 //! Switches and wakings are columns (`compact_sched`). These do not say who leaves at a switch: it is
 //! who came at the one before. Where that is not known, a switch is written as a whole event, and so
-//! is a waking whose waker is somebody else than who runs there.
+//! is a waking whose waker is somebody else than who runs there. So is what comes at the time of a whole
+//! event, except after moves: of these Perfetto makes no track, so that it need not take them first.
 
 use super::field::{
     self, CLONE_THREAD, IN_INTERRUPT, bundle, compact, event, frequency, life, switch, task,
@@ -41,6 +42,8 @@ struct Piece {
     last_switch_ns: u64,
     wakings: [Message; 6],
     last_waking_ns: u64,
+    /// Whole events that stand before the columns, and after them.
+    moves: Message,
     events: Message,
     last: (u64, Stands),
 }
@@ -63,11 +66,12 @@ struct Known {
     asked: bool,
 }
 
-/// In which order Perfetto takes what happened at one time: in a piece, switches stand before wakings,
-/// and columns before whole events.
+/// In which order what happened at one time stands in a piece: the moves that were first, switches before
+/// wakings, and columns before whole events. Perfetto takes columns first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Stands {
     #[default]
+    Move,
     Switch,
     Waking,
     Whole,
@@ -218,18 +222,22 @@ impl Sched {
         self.whole(event, tables, parent, event::NEW_TASK, &says);
     }
 
-    /// Adds an event as a whole. Nobody is who does it in an interrupt.
+    /// Adds an event as a whole. What nobody does, in an interrupt, the idle task does: Perfetto takes flags
+    /// in columns only, and shows a nameless event for those of whole ones.
     fn whole(&mut self, event: &Event, tables: &Tables, by: TaskRef, field: u32, says: &Message) {
-        let mut whole = Message::default()
+        let whole = Message::default()
             .number(event::TIMESTAMP, event.time_ns)
             .number(event::PID, u64::from(pid(by, tables) as u32));
-        if !by.is_some() && matches!(event.what(), What::Waking { .. } | What::Wakeup { .. }) {
-            whole = whole.number(event::FLAGS, IN_INTERRUPT);
-        }
         let piece = &mut self.cpus.entry(event.cpu).or_default().piece;
         piece.any = true;
-        piece.last = (event.time_ns, Stands::Whole);
-        piece.events.add_message(bundle::EVENT, &whole.message(field, says));
+        let moves = matches!(event.what(), What::Migrate { .. });
+        let list = if moves && piece.comes(event.time_ns, Stands::Move) {
+            &mut piece.moves
+        } else {
+            piece.last = (event.time_ns, Stands::Whole);
+            &mut piece.events
+        };
+        list.add_message(bundle::EVENT, &whole.message(field, says));
     }
 
     fn named(&self, task: TaskRef, tables: &Tables, cpu: CpuNumber) -> Message {
@@ -300,7 +308,7 @@ impl Piece {
             return Ok(());
         }
         let mut packet = Message::default().number(bundle::CPU, cpu.0.into());
-        packet.append(&self.events);
+        packet.append(&self.moves);
         if self.lost {
             packet = packet.number(bundle::LOST, 1);
         }
@@ -314,6 +322,7 @@ impl Piece {
             }
             packet = packet.message(bundle::COMPACT, &columns);
         }
+        packet.append(&self.events);
         packets::write(out, &packets::own().message(field::packet::FTRACE_EVENTS, &packet))
     }
 }

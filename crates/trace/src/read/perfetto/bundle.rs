@@ -55,7 +55,7 @@ pub(super) struct Bundle<'a> {
     pub(super) cpu: u32,
     /// Something is missing before it.
     pub(super) lost: bool,
-    /// In the order in which Perfetto takes them, if times are the same.
+    /// If times are the same, in their order.
     pub(super) entries: Vec<Entry<'a>>,
     /// What is wrong, if it can be read at all.
     pub(super) wrong: Option<&'static str>,
@@ -63,7 +63,7 @@ pub(super) struct Bundle<'a> {
 
 /// Reads a bundle, as far as it is whole; and whether it is.
 pub(super) fn entries(bytes: &[u8], old_states: bool) -> (Bundle<'_>, bool) {
-    let (mut found, mut events) = (Bundle::default(), Vec::new());
+    let mut found = Bundle::default();
     let mut whole = true;
     for field in Fields::new(bytes) {
         let read = match field {
@@ -76,7 +76,7 @@ pub(super) fn entries(bytes: &[u8], old_states: bool) -> (Bundle<'_>, bool) {
                 Some(())
             }
             Ok((bundle::EVENT, Held::Bytes(bytes))) => {
-                whole_event(bytes, old_states).map(|event| events.extend(event))
+                whole_event(bytes, old_states).map(|event| found.entries.extend(event))
             }
             Ok((bundle::COMPACT, Held::Bytes(bytes))) => columns(bytes, old_states, &mut found),
             Ok(_) => Some(()),
@@ -84,7 +84,6 @@ pub(super) fn entries(bytes: &[u8], old_states: bool) -> (Bundle<'_>, bool) {
         };
         whole &= read.is_some();
     }
-    found.entries.append(&mut events);
     (found, whole)
 }
 
